@@ -1,0 +1,1 @@
+//! Puts the paths of a closure into layers.

@@ -1,0 +1,1 @@
+//! What Python writes: JSON, `repr` and dates.
