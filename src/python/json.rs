@@ -112,17 +112,37 @@ fn format_float(value: f64) -> String {
     if value.is_infinite() {
         return format!("{sign}Infinity");
     }
-    // The shortest digits that read back as the same value, as `d.ddde-5`.
-    let scientific = format!("{:e}", value.abs());
+    let value = value.abs();
+    let scientific = shortest_digits(value);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if !(-4..16).contains(&exponent) {
         let exponent_sign = if exponent < 0 { '-' } else { '+' };
         return format!("{sign}{mantissa}e{exponent_sign}{:02}", exponent.unsigned_abs());
     }
-    let plain = value.abs().to_string();
-    let fraction = if plain.contains('.') { "" } else { ".0" };
-    format!("{sign}{plain}{fraction}")
+    let digits = mantissa.replace('.', "");
+    let point = exponent + 1;
+    match usize::try_from(point) {
+        Ok(point @ 1..) if point < digits.len() => {
+            format!("{sign}{}.{}", &digits[..point], &digits[point..])
+        }
+        Ok(point @ 1..) => format!("{sign}{digits:0<point$}.0"),
+        _ => {
+            let zeros = "0".repeat(point.unsigned_abs() as usize);
+            format!("{sign}0.{zeros}{digits}")
+        }
+    }
+}
+
+/// The fewest digits that read back as the same value, as `d.ddde-5`.
+///
+/// Where two such numbers are equally near, Python takes the one that ends in an even digit, and
+/// Rust's own formatting does not; but rounding to a given number of digits does.
+fn shortest_digits(value: f64) -> String {
+    let shortest = format!("{value:e}");
+    let mantissa = shortest.split('e').next().unwrap_or_default();
+    let rounded = format!("{value:.0$e}", mantissa.len().saturating_sub(2));
+    if rounded.parse() == Ok(value) { rounded } else { shortest }
 }
 
 #[cfg(test)]
@@ -154,6 +174,8 @@ mod tests {
             ("1e16", "1e+16"),
             ("123456789.123456789e-200", "1.2345678912345678e-192"),
             ("5e-324", "5e-324"),
+            ("176924287590360.6173", "176924287590360.62"),
+            ("9.5367431640625e-7", "9.5367431640625e-07"),
             ("1e400", "Infinity"),
             ("-1e400", "-Infinity"),
         ] {

@@ -157,7 +157,9 @@ fn truncate(seconds: i64, microsecond: i64) -> i64 {
 /// UTC where the system has no time zone, as in a build sandbox.
 fn system_offset(instant: i64) -> i64 {
     let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
-    Timestamp::from_second(instant).map_or(0, |at| i64::from(zone.to_offset(at).seconds()))
+    // Of all that is asked for, only the very end of the year 9999 has no Timestamp.
+    let at = Timestamp::from_second(instant).unwrap_or(Timestamp::MAX);
+    i64::from(zone.to_offset(at).seconds())
 }
 
 /// The instant at which local clocks show `clock`, both in seconds since 1970.
