@@ -1,11 +1,12 @@
 //! Puts the paths of a closure into layers.
 //!
 //! An image has room for few layers and a closure has many paths, so paths share layers. Which
-//! paths share one decides how much two images have in common. nixpkgs has used several layouts
-//! over the years, and these are reproduced here, path for path and in their order:
+//! paths share one decides how much two images have in common. nixpkgs has used three layouts
+//! over the years, and each is reproduced here, path for path and in its order:
 //!
 //! - [`auto`]: today's default, which gives the largest paths a layer each;
-//! - [`popularity`]: the older default, which gives the most needed paths a layer each.
+//! - [`popularity`]: the older default, which gives the most needed paths a layer each;
+//! - [`pipeline`]: the steps that the image's author wrote down.
 //!
 //! Everything here takes values and returns values; reading files is the caller's business.
 
@@ -13,6 +14,7 @@ pub mod auto;
 mod cpython;
 pub mod edges;
 pub mod graph;
+pub mod pipeline;
 pub mod popularity;
 
 use serde_json::Value;
