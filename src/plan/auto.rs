@@ -5,7 +5,7 @@
 //! need goes into a layer for exactly that group of heads. So a large path is a layer that many
 //! images share, and a path sits with those that are present whenever it is.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 
 use super::Layers;
@@ -53,10 +53,14 @@ fn split(closure: &Closure, limit: usize) -> Groups {
     let users = closure.references.reversed();
     let mut by_size: Vec<usize> = (0..count).collect();
     by_size.sort_by_key(|&number| closure.nar_sizes[number]);
+    // For each group, the last head at which it was counted.
+    let mut counted_at = Vec::new();
     // Of paths of one size, the last comes first.
     for head in by_size.into_iter().rev() {
         let of = groups.with_head(head, &closure.references, &users);
-        if of.iter().collect::<HashSet<_>>().len() > limit {
+        counted_at.resize(groups.heads.len(), None);
+        let first_seen = |&&group: &&usize| counted_at[group].replace(head) != Some(head);
+        if of.iter().filter(first_seen).count() > limit {
             break;
         }
         groups.of = of;
