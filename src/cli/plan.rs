@@ -56,10 +56,13 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 impl Args {
     /// Reads the graph, plans and prints.
     pub fn run(self) -> anyhow::Result<()> {
-        let layers = self.layers()?;
+        let mut json = serde_json::to_string(&self.layers()?)?;
+        json.push('\n');
         let mut stdout = std::io::stdout().lock();
-        serde_json::to_writer(&mut stdout, &layers).context("writing the layers")?;
-        stdout.write_all(b"\n").and_then(|()| stdout.flush()).context("writing the layers")
+        stdout
+            .write_all(json.as_bytes())
+            .and_then(|()| stdout.flush())
+            .context("writing the layers to standard output")
     }
 
     fn layers(self) -> anyhow::Result<Layers> {
