@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
+mod golden;
+mod original;
+mod properties;
 mod python_formats;
 mod support;
