@@ -1,7 +1,5 @@
 //! `nix-image plan` on closure graphs, against the layers that nixpkgs' own programs make.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
