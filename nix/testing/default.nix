@@ -96,6 +96,7 @@ let
     inherit lib;
     buildPackages = packages;
     callPackage = lib.callPackageWith packages;
+    dockerTools = packages.callPackage ../images { };
 
     stdenv = {
       hostPlatform = {
@@ -263,6 +264,3 @@ let
   };
 in
 packages
-// {
-  dockerTools = packages.callPackage ../images { };
-}
