@@ -97,6 +97,7 @@ let
     buildPackages = packages;
     callPackage = lib.callPackageWith packages;
     dockerTools = packages.callPackage ../images { };
+    testImages = packages.callPackage ../tests/images.nix { };
 
     stdenv = {
       hostPlatform = {

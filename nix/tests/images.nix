@@ -203,7 +203,10 @@ let
     pipeline = streamLayeredImage {
       name = "pipeline";
       tag = "latest";
-      contents = [ hello ];
+      contents = [
+        coreutils
+        hello
+      ];
       config.Cmd = [ "hello" ];
       layeringPipeline = [
         [
@@ -356,13 +359,13 @@ let
         [[ -e $HOME ]] || echo "home does not exist"
       '';
     };
-    shell-build = shell "shell-build" { } { run = "buildDerivation && cat $out"; };
+    shell-build = shell "shell-build" { } { run = built; };
     shell-file = buildNixShellImage {
       name = "shell-file";
       tag = "latest";
       drv = derivationToBuild { };
       compressor = "zstd";
-      run = "buildDerivation && cat $out";
+      run = built;
     };
   };
 
@@ -387,6 +390,7 @@ let
       }
       // arguments
     );
+  built = "buildDerivation && cat $out";
   interactive = ''
     case "$-" in
       *i*) echo This shell is interactive ;;
