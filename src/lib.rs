@@ -1,5 +1,21 @@
 //! Builds container images from Nix store paths and delivers them.
+//!
+//! The way of the data is one-directional: a [`conf`] describes an [`image`], whose layers get
+//! their digests from the [`engine`] (or the [`cache`]), and a [`sink`] takes descriptors first
+//! and bytes where it needs them.
 
+pub mod base;
+pub mod cache;
 pub mod cli;
+pub mod conf;
+pub mod digest;
+pub mod engine;
+pub mod image;
+pub mod layer;
 pub mod plan;
+pub mod progress;
 pub mod python;
+pub mod sha256;
+pub mod sink;
+pub mod store;
+pub mod tar;

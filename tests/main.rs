@@ -1,1 +1,6 @@
-//! Tests.
+//! The integration tests: one binary, one module for each concern.
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
+mod python_formats;
+mod support;

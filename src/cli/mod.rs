@@ -1,8 +1,48 @@
 //! The command line: one file for each command.
 
+mod cache;
 pub mod drop_in;
+mod stream;
 
-/// Runs the command that the program's arguments name.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::sink;
+
+/// Builds container images from Nix store paths and delivers them
+#[derive(Debug, Parser)]
+#[command(name = "nix-image", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Stream(stream::Args),
+    #[command(subcommand)]
+    Cache(cache::Command),
+}
+
+/// Runs the command that the program's arguments name. Wrong usage ends with status 2.
+pub fn main() -> ExitCode {
+    exit(match Cli::parse().command {
+        Command::Stream(args) => args.run(),
+        Command::Cache(command) => command.run(),
+    })
+}
+
+/// The exit status that a command's result comes to. Errors are printed with all their causes on
+/// one line; that the reader of the output went away is none.
+fn exit(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if sink::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,203 @@
+//! Finds the digests of an image's layers, from the cache or by hashing on all cores, while the
+//! layers that are known already flow out.
+
+mod lane;
+mod pieces;
+mod table;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::cache::{Cache, Key, KeyBuilder, LayerDigest};
+use crate::digest::Digest;
+use crate::image::{Image, LayerSource, Prebuilt};
+use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
+use crate::store::{self, Listing, Scan};
+use lane::Lane;
+pub use pieces::{Piece, Pieces};
+use table::{Table, Task};
+
+/// Digests the layers of one image. [`Self::run`] does the work on threads of its own, while the
+/// caller takes digests and bytes in the layers' order.
+#[derive(Debug)]
+pub struct Engine<'a> {
+    image: &'a Image,
+    cache: &'a Cache,
+    table: Table,
+}
+
+/// How the engine goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Threads that hash.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { threads: std::thread::available_parallelism().map_or(1, usize::from) }
+    }
+}
+
+/// What a scan found out about a layer.
+#[derive(Debug)]
+struct Scanned {
+    key: Key,
+    /// About how many bytes there are to hash.
+    size: u64,
+    listings: Option<Arc<[Listing]>>,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine for one image.
+    pub fn new(image: &'a Image, cache: &'a Cache) -> Self {
+        let known = image.layers.iter().map(|layer| match &layer.source {
+            LayerSource::Base(base) => {
+                Some(LayerDigest { digest: base.diff_id, size: base.member.size })
+            }
+            LayerSource::Store(_) | LayerSource::Prebuilt(_) => None,
+        });
+        Self { image, cache, table: Table::new(known) }
+    }
+
+    /// Runs `consumer` while the layers are digested and read, and ends when it does.
+    pub fn run<T>(
+        &self,
+        options: Options,
+        consumer: impl FnOnce(&Self, Pieces) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        std::thread::scope(|scope| {
+            let threads = options.threads.max(1);
+            for _ in 0..threads {
+                scope.spawn(move || self.table.fail_with(|| self.work(threads)));
+            }
+            let (sender, pieces) = pieces::channel();
+            scope.spawn(move || pieces::produce(self, sender));
+            let result = consumer(self, pieces);
+            self.table.stop();
+            result
+        })
+    }
+
+    /// The image.
+    pub fn image(&self) -> &'a Image {
+        self.image
+    }
+
+    /// The digest of a layer, as soon as it is known; that layer's turn has come.
+    pub fn digest(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+        self.table.wait_for_digest(layer)
+    }
+
+    /// Forgets a remembered digest that turned out to be another layer's.
+    pub fn forget(&self, layer: usize) {
+        if let Some(key) = self.table.key(layer) {
+            self.cache.remove(&key);
+        }
+    }
+
+    /// Bytes in all the layers that were scanned so far, about.
+    pub fn known_size(&self) -> u64 {
+        self.table.known_size()
+    }
+
+    /// One thread's work: scan while there is something to scan, then hash two layers at a time.
+    fn work(&self, threads: usize) -> anyhow::Result<()> {
+        let mut lanes = Vec::with_capacity(lane::COUNT);
+        loop {
+            while lanes.len() < lane::COUNT {
+                match self.table.claim(lanes.len(), threads) {
+                    Some(Task::Scan(layer)) => self.scan(layer)?,
+                    Some(Task::Hash(layer)) => lanes.push(self.lane(layer)?),
+                    None => break,
+                }
+            }
+            if lanes.is_empty() {
+                return Ok(());
+            }
+            lane::advance(&mut lanes)?;
+            for lane in lanes.extract_if(.., |lane| lane.is_finished()) {
+                let (layer, found) = lane.finish();
+                self.publish(layer, found)?;
+            }
+            if lanes.is_empty() {
+                self.table.release();
+            }
+        }
+    }
+
+    fn scan(&self, layer: usize) -> anyhow::Result<()> {
+        let scanned = match &self.image.layers[layer].source {
+            LayerSource::Store(source) => self.scan_store_layer(source)?,
+            LayerSource::Prebuilt(prebuilt) => self.scan_prebuilt(prebuilt)?,
+            LayerSource::Base(_) => bail!("base layers are not scanned"),
+        };
+        let remembered = self.cache.get(&scanned.key);
+        if let Some(remembered) = &remembered {
+            self.check_prebuilt(layer, remembered.digest)?;
+        }
+        self.table.scanned(layer, scanned, remembered);
+        Ok(())
+    }
+
+    fn scan_store_layer(&self, layer: &StoreLayer) -> anyhow::Result<Scanned> {
+        let scan = |path| store::scan(&self.image.store.physical(path));
+        let scans = layer.paths.iter().map(scan).collect::<Result<Vec<Scan>, _>>()?;
+        let key = Key::of_layer(layer, &scans, &self.image.nar_hashes);
+        let listings: Arc<[Listing]> = scans.into_iter().map(|scan| scan.listing).collect();
+        let size = listings.iter().map(Listing::archived_size).sum();
+        Ok(Scanned { key, size, listings: Some(listings) })
+    }
+
+    fn scan_prebuilt(&self, prebuilt: &Prebuilt) -> anyhow::Result<Scanned> {
+        let scan = store::scan(&prebuilt.tar)?;
+        let mut key = KeyBuilder::new("prebuilt");
+        key.add(prebuilt.path.as_bytes());
+        key.add_identity(&scan.identity);
+        key.add(&scan.fingerprint);
+        let size = scan.listing.archived_size();
+        Ok(Scanned { key: key.finish(), size, listings: None })
+    }
+
+    fn lane(&self, layer: usize) -> anyhow::Result<Lane<'_>> {
+        Ok(Lane::new(layer, LayerReader::new(self.stream(layer)?)))
+    }
+
+    /// The layer's bytes from the first one on.
+    fn stream(&self, layer: usize) -> anyhow::Result<LayerStream<'_>> {
+        Ok(match &self.image.layers[layer].source {
+            LayerSource::Store(source) => {
+                let listings = self.table.listings(layer);
+                LayerStream::Tar(Box::new(TarStream::new(&self.image.store, source, listings)))
+            }
+            LayerSource::Prebuilt(prebuilt) => {
+                LayerStream::File(Some(Content::open(&prebuilt.tar)?))
+            }
+            LayerSource::Base(_) => bail!("base layers come from the base image"),
+        })
+    }
+
+    fn publish(&self, layer: usize, found: LayerDigest) -> anyhow::Result<()> {
+        self.check_prebuilt(layer, found.digest)?;
+        if let Some(key) = self.table.key(layer) {
+            self.cache.put(&key, &found);
+        }
+        self.table.hashed(layer, found);
+        Ok(())
+    }
+
+    /// A finished layer must have the digest that the file beside it says.
+    fn check_prebuilt(&self, layer: usize, found: Digest) -> anyhow::Result<()> {
+        let LayerSource::Prebuilt(prebuilt) = &self.image.layers[layer].source else {
+            return Ok(());
+        };
+        if prebuilt.checksum == found {
+            return Ok(());
+        }
+        Err(anyhow!("its checksum file says {}, the tar file has {found}", prebuilt.checksum))
+            .with_context(|| {
+                format!("the customisation layer `{}` is damaged; build it again", prebuilt.path)
+            })
+    }
+}

@@ -1,0 +1,276 @@
+//! Which layers are known, and which thread does what next.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use anyhow::anyhow;
+
+use super::Scanned;
+use crate::cache::{Key, LayerDigest};
+use crate::store::Listing;
+
+/// Memory in which listings are kept from the scan to the last use; others are made again.
+const MAX_LISTINGS: usize = 16 << 20;
+
+/// The layers' states, shared by all threads.
+#[derive(Debug)]
+pub(super) struct Table {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+/// Something that a thread has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Look what the layer is made of.
+    Scan(usize),
+    /// Hash it.
+    Hash(usize),
+}
+
+#[derive(Debug)]
+struct Inner {
+    slots: Vec<Slot>,
+    /// The layer that is written next.
+    next: usize,
+    /// Threads that have a lane in use.
+    busy: usize,
+    /// Bytes of listings that are kept.
+    kept: usize,
+    stopped: bool,
+    failure: Option<anyhow::Error>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    state: State,
+    key: Option<Key>,
+    size: u64,
+    listings: Option<Arc<[Listing]>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unscanned,
+    Scanning,
+    Waiting,
+    Hashing,
+    Known(LayerDigest),
+}
+
+impl Table {
+    /// A table of layers, some of whose digests may be known from the start.
+    pub(super) fn new(known: impl Iterator<Item = Option<LayerDigest>>) -> Self {
+        let slot = |known: Option<LayerDigest>| Slot {
+            state: known.map_or(State::Unscanned, State::Known),
+            key: None,
+            size: known.map_or(0, |known| known.size),
+            listings: None,
+        };
+        let inner = Inner {
+            slots: known.map(slot).collect(),
+            next: 0,
+            busy: 0,
+            kept: 0,
+            stopped: false,
+            failure: None,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    /// The next task for a thread that has so many lanes in use; nothing if it should go on with
+    /// those, or has no more to do at all.
+    pub(super) fn claim(&self, lanes: usize, threads: usize) -> Option<Task> {
+        let mut inner = self.lock();
+        loop {
+            if inner.stopped {
+                return None;
+            }
+            if let Some(layer) = inner.find(State::Unscanned) {
+                inner.slots[layer].state = State::Scanning;
+                return Some(Task::Scan(layer));
+            }
+            // A second lane is for layers that no idle thread would take.
+            let waiting = inner.slots.iter().filter(|slot| slot.state == State::Waiting).count();
+            if waiting > 0 && (lanes == 0 || waiting > threads - inner.busy) {
+                inner.busy += usize::from(lanes == 0);
+                let layer = inner.choose()?;
+                inner.slots[layer].state = State::Hashing;
+                return Some(Task::Hash(layer));
+            }
+            if lanes > 0 || inner.find(State::Scanning).is_none() {
+                return None;
+            }
+            inner = self.wait(inner);
+        }
+    }
+
+    /// A thread has no lane in use any more.
+    pub(super) fn release(&self) {
+        self.lock().busy -= 1;
+    }
+
+    /// A layer was scanned, and its digest is remembered or has to be found.
+    pub(super) fn scanned(&self, layer: usize, scanned: Scanned, known: Option<LayerDigest>) {
+        let mut inner = self.lock();
+        let memory = scanned.listings.iter().flat_map(|all| all.iter()).map(Listing::len).sum();
+        let keep = inner.kept + memory <= MAX_LISTINGS;
+        inner.kept += if keep { memory } else { 0 };
+        inner.slots[layer] = Slot {
+            state: known.map_or(State::Waiting, State::Known),
+            key: Some(scanned.key),
+            size: known.map_or(scanned.size, |known| known.size),
+            listings: scanned.listings.filter(|_| keep),
+        };
+        self.changed.notify_all();
+    }
+
+    /// A layer's digest was found.
+    pub(super) fn hashed(&self, layer: usize, found: LayerDigest) {
+        self.lock().slots[layer].state = State::Known(found);
+        self.changed.notify_all();
+    }
+
+    /// What the scan found, if it is still kept; waits for the scan.
+    pub(super) fn listings(&self, layer: usize) -> Option<Arc<[Listing]>> {
+        let mut inner = self.lock();
+        while matches!(inner.slots[layer].state, State::Unscanned | State::Scanning) {
+            if inner.stopped {
+                return None;
+            }
+            inner = self.wait(inner);
+        }
+        inner.slots[layer].listings.clone()
+    }
+
+    /// The layer's digest, whose turn has come; of those before it nothing more is needed.
+    pub(super) fn wait_for_digest(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+        let mut inner = self.lock();
+        inner.next = layer;
+        inner.drop_listings_before(layer);
+        loop {
+            if inner.stopped {
+                let unknown = || anyhow!("reading the layers ended early");
+                return Err(inner.failure.take().unwrap_or_else(unknown));
+            }
+            if let State::Known(digest) = inner.slots[layer].state {
+                return Ok(digest);
+            }
+            inner = self.wait(inner);
+        }
+    }
+
+    pub(super) fn key(&self, layer: usize) -> Option<Key> {
+        self.lock().slots[layer].key
+    }
+
+    pub(super) fn known_size(&self) -> u64 {
+        self.lock().slots.iter().map(|slot| slot.size).sum()
+    }
+
+    /// Makes all threads end.
+    pub(super) fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Runs a thread's work; its error, or its panic, ends everything.
+    pub(super) fn fail_with(&self, work: impl FnOnce() -> anyhow::Result<()>) {
+        struct StopOnPanic<'a>(&'a Table);
+        impl Drop for StopOnPanic<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.stop();
+                }
+            }
+        }
+        let _guard = StopOnPanic(self);
+        if let Err(error) = work() {
+            self.lock().failure.get_or_insert(error);
+            self.stop();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn find(&self, state: State) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.state == state)
+    }
+
+    /// Of the waiting layers, the one that is written next, or else the largest: it would keep a
+    /// core busy for longest when the others are done.
+    fn choose(&self) -> Option<usize> {
+        let waiting = |layer: &usize| self.slots[*layer].state == State::Waiting;
+        let next = Some(self.next).filter(|next| *next < self.slots.len()).filter(waiting);
+        let largest = || (0..self.slots.len()).filter(waiting).max_by_key(|&i| self.slots[i].size);
+        next.or_else(largest)
+    }
+
+    fn drop_listings_before(&mut self, layer: usize) {
+        for slot in &mut self.slots[..layer] {
+            if let Some(listings) = slot.listings.take() {
+                self.kept -= listings.iter().map(Listing::len).sum::<usize>();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::KeyBuilder;
+    use crate::digest::Digest;
+
+    /// A table whose layers have these sizes and wait to be hashed.
+    fn table(sizes: &[u64]) -> Table {
+        let table = Table::new(sizes.iter().map(|_| None));
+        for (layer, &size) in sizes.iter().enumerate() {
+            assert_eq!(table.claim(0, 2), Some(Task::Scan(layer)));
+            let key = KeyBuilder::new("test").finish();
+            table.scanned(layer, Scanned { key, size, listings: None }, None);
+        }
+        table
+    }
+
+    fn known(size: u64) -> LayerDigest {
+        LayerDigest { digest: Digest([0; 32]), size }
+    }
+
+    #[test]
+    fn the_layer_needed_next_comes_first_and_then_the_largest() {
+        let table = table(&[1, 5, 9, 7]);
+        assert_eq!(table.claim(0, 1), Some(Task::Hash(0)));
+        assert_eq!(table.claim(1, 1), Some(Task::Hash(2)));
+        table.hashed(0, known(1));
+        assert_eq!(table.wait_for_digest(0).unwrap(), known(1));
+        table.hashed(2, known(9));
+        table.release();
+        assert_eq!(table.claim(0, 1), Some(Task::Hash(3)));
+        assert_eq!(table.claim(1, 1), Some(Task::Hash(1)));
+        assert_eq!(table.claim(2, 1), None);
+    }
+
+    #[test]
+    fn a_second_lane_is_left_to_a_thread_that_has_none() {
+        let table = table(&[1, 1]);
+        assert_eq!(table.claim(0, 2), Some(Task::Hash(0)));
+        assert_eq!(table.claim(1, 2), None);
+        assert_eq!(table.claim(0, 2), Some(Task::Hash(1)));
+    }
+
+    #[test]
+    fn a_failure_reaches_the_one_who_waits() {
+        let table = table(&[1]);
+        table.fail_with(|| Err(anyhow!("no such luck")));
+        assert_eq!(table.claim(0, 1), None);
+        assert_eq!(table.wait_for_digest(0).unwrap_err().to_string(), "no such luck");
+        assert!(table.listings(0).is_none());
+    }
+}

@@ -1,0 +1,46 @@
+//! A layer's content and how it becomes bytes. Where the bytes go is not known here.
+
+mod content;
+mod tar_stream;
+
+use std::sync::Arc;
+
+pub use content::{Content, LayerReader, LayerStream, ReadError, Step};
+pub use tar_stream::TarStream;
+
+use crate::store::StorePath;
+
+/// A layer that is made from trees in the store.
+#[derive(Clone, Debug)]
+pub struct StoreLayer {
+    /// The trees, in the order in which they are archived.
+    pub paths: Vec<StorePath>,
+    /// What their entries are called.
+    pub naming: Naming,
+    /// Owner and time of every entry.
+    pub stamp: Arc<Stamp>,
+}
+
+/// How a layer's entries are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// By their full path, after entries for `/nix` and `/nix/store`.
+    Store,
+    /// By their place in the tree, whose root becomes `/`.
+    Root,
+}
+
+/// What every entry of a layer has in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Time of last change, in seconds since 1970.
+    pub mtime: i64,
+    /// The owner's number.
+    pub uid: i64,
+    /// The group's number.
+    pub gid: i64,
+    /// The owner's name.
+    pub uname: String,
+    /// The group's name.
+    pub gname: String,
+}

@@ -1,0 +1,293 @@
+//! Turns the trees of a layer into a tar archive, piece by piece.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::content::{Content, ReadError, Step};
+use super::{Naming, Stamp, StoreLayer};
+use crate::store::{self, Entry, Listing, Node, Store};
+use crate::tar::{self, Member};
+
+/// Directories that every layer of store paths starts with, whatever the store's directory.
+/// Part of every user's layer digests.
+const STORE_PARENTS: [&[u8]; 2] = [b"/nix", b"/nix/store"];
+/// Their mode.
+const STORE_PARENT_MODE: u32 = 0o755;
+
+/// Larger files are handed out, so that they need not pass through memory.
+const LARGE: u64 = 64 << 10;
+
+/// The archive of a [`StoreLayer`], in pieces.
+#[derive(Debug)]
+pub struct TarStream<'a> {
+    store: &'a Store,
+    layer: &'a StoreLayer,
+    listings: Option<Arc<[Listing]>>,
+    started: bool,
+    next_path: usize,
+    tree: Option<Tree>,
+    /// Bytes handed out so far, contents of files among them.
+    offset: u64,
+    ended: bool,
+}
+
+/// A store path that is being archived.
+#[derive(Debug)]
+struct Tree {
+    source: Source,
+    position: usize,
+    cursor: Cursor,
+}
+
+/// Where the entries come from: from the scan that the layer's key was made of, or anew.
+#[derive(Debug)]
+enum Source {
+    Kept(Arc<[Listing]>, usize),
+    Scanned(Listing),
+}
+
+/// The place in the tree.
+#[derive(Debug)]
+struct Cursor {
+    /// Where the root is to be read.
+    root: PathBuf,
+    /// The current entry's name in the archive.
+    name: Vec<u8>,
+    /// How long the name was at each depth down to here.
+    lengths: Vec<usize>,
+    /// Open directories of the depths down to here, opened when a file needs them.
+    directories: Vec<OwnedFd>,
+}
+
+impl<'a> TarStream<'a> {
+    /// A stream from the first byte on. `listings`, one for each path, spare the walk.
+    pub fn new(store: &'a Store, layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
+        Self {
+            store,
+            layer,
+            listings,
+            started: false,
+            next_path: 0,
+            tree: None,
+            offset: 0,
+            ended: false,
+        }
+    }
+
+    /// See [`super::LayerStream::fill`].
+    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Step, ReadError> {
+        let start = out.len();
+        let handed_out = self.offset;
+        let size = |out: &[u8]| handed_out + (out.len() - start) as u64;
+        if self.ended {
+            return Ok(Step::End);
+        }
+        if !self.started {
+            self.started = true;
+            self.put_store_parents(out);
+        }
+        // What the file that was handed out last still lacks.
+        out.extend_from_slice(tar::padding(handed_out));
+        while out.len() < limit {
+            let Some(tree) = &mut self.tree else {
+                self.tree = self.next_tree()?;
+                if self.tree.is_none() {
+                    out.extend_from_slice(tar::trailer(size(out)));
+                    self.ended = true;
+                    break;
+                }
+                continue;
+            };
+            match tree.put_next(&self.layer.stamp, out)? {
+                Put::Entry => {}
+                Put::Header(content) => {
+                    self.offset = size(out) + content.size();
+                    return Ok(Step::File(content));
+                }
+                Put::Nothing => self.tree = None,
+            }
+        }
+        self.offset = size(out);
+        Ok(Step::Full)
+    }
+
+    fn put_store_parents(&self, out: &mut Vec<u8>) {
+        if self.layer.naming == Naming::Root {
+            return;
+        }
+        for name in STORE_PARENTS {
+            let header = Member {
+                name,
+                typeflag: tar::DIRECTORY,
+                mode: STORE_PARENT_MODE,
+                ..stamped(&self.layer.stamp)
+            };
+            tar::encode(&header, out);
+        }
+    }
+
+    fn next_tree(&mut self) -> Result<Option<Tree>, ReadError> {
+        let index = self.next_path;
+        let Some(path) = self.layer.paths.get(index) else { return Ok(None) };
+        self.next_path += 1;
+        let root = self.store.physical(path);
+        let source = match &self.listings {
+            Some(listings) => Source::Kept(Arc::clone(listings), index),
+            None => Source::Scanned(store::scan(&root)?.listing),
+        };
+        let name = match self.layer.naming {
+            Naming::Store => path.as_str(),
+            Naming::Root => &path.as_str()[path.entry_length()..],
+        };
+        let name = name.as_bytes().to_owned();
+        let cursor = Cursor { root, lengths: vec![name.len()], name, directories: Vec::new() };
+        Ok(Some(Tree { source, position: 0, cursor }))
+    }
+}
+
+/// What [`Tree::put_next`] put out.
+enum Put {
+    /// An entry, whole.
+    Entry,
+    /// The header of an entry whose content is this.
+    Header(Content),
+    /// Nothing: the tree has come to its end.
+    Nothing,
+}
+
+impl Tree {
+    fn put_next(&mut self, stamp: &Stamp, out: &mut Vec<u8>) -> Result<Put, ReadError> {
+        let listing = match &self.source {
+            Source::Kept(listings, index) => &listings[*index],
+            Source::Scanned(listing) => listing,
+        };
+        let Some((entry, next)) = listing.entry(self.position) else { return Ok(Put::Nothing) };
+        self.position = next;
+        self.cursor.enter(&entry);
+        let mut header =
+            Member { name: &self.cursor.name, mode: entry.mode.into(), ..stamped(stamp) };
+        match entry.node {
+            Node::File(size) => (header.typeflag, header.size) = (tar::REGULAR, size),
+            Node::Directory => header.typeflag = tar::DIRECTORY,
+            Node::Symlink(target) => (header.typeflag, header.target) = (tar::SYMLINK, target),
+            Node::Fifo => header.typeflag = tar::FIFO,
+            Node::Character(device) => (header.typeflag, header.device) = (tar::CHARACTER, device),
+            Node::Block(device) => (header.typeflag, header.device) = (tar::BLOCK_DEVICE, device),
+        }
+        tar::encode(&header, out);
+        match entry.node {
+            Node::File(size) if size >= LARGE => {
+                let file = self.cursor.open(&entry)?;
+                Ok(Put::Header(Content::new(file, self.cursor.path(), size)))
+            }
+            Node::File(size) => {
+                self.cursor.put_small(&entry, size, out)?;
+                Ok(Put::Entry)
+            }
+            _ => Ok(Put::Entry),
+        }
+    }
+}
+
+impl Cursor {
+    fn enter(&mut self, entry: &Entry<'_>) {
+        if entry.depth == 0 {
+            return;
+        }
+        self.lengths.truncate(entry.depth);
+        self.directories.truncate(entry.depth);
+        self.name.truncate(self.lengths[entry.depth - 1]);
+        self.name.push(b'/');
+        self.name.extend_from_slice(entry.name);
+        self.lengths.push(self.name.len());
+    }
+
+    /// Opens the current entry, a regular file, through its directories; no link is followed.
+    fn open(&mut self, entry: &Entry<'_>) -> Result<File, ReadError> {
+        // Not to be kept waiting by a pipe that someone put in the file's place.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        while self.directories.len() < entry.depth {
+            let depth = self.directories.len();
+            let directory = match self.directories.last() {
+                None => store::open_directory(CWD, self.root.as_os_str()),
+                Some(parent) => {
+                    let name = &self.name[self.lengths[depth - 1] + 1..self.lengths[depth]];
+                    store::open_directory(parent.as_fd(), OsStr::from_bytes(name))
+                }
+            };
+            self.directories
+                .push(directory.map_err(|error| self.error("open the directory of", error))?);
+        }
+        let file = match self.directories.last() {
+            None => openat(CWD, &self.root, flags, Mode::empty()),
+            Some(parent) => openat(parent, OsStr::from_bytes(entry.name), flags, Mode::empty()),
+        };
+        file.map(File::from).map_err(|error| self.error("open", error))
+    }
+
+    /// Appends a small file's content, read at one go, and its padding.
+    fn put_small(
+        &mut self,
+        entry: &Entry<'_>,
+        size: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        let file = self.open(entry)?;
+        // One byte more than expected shows a file that grew.
+        out.reserve(size as usize + 1);
+        let mut found = 0;
+        loop {
+            match rustix::io::read(&file, spare_capacity(out)) {
+                Ok(0) => break,
+                Ok(bytes) => found += bytes as u64,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(self.error("read", error)),
+            }
+            if found >= size {
+                break;
+            }
+        }
+        match found {
+            found if found < size => {
+                return Err(ReadError::Shrank { path: self.path(), expected: size, found });
+            }
+            found if found > size => {
+                return Err(ReadError::Grew { path: self.path(), expected: size });
+            }
+            _ => {}
+        }
+        out.extend_from_slice(tar::padding(size));
+        Ok(())
+    }
+
+    /// Where the current entry is to be read.
+    fn path(&self) -> PathBuf {
+        let below = &self.name[self.lengths[0]..];
+        let mut path = self.root.as_os_str().as_bytes().to_owned();
+        path.extend_from_slice(below);
+        PathBuf::from(OsStr::from_bytes(&path))
+    }
+
+    fn error(&self, action: &'static str, error: rustix::io::Errno) -> ReadError {
+        ReadError::Io { action, path: self.path(), source: error.into() }
+    }
+}
+
+/// A header with what all entries of a layer have in common.
+fn stamped(stamp: &Stamp) -> Member<'_> {
+    Member {
+        uid: stamp.uid,
+        gid: stamp.gid,
+        uname: stamp.uname.as_bytes(),
+        gname: stamp.gname.as_bytes(),
+        mtime: stamp.mtime,
+        ..Member::default()
+    }
+}

@@ -1,0 +1,118 @@
+//! What a run says on standard error: nixpkgs' lines, or a progress bar on a terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::engine::Engine;
+use crate::image::{Image, Layer, LayerSource};
+use crate::python::repr;
+
+/// Tells how far a run is.
+#[derive(Debug)]
+pub enum Progress {
+    /// One line a step, the ones that nixpkgs' script writes, for logs.
+    Lines,
+    /// A bar that shows layers, bytes, rate and time left.
+    Bar(ProgressBar),
+}
+
+const BAR: &str = "{msg:>16} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
+const STEADY: Duration = Duration::from_millis(100);
+
+impl Progress {
+    /// A bar where standard error is a terminal, otherwise lines.
+    pub fn new() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let style =
+            ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("=> "));
+        bar.enable_steady_tick(STEADY);
+        Self::Bar(bar)
+    }
+
+    /// The image's first layer is at hand.
+    pub fn start(&self, image: &Image) {
+        if image.base.is_none() {
+            self.line("No 'fromImage' provided");
+        }
+    }
+
+    /// A layer's turn has come.
+    pub fn layer(&self, index: usize, layer: &Layer, engine: &Engine<'_>) {
+        let number = index + 1;
+        if let Self::Bar(bar) = self {
+            bar.set_length(engine.known_size().max(bar.position()));
+            bar.set_message(format!("layer {number}/{}", engine.image().layers.len()));
+        }
+        match &layer.source {
+            LayerSource::Base(_) => {}
+            LayerSource::Store(_) if number < engine.image().layers.len() => self.line(&format!(
+                "Creating layer {number} from paths: {}",
+                repr::list_of_str(&layer.origins)
+            )),
+            // The last layer is always the customisation layer.
+            LayerSource::Store(_) | LayerSource::Prebuilt(_) => {
+                self.line(&format!("Creating layer {number} with customisation..."));
+            }
+        }
+    }
+
+    /// A layer was written.
+    pub fn layer_done(&self, index: usize, layer: &Layer) {
+        if let LayerSource::Base(base) = &layer.source {
+            let name = String::from_utf8_lossy(&base.member.name);
+            self.line(&format!("Adding base layer {} from {name}", index + 1));
+        }
+    }
+
+    /// So many bytes were written by now.
+    pub fn written(&self, bytes: u64) {
+        if let Self::Bar(bar) = self {
+            bar.set_position(bytes);
+        }
+    }
+
+    /// All layers were written.
+    pub fn documents(&self) {
+        self.line("Adding manifests...");
+    }
+
+    /// All was written.
+    pub fn done(&self) {
+        self.line("Done.");
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Says that something is odd and yet no error.
+    pub fn warn(&self, warning: &str) {
+        let line = format!("warning: {warning}");
+        match self {
+            Self::Lines => self.line(&line),
+            Self::Bar(bar) => bar.suspend(|| write_line(&line)),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        if matches!(self, Self::Lines) {
+            write_line(line);
+        }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Nobody need listen.
+fn write_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

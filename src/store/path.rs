@@ -1,0 +1,206 @@
+//! Store paths, and where to find them when the store is not at its own place.
+
+use std::path::{Component, Path, PathBuf};
+
+use thiserror::Error;
+
+/// Symbolic links followed before a path counts as a loop, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// A store: its logical place, which is what paths and images say, and its physical one.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+    root: Option<PathBuf>,
+}
+
+/// An absolute path below a store's directory, normalised as Python's `pathlib` does it: without
+/// doubled slashes, `.` and a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StorePath {
+    logical: String,
+    /// Where in `logical` the part after the store's own entry (`<hash>-<name>`) starts.
+    entry_end: usize,
+}
+
+/// Why a path is not one of the store's.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Not absolute.
+    #[error("`{path}` is a relative path; {what} must be absolute")]
+    Relative {
+        /// The path.
+        path: String,
+        /// What the path is for.
+        what: &'static str,
+    },
+    /// Not below the store's directory.
+    #[error("`{path}` is not in the store `{store}`")]
+    Outside {
+        /// The path.
+        path: String,
+        /// The store's directory.
+        store: String,
+    },
+    /// Holds a `..`, which could lead out of the store.
+    #[error("`{path}` contains `..`; write the path that it stands for")]
+    Parent {
+        /// The path.
+        path: String,
+    },
+    /// The store's directory itself, or an entry without a name.
+    #[error("`{path}` has no name part; a path in the store looks like `{store}/<hash>-<name>`")]
+    Nameless {
+        /// The path.
+        path: String,
+        /// The store's directory.
+        store: String,
+    },
+    /// Too many symbolic links.
+    #[error("`{path}` is a loop of symbolic links")]
+    Loop {
+        /// The path.
+        path: String,
+    },
+}
+
+impl Store {
+    /// A store whose paths start with `dir`. With a `root`, `/nix/store/...` is read from
+    /// `root/nix/store/...`, as with Nix's `local?root=`.
+    pub fn new(dir: &str, root: Option<&Path>) -> Result<Self, StoreError> {
+        let (dir, _) = normalise(dir, "the store's directory")?;
+        Ok(Self { dir: dir.into(), root: root.map(Path::to_owned) })
+    }
+
+    /// The logical directory, such as `/nix/store`.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Checks that `path` lies in the store.
+    pub fn path(&self, path: &str) -> Result<StorePath, StoreError> {
+        let store = || self.dir.display().to_string();
+        let (logical, has_parent) = normalise(path, "a store path")?;
+        if has_parent {
+            return Err(StoreError::Parent { path: path.into() });
+        }
+        // By component, not by prefix: /nix/storefoo is not in /nix/store.
+        let Ok(inner) = Path::new(&logical).strip_prefix(&self.dir) else {
+            return Err(StoreError::Outside { path: path.into(), store: store() });
+        };
+        let entry = inner.iter().next().unwrap_or_default().to_str().unwrap_or_default();
+        if !entry.split_once('-').is_some_and(|(hash, name)| !hash.is_empty() && !name.is_empty()) {
+            return Err(StoreError::Nameless { path: path.into(), store: store() });
+        }
+        let inner_start = logical.len() - inner.as_os_str().len();
+        let entry_end = inner_start + entry.len();
+        Ok(StorePath { logical, entry_end })
+    }
+
+    /// Where a store path is to be read.
+    pub fn physical(&self, path: &StorePath) -> PathBuf {
+        self.place(Path::new(&path.logical))
+    }
+
+    /// Where the file that an absolute path names is to be read, symbolic links followed. Paths
+    /// outside of the store are read where they are.
+    pub fn locate(&self, path: &str, what: &'static str) -> Result<PathBuf, StoreError> {
+        let (logical, _) = normalise(path, what)?;
+        let mut logical = PathBuf::from(logical);
+        for _ in 0..MAX_LINKS {
+            let physical = self.place(&logical);
+            // Links are read here, not by the kernel: their targets are logical paths too.
+            let Ok(target) = std::fs::read_link(&physical) else { return Ok(physical) };
+            logical = logical.parent().unwrap_or(Path::new("/")).join(target);
+        }
+        Err(StoreError::Loop { path: path.into() })
+    }
+
+    fn place(&self, logical: &Path) -> PathBuf {
+        match &self.root {
+            Some(root) if logical.starts_with(&self.dir) => {
+                root.join(logical.strip_prefix("/").unwrap_or(logical))
+            }
+            _ => logical.to_owned(),
+        }
+    }
+}
+
+impl StorePath {
+    /// The path as images show it.
+    pub fn as_str(&self) -> &str {
+        &self.logical
+    }
+
+    /// Length of the part that names the store's entry, `/nix/store/<hash>-<name>`.
+    pub fn entry_length(&self) -> usize {
+        self.entry_end
+    }
+}
+
+/// The path without doubled slashes, `.` and trailing slash, and whether it contains `..`.
+fn normalise(path: &str, what: &'static str) -> Result<(String, bool), StoreError> {
+    if !path.starts_with('/') {
+        return Err(StoreError::Relative { path: path.into(), what });
+    }
+    let mut normal = String::with_capacity(path.len());
+    let mut has_parent = false;
+    for component in Path::new(path).components() {
+        has_parent |= component == Component::ParentDir;
+        if let Some(name) = component.as_os_str().to_str().filter(|&name| name != "/") {
+            normal.push('/');
+            normal.push_str(name);
+        }
+    }
+    if normal.is_empty() {
+        normal.push('/');
+    }
+    Ok((normal, has_parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_lies_in_the_store_and_nothing_else() {
+        let store = Store::new("/nix/store/", None).unwrap();
+        for (path, normal) in [
+            ("/nix/store/abc-x", "/nix/store/abc-x"),
+            ("/nix//store/./abc-x/", "/nix/store/abc-x"),
+            ("/nix/store/abc-x/bin/y", "/nix/store/abc-x/bin/y"),
+        ] {
+            let path = store.path(path).unwrap();
+            assert_eq!(path.as_str(), normal);
+            assert_eq!(&path.as_str()[..path.entry_length()], "/nix/store/abc-x");
+        }
+        for (path, reason) in [
+            ("nix/store/abc-x", "relative"),
+            ("", "relative"),
+            ("/nix/storefoo/abc-x", "not in the store"),
+            ("/etc/passwd", "not in the store"),
+            ("/nix/store", "no name part"),
+            ("/nix/store/", "no name part"),
+            ("/nix/store/abc", "no name part"),
+            ("/nix/store/abc-", "no name part"),
+            ("/nix/store/../../etc/pass-wd", "`..`"),
+        ] {
+            let error = store.path(path).unwrap_err().to_string();
+            assert!(error.contains(reason), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn links_are_followed_below_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("nix/store");
+        std::fs::create_dir_all(dir.join("a-b")).unwrap();
+        std::os::unix::fs::symlink("/nix/store/a-b", dir.join("a-link")).unwrap();
+        std::os::unix::fs::symlink("a-loop", dir.join("a-loop")).unwrap();
+        let store = Store::new("/nix/store", Some(root.path())).unwrap();
+        assert_eq!(store.locate("/nix/store/a-link", "x").unwrap(), dir.join("a-b"));
+        assert_eq!(store.locate("/etc/x", "x").unwrap(), Path::new("/etc/x"));
+        let error = store.locate("/nix/store/a-loop", "x").unwrap_err();
+        assert!(error.to_string().contains("loop"), "{error}");
+    }
+}

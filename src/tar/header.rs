@@ -1,0 +1,218 @@
+//! One member's header: a ustar block, and an extended header where that cannot hold a value.
+
+use super::pax::{self, Record};
+use super::{BLOCK, BLOCK_DEVICE, CHARACTER, DIRECTORY, text};
+
+/// What stands in a member's header.
+#[derive(Clone, Debug, Default)]
+pub struct Member<'a> {
+    /// The name; a directory's gets its trailing slash by itself.
+    pub name: &'a [u8],
+    /// The type flag, such as [`super::REGULAR`].
+    pub typeflag: u8,
+    /// Permission bits, set-id and sticky bits among them.
+    pub mode: u32,
+    /// The owner's number; any integer, beyond the field's range it becomes a record.
+    pub uid: i64,
+    /// The group's number.
+    pub gid: i64,
+    /// The owner's name.
+    pub uname: &'a [u8],
+    /// The group's name.
+    pub gname: &'a [u8],
+    /// Bytes of content.
+    pub size: u64,
+    /// Seconds since 1970; may be negative.
+    pub mtime: i64,
+    /// A symbolic link's target.
+    pub target: &'a [u8],
+    /// A device's numbers.
+    pub device: Device,
+    /// Records that the member brought along from another archive: they come first, in their
+    /// order, and hold against what the fields say.
+    pub records: &'a [Record],
+}
+
+/// A device's numbers; written for devices only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// Appends the member's header to `out`: one block, or more with an extended header in front.
+pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
+    let directory_name;
+    let name = if member.typeflag == DIRECTORY && !member.name.ends_with(b"/") {
+        directory_name = [member.name, b"/"].concat();
+        &directory_name
+    } else {
+        member.name
+    };
+    let mut records = member.records.to_vec();
+    for (keyword, value, limit) in [
+        ("path", name, NAME_LENGTH),
+        ("linkpath", member.target, NAME_LENGTH),
+        ("uname", member.uname, OWNER_LENGTH),
+        ("gname", member.gname, OWNER_LENGTH),
+    ] {
+        if !value.is_ascii() || text::length(value) > limit {
+            add(&mut records, keyword, || value.to_vec());
+        }
+    }
+    let mut number = |keyword, value: i128, limit: i128| {
+        if (0..limit).contains(&value) {
+            return value as u64;
+        }
+        add(&mut records, keyword, || value.to_string().into_bytes());
+        0
+    };
+    let fields = Fields {
+        name,
+        typeflag: member.typeflag,
+        mode: member.mode,
+        uid: number("uid", member.uid.into(), ID_LIMIT),
+        gid: number("gid", member.gid.into(), ID_LIMIT),
+        size: number("size", member.size.into(), SIZE_LIMIT),
+        mtime: number("mtime", member.mtime.into(), SIZE_LIMIT),
+        target: member.target,
+        uname: member.uname,
+        gname: member.gname,
+        device: member.device,
+    };
+    if !records.is_empty() {
+        pax::encode(&records, out);
+    }
+    fields.encode(out);
+}
+
+/// Adds a record unless the member brought one of that keyword along.
+fn add(records: &mut Vec<Record>, keyword: &str, value: impl FnOnce() -> Vec<u8>) {
+    if records.iter().all(|(known, _)| known != keyword.as_bytes()) {
+        records.push((keyword.into(), value()));
+    }
+}
+
+/// Characters that the fields of names and link targets hold.
+const NAME_LENGTH: usize = 100;
+/// Characters that the fields of owner and group names hold.
+const OWNER_LENGTH: usize = 32;
+/// Numbers from here on do not fit the seven octal digits of an owner.
+const ID_LIMIT: i128 = 1 << (3 * 7);
+/// Numbers from here on do not fit the eleven octal digits of a size or time.
+const SIZE_LIMIT: i128 = 1 << (3 * 11);
+
+/// The fields of one ustar block; numbers are within their fields' range.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) typeflag: u8,
+    pub(super) mode: u32,
+    pub(super) uid: u64,
+    pub(super) gid: u64,
+    pub(super) size: u64,
+    pub(super) mtime: u64,
+    pub(super) target: &'a [u8],
+    pub(super) uname: &'a [u8],
+    pub(super) gname: &'a [u8],
+    pub(super) device: Device,
+}
+
+impl Fields<'_> {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let mut block = [0; BLOCK as usize];
+        text::put_ascii(&mut block[0..100], self.name);
+        octal(&mut block[100..108], (self.mode & 0o7777).into());
+        octal(&mut block[108..116], self.uid);
+        octal(&mut block[116..124], self.gid);
+        octal(&mut block[124..136], self.size);
+        octal(&mut block[136..148], self.mtime);
+        block[148..156].fill(b' ');
+        block[156] = self.typeflag;
+        text::put_ascii(&mut block[157..257], self.target);
+        block[257..265].copy_from_slice(b"ustar\x0000");
+        text::put_ascii(&mut block[265..297], self.uname);
+        text::put_ascii(&mut block[297..329], self.gname);
+        // Python leaves the device fields of everything else empty; Go and GNU tar do not agree.
+        if matches!(self.typeflag, CHARACTER | BLOCK_DEVICE) {
+            octal(&mut block[329..337], self.device.major.into());
+            octal(&mut block[337..345], self.device.minor.into());
+        }
+        let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
+        octal(&mut block[148..155], sum);
+        out.extend_from_slice(&block);
+    }
+}
+
+/// Writes octal digits with leading zeros and a final NUL.
+fn octal(field: &mut [u8], mut value: u64) {
+    let Some((last, digits)) = field.split_last_mut() else { return };
+    *last = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value & 7) as u8;
+        value >>= 3;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tar::{REGULAR, SYMLINK};
+
+    fn blocks(member: &Member<'_>) -> usize {
+        let mut out = Vec::new();
+        encode(member, &mut out);
+        out.len() / 512
+    }
+
+    #[test]
+    fn extended_headers_come_only_where_fields_overflow() {
+        let long = [b'x'; 101];
+        let cases = [
+            (Member { name: &long[..100], ..Member::default() }, 1),
+            (Member { name: &long, ..Member::default() }, 3),
+            (Member { name: &long[..99], typeflag: DIRECTORY, ..Member::default() }, 1),
+            (Member { name: &long[..100], typeflag: DIRECTORY, ..Member::default() }, 3),
+            (Member { name: "é".as_bytes(), ..Member::default() }, 3),
+            (Member { target: &long, typeflag: SYMLINK, ..Member::default() }, 3),
+            (Member { uname: &long[..32], ..Member::default() }, 1),
+            (Member { gname: &long[..33], ..Member::default() }, 3),
+            (Member { uid: 0o7_777_777, ..Member::default() }, 1),
+            (Member { uid: 0o10_000_000, ..Member::default() }, 3),
+            (Member { uid: -1, ..Member::default() }, 3),
+            (Member { size: (1 << 33) - 1, ..Member::default() }, 1),
+            (Member { size: 1 << 33, ..Member::default() }, 3),
+            (Member { mtime: -1, ..Member::default() }, 3),
+        ];
+        for (member, expected) in cases {
+            assert_eq!(blocks(&member), expected, "{member:?}");
+        }
+    }
+
+    #[test]
+    fn the_tar_crate_reads_what_is_written() {
+        let member = Member {
+            name: "/nix/store/é".as_bytes(),
+            typeflag: REGULAR,
+            mode: 0o4555,
+            uid: 3_000_000,
+            gid: 100,
+            uname: b"root",
+            mtime: 7,
+            ..Member::default()
+        };
+        let mut out = Vec::new();
+        encode(&member, &mut out);
+        out.extend_from_slice(crate::tar::trailer(out.len() as u64));
+        let mut archive = tar::Archive::new(out.as_slice());
+        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+        assert_eq!(entry.path_bytes().as_ref(), member.name);
+        assert_eq!(entry.header().mode().unwrap(), 0o4555);
+        assert_eq!(entry.header().gid().unwrap(), 100);
+        let records = entry.pax_extensions().unwrap().unwrap();
+        let records: Vec<_> = records.map(|r| r.unwrap().key().unwrap().to_owned()).collect();
+        assert_eq!(records, ["path", "uid"]);
+    }
+}

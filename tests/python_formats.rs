@@ -1,0 +1,254 @@
+//! The text that Python writes, compared with a live Python: thousands of made-up values a run.
+//!
+//! Each run draws other values. A failure names the value at fault.
+
+use crate::support::Python;
+use nix_image::python::{json, repr, time::DateTime};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use std::process::Command;
+
+const CASES: usize = 4000;
+
+fn samples<S: Strategy>(strategy: &S, count: usize) -> Vec<S::Value> {
+    let mut runner = TestRunner::default();
+    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+}
+
+#[test]
+fn json_documents() {
+    let program = "
+import json
+def answer(texts):
+    return [json.dumps(json.loads(text), indent=4) for text in texts]
+";
+    let Some(mut python) = Python::start(program) else { return };
+    let texts = samples(&json_text(), CASES);
+    let answers = python.ask(&json!(texts));
+    for (text, expected) in texts.iter().zip(answers.as_array().unwrap()) {
+        let value = serde_json::from_str(text).expect(text);
+        assert_eq!(json::dumps(&value), expected.as_str().unwrap(), "{text}");
+    }
+}
+
+/// The source text of a JSON value.
+fn json_text() -> impl Strategy<Value = String> {
+    let integer = "-?(0|[1-9][0-9]{0,40})";
+    let float = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?";
+    let bits = any::<u64>()
+        .prop_map(f64::from_bits)
+        .prop_filter("JSON has no infinity", |value| value.is_finite())
+        .prop_map(|value| format!("{value:e}"));
+    let powers_of_two =
+        (0u64..2047).prop_map(|exponent| format!("{:e}", f64::from_bits(exponent << 52)));
+    let around_notation =
+        (-6i32..20, 1u64..1000).prop_map(|(exponent, digits)| format!("{digits}e{exponent}"));
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+        integer,
+        float,
+        bits,
+        powers_of_two,
+        around_notation,
+        text().prop_map(|text| quote(&text)),
+    ];
+    leaf.prop_recursive(4, 30, 6, |inner| {
+        let key = prop_oneof![text(), "[ab]"].prop_map(|text| quote(&text));
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5)
+                .prop_map(|items| format!("[{}]", items.join(", "))),
+            prop::collection::vec((key, inner), 0..5).prop_map(|items| {
+                let items: Vec<_> =
+                    items.iter().map(|(key, item)| format!("{key}:{item}")).collect();
+                format!("{{{}}}", items.join(" ,"))
+            }),
+        ]
+    })
+}
+
+/// Control characters, quotes, and characters of every length.
+fn text() -> impl Strategy<Value = String> {
+    let char = prop_oneof![
+        4 => prop::char::range(' ', '~'),
+        2 => prop::char::range('\0', '\u{ff}'),
+        1 => prop::sample::select(vec!['"', '\'', '\\', '/', '\u{7f}', '\u{2028}', '\u{feff}']),
+        2 => any::<char>(),
+    ];
+    prop::collection::vec(char, 0..12).prop_map(String::from_iter)
+}
+
+fn quote(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+#[test]
+fn reprs_of_lists() {
+    let program = "
+import unicodedata
+def answer(lists):
+    if lists is None:
+        return ''.join('?' if unicodedata.category(c) == 'Cn' else 'ny'[c.isprintable()]
+                       for c in map(chr, range(0x110000)))
+    return [repr(items) for items in lists]
+";
+    let Some(mut python) = Python::start(program) else { return };
+    // Whether Python prints each character; a question mark for those it has never heard of.
+    let known = python.ask(&Value::Null);
+    let known = known.as_str().unwrap().as_bytes();
+    for char in ('\0'..=char::MAX).filter(|char| !['\\', '\''].contains(char)) {
+        let printed = repr::list_of_str(&[String::from(char)]).contains(char);
+        match known[char as usize] {
+            b'y' => assert!(printed, "{char:?}"),
+            b'n' => assert!(!printed, "{char:?}"),
+            _ => {}
+        }
+    }
+
+    let text = text().prop_map(move |text| {
+        text.chars().filter(|&char| known[char as usize] != b'?').collect::<String>()
+    });
+    let lists = samples(&prop::collection::vec(text, 0..4), CASES);
+    let answers = python.ask(&json!(lists));
+    for (list, expected) in lists.iter().zip(answers.as_array().unwrap()) {
+        assert_eq!(repr::list_of_str(list), expected.as_str().unwrap(), "{list:?}");
+    }
+}
+
+#[test]
+fn dates() {
+    let program = "
+from datetime import datetime
+def answer(texts):
+    return [one(text) for text in texts]
+def one(text):
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    try:
+        return [date.isoformat(), int(date.timestamp())]
+    except (ValueError, OverflowError):
+        return [date.isoformat(), None]
+";
+    let Some(mut python) = Python::start(program) else { return };
+    let texts = samples(&date_text(), 2 * CASES);
+    let answers = python.ask(&json!(texts));
+    let mut taken = 0;
+    for (text, expected) in texts.iter().zip(answers.as_array().unwrap()) {
+        let parsed = DateTime::fromisoformat(text).ok();
+        taken += usize::from(parsed.is_some());
+        let ours = parsed.as_ref().map(|date| json!([date.isoformat(), date.timestamp()]));
+        let edge = expected[1].is_null() && (text.starts_with("0001") || text.starts_with("9999"));
+        if let (true, Some(date)) = (edge, &parsed) {
+            assert_eq!(expected[0], date.isoformat(), "{text:?}");
+        } else {
+            assert_eq!(ours.unwrap_or(Value::Null), *expected, "{text:?}");
+        }
+    }
+    // Else the values drawn say little.
+    assert!(taken > texts.len() / 5 && taken < texts.len() * 4 / 5, "{taken} dates taken");
+}
+
+/// Dates in all forms, near the edges of what is allowed, some of them damaged.
+fn date_text() -> impl Strategy<Value = String> {
+    let year = prop_oneof![
+        4 => 1i32..=9999,
+        4 => 1900i32..2100,
+        1 => prop::sample::select(vec![0, 1, 2, 9998, 9999]),
+    ];
+    let calendar = (year, 0..=13u32, 0..=32u32).prop_map(|(year, month, day)| {
+        // Most of the days are days.
+        (year, if month % 13 == 0 { 2 } else { month }, if day == 0 { 28 } else { day })
+    });
+    let date = (calendar, 0..=54u32, 0..=8u32, 0..12).prop_map(
+        |((year, month, day), week, weekday, form)| match form {
+            0 => format!("{year:04}{month:02}{day:02}"),
+            1 => format!("{year:04}-W{week:02}-{weekday}"),
+            2 => format!("{year:04}W{week:02}{weekday}"),
+            3 => format!("{year:04}-W{week:02}"),
+            4 => format!("{year:04}W{week:02}"),
+            _ => format!("{year:04}-{month:02}-{day:02}"),
+        },
+    );
+    let separator = prop_oneof![
+        6 => Just('T'),
+        2 => Just(' '),
+        1 => prop::sample::select(vec!['-', '0', '5', 'é', '日', '😀', '\0', '\u{85}', 'W']),
+    ];
+    let time = (separator, clock(24), offset())
+        .prop_map(|(separator, clock, offset)| format!("{separator}{clock}{offset}"));
+    let whole = (date, prop::option::weighted(0.9, time))
+        .prop_map(|(date, time)| date + &time.unwrap_or_default());
+    (whole, prop::option::weighted(0.3, (any::<prop::sample::Index>(), 0..3, damage()))).prop_map(
+        |(text, damage)| match damage {
+            None => text,
+            Some((place, kind, char)) => {
+                spoil(&text, place.index(text.chars().count()), kind, char)
+            }
+        },
+    )
+}
+
+fn clock(hours: u32) -> impl Strategy<Value = String> {
+    let fraction =
+        prop_oneof![3 => Just(String::new()), 2 => "[.,][0-9]{1,9}", 1 => "[.,](9{1,8}|0{1,8})"];
+    (0..=hours, 0..=60u32, 0..=60u32, fraction, 0..10).prop_map(
+        |(hour, minute, second, fraction, form)| match form {
+            0 => format!("{hour:02}"),
+            1 => format!("{hour:02}:{minute:02}"),
+            2 => format!("{hour:02}{minute:02}"),
+            3 => format!("{hour:02}{minute:02}{second:02}{fraction}"),
+            4 => format!("{hour:02}{fraction}"),
+            5 => format!("{hour:02}:{minute:02}{fraction}"),
+            _ => format!("{hour:02}:{minute:02}:{second:02}{fraction}"),
+        },
+    )
+}
+
+fn offset() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => Just(String::new()),
+        2 => Just("Z".to_owned()),
+        2 => prop::sample::select(vec!["+00:00", "-00:00", "+05:30", "-0330", "+23:59:59.999999", "-24:00", "+00:00:00.5"])
+            .prop_map(str::to_owned),
+        4 => ("[+-]", clock(25)).prop_map(|(sign, clock)| sign + &clock),
+    ]
+}
+
+fn damage() -> impl Strategy<Value = char> {
+    prop_oneof![
+        prop::sample::select("0123456789+-:.,ZzTW \0".chars().collect::<Vec<_>>()),
+        any::<char>(),
+    ]
+}
+
+/// Puts a character in place of another, in between, or takes one away.
+fn spoil(text: &str, place: usize, kind: i32, char: char) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    match kind {
+        0 => chars[place] = char,
+        1 => chars.insert(place, char),
+        _ => drop(chars.remove(place)),
+    }
+    chars.into_iter().collect()
+}
+
+/// Dates without an offset are local time: the same comparison in other time zones.
+#[test]
+fn dates_in_other_time_zones() {
+    let zones = ["Asia/Kathmandu", "America/New_York", "Europe/Amsterdam", "<+14>-14", ":"];
+    for zone in zones {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["python_formats::dates", "--exact"])
+            .env("TZ", zone)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "TZ={zone}: {said}");
+        assert!(said.contains("1 passed"), "TZ={zone}: {said}");
+    }
+}
