@@ -70,14 +70,14 @@ impl Pieces {
 }
 
 /// Reads all layers in their order until the last one's end, or until nobody wants more.
-pub(super) fn produce(engine: &Engine<'_>, producer: Producer) {
+pub(super) fn produce(engine: &Engine<'_>, producer: &Producer) {
     let mut base = engine.image.base.as_ref().map(|base| (base, BaseReader::new(base)));
     for (index, layer) in engine.image.layers.iter().enumerate() {
         let produced = match (&layer.source, &mut base) {
             (LayerSource::Base(layer), Some((base, reader))) => {
-                produce_base(engine, &producer, base, reader, layer)
+                produce_base(engine, producer, base, reader, layer)
             }
-            _ => produce_own(engine, &producer, index),
+            _ => produce_own(engine, producer, index),
         };
         let ended = produced.and_then(|()| Ok(producer.send(Piece::End)?));
         if let Err(stop) = ended {

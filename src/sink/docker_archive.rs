@@ -70,7 +70,7 @@ fn put_header(
     let mut header = Vec::new();
     match &layer.source {
         LayerSource::Store(_) => tar::encode(&own, &mut header),
-        LayerSource::Prebuilt(prebuilt) => put_prebuilt_header(prebuilt, own, &mut header)?,
+        LayerSource::Prebuilt(prebuilt) => put_prebuilt_header(prebuilt, &own, &mut header)?,
         LayerSource::Base(base) => {
             let member = &base.member;
             let kept = Member {
@@ -98,7 +98,7 @@ fn put_header(
 /// A prebuilt layer's member has the mode and the owner of the file that it comes from.
 fn put_prebuilt_header(
     prebuilt: &Prebuilt,
-    own: Member<'_>,
+    own: &Member<'_>,
     header: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
     let stat = fs::metadata(&prebuilt.tar).map_err(|source| ReadError::Io {
@@ -114,7 +114,7 @@ fn put_prebuilt_header(
         gid: stat.gid().into(),
         uname: uname.as_ref().map_or(b"", |name| name.as_encoded_bytes()),
         gname: gname.as_ref().map_or(b"", |name| name.as_encoded_bytes()),
-        ..own
+        ..own.clone()
     };
     tar::encode(&member, header);
     Ok(())
