@@ -4,6 +4,9 @@
 # build from nixpkgs, from an overlay and from the host's programs (../testing).
 {
   callPackage,
+  buildPackages,
+  # Plans when the image is built, and streams where it was built.
+  nix-image ? buildPackages.nix-image,
 }:
 
 let
@@ -11,7 +14,7 @@ let
   compressors = callPackage ./compressors.nix { };
   helpers = callPackage ./helpers.nix { };
 
-  streamLayeredImage = callPackage ./stream-layered-image.nix { inherit check; };
+  streamLayeredImage = callPackage ./stream-layered-image.nix { inherit check nix-image; };
   buildLayeredImage = callPackage ./build-layered-image.nix {
     inherit check compressors streamLayeredImage;
   };

@@ -97,7 +97,7 @@ let
     buildPackages = packages;
     callPackage = lib.callPackageWith packages;
     dockerTools = packages.callPackage ../images { };
-    testImages = packages.callPackage ../tests/images.nix { };
+    testImages = packages.callPackage ./images.nix { };
 
     stdenv = {
       hostPlatform = {

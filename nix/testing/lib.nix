@@ -1,10 +1,12 @@
 # The functions of nixpkgs' lib that the image functions call.
 rec {
-  inherit (builtins) concatMap genList;
+  inherit (builtins) concatMap;
 
   optional = condition: value: if condition then [ value ] else [ ];
   optionals = condition: values: if condition then values else [ ];
   optionalString = condition: text: if condition then text else "";
+
+  warn = text: value: builtins.trace "warning: ${text}" value;
 
   last = list: builtins.elemAt list (builtins.length list - 1);
   concatMapStrings = f: list: builtins.concatStringsSep "" (map f list);

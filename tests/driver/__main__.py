@@ -1,4 +1,4 @@
-"""Runs the scripts of nix/tests/scripts without a virtual machine.
+"""Runs the scripts of tests/scripts without a virtual machine.
 
 The images are built by this machine's Nix from this machine's programs
 (nix/testing), in a store of their own below --state. Each engine is started
@@ -16,7 +16,7 @@ import images
 from machine import Failure, Machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SCRIPTS = ROOT / "nix/tests/scripts"
+SCRIPTS = ROOT / "tests/scripts"
 
 
 def run(script, machine, known):
