@@ -267,6 +267,9 @@ fn base_image(file: &Path, layers: usize) {
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         archive.append_data(&mut header, name, content).unwrap();
     };
     for name in &names {

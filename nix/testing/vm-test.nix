@@ -49,7 +49,12 @@ testers.runNixOSTest {
 
     def known(image):
         show = "" if image["isProgram"] else "cat "
-        return {**image, "archive": show + image["file"], "conf": json.load(open(image["conf"]))}
+        return {
+            **image,
+            "archive": show + image["file"],
+            "conf": json.load(open(image["conf"])),
+            "program": image["file"],
+        }
 
     engine = "${engine}"
     unpacks = ${builtins.toJSON unpacks}

@@ -52,8 +52,11 @@ class Store:
 
     def entry(self, image):
         conf = self.here(image["conf"])
+        entry = {**image, "conf": json.loads(conf.read_text())}
         if image["isProgram"]:
-            archive = f"{self.nix_image} stream {conf} --store-root {self.root}"
+            entry["archive"] = f"{self.nix_image} stream {conf} --store-root {self.root}"
+            # The program says /nix/store, which is there but for the program.
+            entry["program"] = f"chroot {self.root} {image['file']}"
         else:
-            archive = f"cat {self.here(image['file'])}"
-        return {**image, "archive": archive, "conf": json.loads(conf.read_text())}
+            entry["archive"] = f"cat {self.here(image['file'])}"
+        return entry

@@ -1,7 +1,8 @@
 # Read before each script. Both drivers define `machine`, `subtest` and:
 #   engine   the program that loads and runs images: docker, podman
 #   images   for each image: `archive`, a command that prints it; `file`, what
-#            Nix has built; `conf`, its conf as a dictionary; `imageName`, `imageTag`
+#            Nix has built; `program`, how to run that if it is a program; `conf`,
+#            its conf as a dictionary; `imageName`, `imageTag`
 #   store    where the machine has the store
 #   unpacks  the compressors whose archives the engine loads
 #   image_id_is_config: whether the engine's image IDs are the configs' digests

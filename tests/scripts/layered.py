@@ -4,6 +4,13 @@ with subtest("An image holds its contents' closure"):
     load("hello")
     expect(run("hello"), "Hello from hello!\n")
 
+with subtest("The result streams, under another tag too, and takes commands"):
+    program = images["hello"]["program"]
+    machine.succeed(f"cmp <({program}) <({program} stream)")
+    manifest = json.loads(machine.succeed(f"{program} -t other:1 | tar -xOf - manifest.json"))[0]
+    expect(manifest["RepoTags"], ["other:1"])
+    expect(manifest["Layers"], in_archive("hello", "manifest.json")[0]["Layers"])
+
 with subtest("The image's ID and layers are those of the archive"):
     manifest = in_archive("hello", "manifest.json")[0]
     config = in_archive("hello", manifest["Config"])
