@@ -14,9 +14,13 @@ let
   callTest = lib.callPackageWith (
     pkgs // { vmTest = pkgs.callPackage ./testing/vm-test.nix { }; }
   );
-  vmTests = lib.mapAttrs' (
-    file: _: lib.nameValuePair "vm-${lib.removeSuffix ".nix" file}" (callTest (./tests + "/${file}") { })
-  ) (lib.filterAttrs (file: _: lib.hasSuffix ".nix" file) (builtins.readDir ./tests));
+  # nixpkgs runs some of its tests on some systems only; elsewhere they are empty.
+  vmTests = lib.filterAttrs (_: lib.isDerivation) (
+    lib.mapAttrs' (
+      file: _:
+      lib.nameValuePair "vm-${lib.removeSuffix ".nix" file}" (callTest (./tests + "/${file}") { })
+    ) (lib.filterAttrs (file: _: lib.hasSuffix ".nix" file) (builtins.readDir ./tests))
+  );
 in
 prefixed "package" packages
 // prefixed "devShell" devShells

@@ -6,7 +6,6 @@ for the purpose, in a temporary folder, and stopped again. Needs root.
 """
 
 import argparse
-import json
 import pathlib
 import sys
 import time
