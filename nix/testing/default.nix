@@ -102,13 +102,10 @@ let
     stdenv = {
       hostPlatform = {
         inherit system;
-        isDarwin = false;
-        go.GOARCH =
-          {
-            x86_64-linux = "amd64";
-            aarch64-linux = "arm64";
-          }
-          .${system};
+        isLinux = builtins.match ".*-linux" system != null;
+        isDarwin = builtins.match ".*-darwin" system != null;
+        isAarch64 = builtins.match "aarch64-.*" system != null;
+        go.GOARCH = if packages.stdenv.hostPlatform.isAarch64 then "arm64" else "amd64";
       };
     };
     runtimeShell = "${packages.bash}/bin/bash";

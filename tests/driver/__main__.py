@@ -11,6 +11,7 @@ import sys
 import time
 
 import engines
+import flake
 import images
 from machine import Failure, Machine
 
@@ -36,6 +37,10 @@ def main():
     store = images.Store(arguments.state.resolve(), arguments.nix_image.resolve())
     table = store.table()
     print(f"built {len(table)} images in {time.monotonic() - started:.1f} s", flush=True)
+
+    started = time.monotonic()
+    flake.check(store)
+    print(f"evaluated the flake in {time.monotonic() - started:.1f} s", flush=True)
 
     failed = []
     for name in arguments.engine or engines.ENGINES:

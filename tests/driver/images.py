@@ -23,18 +23,21 @@ class Store:
             check=True,
         )
 
-    def build(self, *arguments):
-        """The path that `nix-build` prints, where this machine finds it."""
-        environment = dict(
+    def environment(self):
+        return dict(
             os.environ,
             NIX_REMOTE=f"local?root={self.root}",
-            # No network, no other user's rules.
+            # No network, and no settings but these.
             NIX_CONF_DIR="/nonexistent",
+            NIX_USER_CONF_FILES="",
             NIX_CONFIG="substituters =\nbuild-users-group =\nmax-jobs = auto\nsandbox = true",
         )
+
+    def build(self, *arguments):
+        """The path that `nix-build` prints, where this machine finds it."""
         done = subprocess.run(
             ["nix-build", "--no-out-link", "--arg", "host", str(self.host), *arguments],
-            env=environment,
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
