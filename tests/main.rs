@@ -4,6 +4,7 @@
 
 mod golden;
 mod original;
+mod plan;
 mod properties;
 mod python_formats;
 mod support;

@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod drop_in;
+mod plan;
 mod stream;
 
 use std::io::Write as _;
@@ -22,6 +23,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Stream(stream::Args),
+    Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
 }
@@ -30,6 +32,7 @@ enum Command {
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
         Command::Stream(args) => args.run(),
+        Command::Plan(args) => args.run(),
         Command::Cache(command) => command.run(),
     })
 }

@@ -72,8 +72,10 @@ impl<'a> Engine<'a> {
             for _ in 0..threads {
                 scope.spawn(move || self.table.fail_with(|| self.work(threads)));
             }
-            let (sender, pieces) = pieces::channel();
-            scope.spawn(move || pieces::produce(self, sender));
+            let (readers, pieces) = pieces::channel();
+            for reader in readers {
+                scope.spawn(move || pieces::read(self, &reader));
+            }
             let result = consumer(self, pieces);
             self.table.stop();
             result
@@ -130,7 +132,7 @@ impl<'a> Engine<'a> {
     fn scan(&self, layer: usize) -> anyhow::Result<()> {
         let scanned = match &self.image.layers[layer].source {
             LayerSource::Store(source) => self.scan_store_layer(source)?,
-            LayerSource::Prebuilt(prebuilt) => self.scan_prebuilt(prebuilt)?,
+            LayerSource::Prebuilt(prebuilt) => scan_prebuilt(prebuilt)?,
             LayerSource::Base(_) => bail!("base layers are not scanned"),
         };
         let remembered = self.cache.get(&scanned.key);
@@ -148,16 +150,6 @@ impl<'a> Engine<'a> {
         let listings: Arc<[Listing]> = scans.into_iter().map(|scan| scan.listing).collect();
         let size = listings.iter().map(Listing::archived_size).sum();
         Ok(Scanned { key, size, listings: Some(listings) })
-    }
-
-    fn scan_prebuilt(&self, prebuilt: &Prebuilt) -> anyhow::Result<Scanned> {
-        let scan = store::scan(&prebuilt.tar)?;
-        let mut key = KeyBuilder::new("prebuilt");
-        key.add(prebuilt.path.as_bytes());
-        key.add_identity(&scan.identity);
-        key.add(&scan.fingerprint);
-        let size = scan.listing.archived_size();
-        Ok(Scanned { key: key.finish(), size, listings: None })
     }
 
     fn lane(&self, layer: usize) -> anyhow::Result<Lane<'_>> {
@@ -200,4 +192,14 @@ impl<'a> Engine<'a> {
                 format!("the customisation layer `{}` is damaged; build it again", prebuilt.path)
             })
     }
+}
+
+fn scan_prebuilt(prebuilt: &Prebuilt) -> anyhow::Result<Scanned> {
+    let scan = store::scan(&prebuilt.tar)?;
+    let mut key = KeyBuilder::new("prebuilt");
+    key.add(prebuilt.path.as_bytes());
+    key.add_identity(&scan.identity);
+    key.add(&scan.fingerprint);
+    let size = scan.listing.archived_size();
+    Ok(Scanned { key: key.finish(), size, listings: None })
 }

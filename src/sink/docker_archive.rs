@@ -22,7 +22,7 @@ const MEMBER_MODE: u32 = 0o644;
 /// Writes the archive; with `verify`, hashes each layer again on its way out.
 pub fn write(
     engine: &Engine<'_>,
-    pieces: &Pieces,
+    pieces: &mut Pieces,
     output: &mut Output,
     progress: &Progress,
     verify: bool,
@@ -70,7 +70,7 @@ fn put_header(
     let mut header = Vec::new();
     match &layer.source {
         LayerSource::Store(_) => tar::encode(&own, &mut header),
-        LayerSource::Prebuilt(prebuilt) => put_prebuilt_header(prebuilt, own, &mut header)?,
+        LayerSource::Prebuilt(prebuilt) => put_prebuilt_header(prebuilt, &own, &mut header)?,
         LayerSource::Base(base) => {
             let member = &base.member;
             let kept = Member {
@@ -98,7 +98,7 @@ fn put_header(
 /// A prebuilt layer's member has the mode and the owner of the file that it comes from.
 fn put_prebuilt_header(
     prebuilt: &Prebuilt,
-    own: Member<'_>,
+    own: &Member<'_>,
     header: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
     let stat = fs::metadata(&prebuilt.tar).map_err(|source| ReadError::Io {
@@ -114,7 +114,7 @@ fn put_prebuilt_header(
         gid: stat.gid().into(),
         uname: uname.as_ref().map_or(b"", |name| name.as_encoded_bytes()),
         gname: gname.as_ref().map_or(b"", |name| name.as_encoded_bytes()),
-        ..own
+        ..own.clone()
     };
     tar::encode(&member, header);
     Ok(())
@@ -125,7 +125,7 @@ fn put_layer(
     engine: &Engine<'_>,
     index: usize,
     expected: &LayerDigest,
-    pieces: &Pieces,
+    pieces: &mut Pieces,
     output: &mut Output,
     progress: &Progress,
     verify: bool,
@@ -133,7 +133,7 @@ fn put_layer(
     let start = output.position();
     let mut hash = verify.then(Sha256::new);
     loop {
-        match pieces.next()? {
+        match pieces.next().transpose()? {
             Some(Piece::Bytes(bytes)) => {
                 output.put(&bytes)?;
                 if let Some(hash) = &mut hash {

@@ -276,6 +276,7 @@ fn compare(a: &[u8], b: &[u8]) -> Ordering {
 /// A root that is a file up to this size is identified by its content.
 const SMALL_ROOT: u64 = 64 << 10;
 
+#[allow(clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
 fn identify(root: &Path, stat: &Stat) -> Result<Identity, WalkError> {
     let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if file && stat.st_size.cast_unsigned() <= SMALL_ROOT {

@@ -62,12 +62,12 @@ pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
             add(&mut records, keyword, || value.to_vec());
         }
     }
-    let mut number = |keyword, value: i128, limit: i128| {
-        if (0..limit).contains(&value) {
-            return value as u64;
+    let mut number = |keyword, value: i128, limit: u64| match u64::try_from(value) {
+        Ok(value) if value < limit => value,
+        _ => {
+            add(&mut records, keyword, || value.to_string().into_bytes());
+            0
         }
-        add(&mut records, keyword, || value.to_string().into_bytes());
-        0
     };
     let fields = Fields {
         name,
@@ -100,9 +100,9 @@ const NAME_LENGTH: usize = 100;
 /// Characters that the fields of owner and group names hold.
 const OWNER_LENGTH: usize = 32;
 /// Numbers from here on do not fit the seven octal digits of an owner.
-const ID_LIMIT: i128 = 1 << (3 * 7);
+const ID_LIMIT: u64 = 1 << (3 * 7);
 /// Numbers from here on do not fit the eleven octal digits of a size or time.
-const SIZE_LIMIT: i128 = 1 << (3 * 11);
+const SIZE_LIMIT: u64 = 1 << (3 * 11);
 
 /// The fields of one ustar block; numbers are within their fields' range.
 #[derive(Default)]

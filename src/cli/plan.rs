@@ -1,0 +1,109 @@
+//! `nix-image plan`: a closure graph in, layers out.
+
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+
+use crate::plan::{Layers, auto, graph, pipeline, popularity};
+
+/// Put the paths of a closure into layers, and print these as a JSON list of lists
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// JSON file of Nix's exportReferencesGraph: the list of nodes, or an object whose `graph` is
+    /// that list; `-` reads standard input
+    graph: PathBuf,
+
+    /// How to choose the paths that share a layer [default: auto, or pipeline with --pipeline]
+    #[arg(long, value_enum)]
+    strategy: Option<Strategy>,
+
+    /// How many layers there may be; a pipeline sets its own limits
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "100",
+        value_parser = at_least_one,
+        allow_negative_numbers = true
+    )]
+    limit: NonZeroUsize,
+
+    /// JSON file with the steps of the layering pipeline
+    #[arg(long, value_name = "FILE", required_if_eq("strategy", "pipeline"))]
+    pipeline: Option<PathBuf>,
+
+    /// Leave this path out of the layers; may be given many times
+    #[arg(long, value_name = "PATH")]
+    exclude: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Strategy {
+    /// The largest paths get a layer each: nixpkgs' default of today
+    Auto,
+    /// The most needed paths get a layer each: nixpkgs' default until 2024
+    Popularity,
+    /// What the steps of --pipeline make: nixpkgs' layeringPipeline
+    Pipeline,
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number of layers, at least 1".to_owned())
+}
+
+impl Args {
+    /// Reads the graph, plans and prints.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let mut json = serde_json::to_string(&self.layers()?)?;
+        json.push('\n');
+        let mut stdout = std::io::stdout().lock();
+        stdout
+            .write_all(json.as_bytes())
+            .and_then(|()| stdout.flush())
+            .context("writing the layers to standard output")
+    }
+
+    fn layers(self) -> anyhow::Result<Layers> {
+        let excluded = self.exclude.into_iter().collect();
+        let nodes = graph::parse(&read_graph(&self.graph)?)
+            .with_context(|| format!("reading the graph in {}", self.graph.display()))?;
+        let strategy = self.strategy.unwrap_or(match self.pipeline {
+            Some(_) => Strategy::Pipeline,
+            None => Strategy::Auto,
+        });
+        Ok(match (strategy, self.pipeline) {
+            (Strategy::Auto, None) => {
+                auto::layers(&graph::Closure::new(nodes)?, self.limit, &excluded)
+            }
+            (Strategy::Popularity, None) => {
+                popularity::layers(&graph::Closure::new(nodes)?, self.limit, &excluded)?
+            }
+            (Strategy::Pipeline, Some(file)) => {
+                let steps = pipeline::Pipeline::parse(&read(&file)?)
+                    .with_context(|| format!("reading the pipeline in {}", file.display()))?;
+                pipeline::layers(nodes, &steps, &excluded)?
+            }
+            (Strategy::Pipeline, None) => {
+                bail!("there is no pipeline to follow: name its file with `--pipeline`")
+            }
+            (Strategy::Auto | Strategy::Popularity, Some(_)) => {
+                bail!("`--pipeline` is followed only with `--strategy pipeline`; drop one of them")
+            }
+        })
+    }
+}
+
+fn read_graph(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file.as_os_str() != "-" {
+        return read(file);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
+    Ok(bytes)
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("reading {}", file.display()))
+}

@@ -1,0 +1,180 @@
+//! The layout that an image's author writes down: `layeringPipeline`.
+//!
+//! A pipeline is a list of steps, each a list of a name and arguments. The first step is given the
+//! whole closure as one graph; a step may cut a graph into several, order, merge or drop them.
+//! What is left at the end is flattened, and each graph is a layer.
+
+mod parse;
+mod run;
+mod split;
+mod subgraph;
+
+pub use run::layers;
+
+use super::graph::GraphError;
+
+/// What can be wrong with a pipeline, or with the graph that it is run on.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The text is no JSON.
+    #[error(
+        "the layering pipeline is not JSON; expected a list of steps such as \
+         [[\"popularity_contest\"], [\"limit_layers\", 50]]"
+    )]
+    Json(#[source] serde_json::Error),
+    /// A step is not a list that begins with a name.
+    #[error(
+        "{place} of the layering pipeline is {found}; expected {expected}, such as \
+         [[\"popularity_contest\"], [\"limit_layers\", 50]]"
+    )]
+    Shape {
+        /// Which step it is.
+        place: Place,
+        /// What should stand there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// There is no step of this name.
+    #[error("{place} of the layering pipeline is `{name}`, which is none of {}", NAMES.join(", "))]
+    Name {
+        /// Which step it is.
+        place: Place,
+        /// The name that it has.
+        name: String,
+    },
+    /// A step has too few, too many or wrong arguments.
+    #[error("{place} of the layering pipeline, `{name}`, has {found}; write it as {usage}")]
+    Arguments {
+        /// Which step it is.
+        place: Place,
+        /// The step's name.
+        name: String,
+        /// What the arguments are instead.
+        found: String,
+        /// How the step is written.
+        usage: &'static str,
+    },
+    /// A step is given something that it cannot work on.
+    #[error(
+        "{place} of the layering pipeline, `{name}`, works on {takes}, but is given {found}; \
+         {remedy}"
+    )]
+    Input {
+        /// Which step it is.
+        place: Place,
+        /// The step's name.
+        name: &'static str,
+        /// What the step works on.
+        takes: &'static str,
+        /// What it is given.
+        found: String,
+        /// What the author can do.
+        remedy: &'static str,
+    },
+    /// `over` names a part that is not there.
+    #[error(
+        "{place} of the layering pipeline, `over`, names the part `{key}`, but the step before it \
+         made {found}; drop the step or name another part"
+    )]
+    Part {
+        /// Which step it is.
+        place: Place,
+        /// The part's name.
+        key: String,
+        /// The parts that there are.
+        found: String,
+    },
+    /// The closure graph itself is at fault.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// Where a step stands: "step 2", or "step 2.1" for the first step within the second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(Vec<usize>);
+
+impl Place {
+    fn step(&self, number: usize) -> Self {
+        Self([self.0.as_slice(), &[number]].concat())
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        if numbers.is_empty() {
+            return f.write_str("the whole");
+        }
+        write!(f, "step {}", numbers.join("."))
+    }
+}
+
+/// A pipeline whose steps and arguments have been checked.
+#[derive(Clone, Debug)]
+pub struct Pipeline(Vec<Step>);
+
+#[derive(Clone, Debug)]
+struct Step {
+    place: Place,
+    action: Action,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Flatten,
+    LimitLayers(usize),
+    Map(Box<Step>),
+    Over(String, Box<Step>),
+    Pipe(Vec<Step>),
+    PopularityContest,
+    RemovePaths(Vec<String>),
+    Reverse,
+    SplitEvery(usize),
+    SplitPaths(Vec<PathSpec>),
+    SubcomponentIn(Vec<String>),
+    SubcomponentOut(Vec<String>),
+}
+
+/// What `split_paths` splits off.
+#[derive(Clone, Debug)]
+enum PathSpec {
+    /// A path.
+    Path(String),
+    /// Everything that these paths refer to directly.
+    ChildrenOf(Vec<String>),
+}
+
+const NAMES: [&str; 12] = [
+    "flatten",
+    "limit_layers",
+    "map",
+    "over",
+    "pipe",
+    "popularity_contest",
+    "remove_paths",
+    "reverse",
+    "split_every",
+    "split_paths",
+    "subcomponent_in",
+    "subcomponent_out",
+];
+
+impl Action {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Flatten => "flatten",
+            Self::LimitLayers(_) => "limit_layers",
+            Self::Map(_) => "map",
+            Self::Over(..) => "over",
+            Self::Pipe(_) => "pipe",
+            Self::PopularityContest => "popularity_contest",
+            Self::RemovePaths(_) => "remove_paths",
+            Self::Reverse => "reverse",
+            Self::SplitEvery(_) => "split_every",
+            Self::SplitPaths(_) => "split_paths",
+            Self::SubcomponentIn(_) => "subcomponent_in",
+            Self::SubcomponentOut(_) => "subcomponent_out",
+        }
+    }
+}
