@@ -11,6 +11,7 @@ pub(crate) use store::TempStore;
 
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -37,7 +38,11 @@ pub(crate) fn is_root() -> bool {
 }
 
 pub(crate) fn sha256(data: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(data))
+    let mut hex = String::new();
+    for byte in Sha256::digest(data) {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    hex
 }
 
 /// Runs a command; what it writes to standard output, or how it failed.
