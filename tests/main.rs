@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
+mod bad_input;
+mod cache;
 mod golden;
 mod original;
 mod plan;

@@ -11,7 +11,6 @@ pub(crate) use store::TempStore;
 
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -38,11 +37,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 pub(crate) fn sha256(data: &[u8]) -> String {
-    let mut hex = String::new();
-    for byte in Sha256::digest(data) {
-        write!(hex, "{byte:02x}").unwrap();
-    }
-    hex
+    Sha256::digest(data).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// Runs a command; what it writes to standard output, or how it failed.
@@ -61,7 +56,6 @@ pub(crate) fn stdout_of(command: &mut Command) -> Vec<u8> {
 }
 
 /// Runs a command that must fail with the status 1; what it writes to standard error.
-#[expect(dead_code, reason = "for tests of bad input")]
 pub(crate) fn failure_of(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let said = String::from_utf8_lossy(&stderr).into_owned();
