@@ -70,8 +70,7 @@ impl Args {
         let layers = self.layers(&graph)?;
         if let Some(file) = nar_hashes {
             let hashes = serde_json::to_vec(&graph::nar_hashes(&graph, &layers)?)?;
-            std::fs::write(&file, hashes)
-                .with_context(|| format!("writing {}", file.display()))?;
+            std::fs::write(&file, hashes).with_context(|| format!("writing {}", file.display()))?;
         }
         let mut json = serde_json::to_string(&layers)?;
         json.push('\n');
@@ -95,9 +94,7 @@ impl Args {
             None => Strategy::Auto,
         });
         Ok(match (strategy, self.pipeline) {
-            (Strategy::Auto, None) => {
-                auto::layers(&graph::Closure::new(nodes)?, limit, &excluded)
-            }
+            (Strategy::Auto, None) => auto::layers(&graph::Closure::new(nodes)?, limit, &excluded),
             (Strategy::Popularity, None) => {
                 popularity::layers(&graph::Closure::new(nodes)?, limit, &excluded)?
             }
