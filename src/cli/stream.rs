@@ -50,8 +50,8 @@ impl Args {
         for warning in &image.warnings {
             progress.warn(warning);
         }
-        Engine::new(&image, &cache).run(options, |engine, pieces| {
-            sink::write_docker_archive(engine, &pieces, &mut output, &progress, self.verify)
+        Engine::new(&image, &cache).run(options, |engine, mut pieces| {
+            sink::write_docker_archive(engine, &mut pieces, &mut output, &progress, self.verify)
         })
     }
 }

@@ -72,8 +72,10 @@ impl<'a> Engine<'a> {
             for _ in 0..threads {
                 scope.spawn(move || self.table.fail_with(|| self.work(threads)));
             }
-            let (sender, pieces) = pieces::channel();
-            scope.spawn(move || pieces::produce(self, &sender));
+            let (readers, pieces) = pieces::channel();
+            for reader in readers {
+                scope.spawn(move || pieces::read(self, &reader));
+            }
             let result = consumer(self, pieces);
             self.table.stop();
             result

@@ -98,6 +98,17 @@ impl LayerStream<'_> {
     }
 }
 
+impl LayerStream<'_> {
+    /// Goes on as [`Self::fill`] would, without reading small files or opening any; returns
+    /// whether anything was there. `scratch` holds nothing of use afterwards.
+    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<bool, ReadError> {
+        match self {
+            Self::Tar(stream) => stream.skip(scratch, limit),
+            Self::File(content) => Ok(content.take().is_some()),
+        }
+    }
+}
+
 impl Content {
     /// The whole of a file, of the size that it has now.
     pub fn open(path: &Path) -> Result<Self, ReadError> {

@@ -83,39 +83,71 @@ impl<'a> TarStream<'a> {
 
     /// See [`super::LayerStream::fill`].
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Step, ReadError> {
-        let start = out.len();
-        let handed_out = self.offset;
-        let size = |out: &[u8]| handed_out + (out.len() - start) as u64;
+        Ok(match self.advance(out, limit, Contents::Read)? {
+            Advance::Full => Step::Full,
+            Advance::End => Step::End,
+            Advance::Large(cursor, size) => {
+                Step::File(Content::new(cursor.open()?, cursor.path(), size))
+            }
+        })
+    }
+
+    /// See [`super::LayerStream::skip`].
+    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<bool, ReadError> {
+        scratch.clear();
+        let advance = self.advance(scratch, limit, Contents::Skip)?;
+        Ok(!matches!(advance, Advance::End))
+    }
+
+    fn advance(
+        &mut self,
+        out: &mut Vec<u8>,
+        limit: usize,
+        contents: Contents,
+    ) -> Result<Advance<'_>, ReadError> {
         if self.ended {
-            return Ok(Step::End);
+            return Ok(Advance::End);
         }
+        let start = out.len();
         if !self.started {
             self.started = true;
             self.put_store_parents(out);
         }
-        // What the file that was handed out last still lacks.
-        out.extend_from_slice(tar::padding(handed_out));
-        while out.len() < limit {
+        // What the large file before this piece lacks.
+        out.extend_from_slice(tar::padding(self.offset));
+        let mut skipped = 0;
+        loop {
+            let length = out.len() as u64 + skipped;
+            if length >= limit as u64 {
+                self.offset += length - start as u64;
+                return Ok(Advance::Full);
+            }
             let Some(tree) = &mut self.tree else {
                 self.tree = self.next_tree()?;
                 if self.tree.is_none() {
-                    out.extend_from_slice(tar::trailer(size(out)));
+                    let size = self.offset + length - start as u64;
+                    out.extend_from_slice(tar::trailer(size));
+                    self.offset = size + tar::trailer(size).len() as u64;
                     self.ended = true;
-                    break;
+                    return Ok(Advance::Full);
                 }
                 continue;
             };
-            match tree.put_next(&self.layer.stamp, out)? {
-                Put::Entry => {}
-                Put::Header(content) => {
-                    self.offset = size(out) + content.size();
-                    return Ok(Step::File(content));
+            match tree.put_header(&self.layer.stamp, out) {
+                Some(Node::File(size)) if size >= LARGE => {
+                    self.offset += out.len() as u64 + skipped - start as u64 + size;
+                    // The tree is there: this entry came out of it.
+                    let cursor = self.tree.as_mut().map(|tree| &mut tree.cursor);
+                    return Ok(cursor.map_or(Advance::End, |cursor| Advance::Large(cursor, size)));
                 }
-                Put::Nothing => self.tree = None,
+                Some(Node::File(size)) => match contents {
+                    Contents::Read => tree.cursor.put_small(size, out)?,
+                    Contents::Skip => skipped += size.next_multiple_of(tar::BLOCK),
+                },
+                Some(_) => {}
+                None => self.tree = None,
             }
         }
-        self.offset = size(out);
-        Ok(Step::Full)
     }
 
     fn put_store_parents(&self, out: &mut Vec<u8>) {
@@ -152,23 +184,31 @@ impl<'a> TarStream<'a> {
     }
 }
 
-/// What [`Tree::put_next`] put out.
-enum Put {
-    /// An entry, whole.
-    Entry,
-    /// The header of an entry whose content is this.
-    Header(Content),
-    /// Nothing: the tree has come to its end.
-    Nothing,
+/// What becomes of the contents of small files.
+#[derive(Clone, Copy)]
+enum Contents {
+    Read,
+    Skip,
+}
+
+/// How far [`TarStream::advance`] came.
+enum Advance<'a> {
+    /// As far as it should.
+    Full,
+    /// To the content of this large file, of so many bytes.
+    Large(&'a mut Cursor, u64),
+    /// To the end.
+    End,
 }
 
 impl Tree {
-    fn put_next(&mut self, stamp: &Stamp, out: &mut Vec<u8>) -> Result<Put, ReadError> {
+    /// Appends the next entry's header and tells what the entry is; nothing at the tree's end.
+    fn put_header(&mut self, stamp: &Stamp, out: &mut Vec<u8>) -> Option<Node<'_>> {
         let listing = match &self.source {
             Source::Kept(listings, index) => &listings[*index],
             Source::Scanned(listing) => listing,
         };
-        let Some((entry, next)) = listing.entry(self.position) else { return Ok(Put::Nothing) };
+        let (entry, next) = listing.entry(self.position)?;
         self.position = next;
         self.cursor.enter(&entry);
         let mut header =
@@ -182,17 +222,7 @@ impl Tree {
             Node::Block(device) => (header.typeflag, header.device) = (tar::BLOCK_DEVICE, device),
         }
         tar::encode(&header, out);
-        match entry.node {
-            Node::File(size) if size >= LARGE => {
-                let file = self.cursor.open(&entry)?;
-                Ok(Put::Header(Content::new(file, self.cursor.path(), size)))
-            }
-            Node::File(size) => {
-                self.cursor.put_small(&entry, size, out)?;
-                Ok(Put::Entry)
-            }
-            _ => Ok(Put::Entry),
-        }
+        Some(entry.node)
     }
 }
 
@@ -210,16 +240,15 @@ impl Cursor {
     }
 
     /// Opens the current entry, a regular file, through its directories; no link is followed.
-    fn open(&mut self, entry: &Entry<'_>) -> Result<File, ReadError> {
+    fn open(&mut self) -> Result<File, ReadError> {
         // Not to be kept waiting by a pipe that someone put in the file's place.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        while self.directories.len() < entry.depth {
-            let depth = self.directories.len();
+        let depth = self.lengths.len() - 1;
+        while self.directories.len() < depth {
             let directory = match self.directories.last() {
                 None => store::open_directory(CWD, self.root.as_os_str()),
                 Some(parent) => {
-                    let name = &self.name[self.lengths[depth - 1] + 1..self.lengths[depth]];
-                    store::open_directory(parent.as_fd(), OsStr::from_bytes(name))
+                    store::open_directory(parent.as_fd(), self.component(self.directories.len()))
                 }
             };
             self.directories
@@ -227,19 +256,19 @@ impl Cursor {
         }
         let file = match self.directories.last() {
             None => openat(CWD, &self.root, flags, Mode::empty()),
-            Some(parent) => openat(parent, OsStr::from_bytes(entry.name), flags, Mode::empty()),
+            Some(parent) => openat(parent, self.component(depth), flags, Mode::empty()),
         };
         file.map(File::from).map_err(|error| self.error("open", error))
     }
 
+    /// The name of the entry at some depth on the way to the current one.
+    fn component(&self, depth: usize) -> &OsStr {
+        OsStr::from_bytes(&self.name[self.lengths[depth - 1] + 1..self.lengths[depth]])
+    }
+
     /// Appends a small file's content, read at one go, and its padding.
-    fn put_small(
-        &mut self,
-        entry: &Entry<'_>,
-        size: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ReadError> {
-        let file = self.open(entry)?;
+    fn put_small(&mut self, size: u64, out: &mut Vec<u8>) -> Result<(), ReadError> {
+        let file = self.open()?;
         // One byte more than expected shows a file that grew.
         out.reserve(size as usize + 1);
         let mut found = 0;

@@ -22,7 +22,7 @@ const MEMBER_MODE: u32 = 0o644;
 /// Writes the archive; with `verify`, hashes each layer again on its way out.
 pub fn write(
     engine: &Engine<'_>,
-    pieces: &Pieces,
+    pieces: &mut Pieces,
     output: &mut Output,
     progress: &Progress,
     verify: bool,
@@ -125,7 +125,7 @@ fn put_layer(
     engine: &Engine<'_>,
     index: usize,
     expected: &LayerDigest,
-    pieces: &Pieces,
+    pieces: &mut Pieces,
     output: &mut Output,
     progress: &Progress,
     verify: bool,
@@ -133,7 +133,7 @@ fn put_layer(
     let start = output.position();
     let mut hash = verify.then(Sha256::new);
     loop {
-        match pieces.next()? {
+        match pieces.next().transpose()? {
             Some(Piece::Bytes(bytes)) => {
                 output.put(&bytes)?;
                 if let Some(hash) = &mut hash {
