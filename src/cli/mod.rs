@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod drop_in;
+mod image_args;
 mod plan;
 mod stream;
 
