@@ -4,6 +4,7 @@ mod cache;
 pub mod drop_in;
 mod image_args;
 mod plan;
+mod push;
 mod stream;
 
 use std::io::Write as _;
@@ -24,6 +25,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Stream(stream::Args),
+    Push(push::Args),
     Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -33,6 +35,7 @@ enum Command {
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
         Command::Stream(args) => args.run(),
+        Command::Push(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Cache(command) => command.run(),
     })

@@ -69,7 +69,7 @@ fn put_header(
     };
     let mut header = Vec::new();
     match &layer.source {
-        LayerSource::Store(_) => tar::encode(&own, &mut header),
+        LayerSource::Store(_) | LayerSource::Absent(_) => tar::encode(&own, &mut header),
         LayerSource::Prebuilt(prebuilt) => put_prebuilt_header(prebuilt, &own, &mut header)?,
         LayerSource::Base(base) => {
             let member = &base.member;
