@@ -4,7 +4,10 @@ mod cache;
 pub mod drop_in;
 mod image_args;
 mod plan;
+mod serve;
 mod stream;
+mod summary;
+mod write;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -24,6 +27,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Stream(stream::Args),
+    Write(write::Args),
+    Serve(serve::Args),
     Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -33,6 +38,8 @@ enum Command {
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
         Command::Stream(args) => args.run(),
+        Command::Write(args) => args.run(),
+        Command::Serve(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Cache(command) => command.run(),
     })
