@@ -13,6 +13,7 @@ pub mod engine;
 pub mod http;
 pub mod image;
 pub mod layer;
+pub mod load;
 pub mod oci;
 pub mod plan;
 pub mod progress;

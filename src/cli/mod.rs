@@ -3,6 +3,7 @@
 mod cache;
 pub mod drop_in;
 mod image_args;
+mod load;
 mod plan;
 mod serve;
 mod stream;
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Stream(stream::Args),
+    Load(load::Args),
     Write(write::Args),
     Serve(serve::Args),
     Plan(plan::Args),
@@ -38,6 +40,7 @@ enum Command {
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
         Command::Stream(args) => args.run(),
+        Command::Load(args) => args.run(),
         Command::Write(args) => args.run(),
         Command::Serve(args) => args.run(),
         Command::Plan(args) => args.run(),
