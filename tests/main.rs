@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
+mod bad_input;
+mod cache;
+mod golden;
+mod original;
 mod plan;
+mod properties;
 mod python_formats;
 mod support;

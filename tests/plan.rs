@@ -1,7 +1,5 @@
 //! `nix-image plan` on closure graphs, against the layers that nixpkgs' own programs make.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -255,4 +253,61 @@ proptest! {
             prop_assert_eq!(&paths, &expected);
         }
     }
+}
+
+/// A docker-archive of empty layers, as far as the planner looks into it.
+fn base_image(file: &Path, layers: usize) {
+    let names: Vec<String> = (0..layers).map(|number| format!("{number}/layer.tar")).collect();
+    let config = json!({"config": {}, "rootfs": {"diff_ids": vec!["0".repeat(64); layers]}});
+    let manifest = json!([{"Config": "config.json", "Layers": names}]);
+    let mut archive = tar::Builder::new(fs::File::create(file).unwrap());
+    let mut add = |name: &str, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        archive.append_data(&mut header, name, content).unwrap();
+    };
+    for name in &names {
+        add(name, &[0; 1024]);
+    }
+    add("config.json", config.to_string().as_bytes());
+    add("manifest.json", manifest.to_string().as_bytes());
+    archive.finish().unwrap();
+}
+
+#[test]
+fn the_layers_of_the_base_image_count_against_the_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let base = directory.path().join("base.tar");
+    base_image(&base, 3);
+    let base = base.to_str().unwrap();
+    let (graph, _) = goldens().swap_remove(3);
+    let on_base = plan(&graph, &["--limit", "8", "--from-image", base]);
+    let without = printed(&plan(&graph, &["--limit", "5"]));
+    assert_eq!(printed(&on_base), without);
+    assert_ne!(without, printed(&plan(&graph, &["--limit", "8"])));
+
+    let error = printed(&plan(&graph, &["--limit", "3", "--from-image", base])).unwrap_err();
+    assert!(error.contains("raise maxLayers to at least 5"), "{error}");
+}
+
+#[test]
+fn writes_the_hashes_of_what_is_in_the_layers() {
+    let directory = tempfile::tempdir().unwrap();
+    let graph = directory.path().join("graph");
+    let hashes = directory.path().join("hashes");
+    let node = |name: &str| json!({"path": name, "narSize": 8, "references": [], "narHash": name});
+    fs::write(&graph, json!({"graph": [node("h-a"), node("h-b")]}).to_string()).unwrap();
+    let options = ["--exclude", "h-b", "--nar-hashes", hashes.to_str().unwrap()];
+    printed(&plan(&graph, &options)).unwrap();
+    let written: Value = serde_json::from_slice(&fs::read(&hashes).unwrap()).unwrap();
+    assert_eq!(written, json!({"h-a": "h-a"}));
+
+    let bare = json!([{"path": "h-a", "narSize": 8, "references": []}]);
+    fs::write(&graph, bare.to_string()).unwrap();
+    let error = printed(&plan(&graph, &options)).unwrap_err();
+    assert!(error.contains("`narHash`"), "{error}");
 }

@@ -34,7 +34,7 @@ def answer(texts):
 }
 
 /// The source text of a JSON value.
-fn json_text() -> impl Strategy<Value = String> {
+pub(crate) fn json_text() -> impl Strategy<Value = String> {
     let integer = "-?(0|[1-9][0-9]{0,40})";
     let float = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?";
     let bits = any::<u64>()
@@ -71,7 +71,7 @@ fn json_text() -> impl Strategy<Value = String> {
 }
 
 /// Control characters, quotes, and characters of every length.
-fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     let char = prop_oneof![
         4 => prop::char::range(' ', '~'),
         2 => prop::char::range('\0', '\u{ff}'),
@@ -154,7 +154,7 @@ def one(text):
 }
 
 /// Dates in all forms, near the edges of what is allowed, some of them damaged.
-fn date_text() -> impl Strategy<Value = String> {
+pub(crate) fn date_text() -> impl Strategy<Value = String> {
     let year = prop_oneof![
         4 => 1i32..=9999,
         4 => 1900i32..2100,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use tar::{Archive, Entries, Entry};
@@ -115,6 +116,11 @@ fn member<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<ArchiveMember> {
         None => field.cast_signed(),
     };
     let header = entry.header();
+    // As by Python, an empty field counts as 0, and one that is no number is an error.
+    let field = |place: Range<usize>, number: io::Result<_>| {
+        let empty = header.as_bytes()[place].iter().all(|byte| matches!(byte, 0 | b' '));
+        if empty { Ok(0) } else { number }
+    };
     let name =
         |keyword, field: Option<&[u8]>| value(keyword).or(field).unwrap_or_default().to_owned();
     let mtime = match value(b"mtime") {
@@ -122,16 +128,16 @@ fn member<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<ArchiveMember> {
             let seconds = str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
             seconds.map_or(0, |seconds| seconds.round_ties_even() as i64)
         }
-        None => header.mtime()?.cast_signed(),
+        None => field(136..148, header.mtime())?.cast_signed(),
     };
     let path = entry.path_bytes();
     let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
     Ok(ArchiveMember {
         name: path[..end].to_owned(),
         typeflag: header.as_bytes()[156],
-        mode: header.mode()?,
-        uid: integer(b"uid", header.uid()?),
-        gid: integer(b"gid", header.gid()?),
+        mode: field(100..108, header.mode().map(u64::from))? as u32,
+        uid: integer(b"uid", field(108..116, header.uid())?),
+        gid: integer(b"gid", field(116..124, header.gid())?),
         uname: name(b"uname", header.username_bytes()),
         gname: name(b"gname", header.groupname_bytes()),
         mtime,

@@ -39,7 +39,7 @@ impl Compression {
             Self::None => Box::new(file),
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
-            Self::Xz => Box::new(lzma_rust2::XzReader::new(file, true)),
+            Self::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file)),
             Self::Zstd => Box::new(zstd::Decoder::with_buffer(file)?),
         })
     }

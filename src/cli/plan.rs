@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use crate::base::Base;
 use crate::plan::{Layers, auto, graph, pipeline, popularity};
 
 /// Put the paths of a closure into layers, and print these as a JSON list of lists
@@ -34,9 +35,17 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_if_eq("strategy", "pipeline"))]
     pipeline: Option<PathBuf>,
 
+    /// Docker-archive of the base image, whose layers count against the limit
+    #[arg(long, value_name = "FILE", conflicts_with = "pipeline")]
+    from_image: Option<PathBuf>,
+
     /// Leave this path out of the layers; may be given many times
     #[arg(long, value_name = "PATH")]
     exclude: Vec<String>,
+
+    /// Write to this file, as a JSON object, the narHash of each path in the layers
+    #[arg(long, value_name = "FILE")]
+    nar_hashes: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -56,7 +65,14 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 impl Args {
     /// Reads the graph, plans and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let mut json = serde_json::to_string(&self.layers()?)?;
+        let graph = read_graph(&self.graph)?;
+        let nar_hashes = self.nar_hashes.clone();
+        let layers = self.layers(&graph)?;
+        if let Some(file) = nar_hashes {
+            let hashes = serde_json::to_vec(&graph::nar_hashes(&graph, &layers)?)?;
+            std::fs::write(&file, hashes).with_context(|| format!("writing {}", file.display()))?;
+        }
+        let mut json = serde_json::to_string(&layers)?;
         json.push('\n');
         let mut stdout = std::io::stdout().lock();
         stdout
@@ -65,20 +81,22 @@ impl Args {
             .context("writing the layers to standard output")
     }
 
-    fn layers(self) -> anyhow::Result<Layers> {
+    fn layers(self, graph: &[u8]) -> anyhow::Result<Layers> {
+        let limit = match &self.from_image {
+            Some(base) => left_by(base, self.limit)?,
+            None => self.limit,
+        };
         let excluded = self.exclude.into_iter().collect();
-        let nodes = graph::parse(&read_graph(&self.graph)?)
+        let nodes = graph::parse(graph)
             .with_context(|| format!("reading the graph in {}", self.graph.display()))?;
         let strategy = self.strategy.unwrap_or(match self.pipeline {
             Some(_) => Strategy::Pipeline,
             None => Strategy::Auto,
         });
         Ok(match (strategy, self.pipeline) {
-            (Strategy::Auto, None) => {
-                auto::layers(&graph::Closure::new(nodes)?, self.limit, &excluded)
-            }
+            (Strategy::Auto, None) => auto::layers(&graph::Closure::new(nodes)?, limit, &excluded),
             (Strategy::Popularity, None) => {
-                popularity::layers(&graph::Closure::new(nodes)?, self.limit, &excluded)?
+                popularity::layers(&graph::Closure::new(nodes)?, limit, &excluded)?
             }
             (Strategy::Pipeline, Some(file)) => {
                 let steps = pipeline::Pipeline::parse(&read(&file)?)
@@ -93,6 +111,19 @@ impl Args {
             }
         })
     }
+}
+
+/// How many of the layers the base image leaves to the contents.
+fn left_by(base: &Path, limit: NonZeroUsize) -> anyhow::Result<NonZeroUsize> {
+    let used = Base::open(base)?.layers.len();
+    limit.get().checked_sub(used).and_then(NonZeroUsize::new).with_context(|| {
+        format!(
+            "the base image `{}` has {used} layers, which leaves none of {limit} for the \
+             contents; raise maxLayers to at least {}, since the image's own files take one, too",
+            base.display(),
+            used + 2
+        )
+    })
 }
 
 fn read_graph(file: &Path) -> anyhow::Result<Vec<u8>> {

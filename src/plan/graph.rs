@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::describe;
 use super::edges::Edges;
+use super::{Layers, describe};
 
 /// What can be wrong with a closure graph.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,32 @@ pub fn parse(json: &[u8]) -> Result<Vec<Node>, GraphError> {
         return Err(GraphError::Shape { found: describe(Some(list)) });
     };
     nodes.iter().enumerate().map(|(index, node)| parse_node(index + 1, node)).collect()
+}
+
+/// The narHash of each path in the layers, as the same JSON gives it.
+pub fn nar_hashes(json: &[u8], layers: &Layers) -> Result<Map<String, Value>, GraphError> {
+    let document: Value = serde_json::from_slice(json).map_err(GraphError::Json)?;
+    let list = document.get("graph").unwrap_or(&document).as_array();
+    let nodes: HashMap<_, _> = list
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .filter_map(|(index, node)| Some((node.get("path")?.as_str()?, (index + 1, node))))
+        .collect();
+    let hash = |path: &String| {
+        let &(number, node) = nodes.get(path.as_str())?;
+        Some(match node.get("narHash") {
+            Some(Value::String(hash)) => Ok((path.clone(), Value::from(hash.as_str()))),
+            other => Err(GraphError::Node {
+                number,
+                of: format!(", `{path}`,"),
+                key: "narHash",
+                expected: "a string",
+                found: describe(other),
+            }),
+        })
+    };
+    layers.iter().flatten().filter_map(hash).collect()
 }
 
 fn parse_node(number: usize, node: &Value) -> Result<Node, GraphError> {

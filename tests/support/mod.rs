@@ -1,11 +1,71 @@
 //! What the integration tests share.
 
+pub(crate) mod archive;
+pub(crate) mod private_root;
 mod python;
+mod store;
+pub(crate) mod tree;
 
-pub(crate) use python::Python;
+pub(crate) use python::{Python, python3};
+pub(crate) use store::TempStore;
 
-/// Says why a test checks nothing here.
+use sha2::{Digest as _, Sha256};
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// The program.
+pub(crate) const NIX_IMAGE: &str = env!("CARGO_BIN_EXE_nix-image");
+/// The drop-in for nixpkgs' script.
+pub(crate) const DROP_IN: &str = env!("CARGO_BIN_EXE_stream-layered-image");
+
+/// Says why a test checks nothing, or not all, here.
 #[expect(clippy::print_stderr, reason = "a person reads it")]
 pub(crate) fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
+}
+
+/// A file of the project's `tests/`.
+pub(crate) fn test_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// Whether what we write belongs to root.
+pub(crate) fn is_root() -> bool {
+    tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0
+}
+
+pub(crate) fn sha256(data: &[u8]) -> String {
+    Sha256::digest(data).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+/// Runs a command; what it writes to standard output, or how it failed.
+pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, String> {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    if status.success() {
+        return Ok(stdout);
+    }
+    let said = String::from_utf8_lossy(&stderr);
+    Err(format!("{command:?} ended with {status} and said:\n{said}"))
+}
+
+/// Runs a command that must succeed; what it writes to standard output.
+pub(crate) fn stdout_of(command: &mut Command) -> Vec<u8> {
+    run(command).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// Runs a command that must fail with the status 1; what it writes to standard error.
+pub(crate) fn failure_of(command: &mut Command) -> String {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    assert_eq!(status.code(), Some(1), "{command:?} ended with {status} and said:\n{said}");
+    said
+}
+
+/// A program with arguments, that neither sees the user's files nor writes any.
+pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).env_remove("XDG_CACHE_HOME").env_remove("HOME");
+    command
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 
 /// Reads a JSON value a line, writes `answer(value)` a line.
 const LOOP: &str = "
@@ -11,7 +12,23 @@ for line in sys.stdin:
     print(json.dumps(answer(json.loads(line))), flush=True)
 ";
 
-/// The first `python3` of PATH, running a program of ours.
+/// The interpreter that the first `python3` of PATH leads to, perhaps by way of a slow wrapper.
+/// Nothing, and a word about it, where there is none.
+pub(crate) fn python3() -> Option<&'static str> {
+    static FOUND: OnceLock<Option<String>> = OnceLock::new();
+    let find = || {
+        let print = ["-c", "import sys; print(sys.executable)"];
+        let output = Command::new("python3").args(print).output().ok()?;
+        Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    };
+    let found = FOUND.get_or_init(find).as_deref();
+    if found.is_none() {
+        super::skip("there is no python3 on PATH");
+    }
+    found
+}
+
+/// A Python process, running a program of ours.
 #[derive(Debug)]
 pub(crate) struct Python {
     process: Child,
@@ -20,19 +37,15 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Starts a program that defines a function `answer`; nothing, and a word about it, where
-    /// there is no Python.
+    /// Starts a program that defines a function `answer`, where there is a Python.
     pub(crate) fn start(program: &str) -> Option<Self> {
-        let spawned = Command::new("python3")
+        let mut process = Command::new(python3()?)
             .args(["-c", &format!("{program}\n{LOOP}")])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn();
-        let Ok(mut process) = spawned else {
-            super::skip("there is no python3 on PATH");
-            return None;
-        };
+            .spawn()
+            .unwrap();
         let questions = process.stdin.take();
         let answers = BufReader::new(process.stdout.take().unwrap());
         Some(Self { process, questions, answers })

@@ -1,0 +1,26 @@
+# The image as a file, for those who cannot run a stream.
+{
+  lib,
+  check,
+  compressors,
+  streamLayeredImage,
+}:
+
+lib.makeOverridable (
+  {
+    name,
+    compressor ? "gz",
+    meta ? { },
+    ...
+  }@args:
+  compressors.compress {
+    inherit compressor meta;
+    baseName = baseNameOf name;
+    stream = streamLayeredImage (
+      removeAttrs args [
+        "compressor"
+        "meta"
+      ]
+    );
+  }
+)

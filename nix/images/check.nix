@@ -1,0 +1,157 @@
+# Wrong and contradictory arguments end at evaluation, with a sentence that
+# says what to write instead.
+{
+  lib,
+  stdenv,
+}:
+
+let
+  inherit (builtins)
+    attrNames
+    concatStringsSep
+    elem
+    filter
+    head
+    isAttrs
+    isBool
+    isInt
+    isList
+    isPath
+    isString
+    match
+    toJSON
+    ;
+
+  show =
+    value:
+    if isAttrs value then
+      "a set"
+    else if isList value then
+      "a list"
+    else if builtins.isFunction value then
+      "a function"
+    else
+      toJSON value;
+
+  isTag = tag: isString tag && match "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}" tag != null;
+  isId = id: isInt id || isString id && match "[0-9]+" id != null;
+  # Packages are as good as strings: toJSON makes store paths of them.
+  isText = text: isString text || isPath text || isAttrs text && text ? outPath;
+  isTexts = list: isList list && builtins.all isText list;
+
+  # The sentences for those keys of a set that are there and not right.
+  wrong =
+    prefix: set: rules:
+    lib.concatMap (
+      key:
+      lib.optional (set ? ${key} && set.${key} != null && !rules.${key}.is set.${key})
+        "${prefix}${key} must be ${rules.${key}.must}; you wrote ${show set.${key}}"
+    ) (attrNames rules);
+  rule = is: must: { inherit is must; };
+
+  any = names: rule: lib.genAttrs names (_: rule);
+
+  # What an engine would refuse, or silently leave out, at `run`.
+  configRules =
+    any [ "User" "WorkingDir" "StopSignal" ] (rule isText "a string")
+    // any [ "Cmd" "Entrypoint" "OnBuild" "Shell" ] (
+      rule (value: isTexts value) "a list of strings: write [ \"program\" \"argument\" ]"
+    )
+    // {
+      Env = rule isTexts "a list of \"NAME=value\": from a set, write lib.mapAttrsToList (name: value: \"\${name}=\${value}\") env";
+      ExposedPorts = rule isAttrs "a set: write { \"80/tcp\" = { }; }";
+      Volumes = rule isAttrs "a set: write { \"/data\" = { }; }";
+      Labels = rule isAttrs "a set of strings: write { name = \"value\"; }";
+      Healthcheck = rule isAttrs "a set: write { Test = [ \"CMD\" \"program\" ]; }";
+    };
+
+  isStream = image: isAttrs image && image.isExe or false && !image ? stream;
+
+  rules =
+    any [ "created" "mtime" ] (rule isString "a string such as \"now\" or \"2030-01-31T12:00:00Z\"")
+    // any [ "enableFakechroot" "includeStorePaths" "includeNixDB" "debug" ] (
+      rule isBool "true or false"
+    )
+    // any [ "uid" "gid" ] (rule isId "a number")
+    // any [ "uname" "gname" "architecture" ] (rule isString "a string")
+    // any [ "extraCommands" "fakeRootCommands" ] (rule isText "a string of shell commands")
+    // {
+      tag = rule isTag "null, or letters, digits, '_', '.' and '-' in a string";
+      fromImage = rule (
+        image: isText image && !isStream image
+      ) "an image archive, such as buildLayeredImage, buildImage and pullImage make, not a program that streams one";
+      contents = rule (contents: isText contents || isList contents) "a package or a list of packages";
+      config = rule isAttrs "a set such as { Cmd = [ \"/bin/sh\" ]; }";
+      layeringPipeline = rule (
+        pipeline: isText pipeline || isList pipeline
+      ) "a list such as [ [ \"popularity_contest\" ] [ \"limit_layers\" 20 ] ], or a JSON file that holds one";
+      maxLayers = rule (
+        layers: isInt layers && layers > 1
+      ) "a number greater than 1, since the image's own files take one layer";
+    };
+
+  # Arguments of buildImage and of older days, for which there is another way.
+  elsewhere = {
+    copyToRoot = "its contents are symlinks into the store: write contents";
+    keepContentsDirlinks = "its contents are symlinks into the store already: leave it out";
+    runAsRoot = "write fakeRootCommands, with enableFakechroot = true for absolute paths";
+    fromImageName = "it builds on the first image of the archive: leave it out";
+    fromImageTag = "it builds on the first image of the archive: leave it out";
+    diskSize = "it starts no virtual machine: leave it out";
+    buildVMMemorySize = "it starts no virtual machine: leave it out";
+    compressor = "it makes no file: write buildLayeredImage";
+  };
+
+  # Docker runs a command that is a string; the image specification, podman and
+  # nix-image want the list that Docker makes of it.
+  withLists =
+    name: config:
+    builtins.mapAttrs (
+      key: value:
+      if elem key [ "Cmd" "Entrypoint" ] && isText value then
+        lib.warn "in docker image ${name}: config.${key} is a string; write it as a list: [ ${toJSON value} ]" [
+          value
+        ]
+      else
+        value
+    ) config;
+in
+{
+  # The arguments of streamLayeredImage, if nothing is wrong with them.
+  streamLayeredImage =
+    known: args:
+    let
+      problems =
+        if !isString (args.name or null) || args.name == "" then
+          [ "an image needs a name: write name = \"app\"" ]
+        else if tagInName != null then
+          [
+            "the tag has an argument of its own: write name = \"${head tagInName}\"; tag = \"${lib.last tagInName}\""
+          ]
+        else if match "[A-Za-z0-9][A-Za-z0-9_./:-]*" args.name == null then
+          [ "a name is made of letters, digits, '.', '_', '-' and '/', such as \"registry.example.org/team/app\"" ]
+        else
+          map (
+            key:
+            "there is no argument ${key}: "
+            + elsewhere.${key} or "the arguments are ${concatStringsSep ", " known}"
+          ) (filter (key: !elem key known) (attrNames args))
+          ++ wrong "" (
+            # A pipeline sets its own limits.
+            if args.layeringPipeline or null == null then args else removeAttrs args [ "maxLayers" ]
+          ) rules
+          ++
+            lib.optional (args.enableFakechroot or false == true && stdenv.hostPlatform.isDarwin)
+              "enableFakechroot needs proot, which Darwin does not have: write relative paths in fakeRootCommands, or build on Linux"
+          ++ lib.optionals (isAttrs (args.config or null)) (wrong "config." config configRules);
+      # A registry may have a port, but what follows the last slash is a name.
+      tagInName = match "(.*[^/]):([^/:]*)" args.name;
+      config = withLists args.name args.config;
+    in
+    if problems != [ ] then
+      throw "in docker image ${show (args.name or null)}: ${head problems}"
+    else if isAttrs (args.config or null) then
+      args // { inherit config; }
+    else
+      args;
+}

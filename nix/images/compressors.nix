@@ -1,0 +1,53 @@
+# What turns an image's stream into a file.
+{
+  pigz,
+  runCommand,
+  zstd,
+}:
+
+let
+  compressors = {
+    none = {
+      extension = "";
+      packages = [ ];
+      command = "cat";
+    };
+    # No name and no time in the header, blocks that do not depend on each other:
+    # the file is the same for any number of cores.
+    gz = {
+      extension = ".gz";
+      packages = [ pigz ];
+      command = "pigz -p$NIX_BUILD_CORES -nTR";
+    };
+    zstd = {
+      extension = ".zst";
+      packages = [ zstd ];
+      command = "zstd -T$NIX_BUILD_CORES";
+    };
+  };
+in
+{
+  compress =
+    {
+      stream,
+      baseName,
+      compressor,
+      meta ? { },
+    }:
+    let
+      chosen =
+        compressors.${compressor} or (throw ''
+          in docker image ${baseName}: compressor must be one of: [${toString (builtins.attrNames compressors)}]
+          You wrote compressor = ${builtins.toJSON compressor}; write compressor = "zstd" for the fastest that makes a small file.'');
+    in
+    runCommand "${baseName}.tar${chosen.extension}" {
+      inherit (stream) imageName;
+      passthru = stream.passthru // {
+        inherit stream;
+        # A file to load, not a program to run.
+        isExe = false;
+      };
+      nativeBuildInputs = chosen.packages;
+      inherit meta;
+    } "${stream} | ${chosen.command} > $out";
+}

@@ -1,0 +1,66 @@
+# Small trees that many images want in their `contents`.
+#
+# They are the same derivations as nixpkgs', so that an image made of them is
+# the same image and their paths come from the same binary cache.
+{
+  lib,
+  bashInteractive,
+  cacert,
+  coreutils,
+  runCommand,
+  symlinkJoin,
+  writeTextDir,
+}:
+
+let
+  lines = lib.concatMapStrings (line: line + "\n");
+in
+{
+  # Users and groups for programs that insist on looking them up.
+  fakeNss = lib.makeOverridable (
+    {
+      extraPasswdLines ? [ ],
+      extraGroupLines ? [ ],
+    }:
+    symlinkJoin {
+      name = "fake-nss";
+      paths = [
+        (writeTextDir "etc/passwd" (
+          "root:x:0:0:root user:/var/empty:/bin/sh\n"
+          + lines extraPasswdLines
+          + "nobody:x:65534:65534:nobody:/var/empty:/bin/sh\n"
+        ))
+        (writeTextDir "etc/group" ("root:x:0:\n" + lines extraGroupLines + "nobody:x:65534:\n"))
+        (writeTextDir "etc/nsswitch.conf" "hosts: files dns\n")
+        (runCommand "var-empty" { } "mkdir -p $out/var/empty\n")
+      ];
+    }
+  ) { };
+
+  # For scripts that start with #!/usr/bin/env.
+  usrBinEnv = runCommand "usr-bin-env" { } ''
+    mkdir -p $out/usr/bin
+    ln -s ${coreutils}/bin/env $out/usr/bin
+  '';
+
+  # The interactive bash, because people type into `docker run -it`.
+  binSh = runCommand "bin-sh" { } ''
+    mkdir -p $out/bin
+    ln -s ${bashInteractive}/bin/bash $out/bin/sh
+  '';
+
+  # The certificates at every place where programs look for them.
+  caCertificates =
+    let
+      bundle = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+    in
+    runCommand "ca-certificates" { } ''
+      mkdir -p $out/etc/ssl/certs $out/etc/pki/tls/certs
+      # Old NixOS compatibility.
+      ln -s ${bundle} $out/etc/ssl/certs/ca-bundle.crt
+      # NixOS canonical location + Debian/Ubuntu/Arch/Gentoo compatibility.
+      ln -s ${bundle} $out/etc/ssl/certs/ca-certificates.crt
+      # CentOS/Fedora compatibility.
+      ln -s ${bundle} $out/etc/pki/tls/certs/ca-bundle.crt
+    '';
+}

@@ -1,0 +1,151 @@
+# An image that is a nix-shell: the environment in which a derivation builds.
+{
+  lib,
+  bashInteractive,
+  cacert,
+  helpers,
+  runCommand,
+  storeDir ? builtins.storeDir,
+  streamLayeredImage,
+  writeText,
+}:
+
+let
+  # Where Nix' sandbox builds, too.
+  buildDir = "/build";
+
+  # As Nix turns an attribute into an environment variable. A path literal has
+  # to be copied to the store first, or it would not be in the closure.
+  toEnv =
+    value:
+    if builtins.isPath value then
+      "${value}"
+    else if builtins.isList value then
+      toString (map toEnv value)
+    else
+      toString value;
+in
+{
+  drv,
+  name ? drv.name + "-env",
+  tag ? null,
+  uid ? 1000,
+  gid ? 1000,
+  # A home that exists, unlike the sandbox's /homeless-shelter.
+  homeDirectory ? buildDir,
+  shell ? bashInteractive + "/bin/bash",
+  # Runs in the shell that a person would type into.
+  command ? null,
+  # Runs in a shell that is not interactive.
+  run ? null,
+}:
+
+let
+  owner = "${toString uid}:${toString gid}";
+  passAsFile = drv.drvAttrs.passAsFile or [ ];
+
+  buildDerivation = runCommand "buildDerivation" { } ''
+    mkdir -p $out/bin
+    cat > $out/bin/buildDerivation <<'EOF'
+    #!${shell}
+    exec ${lib.escapeShellArg (toEnv drv.drvAttrs.builder)} ${
+      lib.escapeShellArgs (map toEnv (drv.drvAttrs.args or [ ]))
+    }
+    EOF
+    chmod +x $out/bin/buildDerivation
+  '';
+
+  path = "${dirOf shell}:${buildDerivation}/bin";
+
+  # What nix-shell gives its bash to read, step by step.
+  rcfile = writeText "nix-shell-rc" ''
+    unset PATH
+    # For the setup script: leave out what is of use to builds alone.
+    dontAddDisableDepTrack=1
+    [ -e $stdenv/setup ] && source $stdenv/setup
+    PATH=${path}:"$PATH"
+    SHELL=${lib.escapeShellArg shell}
+    BASH=${lib.escapeShellArg shell}
+    # The setup script's strictness would end a person's session at the first error.
+    set +e
+    if [ -n "$PS1" ] && [ -z "$NIX_SHELL_PRESERVE_PROMPT" ]; then
+      PS1='\n\[\033[1;32m\][nix-shell:\w]\$\[\033[0m\] '
+    fi
+    if [ "$(type -t runHook)" = function ]; then
+      runHook shellHook
+    fi
+    unset NIX_ENFORCE_PURITY
+    shopt -u nullglob
+    shopt -s execfail
+    ${lib.optionalString (command != null) "${command}\nexit"}
+    ${lib.optionalString (run != null) "${run}\nexit"}
+  '';
+
+  certificates = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+
+  # The derivation's attributes, those of passAsFile as files.
+  attributes = builtins.listToAttrs (
+    lib.mapAttrsToList (
+      attribute: value:
+      if builtins.elem attribute passAsFile then
+        {
+          name = "${attribute}Path";
+          value = "${writeText "shell-passAsFile-${attribute}" (toEnv value)}";
+        }
+      else
+        {
+          name = attribute;
+          value = toEnv value;
+        }
+    ) (removeAttrs drv.drvAttrs [ "args" ])
+  );
+
+  # Where the outputs would go. They are to be built, not to be in the image.
+  outputs = lib.genAttrs drv.outputs (
+    output: builtins.unsafeDiscardStringContext drv.${output}.outPath
+  );
+
+  env = {
+    SSL_CERT_FILE = certificates;
+    NIX_SSL_CERT_FILE = certificates;
+    # For the shell and buildDerivation as the container's command.
+    PATH = path;
+    HOME = homeDirectory;
+    NIX_STORE = storeDir;
+    NIX_BUILD_CORES = "1";
+  }
+  // attributes
+  // outputs
+  // lib.genAttrs [ "NIX_BUILD_TOP" "TMPDIR" "TEMPDIR" "TMP" "TEMP" "PWD" ] (_: buildDir)
+  // {
+    TERM = "xterm-256color";
+  };
+in
+if drv.drvAttrs.__structuredAttrs or false then
+  throw "streamNixShellImage: ${drv.name} has __structuredAttrs, which cannot be passed on as environment variables; use a derivation without, such as one of mkShell with its inputs"
+else if command != null && run != null then
+  throw "streamNixShellImage: give either command, for an interactive shell, or run, for one that is not"
+else
+  streamLayeredImage {
+    inherit name tag;
+    contents = [
+      helpers.binSh
+      helpers.usrBinEnv
+      (helpers.fakeNss.override {
+        extraPasswdLines = [ "nixbld:x:${owner}:Build user:${homeDirectory}:/noshell" ];
+        extraGroupLines = [ "nixbld:!:${toString gid}:" ];
+      })
+    ];
+    # The store is the user's, as in an installation for a single user: the
+    # derivation is to be built in the container.
+    fakeRootCommands = ''
+      mkdir -p ./nix/{store,var/nix} ./etc/nix .${buildDir}
+      chown -R ${owner} ./nix ./etc/nix .${buildDir}
+    '';
+    config = {
+      User = owner;
+      WorkingDir = buildDir;
+      Cmd = [ shell ] ++ lib.optional (run == null) "--rcfile" ++ [ rcfile ];
+      Env = lib.mapAttrsToList (variable: value: "${variable}=${value}") env;
+    };
+  }

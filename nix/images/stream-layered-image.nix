@@ -1,0 +1,224 @@
+# The image as a program: run it, and the docker-archive comes out.
+{
+  lib,
+  callPackage,
+  check,
+  nix-image,
+  runCommand,
+  runtimeShell,
+  stdenv,
+  storeDir ? builtins.storeDir,
+  writeText,
+}:
+
+let
+  customisationLayer = callPackage ./customisation-layer.nix { };
+
+  # As a file of its own, because nixpkgs' streamScript is one too.
+  streamScript = runCommand "stream" { } ''
+    ln -s ${nix-image}/bin/stream-layered-image $out
+  '';
+
+  # What `./result` and the image's own programs hand to nix-image.
+  commands = [
+    "diff"
+    "inspect"
+    "load"
+    "push"
+    "serve"
+    "stream"
+    "write"
+  ];
+
+  stream =
+    {
+      name,
+      tag ? null,
+      fromImage ? null,
+      contents ? [ ],
+      config ? { },
+      architecture ? stdenv.hostPlatform.go.GOARCH,
+      created ? "1970-01-01T00:00:01Z",
+      mtime ? "1970-01-01T00:00:01Z",
+      uid ? 0,
+      gid ? 0,
+      uname ? "root",
+      gname ? "root",
+      maxLayers ? 100,
+      extraCommands ? "",
+      fakeRootCommands ? "",
+      enableFakechroot ? false,
+      includeStorePaths ? true,
+      includeNixDB ? false,
+      passthru ? { },
+      meta ? { },
+      # With a pipeline of one's own, maxLayers counts nothing: limit_layers does.
+      layeringPipeline ? null,
+      # Shows the layers in the build's log.
+      debug ? false,
+    }:
+    let
+      baseName = baseNameOf name;
+
+      baseJson = writeText "${baseName}-base.json" (
+        builtins.toJSON {
+          inherit architecture config;
+          os = "linux";
+        }
+      );
+
+      customisation = customisationLayer {
+        inherit
+          baseName
+          contents
+          enableFakechroot
+          extraCommands
+          fakeRootCommands
+          includeNixDB
+          ;
+      };
+
+      # These two are in the graph because what they refer to belongs into the
+      # image, but are themselves in no store layer.
+      roots = [
+        baseJson
+        customisation
+      ];
+
+      plan =
+        if layeringPipeline == null then
+          [
+            "--strategy=auto"
+            # One layer is the customisation layer's.
+            "--limit=${toString (maxLayers - 1)}"
+          ]
+          ++ lib.optional (fromImage != null) "--from-image=${fromImage}"
+        else
+          [
+            "--strategy=pipeline"
+            "--pipeline=${
+              if builtins.isList layeringPipeline then
+                writeText "${baseName}-pipeline.json" (builtins.toJSON layeringPipeline)
+              else
+                layeringPipeline
+            }"
+          ];
+
+      json = value: lib.escapeShellArg (builtins.toJSON value);
+
+      conf =
+        runCommand "${baseName}-conf.json"
+          {
+            __structuredAttrs = true;
+            exportReferencesGraph.graph = lib.optionals includeStorePaths roots;
+            imageName = lib.toLower name;
+            inherit created mtime;
+            preferLocalBuild = true;
+            nativeBuildInputs = [ nix-image ];
+            passthru.imageTag =
+              if tag != null then
+                tag
+              else
+                builtins.head (
+                  builtins.split "-" (baseNameOf (builtins.unsafeDiscardStringContext conf.outPath))
+                );
+          }
+          ''
+            imageTag=${if tag != null then tag else ''$(basename "$out" | cut -d - -f 1)''}
+
+            # `now` means the moment of the stream, not of this build.
+            timestamp() {
+              if [[ "$1" == now ]]; then
+                echo now
+              else
+                date -Iseconds -d "$1"
+              fi
+            }
+            createdAt=$(timestamp "$created")
+            modifiedAt=$(timestamp "$mtime")
+
+            storeLayers=$(
+              nix-image plan "$NIX_ATTRS_JSON_FILE" ${lib.escapeShellArgs plan} \
+                ${lib.escapeShellArgs (map (root: "--exclude=${root}") roots)} \
+                --nar-hashes=nar-hashes.json
+            )
+            ${lib.optionalString debug ''echo "layers: $storeLayers"''}
+
+            # The base document without its closing brace, then the keys that
+            # nixpkgs adds, in its order, and the hashes by which nix-image
+            # remembers digests.
+            {
+              head -c -1 ${baseJson}
+              printf ',"%s":%s' \
+                store_dir ${json storeDir} \
+                from_image ${json (if fromImage == null then null else "${fromImage}")} \
+                store_layers "$storeLayers" \
+                customisation_layer ${json customisation} \
+                repo_tag "\"$imageName:$imageTag\"" \
+                created "\"$createdAt\"" \
+                mtime "\"$modifiedAt\"" \
+                uid ${json (toString uid)} \
+                gid ${json (toString gid)} \
+                uname ${json uname} \
+                gname ${json gname} \
+                nar_hashes "$(cat nar-hashes.json)"
+              echo '}'
+            } > $out
+          '';
+
+      # `nix run .#image.push -- registry/app:1`
+      program =
+        command:
+        runCommand "${command}-${baseName}"
+          {
+            preferLocalBuild = true;
+            meta = {
+              mainProgram = "${command}-${baseName}";
+              description = "Run nix-image ${command} on the image ${name}";
+            };
+          }
+          ''
+            mkdir -p $out/bin
+            cat > $out/bin/${command}-${baseName} <<'EOF'
+            #!${runtimeShell}
+            exec ${nix-image}/bin/nix-image ${command} ${conf} "$@"
+            EOF
+            chmod +x $out/bin/${command}-${baseName}
+          '';
+    in
+    runCommand "stream-${baseName}"
+      {
+        inherit conf streamScript;
+        inherit (conf) imageName;
+        preferLocalBuild = true;
+        passthru =
+          lib.genAttrs [ "inspect" "load" "push" "write" ] program
+          // passthru
+          // {
+            inherit (conf) imageTag;
+            inherit conf streamScript;
+            # What takes images tells by this a program from an archive.
+            isExe = true;
+          };
+        inherit meta;
+      }
+      ''
+        cat > $out <<'EOF'
+        #!${runtimeShell}
+        case "''${1-}" in
+          ${builtins.concatStringsSep " | " commands})
+            command=$1
+            shift
+            exec ${nix-image}/bin/nix-image "$command" ${conf} "$@"
+            ;;
+        esac
+        exec ${nix-image}/bin/stream-layered-image ${conf} "$@"
+        EOF
+        chmod +x $out
+      '';
+
+  known = builtins.functionArgs stream;
+in
+lib.makeOverridable (
+  lib.setFunctionArgs (args: stream (check.streamLayeredImage (builtins.attrNames known) args)) known
+)

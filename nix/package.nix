@@ -1,0 +1,34 @@
+# nix-image itself: one binary that does the work, and one under nixpkgs' name for it.
+{
+  lib,
+  rustPlatform,
+}:
+
+let
+  manifest = lib.importTOML ../Cargo.toml;
+in
+rustPlatform.buildRustPackage {
+  pname = manifest.package.name;
+  inherit (manifest.package) version;
+
+  # What the build reads, so that a word in the docs rebuilds no image.
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../Cargo.lock
+      ../Cargo.toml
+      ../src
+    ];
+  };
+  cargoLock.lockFile = ../Cargo.lock;
+
+  # The tests want Python, Nix and engines: `make test` and nix/tests run them.
+  doCheck = false;
+
+  meta = {
+    inherit (manifest.package) description;
+    license = lib.licenses.mit;
+    mainProgram = "nix-image";
+    platforms = lib.platforms.linux ++ lib.platforms.darwin;
+  };
+}

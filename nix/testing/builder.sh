@@ -1,0 +1,12 @@
+# With structured attributes the variables come in a file. Old versions of Nix
+# name its place outside of the sandbox; it is in the working directory there.
+if [[ -e .attrs.sh ]]; then
+  export NIX_ATTRS_SH_FILE=$PWD/.attrs.sh NIX_ATTRS_JSON_FILE=$PWD/.attrs.json
+  source .attrs.sh
+  nativeBuildInputs=${nativeBuildInputs[*]}
+  for output in "${!outputs[@]}"; do
+    export "$output=${outputs[$output]}"
+  done
+fi
+source "$stdenv/setup"
+eval "$buildCommand"

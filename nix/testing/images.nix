@@ -1,0 +1,414 @@
+# The images that the test scripts load. They need little of a package set, so
+# that the VM tests make them of nixpkgs and the local driver of the host's programs.
+{
+  lib,
+  bash,
+  coreutils,
+  dockerTools,
+  nix,
+  runCommand,
+  runtimeShell,
+  writeText,
+  writeTextDir,
+}:
+
+let
+  inherit (dockerTools)
+    buildLayeredImage
+    buildLayeredImageWithNixDb
+    buildNixShellImage
+    streamLayeredImage
+    streamNixShellImage
+    ;
+
+  # A program of one's own, so that no other image holds it by accident.
+  greeter =
+    name:
+    runCommand name { } ''
+      mkdir -p $out/bin
+      cat > $out/bin/${name} <<'EOF'
+      #!${runtimeShell}
+      echo 'Hello from ${name}!'
+      EOF
+      chmod +x $out/bin/${name}
+      ln -s ${name} $out/bin/${name}-by-another-name
+    '';
+  hello = greeter "hello";
+
+  sh = command: [
+    "${bash}/bin/bash"
+    "-c"
+    command
+  ];
+
+  noStore = {
+    contents = [ hello ];
+    config.Cmd = [ "hello" ];
+    includeStorePaths = false;
+  };
+
+  images = {
+    # What is in the store and in the root.
+    hello = streamLayeredImage {
+      name = "hello";
+      tag = "latest";
+      contents = [ hello ];
+      config.Cmd = [ "hello" ];
+    };
+    no-store = streamLayeredImage (noStore // { name = "no-store"; tag = "latest"; });
+    no-store-fakechroot = streamLayeredImage (
+      noStore
+      // {
+        name = "no-store-fakechroot";
+        tag = "latest";
+        enableFakechroot = true;
+      }
+    );
+    layered = buildLayeredImage {
+      name = "Layered";
+      tag = "latest";
+      extraCommands = ''echo "(extraCommand)" > extraCommands'';
+      contents = [
+        bash
+        coreutils
+        hello
+      ];
+      config.Cmd = [ "${hello}/bin/hello" ];
+    };
+    another-layered = buildLayeredImage {
+      name = "another-layered";
+      tag = "latest";
+      config.Cmd = [ "${hello}/bin/hello" ];
+    };
+    bare-path = streamLayeredImage {
+      name = "bare-path";
+      tag = "latest";
+      contents = [
+        coreutils
+        ./contents
+      ];
+      config.Cmd = [
+        "cat"
+        "/hello.txt"
+      ];
+    };
+    store-symlink = buildLayeredImage {
+      name = "store-symlink";
+      tag = "latest";
+      contents = [
+        coreutils
+        storeSymlink
+      ];
+      config.Cmd = [
+        "readlink"
+        storeSymlink
+      ];
+    };
+    certificates = buildLayeredImage {
+      name = "certificates";
+      tag = "latest";
+      contents = [
+        coreutils
+        dockerTools.caCertificates
+        dockerTools.fakeNss
+        dockerTools.usrBinEnv
+        dockerTools.binSh
+      ];
+    };
+
+    # Names, tags, dates, architectures.
+    no-tag = streamLayeredImage {
+      name = "no-tag";
+      contents = hello;
+    };
+    no-tag-layered = buildLayeredImage {
+      name = "no-tag-layered";
+      contents = hello;
+    };
+    prefixed = buildLayeredImage {
+      name = "registry.example.org/team/prefixed";
+      tag = "latest";
+      config.Cmd = [ "${hello}/bin/hello" ];
+    };
+    now = buildLayeredImage {
+      name = "now";
+      tag = "latest";
+      contents = [ coreutils ];
+      created = "now";
+      mtime = "2001-02-03T04:05:06Z";
+    };
+    other-architecture = streamLayeredImage {
+      name = "other-architecture";
+      tag = "latest";
+      architecture = "s390x";
+      contents = [ hello ];
+    };
+
+    # Compressors.
+    plain-file = buildLayeredImage (greeting "plain-file" // { compressor = "none"; });
+    gz-file = buildLayeredImage (greeting "gz-file" // { compressor = "gz"; });
+    zstd-file = buildLayeredImage (greeting "zstd-file" // { compressor = "zstd"; });
+
+    # Layers.
+    two-layers = buildLayeredImage {
+      name = "two-layers";
+      tag = "latest";
+      maxLayers = 2;
+      contents = [
+        bash
+        coreutils
+        hello
+      ];
+      config.Cmd = sh "ls /bin/hello && hello";
+    };
+    hundred-layers = streamLayeredImage {
+      name = "hundred-layers";
+      tag = "latest";
+      maxLayers = 100;
+      # More store paths than layers.
+      contents = [
+        bash
+        coreutils
+      ]
+      ++ map (n: greeter "hello-${toString n}") (builtins.genList (n: n) 120);
+      config.Cmd = sh "for n in {0..119}; do hello-$n; done";
+    };
+    four-layers-with-base = buildLayeredImage {
+      name = "four-layers-with-base";
+      tag = "latest";
+      fromImage = images.two-layers;
+      maxLayers = 4;
+      contents = [
+        bash
+        coreutils
+        hello
+        (greeter "on-top")
+      ];
+      config.Cmd = sh "ls /bin/hello && on-top";
+    };
+    on-top = buildLayeredImage {
+      name = "on-top";
+      tag = "latest";
+      fromImage = images.layered;
+      extraCommands = ''
+        mkdir ./example-output
+        chmod 777 ./example-output
+      '';
+      config = {
+        Env = [ "PATH=${coreutils}/bin/" ];
+        WorkingDir = "/example-output";
+        Cmd = sh "echo hello > foo; cat foo /extraCommands";
+      };
+    };
+    pipeline = streamLayeredImage {
+      name = "pipeline";
+      tag = "latest";
+      contents = [
+        coreutils
+        hello
+      ];
+      config.Cmd = [ "hello" ];
+      layeringPipeline = [
+        [
+          "split_paths"
+          [ hello ]
+        ]
+        [
+          "over"
+          "rest"
+          [
+            "pipe"
+            [
+              [ "popularity_contest" ]
+              [
+                "limit_layers"
+                2
+              ]
+            ]
+          ]
+        ]
+      ];
+    };
+
+    # Environment.
+    parent = buildLayeredImage {
+      name = "parent";
+      tag = "latest";
+      config.Env = [
+        "FROM_PARENT=true"
+        "LAST_LAYER=parent"
+      ];
+    };
+    child = streamLayeredImage {
+      name = "child";
+      tag = "latest";
+      fromImage = images.parent;
+      contents = [ coreutils ];
+      config = {
+        Env = [
+          "FROM_CHILD=true"
+          "LAST_LAYER=child"
+        ];
+        Cmd = [ "env" ];
+      };
+    };
+
+    # Owners.
+    owned = buildLayeredImage {
+      name = "owned";
+      tag = "latest";
+      contents = [
+        bash
+        coreutils
+      ];
+      fakeRootCommands = ''
+        mkdir -p ./home/alice
+        chown 1000 ./home/alice
+        ln -s ${greeter "only-in-the-link"} ./greeter
+      '';
+    };
+    owned-in-chroot = streamLayeredImage {
+      name = "owned-in-chroot";
+      tag = "latest";
+      enableFakechroot = true;
+      # Absolute paths, which without the chroot would be the builder's.
+      fakeRootCommands = ''
+        mkdir -p /bin /etc
+        ln -s ${hello}/bin/hello /bin/hello
+        echo "127.0.0.1 localhost" > /etc/some-config-file
+        touch /testfile
+        chown 12345:12345 /testfile
+      '';
+      config.Cmd = sh "/bin/hello; ${coreutils}/bin/stat -c %u:%g /testfile; ${coreutils}/bin/cat /etc/some-config-file";
+    };
+    someone = buildLayeredImage {
+      name = "someone";
+      tag = "latest";
+      contents = [
+        bash
+        coreutils
+        (dockerTools.fakeNss.override {
+          extraPasswdLines = [ "someone:x:999:999::/home/someone:" ];
+          extraGroupLines = [ "someone:x:999:" ];
+        })
+      ];
+      config.User = "someone";
+      config.Cmd = [
+        "stat"
+        "-c"
+        "%a"
+        "/nix"
+        "/nix/store"
+      ];
+    };
+    not-root = streamLayeredImage {
+      name = "not-root";
+      tag = "latest";
+      uid = 1000;
+      gid = 1000;
+      uname = "user";
+      gname = "user";
+      config = {
+        User = "1000";
+        Cmd = [
+          "${coreutils}/bin/stat"
+          "-c"
+          "%u:%g"
+          "${coreutils}"
+        ];
+      };
+    };
+
+    # Nix in the container.
+    nix-db = buildLayeredImageWithNixDb {
+      name = "nix-db";
+      tag = "latest";
+      contents = [
+        bash
+        coreutils
+        nix
+        hello
+        (writeTextDir "share/data" "some data")
+      ];
+      config.Env = [
+        "NIX_PAGER=cat"
+        "USER=nobody"
+      ];
+    };
+
+    # Shells.
+    shell-basic = shell "shell-basic" { } { };
+    shell-hook = shell "shell-hook" { shellHook = "echo 'This is the shell hook!'; exit"; } { };
+    shell-inputs = shell "shell-inputs" { nativeBuildInputs = [ hello ]; } { command = "hello"; };
+    shell-pass-as-file = shell "shell-pass-as-file" {
+      text = "this is a string";
+      passAsFile = [ "text" ];
+    } { command = ''cat "$textPath"''; };
+    shell-run = shell "shell-run" { } { run = interactive; };
+    shell-command = shell "shell-command" { } { command = interactive; };
+    shell-home = shell "shell-home" { } {
+      run = ''
+        [[ "$HOME" == "$(eval "echo ~$(whoami)")" ]] || echo "HOME is not the user's"
+        touch $HOME/file && echo "home is writable"
+      '';
+    };
+    shell-no-home = shell "shell-no-home" { } {
+      homeDirectory = "/homeless-shelter";
+      run = ''
+        [[ "$HOME" == "$(eval "echo ~$(whoami)")" ]] || echo "HOME is not the user's"
+        [[ -e $HOME ]] || echo "home does not exist"
+      '';
+    };
+    shell-build = shell "shell-build" { } { run = built; };
+    shell-file = buildNixShellImage {
+      name = "shell-file";
+      tag = "latest";
+      drv = derivationToBuild { };
+      compressor = "zstd";
+      run = built;
+    };
+  };
+
+  storeSymlink = runCommand "symlink" { } "ln -s ${writeTextDir "dir/target" "anything"} $out";
+
+  greeting = name: {
+    inherit name;
+    tag = "latest";
+    contents = [ hello ];
+    config.Cmd = [ "hello" ];
+  };
+
+  derivationToBuild =
+    attributes: runCommand "to-build" attributes "echo 'Built in the container' > $out";
+  shell =
+    name: attributes: arguments:
+    streamNixShellImage (
+      {
+        inherit name;
+        tag = "latest";
+        drv = derivationToBuild attributes;
+      }
+      // arguments
+    );
+  built = "buildDerivation && cat $out";
+  interactive = ''
+    case "$-" in
+      *i*) echo This shell is interactive ;;
+      *) echo This shell is not interactive ;;
+    esac
+  '';
+in
+{
+  inherit images;
+
+  # What the scripts know of each.
+  table = writeText "images.json" (
+    builtins.toJSON (
+      builtins.mapAttrs (_: image: {
+        inherit (image) conf imageName imageTag;
+        file = "${image}";
+        isProgram = image.isExe;
+      }) images
+    )
+  );
+}

@@ -1,0 +1,62 @@
+# The functions of nixpkgs' lib that the image functions call.
+rec {
+  inherit (builtins) concatMap;
+
+  optional = condition: value: if condition then [ value ] else [ ];
+  optionals = condition: values: if condition then values else [ ];
+  optionalString = condition: text: if condition then text else "";
+
+  warn = text: value: builtins.trace "warning: ${text}" value;
+
+  last = list: builtins.elemAt list (builtins.length list - 1);
+  concatMapStrings = f: list: builtins.concatStringsSep "" (map f list);
+
+  genAttrs =
+    names: f:
+    builtins.listToAttrs (
+      map (name: {
+        inherit name;
+        value = f name;
+      }) names
+    );
+  mapAttrsToList = f: set: map (name: f name set.${name}) (builtins.attrNames set);
+
+  splitLines = text: builtins.filter (line: builtins.isString line && line != "") (builtins.split "\n" text);
+  letters = builtins.filter (letter: letter != "" && letter != [ ]);
+  toLower = builtins.replaceStrings
+    (letters (builtins.split "" "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    (letters (builtins.split "" "abcdefghijklmnopqrstuvwxyz"));
+  removeSuffix =
+    suffix: text:
+    let
+      end = builtins.stringLength text - builtins.stringLength suffix;
+    in
+    if end >= 0 && builtins.substring end (-1) text == suffix then
+      builtins.substring 0 end text
+    else
+      text;
+
+  escapeShellArg = argument: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString argument)}'";
+  escapeShellArgs = list: builtins.concatStringsSep " " (map escapeShellArg list);
+
+  setFunctionArgs = f: arguments: {
+    __functor = _: f;
+    __functionArgs = arguments;
+  };
+  functionArgs = f: f.__functionArgs or (builtins.functionArgs f);
+  makeOverridable =
+    f: arguments:
+    f arguments
+    // {
+      override =
+        new:
+        makeOverridable f (arguments // (if builtins.isFunction new then new arguments else new));
+    };
+
+  callPackageWith =
+    packages: f: extra:
+    let
+      function = if builtins.isPath f then import f else f;
+    in
+    function (builtins.intersectAttrs (functionArgs function) packages // extra);
+}

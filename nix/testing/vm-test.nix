@@ -1,0 +1,70 @@
+# A NixOS VM test out of a script of tests/scripts, which the local driver
+# (tests/driver) runs as well.
+{
+  pkgs,
+  lib,
+  testers,
+}:
+
+{
+  name,
+  scripts,
+  engine,
+  # The NixOS options that start the engine.
+  node,
+  # When it is ready.
+  ready,
+  unpacks ? [
+    "gzip"
+    "zstd"
+  ],
+  imageIdIsConfig ? true,
+}:
+
+let
+  inherit (pkgs.callPackage ./images.nix { }) table;
+in
+testers.runNixOSTest {
+  inherit name;
+
+  nodes.machine = {
+    imports = [ node ];
+    virtualisation = {
+      diskSize = 8192;
+      memorySize = 2048;
+      # The images, in the machine's store as on the host.
+      additionalPaths = [ table ];
+    };
+    environment.systemPackages = [
+      pkgs.skopeo
+      pkgs.zstd
+    ];
+  };
+
+  # The scripts are written for two drivers, and mypy knows the types of one.
+  skipTypeCheck = true;
+  testScript = ''
+    import json
+
+    def known(image):
+        show = "" if image["isProgram"] else "cat "
+        return {
+            **image,
+            "archive": show + image["file"],
+            "conf": json.load(open(image["conf"])),
+            "program": image["file"],
+        }
+
+    engine = "${engine}"
+    unpacks = ${builtins.toJSON unpacks}
+    image_id_is_config = ${if imageIdIsConfig then "True" else "False"}
+    images = {name: known(image) for name, image in json.load(open("${table}")).items()}
+    store = "${builtins.storeDir}"
+
+    start_all()
+    ${ready}
+  ''
+  + lib.concatMapStrings (script: builtins.readFile (../../tests/scripts + "/${script}.py")) (
+    [ "common" ] ++ scripts
+  );
+}

@@ -1,0 +1,11 @@
+# containerd alone, as on the nodes of a Kubernetes cluster.
+{ vmTest }:
+
+vmTest {
+  name = "nix-image-containerd";
+  engine = "ctr";
+  scripts = [ "containerd" ];
+  node.virtualisation.containerd.enable = true;
+  ready = ''machine.wait_for_unit("containerd.service")'';
+  unpacks = [ ];
+}

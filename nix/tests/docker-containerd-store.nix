@@ -1,0 +1,18 @@
+# Docker with containerd's image store, the default of new installations.
+{ vmTest }:
+
+vmTest {
+  name = "nix-image-docker-containerd-store";
+  engine = "docker";
+  scripts = [
+    "layered"
+    "nix-shell"
+  ];
+  node.virtualisation.docker = {
+    enable = true;
+    daemon.settings.features.containerd-snapshotter = true;
+  };
+  ready = ''machine.wait_for_unit("sockets.target")'';
+  # There, an image's ID is its manifest's digest.
+  imageIdIsConfig = false;
+}

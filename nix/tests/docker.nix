@@ -1,0 +1,17 @@
+# Docker with the store that it has always had.
+{ vmTest }:
+
+vmTest {
+  name = "nix-image-docker";
+  engine = "docker";
+  scripts = [
+    "layered"
+    "nix-shell"
+  ];
+  node.virtualisation.docker = {
+    enable = true;
+    storageDriver = "overlay2";
+    daemon.settings.features.containerd-snapshotter = false;
+  };
+  ready = ''machine.wait_for_unit("sockets.target")'';
+}

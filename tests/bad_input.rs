@@ -1,0 +1,589 @@
+//! What bad input gets: status 1, one message that names the thing, and no archive that a reader
+//! would take for complete.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{self, DROP_IN, NIX_IMAGE, TempStore, is_root, skip};
+
+const PATH: &str = "/nix/store/00000000000000000000000000000000-tree-1.0";
+
+/// A store with one path and a customisation layer, and its conf.
+fn simple() -> (TempStore, Value) {
+    let store = TempStore::new();
+    store.write(&format!("{PATH}/bin/hello"), "#!/bin/sh\n");
+    let customisation = store.write_customisation_layer(&tar_of(&[("etc", b"")]));
+    (store, TempStore::conf(&json!([[PATH]]), &customisation))
+}
+
+fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, name, *content).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+/// Whether a reader would take this for a whole image: the manifest is the last member.
+fn looks_complete(archive: &[u8]) -> bool {
+    archive.windows(13).any(|window| window == b"manifest.json")
+}
+
+/// Checks how a run failed, and that its message has all these parts.
+fn assert_failed(case: &str, output: &Output, parts: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{case}: {said}");
+    let messages: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(messages.len(), 1, "{case}: one message: {said}");
+    for part in parts {
+        assert!(messages[0].contains(part), "{case}: `{part}` is not in: {}", messages[0]);
+    }
+    assert!(!looks_complete(&output.stdout), "{case}: the archive looks complete");
+}
+
+/// Changes a simple image's conf or store; what the message has to say.
+type Case = (&'static str, fn(&TempStore, &mut Value), &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    (
+        "a store path that does not exist",
+        |_, conf| conf["store_layers"] = json!([["/nix/store/0-gone"]]),
+        &["/nix/store/0-gone", "does not exist", "nix-store --realise"],
+    ),
+    (
+        "a path outside of the store",
+        |_, conf| conf["store_layers"] = json!([["/etc/pass-wd"]]),
+        &["`/etc/pass-wd` is not in the store `/nix/store`"],
+    ),
+    (
+        "a path that only starts like the store",
+        |_, conf| conf["store_layers"] = json!([["/nix/storefoo/0-x"]]),
+        &["`/nix/storefoo/0-x` is not in the store"],
+    ),
+    (
+        "a path that leads out of the store",
+        |_, conf| conf["store_layers"] = json!([["/nix/store/../../etc/pass-wd"]]),
+        &["contains `..`"],
+    ),
+    (
+        "the store itself",
+        |_, conf| conf["store_layers"] = json!([["/nix/store"]]),
+        &["`/nix/store` has no name part", "<hash>-<name>"],
+    ),
+    (
+        "a path with a hash alone",
+        |_, conf| conf["store_layers"] = json!([["/nix/store/00000000000000000000000000000000"]]),
+        &["has no name part"],
+    ),
+    (
+        "a relative path",
+        |_, conf| conf["store_layers"] = json!([["nix/store/0-x"]]),
+        &["`nix/store/0-x` is a relative path"],
+    ),
+    (
+        "a relative customisation layer",
+        |_, conf| conf["customisation_layer"] = json!("layer"),
+        &["`layer` is a relative path", "customisation layer"],
+    ),
+    (
+        "a relative base image",
+        |_, conf| conf["from_image"] = json!("base.tar"),
+        &["`base.tar` is a relative path", "base image"],
+    ),
+    (
+        "no base image where one is named",
+        |_, conf| conf["from_image"] = json!("/nix/store/0-base.tar"),
+        &["cannot read the base image", "0-base.tar", "No such file"],
+    ),
+    (
+        "no customisation layer",
+        |_, conf| conf["customisation_layer"] = json!("/nix/store/0-gone"),
+        &["/nix/store/0-gone", "does not exist"],
+    ),
+    (
+        "a socket",
+        |store, _| drop(UnixListener::bind(store.place(&format!("{PATH}/socket"))).unwrap()),
+        &["/socket` is a socket", "remove it"],
+    ),
+    (
+        "a loop of links as customisation layer",
+        |store, conf| {
+            symlink("0-loop", store.place("/nix/store/0-loop")).unwrap();
+            conf["customisation_layer"] = json!("/nix/store/0-loop");
+        },
+        &["/nix/store/0-loop", "loop of symbolic links"],
+    ),
+    (
+        "a loop of links as base image",
+        |store, conf| {
+            symlink("/nix/store/0-pong", store.place("/nix/store/0-ping")).unwrap();
+            symlink("/nix/store/0-ping", store.place("/nix/store/0-pong")).unwrap();
+            conf["from_image"] = json!("/nix/store/0-ping");
+        },
+        &["/nix/store/0-ping", "loop of symbolic links"],
+    ),
+    (
+        "a checksum file with something else",
+        |store, conf| {
+            let layer = conf["customisation_layer"].as_str().unwrap().to_owned();
+            store.write(&format!("{layer}/checksum"), "sha256:1234\n");
+        },
+        &["checksum file", "-customisation-layer", "expected 64 hexadecimal digits", "sha256:1234"],
+    ),
+    (
+        "a checksum file of another layer",
+        |store, conf| {
+            let layer = conf["customisation_layer"].as_str().unwrap().to_owned();
+            store.write(&format!("{layer}/checksum"), "0".repeat(64));
+        },
+        &["-customisation-layer", "is damaged", "build it again", "0000000"],
+    ),
+    (
+        "a customisation layer without its checksum",
+        |store, conf| {
+            let layer = conf["customisation_layer"].as_str().unwrap().to_owned();
+            fs::remove_file(store.place(&format!("{layer}/checksum"))).unwrap();
+        },
+        &["has a layer.tar, but no checksum"],
+    ),
+    (
+        "a date that is none",
+        |_, conf| conf["created"] = json!("yesterday"),
+        &["`created` must be \"now\" or a date", "`yesterday`"],
+    ),
+    (
+        "a uid that is no number",
+        |_, conf| conf["uid"] = json!("root"),
+        &["`uid` must be a whole number", "`root`"],
+    ),
+    (
+        "a command that is a string",
+        |_, conf| conf["config"] = json!({"Cmd": "/bin/sh"}),
+        &["`config.Cmd` must be a list of strings", "a string (\"/bin/sh\")"],
+    ),
+    (
+        "a conf without layers",
+        |_, conf| drop(conf.as_object_mut().unwrap().remove("store_layers")),
+        &["no `store_layers`"],
+    ),
+    (
+        "no tag at all",
+        |_, conf| drop(conf.as_object_mut().unwrap().remove("repo_tag")),
+        &["no `repo_tag`", "--repo_tag"],
+    ),
+];
+
+#[test]
+fn each_fault_has_its_message() {
+    for (case, change, parts) in CASES {
+        let (store, mut conf) = simple();
+        change(&store, &mut conf);
+        let conf = store.write_conf("conf", &conf);
+        let output = store.nix_image("stream", &conf).output().unwrap();
+        assert_failed(case, &output, parts);
+    }
+}
+
+#[test]
+fn the_simple_image_itself_is_sound() {
+    let (store, conf) = simple();
+    let conf = store.write_conf("conf", &conf);
+    assert!(looks_complete(&support::stdout_of(&mut store.nix_image("stream", &conf))));
+}
+
+#[test]
+fn confs_that_cannot_be_read() {
+    let store = TempStore::new();
+    let gone = store.root().join("gone.json");
+    let output = store.nix_image("stream", &gone).output().unwrap();
+    assert_failed("no conf", &output, &["gone.json", "No such file"]);
+    let broken = store.root().join("broken.json");
+    fs::write(&broken, "{\n  \"architecture\": amd64\n}").unwrap();
+    let output = store.nix_image("stream", &broken).output().unwrap();
+    assert_failed("broken JSON", &output, &["broken.json", "line 2 column 19"]);
+    fs::write(&broken, "[]").unwrap();
+    let output = store.nix_image("stream", &broken).output().unwrap();
+    assert_failed("a list", &output, &["must be an object, but it is a list"]);
+}
+
+#[test]
+fn a_path_listed_twice_is_written_twice_with_a_warning() {
+    let (store, mut conf) = simple();
+    conf["store_layers"] = json!([[PATH], [PATH]]);
+    conf["from_the_future"] = json!(1);
+    let conf = store.write_conf("conf", &conf);
+    let output = store.nix_image("stream", &conf).output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let warnings: Vec<_> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(warnings.len(), 2, "{said}");
+    assert!(warnings[0].contains("`from_the_future` is not known"), "{said}");
+    assert!(warnings[1].contains(PATH) && warnings[1].contains("more than once"), "{said}");
+    let image = support::archive::image(&output.stdout);
+    assert_eq!(image.layer_digests[0], image.layer_digests[1]);
+}
+
+#[test]
+fn standard_error_says_what_nixpkgs_script_says() {
+    let (store, conf) = simple();
+    let conf = store.write_conf("conf", &conf);
+    let output = store.nix_image("stream", &conf).output().unwrap();
+    let expected = format!(
+        "No 'fromImage' provided\nCreating layer 1 from paths: ['{PATH}']\n\
+         Creating layer 2 with customisation...\nAdding manifests...\nDone.\n"
+    );
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
+
+/// The arguments of the drop-in, in argparse's forms.
+#[test]
+fn the_drop_in_takes_argparses_forms() {
+    let (store, mut conf) = simple();
+    // Its store is where it is, so only the tag of an image without paths can be looked at.
+    conf["store_layers"] = json!([]);
+    conf["store_dir"] = json!(store.place("/nix/store").to_str().unwrap());
+    conf["customisation_layer"] =
+        json!(store.place(conf["customisation_layer"].as_str().unwrap()).to_str().unwrap());
+    let conf = store.write_conf("conf", &conf);
+    let conf = conf.to_str().unwrap();
+    for (arguments, tag) in [
+        (vec![conf], "test:1"),
+        (vec![conf, "-t", "a:2"], "a:2"),
+        (vec!["-ta:2", conf], "a:2"),
+        (vec![conf, "--repo_tag", "a:2"], "a:2"),
+        (vec!["--repo_tag=a:2", conf], "a:2"),
+        (vec!["--repo", "a:2", conf], "a:2"),
+        (vec!["--r=a:2", conf], "a:2"),
+        (vec![conf, "-t", ""], "test:1"),
+        (vec![conf, "--repo_tag="], "test:1"),
+        (vec![conf, "-t", "a:2", "-t", "b:3"], "b:3"),
+    ] {
+        let archive = support::stdout_of(&mut support::command(DROP_IN, &arguments));
+        let tags = format!("\"RepoTags\": [\n            \"{tag}\"\n");
+        assert!(
+            archive.windows(tags.len()).any(|window| window == tags.as_bytes()),
+            "{arguments:?}"
+        );
+    }
+    for (arguments, part) in [
+        (vec![], "Usage: stream-layered-image"),
+        (vec!["-t"], "a value is required"),
+        (vec!["--nonsense", conf], "Usage: stream-layered-image"),
+        (vec![conf, conf], "Usage: stream-layered-image"),
+    ] {
+        let output = support::command(DROP_IN, &arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn archives_are_not_written_to_terminals() {
+    let (store, conf) = simple();
+    let conf = store.write_conf("conf", &conf);
+    let script = "import os, pty, sys; \
+                  sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let Ok(output) =
+        Command::new("python3").args(["-c", script, NIX_IMAGE, "stream"]).arg(conf).output()
+    else {
+        return skip("there is no python3 on PATH");
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("not written to a terminal") && said.contains("docker load"), "{said}");
+    assert!(!looks_complete(&output.stdout));
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let (store, conf) = simple();
+    let conf = store.write_conf("conf", &conf);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = store.nix_image("stream", &conf).stdout(full).output().unwrap();
+    assert_failed("full disk", &output, &["cannot write the archive", "No space left on device"]);
+}
+
+#[test]
+fn a_reader_that_closes_early_ends_it_quietly() {
+    let (store, conf) = simple();
+    store.write(&format!("{PATH}/large"), vec![7; 4 << 20]);
+    let conf = store.write_conf("conf", &conf);
+    let mut child = store
+        .nix_image("stream", &conf)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut start = [0; 512];
+    child.stdout.take().unwrap().read_exact(&mut start).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("error"), "{said}");
+}
+
+/// Runs as a user who may not read everything, which root may.
+fn as_nobody(command: &Command) -> Command {
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    other.arg(command.get_program()).args(command.get_args());
+    other
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    if !is_root() {
+        return skip("only root can run a program as someone else");
+    }
+    for (what, action) in [("bin", "cannot open"), ("bin/hello", "cannot open")] {
+        let (store, conf) = simple();
+        fs::set_permissions(store.root(), Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(store.place(&format!("{PATH}/{what}")), Permissions::from_mode(0o000))
+            .unwrap();
+        let conf = store.write_conf("conf", &conf);
+        let mut command = store.nix_image("stream", &conf);
+        command.arg("--no-cache");
+        let output = as_nobody(&command).output().unwrap();
+        assert_failed(what, &output, &[action, what, "Permission denied"]);
+    }
+}
+
+/// Changes a file that was hashed and is not written yet: so much else comes before it that the
+/// reader of the archive has to make room first.
+#[test]
+fn files_that_change_while_they_are_read_are_errors() {
+    type Change = (&'static str, fn(&Path), &'static [&'static str]);
+    let changes: &[Change] = &[
+        (
+            "shrinks",
+            |path| truncate(path, 10),
+            &["zz-last` shrank", "40000 bytes expected, 10 found"],
+        ),
+        ("grows", |path| append(path), &["zz-last` grew", "40000 bytes expected"]),
+        (
+            "vanishes",
+            |path| fs::remove_file(path).unwrap(),
+            &["cannot open", "zz-last", "No such file"],
+        ),
+        (
+            "becomes a link",
+            |path| {
+                fs::remove_file(path).unwrap();
+                symlink("/etc/passwd", path).unwrap();
+            },
+            &["cannot open", "zz-last", "symbolic links"],
+        ),
+        (
+            "becomes a directory",
+            |path| {
+                fs::remove_file(path).unwrap();
+                fs::create_dir(path).unwrap();
+            },
+            &["cannot read", "zz-last", "Is a directory"],
+        ),
+    ];
+    for large in [false, true] {
+        for (case, change, parts) in changes {
+            let (store, conf) = simple();
+            for number in 0..400u16 {
+                store.write(&format!("{PATH}/{number:03}"), vec![number.to_le_bytes()[0]; 60_000]);
+            }
+            let last = format!("{PATH}/zz-last");
+            store.write(&last, vec![1; 40_000]);
+            if large {
+                store.write(&last, vec![1; 400_000]);
+            }
+            let conf = store.write_conf("conf", &conf);
+            let output = change_while_streaming(&store, &conf, || change(&store.place(&last)));
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|part| if large { part.replace("40000", "400000") } else { (*part).into() })
+                .collect();
+            let parts: Vec<_> = parts.iter().map(String::as_str).collect();
+            assert_failed(case, &output, &parts);
+        }
+    }
+}
+
+/// Runs a stream, makes a change as soon as it starts to flow, and reads it to its end.
+fn change_while_streaming(store: &TempStore, conf: &Path, change: impl FnOnce()) -> Output {
+    let mut child = store
+        .nix_image("stream", conf)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut archive = vec![0; 512];
+    stdout.read_exact(&mut archive).unwrap();
+    change();
+    stdout.read_to_end(&mut archive).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Output { stdout: archive, ..output }
+}
+
+fn truncate(path: &Path, size: u64) {
+    OpenOptions::new().write(true).open(path).unwrap().set_len(size).unwrap();
+}
+
+fn append(path: &Path) {
+    OpenOptions::new().append(true).open(path).unwrap().write_all(b"more").unwrap();
+}
+
+/// A base image with one layer, whose documents a test may change.
+fn base(layer: &[u8], change: impl FnOnce(&mut Value, &mut Value)) -> Vec<u8> {
+    let mut manifest = json!([{"Config": "config.json", "RepoTags": [], "Layers": ["layer.tar"]}]);
+    let digest = format!("sha256:{}", support::sha256(layer));
+    let mut config = json!({"config": {}, "rootfs": {"type": "layers", "diff_ids": [digest]}});
+    change(&mut manifest, &mut config);
+    tar_of(&[
+        ("layer.tar", layer),
+        ("config.json", config.to_string().as_bytes()),
+        ("manifest.json", manifest.to_string().as_bytes()),
+    ])
+}
+
+fn linked_base() -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    tar.append_link(&mut header, "layer.tar", "../other/layer.tar").unwrap();
+    let mut archive = tar.into_inner().unwrap();
+    archive.truncate(512);
+    let rest = base(b"", |_, _| ());
+    archive.extend_from_slice(&rest[512..]);
+    archive
+}
+
+#[test]
+fn base_images_that_are_broken_are_errors() {
+    let good = tar_of(&[("etc", b"")]);
+    let cases: &[(&str, Vec<u8>, &[&str])] = &[
+        ("no tar", b"#!/bin/sh\n".repeat(200), &["cannot read the base image"]),
+        ("empty", Vec::new(), &["no manifest.json", "docker save"]),
+        ("no manifest", tar_of(&[("layer.tar", b"")]), &["no manifest.json"]),
+        (
+            "no such layer",
+            base(&good, |manifest, _| manifest[0]["Layers"] = json!(["other.tar"])),
+            &["`other.tar` is named by the manifest, but not there"],
+        ),
+        (
+            "more layers than diff_ids",
+            base(&good, |_, config| config["rootfs"]["diff_ids"] = json!([])),
+            &["1 layers, but 0 diff_ids"],
+        ),
+        (
+            "another layer",
+            base(&good, |_, config| {
+                config["rootfs"]["diff_ids"] = json!([format!("sha256:{}", "0".repeat(64))]);
+            }),
+            &["layer `layer.tar` has the digest sha256:", "says sha256:0000"],
+        ),
+        (
+            "a diff_id that is no digest",
+            base(&good, |_, config| config["rootfs"]["diff_ids"] = json!(["sha256:1"])),
+            &["diff_id", "expected 64 hexadecimal digits"],
+        ),
+        ("a linked layer", linked_base(), &["`layer.tar` is a link", "save it again"]),
+        (
+            "layers that are no strings",
+            base(&good, |manifest, _| manifest[0]["Layers"] = json!([1])),
+            &["manifest.json's Layers is not a list of strings"],
+        ),
+        ("an empty manifest", base(&good, |manifest, _| *manifest = json!([])), &["Config"]),
+    ];
+    for (case, archive, parts) in cases {
+        for compress in [false, true] {
+            let (store, mut conf) = simple();
+            let archive = if compress { gzip(archive) } else { archive.clone() };
+            store.write("/nix/store/0-base.tar", archive);
+            conf["from_image"] = json!("/nix/store/0-base.tar");
+            let conf = store.write_conf("conf", &conf);
+            let output = store.nix_image("stream", &conf).output().unwrap();
+            assert_failed(case, &output, parts);
+            assert!(String::from_utf8_lossy(&output.stderr).contains("0-base.tar"), "{case}");
+        }
+    }
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        Just(json!("/nix/store/0-x")),
+        Just(json!("now")),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec(("[A-Za-z]{1,8}", inner), 0..4)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Whatever stands in a conf, or is cut off it: it ends with 0 or 1 and without a panic.
+    #[test]
+    fn no_conf_makes_it_panic(key in 0usize..14, value in any_json(), cut in 0usize..2000) {
+        let (store, mut conf) = simple();
+        let name = conf.as_object().unwrap().keys().nth(key % conf.as_object().unwrap().len()).cloned();
+        conf[name.unwrap()] = value;
+        let mut text = conf.to_string().into_bytes();
+        if cut < 300 {
+            text.truncate(cut);
+        }
+        let place = store.root().join("conf.json");
+        fs::write(&place, text).unwrap();
+        let output = store.nix_image("stream", &place).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        prop_assert!(matches!(output.status.code(), Some(0 | 1)), "{said}");
+        prop_assert!(!said.contains("panicked"), "{said}");
+        prop_assert_eq!(output.status.success(), looks_complete(&output.stdout));
+    }
+
+    /// The same for a base image that is damaged somewhere.
+    #[test]
+    fn no_base_image_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), compress in any::<bool>()) {
+        let (store, mut conf) = simple();
+        let archive = base(&tar_of(&[("etc", b"")]), |_, config| config["config"] = json!({"Env": ["A=1"]}));
+        let mut archive = if compress { gzip(&archive) } else { archive };
+        let at = at.index(archive.len());
+        if byte == 0 {
+            archive.truncate(at);
+        } else {
+            archive[at] ^= byte;
+        }
+        store.write("/nix/store/0-base.tar", archive);
+        conf["from_image"] = json!("/nix/store/0-base.tar");
+        let conf = store.write_conf("conf", &conf);
+        let output = store.nix_image("stream", &conf).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        prop_assert!(matches!(output.status.code(), Some(0 | 1)), "{said}");
+        prop_assert!(!said.contains("panicked"), "{said}");
+        prop_assert_eq!(output.status.success(), looks_complete(&output.stdout));
+    }
+}

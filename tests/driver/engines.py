@@ -1,0 +1,183 @@
+"""Container engines, each started for a test in a folder of its own."""
+
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+
+class Engine:
+    """What all share: a temporary folder, a process, and an end to both."""
+
+    process = None
+
+    def __enter__(self):
+        # Short, because the paths of sockets may not be long.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nix-image-"))
+        self.bin = self.folder / "bin"
+        self.bin.mkdir()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        # What an engine has left mounted is not to be deleted through.
+        mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
+        for line in reversed(mounts):
+            target = line.split()[1]
+            if target.startswith(f"{self.folder}/"):
+                subprocess.run(["umount", "--lazy", target], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def environment(self):
+        return dict(os.environ, PATH=f"{self.bin}:{os.environ['PATH']}")
+
+    def unpacks(self):
+        """The compressors whose archives it loads as they are."""
+        return []
+
+    def wrap(self, program, *arguments):
+        """The scripts call the program by its name; it finds this engine."""
+        real = shutil.which(program)
+        words = " ".join(map(str, arguments))
+        wrapper = self.bin / program
+        wrapper.write_text(f'#!/bin/sh\nexec {real} {words} "$@"\n')
+        wrapper.chmod(0o755)
+
+    def spawn(self, command, check):
+        """Starts a daemon and waits until `check` succeeds."""
+        log = self.folder / "log"
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                list(map(str, command)), stdout=output, stderr=output, start_new_session=True
+            )
+        for _ in range(300):
+            done = subprocess.run(check, env=self.environment(), capture_output=True)
+            if done.returncode == 0:
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise SystemExit(f"{command[0]} does not start:\n{log.read_text()[-4000:]}")
+
+
+class Docker(Engine):
+    command = "docker"
+    scripts = ["layered", "nix-shell"]
+
+    def start(self):
+        socket = f"unix://{self.folder}/docker.sock"
+        self.wrap("docker", "--host", socket)
+        self.spawn(
+            [
+                "dockerd",
+                *("--host", socket),
+                *("--data-root", self.folder / "data"),
+                *("--exec-root", self.folder / "exec"),
+                *("--pidfile", self.folder / "docker.pid"),
+                *("--storage-driver", storage_driver(self.folder)),
+                # The containers have no network, and the machine's is left alone.
+                *("--bridge=none", "--iptables=false", "--ip6tables=false"),
+            ],
+            ["docker", "info"],
+        )
+
+    def unpacks(self):
+        version = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ["gzip", "zstd"] if int(version.stdout.split(".")[0]) >= 23 else ["gzip"]
+
+
+class Podman(Engine):
+    command = "podman"
+    scripts = ["layered", "nix-shell"]
+
+    def start(self):
+        driver = "overlay" if storage_driver(self.folder) == "overlay2" else "vfs"
+        self.wrap(
+            "podman",
+            *("--root", self.folder / "data"),
+            *("--runroot", self.folder / "run"),
+            *("--tmpdir", self.folder / "tmp"),
+            *("--storage-driver", driver),
+            *("--cgroup-manager=cgroupfs", "--events-backend=none"),
+            # crun refuses machines that have both versions of cgroups.
+            *("--runtime", shutil.which("runc")),
+        )
+        # podman asks for more files and processes than a test machine may grant.
+        files = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        ulimits = [f"nofile={files}:{files}", "nproc=4096:4096"]
+        (self.folder / "containers.conf").write_text(
+            f"[containers]\ndefault_ulimits = {json.dumps(ulimits)}\n"
+        )
+        # A short name is an image of ours, never one to look up elsewhere.
+        (self.folder / "registries.conf").write_text("unqualified-search-registries = []\n")
+
+    def environment(self):
+        return dict(
+            super().environment(),
+            CONTAINERS_CONF=f"{self.folder}/containers.conf",
+            CONTAINERS_REGISTRIES_CONF=f"{self.folder}/registries.conf",
+        )
+
+    def unpacks(self):
+        # Debian's podman 4.3 takes any gzip for a broken tar.
+        return ["zstd"]
+
+
+class Containerd(Engine):
+    command = "ctr"
+    scripts = ["containerd"]
+
+    def start(self):
+        socket = self.folder / "containerd.sock"
+        config = self.folder / "config.toml"
+        config.write_text(
+            'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+        )
+        self.wrap("ctr", "--address", socket)
+        self.spawn(
+            [
+                "containerd",
+                *("--config", config),
+                *("--address", socket),
+                *("--root", self.folder / "data"),
+                *("--state", self.folder / "state"),
+            ],
+            ["ctr", "version"],
+        )
+
+
+def storage_driver(folder):
+    """overlay2 where the kernel has it and this place can carry it, else vfs."""
+    for name in ["lower", "upper", "work", "merged"]:
+        (folder / name).mkdir(exist_ok=True)
+    options = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(folder / "merged")]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        return "vfs"
+    subprocess.run(["umount", str(folder / "merged")], check=True)
+    return "overlay2"
+
+
+ENGINES = {"docker": Docker, "podman": Podman, "containerd": Containerd}

@@ -1,0 +1,65 @@
+"""Builds the images by the real Nix, in a chroot store that needs no /nix."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Store:
+    def __init__(self, state, nix_image):
+        self.nix_image = nix_image
+        self.root = state / "nix"
+        self.path = self.root / "nix/store"
+        self.host = state / "host"
+        state.mkdir(parents=True, exist_ok=True)
+        programs = (ROOT / "nix/testing/programs").read_text().split()
+        binaries = [nix_image, nix_image.with_name("stream-layered-image")]
+        subprocess.run(
+            [ROOT / "nix/testing/collect-programs", self.host, *programs, *binaries],
+            check=True,
+        )
+
+    def environment(self):
+        return dict(
+            os.environ,
+            NIX_REMOTE=f"local?root={self.root}",
+            # No network, and no settings but these.
+            NIX_CONF_DIR="/nonexistent",
+            NIX_USER_CONF_FILES="",
+            NIX_CONFIG="substituters =\nbuild-users-group =\nmax-jobs = auto\nsandbox = true",
+        )
+
+    def build(self, *arguments):
+        """The path that `nix-build` prints, where this machine finds it."""
+        done = subprocess.run(
+            ["nix-build", "--no-out-link", "--arg", "host", str(self.host), *arguments],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if done.returncode != 0:
+            sys.exit(f"nix-build failed:\n{done.stderr}")
+        return self.here(done.stdout.strip())
+
+    def here(self, path):
+        return pathlib.Path(f"{self.root}{path}")
+
+    def table(self):
+        built = self.build(ROOT / "nix/testing", "-A", "testImages.table")
+        return {name: self.entry(image) for name, image in json.loads(built.read_text()).items()}
+
+    def entry(self, image):
+        conf = self.here(image["conf"])
+        entry = {**image, "conf": json.loads(conf.read_text())}
+        if image["isProgram"]:
+            entry["archive"] = f"{self.nix_image} stream {conf} --store-root {self.root}"
+            # The program says /nix/store, which is there but for the program.
+            entry["program"] = f"chroot {self.root} {image['file']}"
+        else:
+            entry["archive"] = f"cat {self.here(image['file'])}"
+        return entry

@@ -1,0 +1,130 @@
+//! The golden images: what nixpkgs' script wrote for an awkward store (see `golden/README.md`).
+
+use crate::support::{
+    DROP_IN, TempStore, archive, is_root, private_root, python3, sha256, skip, stdout_of, test_file,
+};
+use nix_image::python::time::DateTime;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The store of `make_store.py`, and what its images hash to.
+#[derive(Debug)]
+struct Golden {
+    store: TempStore,
+    expected: serde_json::Map<String, Value>,
+}
+
+impl Golden {
+    fn new() -> Option<Self> {
+        let mut make = Command::new(python3()?);
+        let store = TempStore::new();
+        stdout_of(make.arg(test_file("golden/make_store.py")).arg(store.root()));
+        let expected = fs::read(test_file("golden/expected.json")).unwrap();
+        Some(Self { store, expected: serde_json::from_slice(&expected).unwrap() })
+    }
+
+    /// A run of the reference writer.
+    fn reference(&self) -> Command {
+        let mut command = Command::new(python3().unwrap());
+        command.arg(test_file("reference.py")).arg("--store-root").arg(self.store.root());
+        command
+    }
+
+    /// The conf of a case, and the arguments after it.
+    fn arguments(&self, case: &str) -> (PathBuf, Vec<String>) {
+        let mut words = case.split(' ').map(str::to_owned);
+        let conf = format!("confs/{}.json", words.next().unwrap());
+        (self.store.root().join(conf), words.collect())
+    }
+
+    fn check(&self, case: &str, archive: &[u8]) {
+        let expected = &self.expected[case];
+        let image = archive::image(archive);
+        // Of an image with another tag, only the whole archive is on record.
+        if let Some(layers) = expected.get("layers") {
+            assert_eq!(*layers, Value::from(image.layer_digests), "{case}: layers");
+            assert_eq!(expected["config"], image.id, "{case}: image ID");
+        }
+        if is_root() {
+            assert_eq!(expected["bytes"], archive.len(), "{case}: length");
+            assert_eq!(expected["sha256"], sha256(archive), "{case}: the archive's bytes");
+        }
+    }
+}
+
+#[test]
+fn images_are_byte_for_byte_those_of_nixpkgs() {
+    let Some(golden) = Golden::new() else { return };
+    if !is_root() {
+        skip("whole archives carry their files' owner; comparing layers and image IDs alone");
+    }
+    assert_eq!(golden.expected.len(), 21);
+    for case in golden.expected.keys() {
+        let (conf, options) = golden.arguments(case);
+        // Once with an empty cache, once with what the first run left there.
+        for _ in 0..2 {
+            let archive = stdout_of(golden.store.nix_image("stream", &conf).args(&options));
+            golden.check(case, &archive);
+        }
+    }
+}
+
+/// The drop-in has no `--store-root`: its store is where it says it is.
+#[test]
+fn the_drop_in_writes_the_same_images() {
+    let Some(golden) = Golden::new() else { return };
+    if !private_root::works(&golden.store, DROP_IN) {
+        return;
+    }
+    for case in golden.expected.keys() {
+        let (conf, options) = golden.arguments(case);
+        let archive =
+            stdout_of(private_root::command(&golden.store, DROP_IN).arg(conf).args(&options));
+        golden.check(case, &archive);
+    }
+}
+
+#[test]
+fn an_original_conf_gives_what_the_reference_writes() {
+    let Some(golden) = Golden::new() else { return };
+    let (conf, _) = golden.arguments("original-schema");
+    let ours = stdout_of(&mut golden.store.nix_image("stream", &conf));
+    let theirs = stdout_of(golden.reference().arg(&conf));
+    assert_eq!(archive::image(&ours).config, archive::image(&theirs).config);
+    assert!(ours == theirs, "the archives differ outside of their configurations");
+}
+
+/// The reference writer is right where its words can be checked.
+#[test]
+fn the_reference_writes_the_golden_images() {
+    let Some(golden) = Golden::new() else { return };
+    for case in golden.expected.keys() {
+        let (conf, options) = golden.arguments(case);
+        let archive = stdout_of(golden.reference().arg(conf).args(options));
+        golden.check(case, &archive);
+    }
+}
+
+/// "now" is the same instant wherever it stands, and never written as it is.
+#[test]
+fn now_is_one_instant() {
+    let store = TempStore::new();
+    let customisation = store.write_customisation_layer(&[0; 1024]);
+    let mut conf = TempStore::conf(&json!([[]]), &customisation);
+    (conf["created"], conf["mtime"]) = (json!("now"), json!("now"));
+    let conf = store.write_conf("now", &conf);
+    let archive = stdout_of(&mut store.nix_image("stream", conf));
+    let image = archive::image(&archive);
+    let created = image.config["created"].as_str().unwrap();
+    let instant = DateTime::fromisoformat(created).unwrap();
+    assert!((DateTime::now_utc().timestamp() - instant.timestamp()).abs() < 60, "{created}");
+    for entry in image.config["history"].as_array().unwrap() {
+        assert_eq!(entry["created"], created);
+    }
+    let mtime = format!("{:011o}\0", instant.timestamp());
+    for member in archive::members(&archive) {
+        assert_eq!(member.header[136..148], *mtime.as_bytes(), "{member:?}");
+    }
+}

@@ -1,0 +1,65 @@
+# Read before each script. Both drivers define `machine`, `subtest` and:
+#   engine   the program that loads and runs images: docker, podman
+#   images   for each image: `archive`, a command that prints it; `file`, what
+#            Nix has built; `program`, how to run that if it is a program; `conf`,
+#            its conf as a dictionary; `imageName`, `imageTag`
+#   store    where the machine has the store
+#   unpacks  the compressors whose archives the engine loads
+#   image_id_is_config: whether the engine's image IDs are the configs' digests
+import json
+import shlex
+
+
+def reference(name):
+    return f"{images[name]['imageName']}:{images[name]['imageTag']}"
+
+
+def archive(name, unpacks):
+    """The command that prints the archive, as a tar if the reader does not unpack it."""
+    suffix = images[name]["file"].rpartition(".")[2]
+    program = {"gz": "gzip", "zst": "zstd"}.get(suffix)
+    unpack = f" | {program} -dc" if program and program not in unpacks else ""
+    return images[name]["archive"] + unpack
+
+
+def load(name):
+    machine.succeed(f"{archive(name, unpacks)} | {engine} load")
+
+
+def command_line(name, command, options):
+    return f"{engine} run --rm --network none {options} {reference(name)} {shlex.join(command)}"
+
+
+def run(name, *command, options=""):
+    """What a container of the image says, both on standard output and in its terminal."""
+    return machine.succeed(command_line(name, command, options)).replace("\r\n", "\n")
+
+
+def run_fails(name, *command, options=""):
+    return machine.fail(command_line(name, command, options))
+
+
+def inspect(name):
+    return json.loads(machine.succeed(f"{engine} image inspect {reference(name)}"))[0]
+
+
+def layers(name):
+    return inspect(name)["RootFS"]["Layers"]
+
+
+def in_archive(name, member):
+    """A JSON file of the archive that the image's stream is."""
+    return json.loads(machine.succeed(f"{images[name]['archive']} | tar -xOf - {member}"))
+
+
+def store_paths(name):
+    """The store paths that the image is meant to hold."""
+    return sorted(path for layer in images[name]["conf"]["store_layers"] for path in layer)
+
+
+def expect(actual, expected):
+    assert actual == expected, f"expected {expected!r}, got {actual!r}"
+
+
+def expect_in(part, whole):
+    assert part in whole, f"expected {part!r} in {whole!r}"
