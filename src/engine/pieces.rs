@@ -192,7 +192,7 @@ impl Reader {
         if self.number > 0 {
             return Ok(());
         }
-        let key = base_key(base, layer)?;
+        let key = base_key("base", base, layer)?;
         let checked = LayerDigest { digest: layer.diff_id, size: layer.member.size };
         if engine.cache.get(&key) == Some(checked)
             && let Some(section) = base_reader.section(layer)
@@ -236,9 +236,10 @@ impl Buffers {
     }
 }
 
-fn base_key(base: &Base, layer: &BaseLayer) -> anyhow::Result<Key> {
+/// The key of what is remembered about a layer of the base.
+pub(super) fn base_key(kind: &str, base: &Base, layer: &BaseLayer) -> anyhow::Result<Key> {
     let scan = store::scan(base.path())?;
-    let mut key = KeyBuilder::new("base");
+    let mut key = KeyBuilder::new(kind);
     key.add_identity(&scan.identity);
     key.add(&scan.fingerprint);
     key.add(&layer.member.offset.to_le_bytes());
