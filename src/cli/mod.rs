@@ -5,6 +5,7 @@ pub mod drop_in;
 mod image_args;
 mod load;
 mod plan;
+mod push;
 mod serve;
 mod stream;
 mod summary;
@@ -29,6 +30,7 @@ struct Cli {
 enum Command {
     Stream(stream::Args),
     Load(load::Args),
+    Push(push::Args),
     Write(write::Args),
     Serve(serve::Args),
     Plan(plan::Args),
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Stream(args) => args.run(),
         Command::Load(args) => args.run(),
         Command::Write(args) => args.run(),
+        Command::Push(args) => args.run(),
         Command::Serve(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Cache(command) => command.run(),
