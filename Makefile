@@ -32,5 +32,6 @@ fmt:
 	cargo fmt
 
 lint:
+	scripts/setup lint
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings

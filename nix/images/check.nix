@@ -128,6 +128,8 @@ in
           [
             "the tag has an argument of its own: write name = \"${head tagInName}\"; tag = \"${lib.last tagInName}\""
           ]
+        else if match "[A-Za-z0-9][A-Za-z0-9_./:-]*" args.name == null then
+          [ "a name is made of letters, digits, '.', '_', '-' and '/', such as \"registry.example.org/team/app\"" ]
         else
           map (
             key:

@@ -1,6 +1,5 @@
 # What turns an image's stream into a file.
 {
-  lib,
   pigz,
   runCommand,
   zstd,

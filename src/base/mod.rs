@@ -14,7 +14,7 @@ use crate::oci::Encoding;
 use crate::tar::Record;
 use archive::Index;
 use compression::Compression;
-pub use reader::BaseReader;
+pub use reader::{BaseReader, Decompressed};
 
 /// A base image, of which manifest and configuration were read.
 #[derive(Debug)]

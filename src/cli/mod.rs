@@ -3,9 +3,13 @@
 mod cache;
 pub mod drop_in;
 mod image_args;
+mod load;
 mod plan;
 mod push;
+mod serve;
 mod stream;
+mod summary;
+mod write;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -25,7 +29,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Stream(stream::Args),
+    Load(load::Args),
     Push(push::Args),
+    Write(write::Args),
+    Serve(serve::Args),
     Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -35,7 +42,10 @@ enum Command {
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
         Command::Stream(args) => args.run(),
+        Command::Load(args) => args.run(),
+        Command::Write(args) => args.run(),
         Command::Push(args) => args.run(),
+        Command::Serve(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Cache(command) => command.run(),
     })

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::pieces::base_key;
 use super::{Engine, Options};
-use crate::base::{BaseError, BaseLayer, BaseReader};
+use crate::base::{Base, BaseError, BaseLayer, BaseReader, Decompressed};
 use crate::cache::{Cache, LayerDigest};
 use crate::digest::{Digest, HashWriter};
 use crate::image::{Image, LayerSource};
@@ -47,7 +47,7 @@ pub struct Blobs<'a> {
     all: Vec<Blob>,
     /// Where the last one to read from the base image got to: its layers are mostly read in
     /// order, and a compressed archive can only be read forward.
-    base: Mutex<Option<BaseReader<'a>>>,
+    base: Mutex<Option<Decompressed>>,
 }
 
 impl<'a> Blobs<'a> {
@@ -200,13 +200,23 @@ impl<'a> Blobs<'a> {
         each: &mut impl FnMut(Part<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let base = self.image().base.as_ref().context("the image has no base")?;
-        let spare = self.base.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut reader = spare.unwrap_or_else(|| BaseReader::new(base));
-        match reader.section(layer) {
-            Some(section) => each(Part::File(section?))?,
-            None => reader.read(layer, |bytes| each(Part::Bytes(bytes)))?,
+        if let Some(section) = BaseReader::new(base).section(layer) {
+            return each(Part::File(section?));
         }
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        self.with_reader(base, |reader| reader.read(layer, |bytes| each(Part::Bytes(bytes))))
+    }
+
+    /// Runs something with a reader of the base that has not come far, or where it should.
+    fn with_reader<E>(
+        &self,
+        base: &Base,
+        read: impl FnOnce(&mut BaseReader<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let slot = || self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = slot().take();
+        let mut reader = BaseReader::resume(base, spare);
+        read(&mut reader)?;
+        *slot() = reader.into_archive();
         Ok(())
     }
 
@@ -229,10 +239,11 @@ impl<'a> Blobs<'a> {
             return Ok(Blob { diff_id, digest: known.digest, size, encoding });
         }
         let mut hash = HashWriter::default();
-        let mut slot = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.get_or_insert_with(|| BaseReader::new(base)).read(layer, |bytes| {
-            hash.update(bytes);
-            Ok::<_, BaseError>(())
+        self.with_reader(base, |reader| {
+            reader.read(layer, |bytes| {
+                hash.update(bytes);
+                Ok::<_, BaseError>(())
+            })
         })?;
         let digest = hash.finish();
         cache.put(&key, &LayerDigest { digest, size });
