@@ -20,6 +20,13 @@ pub(super) const DEFAULT_LEVEL: u8 = 6;
 const BLOCK: usize = 512 << 10;
 /// Bytes before a block that it may refer to: deflate's window. Part of the format.
 const DICTIONARY: usize = 32 << 10;
+/// What looks like noise, such as files that are compressed already, is tried on so many bytes at
+/// this level before it is stored as it is: deflate takes several times as long for it as for
+/// anything else, and the lowest levels make it longer. Part of the format.
+const SAMPLE: usize = 64 << 10;
+const SAMPLE_LEVEL: u8 = 2;
+/// Bytes that a stored part can have, by the format's definition.
+const MAX_STORED: usize = 0xffff;
 /// Magic number, deflate, no flags, no time, no hint at the level, no word about the system, so
 /// that only the data decides. Part of the format.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -125,30 +132,68 @@ impl Encoder {
 }
 
 impl Block {
+    fn compress(&self) -> io::Result<Vec<u8>> {
+        if is_noise(&self.data) {
+            let sample = &self.data[..SAMPLE.min(self.data.len())];
+            let packed = self.compress_part(sample, SAMPLE_LEVEL, FlushCompress::Sync)?;
+            // Noise that is the same as noise before it is not what it looked like.
+            if packed.len() >= sample.len() / 16 * 15 {
+                return Ok(self.store());
+            }
+        }
+        let flush = if self.last { FlushCompress::Finish } else { FlushCompress::Sync };
+        self.compress_part(&self.data, self.level, flush)
+    }
+
+    /// The block as it is. The one before has ended at a whole byte, as this one does.
+    fn store(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.data.len() + self.data.len() / 8192 + 16);
+        let mut put = |last: bool, part: &[u8]| {
+            let length = part.len() as u16;
+            out.push(u8::from(last));
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(&(!length).to_le_bytes());
+            out.extend_from_slice(part);
+        };
+        self.data.chunks(MAX_STORED).for_each(|part| put(false, part));
+        if self.last {
+            put(true, &[]);
+        }
+        out
+    }
+
     /// The compressor's state is made anew for each block: a used one, even when it was reset and
     /// given the dictionary, makes bytes that depend on what it compressed before.
-    fn compress(&self) -> io::Result<Vec<u8>> {
-        let mut compressor = Compress::new(flate2::Compression::new(self.level.into()), false);
+    fn compress_part(&self, data: &[u8], level: u8, flush: FlushCompress) -> io::Result<Vec<u8>> {
+        let mut compressor = Compress::new(flate2::Compression::new(level.into()), false);
         if !self.dictionary.is_empty() {
             compressor.set_dictionary(&self.dictionary)?;
         }
-        let flush = if self.last { FlushCompress::Finish } else { FlushCompress::Sync };
-        let mut out = Vec::with_capacity(self.data.len() / 2 + 64);
+        let mut out = Vec::with_capacity(data.len() / 2 + 64);
         loop {
-            let rest = &self.data[compressor.total_in() as usize..];
+            let rest = &data[compressor.total_in() as usize..];
             let status = compressor.compress_vec(rest, &mut out, flush)?;
-            let all_read = compressor.total_in() as usize == self.data.len();
+            let all_read = compressor.total_in() as usize == data.len();
             // Room that is left means that the compressor had no more to say.
-            let done = match status {
-                Status::StreamEnd => true,
-                _ => !self.last && all_read && out.len() < out.capacity(),
-            };
-            if done {
+            let said_all = all_read && out.len() < out.capacity();
+            if status == Status::StreamEnd || (flush == FlushCompress::Sync && said_all) {
                 return Ok(out);
             }
             out.reserve(32 << 10);
         }
     }
+}
+
+/// Whether all bytes are about as frequent: the sum of the squares of their numbers is within a
+/// sixteenth of the least that it can be. Part of the format.
+fn is_noise(data: &[u8]) -> bool {
+    let mut counts = [0_u64; 256];
+    for &byte in data {
+        counts[usize::from(byte)] += 1;
+    }
+    let squares: u64 = counts.iter().map(|count| count * count).sum();
+    let length = data.len() as u64;
+    squares * 256 <= length * length / 16 * 17
 }
 
 /// Starts the threads, which end when the sender of tasks is dropped.

