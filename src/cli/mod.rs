@@ -3,6 +3,7 @@
 mod cache;
 pub mod drop_in;
 mod image_args;
+mod inspect;
 mod load;
 mod plan;
 mod push;
@@ -33,6 +34,7 @@ enum Command {
     Push(push::Args),
     Write(write::Args),
     Serve(serve::Args),
+    Inspect(inspect::Args),
     Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Write(args) => args.run(),
         Command::Push(args) => args.run(),
         Command::Serve(args) => args.run(),
+        Command::Inspect(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Cache(command) => command.run(),
     })
