@@ -22,8 +22,11 @@ demo:
 	cargo build --release
 	scripts/demo $(release)/nix-image
 
+# Whole images against other programs. ARGS=--help tells what can be chosen.
 bench:
-	cargo bench
+	scripts/setup bench
+	cargo build --release
+	python3 benches/suite/run.py $(ARGS)
 
 fmt:
 	cargo fmt

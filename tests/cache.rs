@@ -185,7 +185,8 @@ fn copy_as_it_is(from: &Path, to: &Path) {
 fn nar_hashes_identify_paths_on_every_machine() {
     let (store, conf) = simple();
     let mut value: Value = serde_json::from_slice(&fs::read(&conf).unwrap()).unwrap();
-    value["nar_hashes"] = json!({FIRST: "sha256:1111", SECOND: "sha256:2222", FILE: "sha256:3333"});
+    let hash = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    value["nar_hashes"] = json!({FIRST: hash("1"), SECOND: hash("2"), FILE: hash("3")});
     let conf = store.write_conf("hashes", &value);
     stream(&store, &conf);
     keep_customisation(&store, forge);
@@ -195,7 +196,7 @@ fn nar_hashes_identify_paths_on_every_machine() {
     assert_eq!(forged_layers(&store, &conf), 3, "a copy is the same path");
     store.write(&format!("{FIRST}/share/text"), "some TEXT");
     assert_eq!(forged_layers(&store, &conf), 2, "an edit in place shows");
-    value["nar_hashes"][SECOND] = json!("sha256:4444");
+    value["nar_hashes"][SECOND] = json!(hash("4"));
     let conf = store.write_conf("hashes", &value);
     assert_eq!(forged_layers(&store, &conf), 1, "another hash is another path");
 }

@@ -3,7 +3,8 @@
 use crate::support::{
     DROP_IN, TempStore, archive, is_root, private_root, python3, sha256, skip, stdout_of, test_file,
 };
-use serde_json::Value;
+use nix_image::python::time::DateTime;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -103,5 +104,27 @@ fn the_reference_writes_the_golden_images() {
         let (conf, options) = golden.arguments(case);
         let archive = stdout_of(golden.reference().arg(conf).args(options));
         golden.check(case, &archive);
+    }
+}
+
+/// "now" is the same instant wherever it stands, and never written as it is.
+#[test]
+fn now_is_one_instant() {
+    let store = TempStore::new();
+    let customisation = store.write_customisation_layer(&[0; 1024]);
+    let mut conf = TempStore::conf(&json!([[]]), &customisation);
+    (conf["created"], conf["mtime"]) = (json!("now"), json!("now"));
+    let conf = store.write_conf("now", &conf);
+    let archive = stdout_of(&mut store.nix_image("stream", conf));
+    let image = archive::image(&archive);
+    let created = image.config["created"].as_str().unwrap();
+    let instant = DateTime::fromisoformat(created).unwrap();
+    assert!((DateTime::now_utc().timestamp() - instant.timestamp()).abs() < 60, "{created}");
+    for entry in image.config["history"].as_array().unwrap() {
+        assert_eq!(entry["created"], created);
+    }
+    let mtime = format!("{:011o}\0", instant.timestamp());
+    for member in archive::members(&archive) {
+        assert_eq!(member.header[136..148], *mtime.as_bytes(), "{member:?}");
     }
 }

@@ -29,7 +29,8 @@ const OWNER_NAMES: Range<usize> = 265..329;
 /// The script; nothing, and a word about it, where it is not at hand.
 fn script() -> Option<PathBuf> {
     let beside = || "../shared/reference/original_stream_layered_image.py".into();
-    let script = env::var_os("NIX_IMAGE_ORIGINAL_SCRIPT").unwrap_or_else(beside);
+    let named = env::var_os("NIX_IMAGE_ORIGINAL_SCRIPT").filter(|script| !script.is_empty());
+    let script = named.unwrap_or_else(beside);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     if !script.is_file() {
         skip(&format!("{} is not there; NIX_IMAGE_ORIGINAL_SCRIPT says where", script.display()));

@@ -80,7 +80,7 @@ impl KeyBuilder {
         match identity {
             Identity::Content(digest) => {
                 self.add(b"content");
-                self.add(digest);
+                self.add(&digest.0);
             }
             Identity::Inode { device, inode, born: (seconds, nanoseconds) } => {
                 self.add(b"inode");

@@ -5,6 +5,7 @@
 
 mod docker_config;
 mod fields;
+mod nar_hash;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ pub struct Conf {
     pub created: DateTime,
     /// Owner and time of the entries in store layers.
     pub stamp: Stamp,
-    /// The NAR hash of each store path, as Nix's database has it.
+    /// The NAR hash of each store path, as Nix's database has it: `sha256:` and hexadecimal
+    /// digits.
     pub nar_hashes: HashMap<String, String>,
     /// What is odd and yet no error, a sentence each.
     pub warnings: Vec<String>,
@@ -141,12 +143,20 @@ impl Conf {
                 gname: fields.string("gname")?.unwrap_or_else(|| "root".into()),
             },
             created,
-            nar_hashes: fields.map_of_strings("nar_hashes")?.unwrap_or_default(),
+            nar_hashes: HashMap::new(),
             warnings: Vec::new(),
         };
+        for (path, hash) in fields.map_of_strings("nar_hashes")?.unwrap_or_default() {
+            match nar_hash::canonical(&hash) {
+                Some(hash) => drop(conf.nar_hashes.insert(path, hash)),
+                None => conf.warnings.push(format!(
+                    "the NAR hash `{hash}` of `{path}` is no SHA-256 and has no effect"
+                )),
+            }
+        }
         // The image's os is always linux, whatever the conf says.
         fields.string("os")?;
-        conf.warnings = fields.unknown();
+        conf.warnings.extend(fields.unknown());
         Ok(conf)
     }
 }

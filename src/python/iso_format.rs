@@ -3,8 +3,6 @@
 //! The grammar is Python's own, wider than ISO 8601 in places and odd in a few: `10:+05:00` and
 //! `10:00:00:5` are times. It works on bytes, and past the end of the text there are zeros.
 
-use super::time::TimeError;
-
 /// The parts of a text, each in the range that the text's form allows and no narrower one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
@@ -23,15 +21,15 @@ pub(super) struct Clock {
     pub(super) microsecond: i64,
 }
 
-pub(super) fn parse(text: &str) -> Result<Parts, TimeError> {
+pub(super) fn parse(text: &str) -> Option<Parts> {
     if text.chars().count() < 7 {
-        return Err(TimeError::Malformed);
+        return None;
     }
     let text = Text(text.as_bytes());
-    let separator = date_length(text).ok_or(TimeError::Malformed)?;
-    let date = parse_date(text, separator).ok_or(TimeError::Malformed)?;
+    let separator = date_length(text)?;
+    let date = parse_date(text, separator)?;
     if text.0.len() <= separator {
-        return Ok(Parts { date, ..Parts::default() });
+        return Some(Parts { date, ..Parts::default() });
     }
     // Any one character stands between date and time.
     let start = separator
@@ -41,8 +39,8 @@ pub(super) fn parse(text: &str) -> Result<Parts, TimeError> {
             0xe0..=0xef => 3,
             0xf0..=0xff => 4,
         };
-    let (time, offset) = parse_time(text, start).ok_or(TimeError::Malformed)?;
-    Ok(Parts { date, time, offset })
+    let (time, offset) = parse_time(text, start)?;
+    Some(Parts { date, time, offset })
 }
 
 /// Text that goes on with zeros for ever.

@@ -41,7 +41,7 @@ pub enum TimeError {
 impl DateTime {
     /// `datetime.fromisoformat(text)`.
     pub fn fromisoformat(text: &str) -> Result<Self, TimeError> {
-        let parts = iso_format::parse(text)?;
+        let parts = iso_format::parse(text).ok_or(TimeError::Malformed)?;
         let (year, month, day) = parts.date;
         if !(1..=9999).contains(&year)
             || !(1..=12).contains(&month)

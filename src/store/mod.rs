@@ -1,10 +1,13 @@
 //! The Nix store: its paths, where they physically are, and what is below them.
 
+mod identity;
 mod listing;
+mod names;
 mod path;
 mod walk;
 
+pub use identity::Identity;
 pub use listing::{Entry, Listing, Node};
 pub use path::{Store, StoreError, StorePath};
 pub(crate) use walk::open_directory;
-pub use walk::{Identity, Scan, WalkError, scan};
+pub use walk::{Scan, WalkError, scan};

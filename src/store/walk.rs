@@ -1,6 +1,5 @@
 //! Walks the tree below a store path, relative to open directories, in Python's order.
 
-use std::cmp::Ordering;
 use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 use thiserror::Error;
 
+use super::identity::{Identity, identify};
 use super::listing::{Entry, Listing, Node};
+use super::names::Names;
 use crate::sha256::Sha256;
 use crate::tar::Device;
 
@@ -26,26 +27,6 @@ pub struct Scan {
     pub fingerprint: [u8; 32],
     /// Which tree of that look it is.
     pub identity: Identity,
-}
-
-/// Tells a path from another that was later put in its place.
-///
-/// Neither times of inode changes nor the inodes of files below take part:
-/// `nix-store --optimise` changes those without changing any content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// Device, inode and time of birth of the root (of its last inode change, where the file
-    /// system keeps no time of birth).
-    Inode {
-        /// Device number.
-        device: u64,
-        /// Inode number.
-        inode: u64,
-        /// Seconds and nanoseconds.
-        born: (i64, u32),
-    },
-    /// The root is a small file: SHA-256 of its content.
-    Content([u8; 32]),
 }
 
 /// Why a tree cannot be archived.
@@ -88,7 +69,11 @@ pub fn scan(root: &Path) -> Result<Scan, WalkError> {
         let directory = open_directory(CWD, root.as_os_str());
         walk.descend(directory.map_err(|error| walk.error("open", error))?)?;
     }
-    let identity = identify(root, &stat)?;
+    let identity = identify(root, &stat).map_err(|source| WalkError::Io {
+        action: "read",
+        path: root.to_owned(),
+        source,
+    })?;
     let Walk { mut listing, fingerprint, .. } = walk;
     listing.shrink();
     Ok(Scan { listing, fingerprint: fingerprint.finish(), identity })
@@ -209,124 +194,9 @@ fn device(stat: &Stat) -> Device {
     Device { major: rustix::fs::major(stat.st_rdev), minor: rustix::fs::minor(stat.st_rdev) }
 }
 
-/// A directory's names in Python's order, without `.` and `..`.
-struct Names {
-    /// The names, each with a final NUL.
-    bytes: Vec<u8>,
-    /// Start and length of each.
-    index: Vec<(u32, u32)>,
-}
-
-impl Names {
-    fn get(&self, index: usize) -> Option<&CStr> {
-        let &(start, length) = self.index.get(index)?;
-        CStr::from_bytes_with_nul(&self.bytes[start as usize..][..=length as usize]).ok()
-    }
-
-    fn read(directory: BorrowedFd<'_>) -> rustix::io::Result<Self> {
-        let mut names = Self { bytes: Vec::new(), index: Vec::new() };
-        each_name(directory, |name| {
-            if name != c"." && name != c".." {
-                names.index.push((names.bytes.len() as u32, name.count_bytes() as u32));
-                names.bytes.extend_from_slice(name.to_bytes_with_nul());
-            }
-        })?;
-        let Self { bytes, index } = &mut names;
-        let text = |&(start, length): &(u32, u32)| &bytes[start as usize..][..length as usize];
-        // The bytes' order is the characters' order, unless some bytes are none.
-        if index.iter().all(|name| str::from_utf8(text(name)).is_ok()) {
-            index.sort_unstable_by(|a, b| text(a).cmp(text(b)));
-        } else {
-            index.sort_unstable_by(|a, b| compare(text(a), text(b)));
-        }
-        Ok(names)
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn each_name(directory: BorrowedFd<'_>, mut visit: impl FnMut(&CStr)) -> rustix::io::Result<()> {
-    let mut buffer = Vec::with_capacity(32 << 10);
-    let mut entries = rustix::fs::RawDir::new(directory, buffer.spare_capacity_mut());
-    while let Some(entry) = entries.next() {
-        visit(entry?.file_name());
-    }
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn each_name(directory: BorrowedFd<'_>, mut visit: impl FnMut(&CStr)) -> rustix::io::Result<()> {
-    for entry in rustix::fs::Dir::read_from(directory)? {
-        visit(entry?.file_name());
-    }
-    Ok(())
-}
-
-/// Compares names as Python compares the strings that `os.fsdecode` makes of them: by code
-/// point, a byte 0x80 to 0xff that is not UTF-8 standing for U+DC80 to U+DCFF.
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    fn code_points(bytes: &[u8]) -> impl Iterator<Item = u32> {
-        bytes.utf8_chunks().flat_map(|chunk| {
-            let invalid = chunk.invalid().iter().map(|&byte| 0xdc00 + u32::from(byte));
-            chunk.valid().chars().map(u32::from).chain(invalid)
-        })
-    }
-    code_points(a).cmp(code_points(b))
-}
-
-/// A root that is a file up to this size is identified by its content.
-const SMALL_ROOT: u64 = 64 << 10;
-
-#[allow(clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
-fn identify(root: &Path, stat: &Stat) -> Result<Identity, WalkError> {
-    let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if file && stat.st_size.cast_unsigned() <= SMALL_ROOT {
-        let content = std::fs::read(root).map_err(|source| WalkError::Io {
-            action: "read",
-            path: root.to_owned(),
-            source,
-        })?;
-        let mut hash = Sha256::new();
-        hash.update(&content);
-        return Ok(Identity::Content(hash.finish()));
-    }
-    let born = birth(root).unwrap_or((stat.st_ctime as i64, stat.st_ctime_nsec as u32));
-    Ok(Identity::Inode { device: stat.st_dev as u64, inode: stat.st_ino as u64, born })
-}
-
-#[cfg(target_os = "linux")]
-fn birth(path: &Path) -> Option<(i64, u32)> {
-    use rustix::fs::{StatxFlags, statx};
-    let stat = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME).ok()?;
-    let known = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
-    known.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn birth(_path: &Path) -> Option<(i64, u32)> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_ordered_by_pythons_code_points() {
-        // U+DCFF stands before U+E000 and the astral planes, though its byte is the greatest.
-        let ordered: &[&[u8]] = &[
-            b"Z",
-            b"a",
-            b"a-b",
-            "é".as_bytes(),
-            b"\x80",
-            b"\xff",
-            "\u{ffee}".as_bytes(),
-            "😀".as_bytes(),
-        ];
-        for pair in ordered.windows(2) {
-            assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
-        }
-    }
 
     #[test]
     fn subtrees_come_before_names_that_continue_the_directorys() {

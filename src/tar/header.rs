@@ -1,7 +1,8 @@
 //! One member's header: a ustar block, and an extended header where that cannot hold a value.
 
 use super::pax::{self, Record};
-use super::{BLOCK, BLOCK_DEVICE, CHARACTER, DIRECTORY, text};
+use super::ustar::{Device, Fields, ID_LIMIT, NAME_LENGTH, OWNER_LENGTH, SIZE_LIMIT};
+use super::{DIRECTORY, text};
 
 /// What stands in a member's header.
 #[derive(Clone, Debug, Default)]
@@ -31,15 +32,6 @@ pub struct Member<'a> {
     /// Records that the member brought along from another archive: they come first, in their
     /// order, and hold against what the fields say.
     pub records: &'a [Record],
-}
-
-/// A device's numbers; written for devices only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Device {
-    /// Major number.
-    pub major: u32,
-    /// Minor number.
-    pub minor: u32,
 }
 
 /// Appends the member's header to `out`: one block, or more with an extended header in front.
@@ -92,67 +84,6 @@ pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
 fn add(records: &mut Vec<Record>, keyword: &str, value: impl FnOnce() -> Vec<u8>) {
     if records.iter().all(|(known, _)| known != keyword.as_bytes()) {
         records.push((keyword.into(), value()));
-    }
-}
-
-/// Characters that the fields of names and link targets hold.
-const NAME_LENGTH: usize = 100;
-/// Characters that the fields of owner and group names hold.
-const OWNER_LENGTH: usize = 32;
-/// Numbers from here on do not fit the seven octal digits of an owner.
-const ID_LIMIT: u64 = 1 << (3 * 7);
-/// Numbers from here on do not fit the eleven octal digits of a size or time.
-const SIZE_LIMIT: u64 = 1 << (3 * 11);
-
-/// The fields of one ustar block; numbers are within their fields' range.
-#[derive(Default)]
-pub(super) struct Fields<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) typeflag: u8,
-    pub(super) mode: u32,
-    pub(super) uid: u64,
-    pub(super) gid: u64,
-    pub(super) size: u64,
-    pub(super) mtime: u64,
-    pub(super) target: &'a [u8],
-    pub(super) uname: &'a [u8],
-    pub(super) gname: &'a [u8],
-    pub(super) device: Device,
-}
-
-impl Fields<'_> {
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let mut block = [0; BLOCK as usize];
-        text::put_ascii(&mut block[0..100], self.name);
-        octal(&mut block[100..108], (self.mode & 0o7777).into());
-        octal(&mut block[108..116], self.uid);
-        octal(&mut block[116..124], self.gid);
-        octal(&mut block[124..136], self.size);
-        octal(&mut block[136..148], self.mtime);
-        block[148..156].fill(b' ');
-        block[156] = self.typeflag;
-        text::put_ascii(&mut block[157..257], self.target);
-        block[257..265].copy_from_slice(b"ustar\x0000");
-        text::put_ascii(&mut block[265..297], self.uname);
-        text::put_ascii(&mut block[297..329], self.gname);
-        // Python leaves the device fields of everything else empty; Go and GNU tar do not agree.
-        if matches!(self.typeflag, CHARACTER | BLOCK_DEVICE) {
-            octal(&mut block[329..337], self.device.major.into());
-            octal(&mut block[337..345], self.device.minor.into());
-        }
-        let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
-        octal(&mut block[148..155], sum);
-        out.extend_from_slice(&block);
-    }
-}
-
-/// Writes octal digits with leading zeros and a final NUL.
-fn octal(field: &mut [u8], mut value: u64) {
-    let Some((last, digits)) = field.split_last_mut() else { return };
-    *last = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (value & 7) as u8;
-        value >>= 3;
     }
 }
 

@@ -7,9 +7,11 @@
 mod header;
 mod pax;
 mod text;
+mod ustar;
 
-pub use header::{Device, Member, encode};
+pub use header::{Member, encode};
 pub use pax::Record;
+pub use ustar::Device;
 
 /// Headers and contents are padded to this many bytes (POSIX.1-1988 ustar).
 pub const BLOCK: u64 = 512;

@@ -1,6 +1,6 @@
 //! Extended headers (POSIX.1-2001 pax) with Python's choices of when and how.
 
-use super::header::Fields;
+use super::ustar::Fields;
 use super::{BLOCK, padding};
 
 /// One record of an extended header: keyword and value.
