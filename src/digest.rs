@@ -59,6 +59,11 @@ impl FromStr for Digest {
 pub struct HashWriter(Sha256);
 
 impl HashWriter {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
     /// The digest of all that was written.
     pub fn finish(self) -> Digest {
         Digest(self.0.finish())

@@ -16,6 +16,8 @@ pub enum Progress {
     Lines,
     /// A bar that shows layers, bytes, rate and time left.
     Bar(ProgressBar),
+    /// Nothing but warnings.
+    Quiet,
 }
 
 const BAR: &str = "{msg:>16} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
@@ -33,6 +35,25 @@ impl Progress {
         bar.set_style(style.progress_chars("=> "));
         bar.enable_steady_tick(STEADY);
         Self::Bar(bar)
+    }
+
+    /// A bar where standard error is a terminal, otherwise nothing.
+    pub fn quiet() -> Self {
+        match Self::new() {
+            Self::Lines | Self::Quiet => Self::Quiet,
+            Self::Bar(bar) => Self::Bar(bar),
+        }
+    }
+
+    /// Says how a command ended.
+    pub fn conclude(&self, sentence: &str) {
+        match self {
+            Self::Lines | Self::Quiet => write_line(sentence),
+            Self::Bar(bar) => {
+                bar.finish_and_clear();
+                write_line(sentence);
+            }
+        }
     }
 
     /// The image's first layer is at hand.
@@ -94,7 +115,7 @@ impl Progress {
     pub fn warn(&self, warning: &str) {
         let line = format!("warning: {warning}");
         match self {
-            Self::Lines => self.line(&line),
+            Self::Lines | Self::Quiet => write_line(&line),
             Self::Bar(bar) => bar.suspend(|| write_line(&line)),
         }
     }

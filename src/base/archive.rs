@@ -76,20 +76,26 @@ impl Index {
             if self.members.len() == MAX_MEMBERS {
                 return Err(io::Error::other(format!("it has more than {MAX_MEMBERS} members")));
             }
-            let member = member(&mut entry)?;
-            self.keep_document(&member, &mut entry)?;
+            let mut member = member(&mut entry)?;
+            let mut start = Vec::new();
+            entry.by_ref().take(6).read_to_end(&mut start)?;
+            member.compression = Compression::of(&start);
+            self.keep_document(&member, start, &mut entry)?;
             self.members.push(member);
         }
         Ok(())
     }
 
-    fn keep_document(&mut self, member: &ArchiveMember, content: &mut impl Read) -> io::Result<()> {
+    fn keep_document(
+        &mut self,
+        member: &ArchiveMember,
+        mut document: Vec<u8>,
+        content: &mut impl Read,
+    ) -> io::Result<()> {
         if member.size > SMALL_DOCUMENT || self.kept + member.size as usize > MAX_KEPT {
             return Ok(());
         }
-        let mut start = [0];
-        if content.read(&mut start)? == 1 && matches!(&start, b"{" | b"[") {
-            let mut document = start.to_vec();
+        if document.starts_with(b"{") || document.starts_with(b"[") {
             content.read_to_end(&mut document)?;
             self.kept += document.len();
             self.documents.insert(member.offset, document);
@@ -137,6 +143,7 @@ fn member<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<ArchiveMember> {
         mtime,
         size: entry.size(),
         offset: entry.raw_file_position(),
+        compression: Compression::None,
         records,
     })
 }

@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::digest::{Digest, DigestError};
+use crate::oci::Encoding;
 use crate::tar::Record;
 use archive::Index;
 use compression::Compression;
-pub use reader::BaseReader;
+pub use reader::{BaseReader, Decompressed};
 
 /// A base image, of which manifest and configuration were read.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub struct ArchiveMember {
     pub size: u64,
     /// Where in the decompressed archive the content starts.
     pub offset: u64,
+    /// How the content is compressed.
+    compression: Compression,
 }
 
 /// Why an archive is no base for an image.
@@ -122,6 +125,18 @@ pub enum BaseError {
         /// What the layer has.
         found: Digest,
     },
+}
+
+impl BaseLayer {
+    /// How the layer stands in the archive; nothing if no engine takes it so.
+    pub fn encoding(&self) -> Option<Encoding> {
+        match self.member.compression {
+            Compression::None => Some(Encoding::Plain),
+            Compression::Gzip => Some(Encoding::Gzip),
+            Compression::Zstd => Some(Encoding::Zstd),
+            Compression::Bzip2 | Compression::Xz => None,
+        }
+    }
 }
 
 impl Base {

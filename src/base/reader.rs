@@ -26,6 +26,16 @@ impl<'a> BaseReader<'a> {
         Self { base, archive: None }
     }
 
+    /// A reader that goes on where another one of the same base got to.
+    pub fn resume(base: &'a Base, archive: Option<Decompressed>) -> Self {
+        Self { base, archive }
+    }
+
+    /// Where this one got to.
+    pub fn into_archive(self) -> Option<Decompressed> {
+        self.archive
+    }
+
     /// The layer as part of a file, if the archive is not compressed.
     pub fn section(&self, layer: &BaseLayer) -> Option<Result<Content, ReadError>> {
         let member = &layer.member;
@@ -92,7 +102,7 @@ impl<'a> BaseReader<'a> {
 }
 
 /// An archive's content, which can be read forward only.
-pub(super) struct Decompressed {
+pub struct Decompressed {
     reader: Box<dyn Read + Send>,
     position: u64,
 }

@@ -2,8 +2,13 @@
 
 mod cache;
 pub mod drop_in;
+mod image_args;
+mod load;
 mod plan;
+mod serve;
 mod stream;
+mod summary;
+mod write;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -23,6 +28,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Stream(stream::Args),
+    Load(load::Args),
+    Write(write::Args),
+    Serve(serve::Args),
     Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -32,6 +40,9 @@ enum Command {
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
         Command::Stream(args) => args.run(),
+        Command::Load(args) => args.run(),
+        Command::Write(args) => args.run(),
+        Command::Serve(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Cache(command) => command.run(),
     })

@@ -1,6 +1,7 @@
 //! Finds the digests of an image's layers, from the cache or by hashing on all cores, while the
 //! layers that are known already flow out.
 
+mod blobs;
 mod lane;
 mod pieces;
 mod table;
@@ -14,6 +15,7 @@ use crate::digest::Digest;
 use crate::image::{Image, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
 use crate::store::{self, Listing, Scan};
+pub use blobs::{Blob, Blobs, Part};
 use lane::Lane;
 pub use pieces::{Piece, Pieces};
 use table::{Table, Task};
@@ -79,6 +81,24 @@ impl<'a> Engine<'a> {
             let result = consumer(self, pieces);
             self.table.stop();
             result
+        })
+    }
+
+    /// An engine for an image all of whose layers are known.
+    pub fn with_digests(image: &'a Image, cache: &'a Cache, known: &[LayerDigest]) -> Self {
+        Self { image, cache, table: Table::new(known.iter().copied().map(Some)) }
+    }
+
+    /// Finds all digests; no layer is read for another reason.
+    pub fn digest_all(&self, options: Options) -> anyhow::Result<Vec<LayerDigest>> {
+        std::thread::scope(|scope| {
+            let threads = options.threads.max(1);
+            for _ in 0..threads {
+                scope.spawn(move || self.table.fail_with(|| self.work(threads)));
+            }
+            let all = self.table.wait_for_all();
+            self.table.stop();
+            all
         })
     }
 

@@ -148,13 +148,26 @@ impl Table {
         inner.next = layer;
         inner.drop_listings_before(layer);
         loop {
-            if inner.stopped {
-                let unknown = || anyhow!("reading the layers ended early");
-                return Err(inner.failure.take().unwrap_or_else(unknown));
-            }
+            inner.fail_if_stopped()?;
             if let State::Known(digest) = inner.slots[layer].state {
                 return Ok(digest);
             }
+            inner = self.wait(inner);
+        }
+    }
+
+    /// All digests, as soon as they are known.
+    pub(super) fn wait_for_all(&self) -> anyhow::Result<Vec<LayerDigest>> {
+        let mut inner = self.lock();
+        loop {
+            let known = inner.slots.iter().map(|slot| match slot.state {
+                State::Known(digest) => Some(digest),
+                _ => None,
+            });
+            if let Some(all) = known.collect() {
+                return Ok(all);
+            }
+            inner.fail_if_stopped()?;
             inner = self.wait(inner);
         }
     }
@@ -200,6 +213,13 @@ impl Table {
 }
 
 impl Inner {
+    fn fail_if_stopped(&mut self) -> anyhow::Result<()> {
+        if !self.stopped {
+            return Ok(());
+        }
+        Err(self.failure.take().unwrap_or_else(|| anyhow!("reading the layers ended early")))
+    }
+
     fn find(&self, state: State) -> Option<usize> {
         self.slots.iter().position(|slot| slot.state == state)
     }

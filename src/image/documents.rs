@@ -5,7 +5,11 @@ use serde_json::{Map, Value, json};
 use super::Image;
 use crate::base::Base;
 use crate::digest::Digest;
+use crate::oci::Platform;
 use crate::python;
+
+/// What every image runs on.
+const OS: &str = "linux";
 
 impl Image {
     /// The configuration, whose digest is the image's ID, for layers of these digests.
@@ -18,11 +22,16 @@ impl Image {
         python::json::dumps(&json!({
             "created": self.created,
             "architecture": self.architecture,
-            "os": "linux",
+            "os": OS,
             "config": self.config,
             "rootfs": {"diff_ids": diff_ids, "type": "layers"},
             "history": history.collect::<Vec<_>>(),
         }))
+    }
+
+    /// What it runs on.
+    pub fn platform(&self) -> Platform {
+        Platform { architecture: self.architecture.clone(), os: OS.into() }
     }
 
     /// The docker-archive's manifest, naming the members that hold configuration and layers.

@@ -9,15 +9,15 @@ use anyhow::bail;
 use super::Output;
 use crate::cache::LayerDigest;
 use crate::digest::Digest;
-use crate::engine::{Engine, Piece, Pieces};
-use crate::image::{Layer, LayerSource, Prebuilt};
+use crate::engine::{Blobs, Engine, Part, Piece, Pieces};
+use crate::image::{Image, Layer, LayerSource, Prebuilt};
 use crate::layer::ReadError;
 use crate::progress::Progress;
 use crate::sha256::Sha256;
 use crate::tar::{self, Member};
 
 /// Mode of the members that this program makes itself.
-const MEMBER_MODE: u32 = 0o644;
+pub(super) const MEMBER_MODE: u32 = 0o644;
 
 /// Writes the archive; with `verify`, hashes each layer again on its way out.
 pub fn write(
@@ -34,30 +34,63 @@ pub fn write(
     for (index, layer) in image.layers.iter().enumerate() {
         progress.layer(index, layer, engine);
         let digest = engine.digest(index)?;
-        members.push(put_header(output, layer, &digest, image.mtime)?);
+        let (name, header) = header(layer, &digest, image.mtime)?;
+        output.put(&header)?;
+        members.push(name);
         put_layer(engine, index, &digest, pieces, output, progress, verify)?;
         diff_ids.push(digest.digest);
         progress.layer_done(index, layer);
     }
     progress.documents();
-    let config = image.config_json(&diff_ids);
-    let config_name = format!("{}.json", Digest::of(config.as_bytes()));
-    put_document(output, &config_name, &config, image.mtime)?;
-    let manifest = image.manifest_json(&config_name, &members);
-    put_document(output, "manifest.json", &manifest, image.mtime)?;
-    output.put(tar::trailer(output.position()))?;
-    output.flush()?;
+    put_documents(output, image, &diff_ids, &members)?;
     progress.done();
     Ok(())
 }
 
-/// Writes the header of a layer's member and returns the member's name.
-fn put_header(
+/// Writes the archive without the first layers, for an engine that holds so many.
+///
+/// Its documents are those of the whole archive: dockerd looks for a layer's member only when
+/// it does not hold the layer, and refuses the archive if it does not find it then.
+pub fn write_without(blobs: &Blobs<'_>, held: usize, output: &mut Output) -> anyhow::Result<()> {
+    let image = blobs.image();
+    let mut members = Vec::with_capacity(image.layers.len());
+    for (index, layer) in image.layers.iter().enumerate() {
+        let blob = &blobs.all()[index];
+        let digest = LayerDigest { digest: blob.diff_id, size: blob.size };
+        let (name, header) = header(layer, &digest, image.mtime)?;
+        members.push(name);
+        if index < held {
+            continue;
+        }
+        output.put(&header)?;
+        blobs.read(index, |part| match part {
+            Part::Bytes(bytes) => output.put(bytes),
+            Part::File(mut content) => output.put_file(&mut content),
+        })?;
+        output.put(tar::padding(blob.size))?;
+    }
+    let diff_ids: Vec<_> = blobs.all().iter().map(|blob| blob.diff_id).collect();
+    put_documents(output, image, &diff_ids, &members)
+}
+
+/// Writes the configuration, the manifest and the end.
+fn put_documents(
     output: &mut Output,
-    layer: &Layer,
-    digest: &LayerDigest,
-    mtime: i64,
-) -> anyhow::Result<String> {
+    image: &Image,
+    diff_ids: &[Digest],
+    members: &[String],
+) -> anyhow::Result<()> {
+    let config = image.config_json(diff_ids);
+    let config_name = format!("{}.json", Digest::of(config.as_bytes()));
+    put_document(output, &config_name, &config, image.mtime)?;
+    let manifest = image.manifest_json(&config_name, members);
+    put_document(output, "manifest.json", &manifest, image.mtime)?;
+    output.put(tar::trailer(output.position()))?;
+    output.finish()
+}
+
+/// The name and the header of a layer's member.
+fn header(layer: &Layer, digest: &LayerDigest, mtime: i64) -> anyhow::Result<(String, Vec<u8>)> {
     let name = format!("{}/layer.tar", digest.digest);
     let own = Member {
         name: name.as_bytes(),
@@ -87,12 +120,10 @@ fn put_header(
                 ..Member::default()
             };
             tar::encode(&kept, &mut header);
-            output.put(&header)?;
-            return Ok(String::from_utf8_lossy(&member.name).into());
+            return Ok((String::from_utf8_lossy(&member.name).into(), header));
         }
     }
-    output.put(&header)?;
-    Ok(name)
+    Ok((name, header))
 }
 
 /// A prebuilt layer's member has the mode and the owner of the file that it comes from.
@@ -121,7 +152,7 @@ fn put_prebuilt_header(
 }
 
 /// Writes a layer's bytes, which have to be as many as the header says.
-fn put_layer(
+pub(super) fn put_layer(
     engine: &Engine<'_>,
     index: usize,
     expected: &LayerDigest,
@@ -166,7 +197,13 @@ fn put_layer(
     output.put(tar::padding(size))
 }
 
-fn put_document(output: &mut Output, name: &str, text: &str, mtime: i64) -> anyhow::Result<()> {
+/// Writes a document as a member.
+pub(super) fn put_document(
+    output: &mut Output,
+    name: &str,
+    text: &str,
+    mtime: i64,
+) -> anyhow::Result<()> {
     let mut header = Vec::new();
     let member = Member {
         name: name.as_bytes(),

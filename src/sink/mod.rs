@@ -1,7 +1,13 @@
 //! Where images go.
 
 mod docker_archive;
+mod new_file;
+mod oci_archive;
+mod oci_layout;
 mod output;
 
-pub use docker_archive::write as write_docker_archive;
+pub use docker_archive::{write as write_docker_archive, write_without as write_missing_layers};
+pub use new_file::NewFile;
+pub use oci_archive::write as write_oci_archive;
+pub use oci_layout::{Layout, Written};
 pub use output::{Output, is_closed};

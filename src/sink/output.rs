@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::fs::{FileType, fstat};
@@ -26,6 +27,10 @@ pub struct Output {
     copied: Vec<u8>,
     /// Whether the kernel may copy files into it.
     direct: bool,
+    /// Whether what is written is cut into HTTP's chunks.
+    chunked: bool,
+    /// How long a write may wait for the reader.
+    patience: Option<Duration>,
     written: u64,
 }
 
@@ -57,8 +62,22 @@ impl Output {
             gathered: Vec::with_capacity(BUFFER),
             copied: Vec::new(),
             direct,
+            chunked: false,
+            patience: None,
             written: 0,
         })
+    }
+
+    /// The body of an HTTP message whose length is not known.
+    pub fn chunked(socket: OwnedFd) -> anyhow::Result<Self> {
+        Ok(Self { chunked: true, ..Self::new(socket)? })
+    }
+
+    /// Gives up on a reader that takes nothing for so long. The file must have that as its
+    /// timeout for sending too, or not block.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// Bytes taken so far.
@@ -73,7 +92,7 @@ impl Output {
             self.flush()?;
         }
         if bytes.len() >= BUFFER {
-            return write_all(&self.file, bytes);
+            return self.write(bytes);
         }
         self.gathered.extend_from_slice(bytes);
         Ok(())
@@ -83,13 +102,15 @@ impl Output {
     pub fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
         self.flush()?;
         self.written += content.remaining();
-        while self.direct && content.remaining() > 0 {
-            match send(&self.file, content)? {
-                Sent::Bytes(bytes) => content.advance(bytes)?,
-                Sent::Unsupported => self.direct = false,
+        self.in_chunk(content.remaining(), |output| {
+            while output.direct && content.remaining() > 0 {
+                match output.send(content)? {
+                    Sent::Bytes(bytes) => content.advance(bytes)?,
+                    Sent::Unsupported => output.direct = false,
+                }
             }
-        }
-        self.copy(content, |_| ())
+            output.copy(content, |_| ())
+        })
     }
 
     /// Writes what is left of a file and shows each piece of it to `see`.
@@ -100,7 +121,7 @@ impl Output {
     ) -> anyhow::Result<()> {
         self.flush()?;
         self.written += content.remaining();
-        self.copy(content, see)
+        self.in_chunk(content.remaining(), |output| output.copy(content, see))
     }
 
     fn copy(&mut self, content: &mut Content, mut see: impl FnMut(&[u8])) -> anyhow::Result<()> {
@@ -109,70 +130,101 @@ impl Output {
             self.copied.reserve(COPY);
             content.read(&mut self.copied)?;
             see(&self.copied);
-            write_all(&self.file, &self.copied)?;
+            self.write_all(&self.copied)?;
         }
         Ok(content.finish()?)
     }
 
     /// Writes what was gathered.
     pub fn flush(&mut self) -> anyhow::Result<()> {
-        let written = write_all(&self.file, &self.gathered);
+        let gathered = std::mem::take(&mut self.gathered);
+        let written = self.write(&gathered);
+        self.gathered = gathered;
         self.gathered.clear();
         written
+    }
+
+    /// Writes what was gathered, and the mark of the last chunk's end.
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        self.flush()?;
+        if self.chunked { self.write_all(b"0\r\n\r\n") } else { Ok(()) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.in_chunk(bytes.len() as u64, |output| output.write_all(bytes))
+    }
+
+    /// Has so many bytes written, as a chunk where there must be chunks.
+    fn in_chunk(
+        &mut self,
+        size: u64,
+        write: impl FnOnce(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        // An empty chunk would be the last one.
+        if !self.chunked || size == 0 {
+            return write(self);
+        }
+        self.write_all(format!("{size:x}\r\n").as_bytes())?;
+        write(self)?;
+        self.write_all(b"\r\n")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send(&self, content: &Content) -> anyhow::Result<Sent> {
+        use rustix::io::Errno;
+        /// The most that the kernel sends at once.
+        const MAX: u64 = 0x7fff_f000;
+        loop {
+            let bytes = content.remaining().min(MAX) as usize;
+            match rustix::fs::sendfile(&self.file, content.file(), None, bytes) {
+                Ok(bytes) => return Ok(Sent::Bytes(bytes as u64)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait_until_writable()?,
+                // After EIO a plain read and write tells which side is at fault.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OVERFLOW | Errno::IO) => {
+                    return Ok(Sent::Unsupported);
+                }
+                Err(error) => return Err(write_error(error.into())),
+            }
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send(&self, _content: &Content) -> anyhow::Result<Sent> {
+        Ok(Sent::Unsupported)
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) -> anyhow::Result<()> {
+        while !bytes.is_empty() {
+            match (&self.file).write(bytes) {
+                Ok(0) => return Err(write_error(io::ErrorKind::WriteZero.into())),
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait_until_writable()?;
+                }
+                Err(error) => return Err(write_error(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Some callers hand over a pipe that does not block.
+    fn wait_until_writable(&self) -> anyhow::Result<()> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let patience = self.patience.and_then(|patience| Timespec::try_from(patience).ok());
+        let waited = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], patience.as_ref());
+        match waited {
+            Ok(0) => Err(write_error(io::ErrorKind::TimedOut.into())),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(write_error(error.into())),
+        }
     }
 }
 
 enum Sent {
     Bytes(u64),
     Unsupported,
-}
-
-#[cfg(target_os = "linux")]
-fn send(to: &File, content: &Content) -> anyhow::Result<Sent> {
-    use rustix::io::Errno;
-    /// The most that the kernel sends at once.
-    const MAX: u64 = 0x7fff_f000;
-    loop {
-        let bytes = content.remaining().min(MAX) as usize;
-        match rustix::fs::sendfile(to, content.file(), None, bytes) {
-            Ok(bytes) => return Ok(Sent::Bytes(bytes as u64)),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait_until_writable(to)?,
-            // After EIO a plain read and write tells which side is at fault.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OVERFLOW | Errno::IO) => {
-                return Ok(Sent::Unsupported);
-            }
-            Err(error) => return Err(write_error(error.into())),
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn send(_to: &File, _content: &Content) -> anyhow::Result<Sent> {
-    Ok(Sent::Unsupported)
-}
-
-fn write_all(mut file: &File, mut bytes: &[u8]) -> anyhow::Result<()> {
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(0) => return Err(write_error(io::ErrorKind::WriteZero.into())),
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_until_writable(file)?,
-            Err(error) => return Err(write_error(error)),
-        }
-    }
-    Ok(())
-}
-
-/// Some callers hand over a pipe that does not block.
-fn wait_until_writable(file: &File) -> anyhow::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let waited = poll(&mut [PollFd::new(file, PollFlags::OUT)], None);
-    match waited {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(write_error(error.into())),
-    }
 }
 
 fn write_error(error: io::Error) -> anyhow::Error {

@@ -1,0 +1,55 @@
+//! The arguments of all commands that take one image.
+
+use std::path::PathBuf;
+
+use crate::cache::Cache;
+use crate::conf::Conf;
+use crate::engine::Options;
+use crate::image::Image;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ImageArgs {
+    /// The image's conf, a JSON file
+    pub(super) conf: PathBuf,
+    /// Name and tag, instead of the conf's
+    #[arg(short = 't', long = "repo_tag", visible_alias = "tag", value_name = "NAME:TAG")]
+    pub(super) repo_tag: Option<String>,
+    #[command(flatten)]
+    pub(super) reading: ReadingArgs,
+}
+
+/// How images are read and digested.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ReadingArgs {
+    /// Read /nix/store/... below this directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) store_root: Option<PathBuf>,
+    /// Neither use nor remember digests
+    #[arg(long)]
+    pub(super) no_cache: bool,
+    /// Threads that hash [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) threads: Option<u16>,
+}
+
+impl ImageArgs {
+    /// The image, without a word on what is odd in it.
+    pub(super) fn image(&self) -> anyhow::Result<Image> {
+        let conf = Conf::load(&self.conf)?;
+        Ok(Image::new(conf, self.repo_tag.clone(), self.reading.store_root.as_deref())?)
+    }
+}
+
+impl ReadingArgs {
+    pub(super) fn cache(&self) -> Cache {
+        if self.no_cache { Cache::none() } else { Cache::of_user() }
+    }
+
+    pub(super) fn options(&self) -> Options {
+        let mut options = Options::default();
+        if let Some(threads) = self.threads {
+            options.threads = threads.into();
+        }
+        options
+    }
+}

@@ -1,0 +1,64 @@
+//! `nix-image serve`.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::image_args::ReadingArgs;
+use crate::conf::Conf;
+use crate::engine::Blobs;
+use crate::image::Image;
+use crate::oci::Reference;
+use crate::progress::Progress;
+use crate::serve::{Repository, Server};
+
+/// Serve images as a read-only registry, straight out of the store
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The images' confs, JSON files
+    #[arg(required = true)]
+    confs: Vec<PathBuf>,
+    /// Address and port to listen on; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let progress = Progress::quiet();
+        let image = |conf: &PathBuf| {
+            let conf = Conf::load(conf)?;
+            Ok(Image::new(conf, None, self.reading.store_root.as_deref())?)
+        };
+        let images = self.confs.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
+        for warning in images.iter().flat_map(|image| &image.warnings) {
+            progress.warn(warning);
+        }
+        let cache = self.reading.cache();
+        let find = |image| Blobs::find(image, &cache, self.reading.options());
+        let blobs = images.iter().map(find).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut repository = Repository::default();
+        let mut names = Vec::with_capacity(blobs.len());
+        for blobs in &blobs {
+            let name = Reference::parse(&blobs.image().repo_tag)?;
+            repository.add(&name, blobs)?;
+            names.push(name);
+        }
+        let server = Server::bind(self.listen, &repository, &progress)?;
+        let address = server.address();
+        for name in &names {
+            progress.conclude(&format!("serving {address}/{}:{}", name.repository, name.tag));
+        }
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{address}")
+            .and_then(|()| stdout.flush())
+            .context("writing the address to standard output")?;
+        drop(stdout);
+        server.run();
+        Ok(())
+    }
+}

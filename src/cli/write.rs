@@ -1,0 +1,110 @@
+//! `nix-image write`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use super::image_args::ImageArgs;
+use super::summary::Summary;
+use crate::cache::Cache;
+use crate::engine::{Blobs, Engine};
+use crate::image::Image;
+use crate::oci::Reference;
+use crate::progress::Progress;
+use crate::sink::{self, Layout, NewFile, Output, Written};
+
+/// Write an image to a directory or file
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    image: ImageArgs,
+    /// The directory of an OCI layout, to be made or to be added to, or the archive's file
+    path: PathBuf,
+    /// What to write
+    #[arg(long, value_enum)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A directory that holds many images and each blob once; an image is added to those in it
+    Oci,
+    /// A tar file of such a directory, which docker, podman, skopeo and containerd read
+    OciArchive,
+    /// The tar file that `stream` writes
+    DockerArchive,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let image = self.image.image()?;
+        let progress = Progress::quiet();
+        for warning in &image.warnings {
+            progress.warn(warning);
+        }
+        let cache = self.image.reading.cache();
+        let (written, size) = match self.format {
+            Format::Oci => self.write_layout(&image, &cache)?,
+            Format::OciArchive => self.write_oci_archive(&image, &cache)?,
+            Format::DockerArchive => self.write_docker_archive(&image, &cache, &progress)?,
+        };
+        let summary = Summary { written, layers: image.layers.len(), size, start };
+        let path = self.path.display();
+        progress.conclude(&format!("wrote {} to `{path}`: {summary}", image.repo_tag));
+        Ok(())
+    }
+
+    fn write_layout(&self, image: &Image, cache: &Cache) -> anyhow::Result<(Written, u64)> {
+        let name = Reference::parse(&image.repo_tag)?;
+        let layout = Layout::open(&self.path)?;
+        let blobs = Blobs::find(image, cache, self.image.reading.options())?;
+        Ok((layout.add(&blobs, &name)?, blobs.size()))
+    }
+
+    fn write_oci_archive(&self, image: &Image, cache: &Cache) -> anyhow::Result<(Written, u64)> {
+        let name = Reference::parse(&image.repo_tag)?;
+        let blobs = Blobs::find(image, cache, self.image.reading.options())?;
+        self.write_file(|output| sink::write_oci_archive(&blobs, &name, output))?;
+        let bytes = blobs.size();
+        Ok((Written { layers: image.layers.len(), bytes }, bytes))
+    }
+
+    fn write_docker_archive(
+        &self,
+        image: &Image,
+        cache: &Cache,
+        progress: &Progress,
+    ) -> anyhow::Result<(Written, u64)> {
+        let engine = Engine::new(image, cache);
+        self.write_file(|output| {
+            engine.run(self.image.reading.options(), |engine, mut pieces| {
+                sink::write_docker_archive(engine, &mut pieces, output, progress, true)
+            })
+        })?;
+        let bytes = engine.known_size();
+        Ok((Written { layers: image.layers.len(), bytes }, bytes))
+    }
+
+    /// Has the file written that gets its name when it is complete.
+    fn write_file(
+        &self,
+        write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let directory = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if self.path.is_dir() {
+            anyhow::bail!(
+                "`{}` is a directory; name a file, or write a directory with `--format oci`",
+                self.path.display()
+            );
+        }
+        let file = NewFile::create_in(directory)?;
+        let mut output = Output::new(file.handle()?)?;
+        write(&mut output).with_context(|| format!("writing `{}`", self.path.display()))?;
+        file.finish(&self.path)
+    }
+}

@@ -1,0 +1,173 @@
+//! dockerd, at its API.
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::api::Api;
+use super::endpoint::Endpoint;
+use super::{Delivery, Way};
+use crate::oci::Reference;
+use crate::sink::{self, Written};
+
+/// Images that are asked for their layers; the newest come first.
+const MAX_IMAGES: usize = 500;
+
+/// Whether dockerd is what the user wants, or at least answers.
+pub(super) fn is_there() -> bool {
+    let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if named("DOCKER_HOST") || named("DOCKER_CONTEXT") {
+        return true;
+    }
+    Endpoint::of_user().is_ok_and(|endpoint| match endpoint {
+        Endpoint::Unix(_) => endpoint.connect().is_ok(),
+        Endpoint::Tcp(_) | Endpoint::Command(_) => true,
+    })
+}
+
+pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
+    let connect = || Api::connect(Endpoint::of_user()?).map(|api| Docker::new(delivery, api));
+    // That dockerd is not there is no reason to try it again.
+    let mut docker = connect()?;
+    let short = || {
+        if delivery.way.is_none() && docker.tag_if_held()? {
+            return Ok(Written::default());
+        }
+        docker.send_missing()
+    };
+    // The first connection may have broken in the middle of a message.
+    delivery.deliver(short, || connect()?.send_whole())
+}
+
+struct Docker<'a> {
+    delivery: &'a Delivery<'a>,
+    api: Api,
+    /// The layers' diffIDs, as dockerd writes them.
+    diff_ids: Vec<String>,
+    id: String,
+}
+
+impl<'a> Docker<'a> {
+    fn new(delivery: &'a Delivery<'a>, api: Api) -> Self {
+        let blobs = delivery.blobs.all();
+        let diff_ids = blobs.iter().map(|blob| format!("sha256:{}", blob.diff_id)).collect();
+        Self { delivery, api, diff_ids, id: format!("sha256:{}", delivery.id()) }
+    }
+
+    /// An image that is there need only get its name.
+    fn tag_if_held(&mut self) -> anyhow::Result<bool> {
+        if !self.holds_image()? {
+            return Ok(false);
+        }
+        let id = self.id.clone();
+        self.tag(&id)?;
+        Ok(true)
+    }
+
+    fn send_missing(&mut self) -> anyhow::Result<Written> {
+        let pull = match self.delivery.way {
+            Some(way) => way == Way::Pull,
+            None => self.has_containerd_store()?,
+        };
+        if pull { self.pull() } else { self.send_archive() }
+    }
+
+    fn send_archive(&mut self) -> anyhow::Result<Written> {
+        let blobs = self.delivery.blobs;
+        let held = self.held_layers()?;
+        self.api.send("/images/load?quiet=1", |output| {
+            sink::write_missing_layers(blobs, held, output)
+        })?;
+        self.check()?;
+        let sent = &blobs.all()[held..];
+        Ok(Written { layers: sent.len(), bytes: sent.iter().map(|blob| blob.size).sum() })
+    }
+
+    fn send_whole(&mut self) -> anyhow::Result<()> {
+        let delivery = self.delivery;
+        self.api.send("/images/load?quiet=1", |output| delivery.stream(output))?;
+        if self.has_containerd_store()? { self.check_layers() } else { self.check() }
+    }
+
+    /// Has dockerd pull what it lacks.
+    fn pull(&mut self) -> anyhow::Result<Written> {
+        if !self.api.endpoint().is_local() {
+            bail!("dockerd is not on this machine, so it cannot pull from it");
+        }
+        let delivery = self.delivery;
+        let sent = delivery.with_registry(|source| {
+            let (name, tag) = (source.name(), &source.tag);
+            self.api.call("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
+            let tagged = self.tag(&source.to_string());
+            let untagged = self.api.call("DELETE", &format!("/images/{source}?noprune=1"));
+            tagged.and(untagged)
+        })?;
+        self.check_layers()?;
+        Ok(sent)
+    }
+
+    /// How many of the lowest layers dockerd has: it knows a layer together with those below.
+    fn held_layers(&mut self) -> anyhow::Result<usize> {
+        let images = self.api.get("/images/json?all=1")?.unwrap_or_default();
+        let images = images.as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut held = 0;
+        for image in images.iter().take(MAX_IMAGES) {
+            let Some(id) = image["Id"].as_str().filter(|id| is_id(id)) else { continue };
+            // It may have been removed since.
+            let Some(image) = self.api.get(&format!("/images/{id}/json"))? else { continue };
+            let same = layers_of(&image).zip(&self.diff_ids).take_while(|(a, b)| a == b);
+            held = held.max(same.count());
+            if held == self.diff_ids.len() {
+                break;
+            }
+        }
+        Ok(held)
+    }
+
+    fn has_containerd_store(&mut self) -> anyhow::Result<bool> {
+        let info = self.api.get("/info")?.unwrap_or_default();
+        let status = info["DriverStatus"].as_array().into_iter().flatten();
+        let mut kinds = status.filter(|entry| entry[0] == "driver-type");
+        Ok(kinds.any(|entry| {
+            entry[1].as_str().is_some_and(|kind| kind.starts_with("io.containerd.snapshotter"))
+        }))
+    }
+
+    fn holds_image(&mut self) -> anyhow::Result<bool> {
+        let image = self.api.get(&format!("/images/{}/json", self.id))?;
+        Ok(image.is_some_and(|image| layers_of(&image).eq(&self.diff_ids)))
+    }
+
+    /// The engine must have this very image now.
+    fn check(&mut self) -> anyhow::Result<()> {
+        if self.holds_image()? {
+            return Ok(());
+        }
+        bail!("dockerd took the archive, but has no image {} now", self.id)
+    }
+
+    /// A containerd store has IDs of its own, so the layers are looked at.
+    fn check_layers(&mut self) -> anyhow::Result<()> {
+        let name = &self.delivery.name;
+        let image = self.api.get(&format!("/images/{name}/json"))?;
+        let image = image.with_context(|| format!("dockerd has no image {name} now"))?;
+        if layers_of(&image).eq(&self.diff_ids) {
+            return Ok(());
+        }
+        bail!("the layers of dockerd's image {name} are not those of this one")
+    }
+
+    fn tag(&mut self, source: &str) -> anyhow::Result<()> {
+        let Reference { tag, .. } = self.delivery.name;
+        let name = self.delivery.name.name();
+        self.api.call("POST", &format!("/images/{source}/tag?repo={name}&tag={tag}"))
+    }
+}
+
+fn layers_of(image: &Value) -> impl Iterator<Item = &str> {
+    image["RootFS"]["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// What is no ID is not put into a request.
+fn is_id(id: &str) -> bool {
+    id.strip_prefix("sha256:").is_some_and(|hex| hex.parse::<crate::digest::Digest>().is_ok())
+}

@@ -1,0 +1,189 @@
+//! Where dockerd is: what the docker command would talk to.
+
+use std::fs::File;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::command;
+use crate::digest::Digest;
+
+const DEFAULT: &str = "/var/run/docker.sock";
+const DEFAULT_PORT: u16 = 2375;
+
+/// Where an API is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// At a socket of this machine.
+    Unix(PathBuf),
+    /// At a host and port, without encryption.
+    Tcp(String),
+    /// Where only the docker command can get to, by ssh or TLS.
+    Command(String),
+}
+
+/// A connection to an API.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) input: File,
+    pub(super) output: OwnedFd,
+    /// The docker command that it leads through.
+    pub(super) child: Option<Child>,
+}
+
+impl Endpoint {
+    /// The endpoint that the environment and docker's configuration name.
+    pub(super) fn of_user() -> anyhow::Result<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(host) = variable("DOCKER_HOST") {
+            return Self::parse(&host, variable("DOCKER_TLS_VERIFY").is_some());
+        }
+        let folder = variable("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")));
+        let Some(folder) = folder else { return Ok(Self::Unix(DEFAULT.into())) };
+        let context = variable("DOCKER_CONTEXT").or_else(|| current_context(&folder));
+        match context.as_deref() {
+            None | Some("default") => Ok(Self::Unix(DEFAULT.into())),
+            Some(name) => Self::of_context(&folder, name)
+                .with_context(|| format!("reading the docker context `{name}`")),
+        }
+    }
+
+    fn of_context(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let id = Digest::of(name.as_bytes()).to_string();
+        let contexts = folder.join("contexts");
+        let path = contexts.join("meta").join(&id).join("meta.json");
+        let meta = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+        let meta: Value = serde_json::from_slice(&meta)
+            .with_context(|| format!("`{}` is not valid JSON", path.display()))?;
+        let host = meta["Endpoints"]["docker"]["Host"].as_str().unwrap_or_default();
+        Self::parse(host, contexts.join("tls").join(&id).exists())
+    }
+
+    fn parse(host: &str, tls: bool) -> anyhow::Result<Self> {
+        Ok(match host.split_once("://") {
+            Some(("unix", path)) if path.starts_with('/') => Self::Unix(path.into()),
+            Some(("tcp" | "http", _)) if tls => Self::Command(host.into()),
+            Some(("tcp" | "http", place)) => {
+                let place = place.split('/').next().unwrap_or_default();
+                match place.rsplit_once(':') {
+                    Some((_, port)) if port.parse::<u16>().is_ok() => Self::Tcp(place.into()),
+                    _ => Self::Tcp(format!("{place}:{DEFAULT_PORT}")),
+                }
+            }
+            Some(("ssh" | "https", _)) => Self::Command(host.into()),
+            _ => bail!(
+                "`{host}` is no address of dockerd; expected unix:///PATH, tcp://HOST:PORT or \
+                 ssh://HOST in DOCKER_HOST or the docker context"
+            ),
+        })
+    }
+
+    /// Whether dockerd runs on this machine, so that it has the same loopback.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    pub(super) fn connect(&self) -> anyhow::Result<Channel> {
+        match self {
+            Self::Unix(path) => {
+                let stream = UnixStream::connect(path).with_context(|| {
+                    format!(
+                        "cannot reach dockerd at `{}`; start it, or say where it is with \
+                         DOCKER_HOST",
+                        path.display()
+                    )
+                })?;
+                let input = OwnedFd::from(stream.try_clone()?);
+                Ok(Channel { input: input.into(), output: stream.into(), child: None })
+            }
+            Self::Tcp(place) => {
+                let stream = TcpStream::connect(place).with_context(|| {
+                    format!("cannot reach dockerd at tcp://{place}; DOCKER_HOST says where it is")
+                })?;
+                // Speed alone depends on it.
+                let _ = stream.set_nodelay(true);
+                let input = OwnedFd::from(stream.try_clone()?);
+                Ok(Channel { input: input.into(), output: stream.into(), child: None })
+            }
+            Self::Command(host) => through_command(host),
+        }
+    }
+}
+
+/// The docker command knows keys, certificates and ssh, and lends its connection.
+fn through_command(host: &str) -> anyhow::Result<Channel> {
+    if command::find("docker").is_none() {
+        bail!(
+            "dockerd at {host} is reached through the docker command, which is not on PATH; \
+             install it, or run `nix-image stream CONF | ssh HOST docker load`"
+        );
+    }
+    let mut child = Command::new("docker")
+        .args(["system", "dial-stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting `docker`")?;
+    let output = child.stdin.take().context("docker has no standard input")?;
+    let input = child.stdout.take().context("docker has no standard output")?;
+    let input = File::from(OwnedFd::from(input));
+    Ok(Channel { input, output: output.into(), child: Some(child) })
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It would wait for more.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn current_context(folder: &Path) -> Option<String> {
+    let config = std::fs::read(folder.join("config.json")).ok()?;
+    let config: Value = serde_json::from_slice(&config).ok()?;
+    config["currentContext"].as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_understood() {
+        let tcp = |place: &str| Endpoint::Tcp(place.into());
+        for (host, tls, endpoint) in [
+            ("unix:///run/docker.sock", false, Endpoint::Unix("/run/docker.sock".into())),
+            ("tcp://host:1", false, tcp("host:1")),
+            ("tcp://host", false, tcp("host:2375")),
+            ("tcp://[::1]:7/x", false, tcp("[::1]:7")),
+            ("tcp://host:1", true, Endpoint::Command("tcp://host:1".into())),
+            ("ssh://me@host", false, Endpoint::Command("ssh://me@host".into())),
+        ] {
+            assert_eq!(Endpoint::parse(host, tls).unwrap(), endpoint);
+        }
+        for bad in ["", "host", "unix://docker.sock", "npipe:////./pipe/docker"] {
+            assert!(Endpoint::parse(bad, false).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn contexts_are_found_where_docker_keeps_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = folder.path().join("contexts/meta").join(Digest::of(b"far").to_string());
+        std::fs::create_dir_all(&meta).unwrap();
+        let text = r#"{"Name":"far","Endpoints":{"docker":{"Host":"ssh://far"}}}"#;
+        std::fs::write(meta.join("meta.json"), text).unwrap();
+        let found = Endpoint::of_context(folder.path(), "far").unwrap();
+        assert_eq!(found, Endpoint::Command("ssh://far".into()));
+        assert!(Endpoint::of_context(folder.path(), "near").is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! podman, by its command.
+
+use anyhow::{anyhow, bail};
+
+use super::{Delivery, Way, command};
+use crate::oci::Reference;
+use crate::sink::Written;
+
+const PODMAN: &str = "podman";
+
+pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
+    let id = delivery.id().to_string();
+    let name = local_name(delivery.name);
+    let pull = || {
+        if delivery.way == Some(Way::Archive) {
+            bail!("podman takes whole archives only; choose another way");
+        }
+        delivery.with_registry(|source| {
+            let source = source.to_string();
+            let pulled = command::run(PODMAN, &["pull", "--quiet", "--tls-verify=false", &source])?;
+            let tagged = if pulled.trim_start_matches("sha256:") == id {
+                command::run(PODMAN, &["tag", &id, &name]).map(drop)
+            } else {
+                Err(anyhow!("image {id} expected, podman pulled {pulled}"))
+            };
+            let untagged = command::run(PODMAN, &["untag", &pulled, &source]);
+            tagged.and(untagged.map(drop))
+        })
+    };
+    let tag_or_pull = || {
+        // An image of that ID is this image, whole: podman keeps no other.
+        if delivery.way.is_none() && command::run(PODMAN, &["tag", &id, &name]).is_ok() {
+            return Ok(Written::default());
+        }
+        pull()
+    };
+    let whole = || command::feed(PODMAN, &["load", "--quiet"], |output| delivery.stream(output));
+    delivery.deliver(tag_or_pull, whole)
+}
+
+/// The name that `podman load` gives: images without a registry are `localhost`'s.
+fn local_name(name: &Reference) -> String {
+    match name.registry {
+        Some(_) => name.to_string(),
+        None => format!("localhost/{name}"),
+    }
+}

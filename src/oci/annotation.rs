@@ -1,0 +1,71 @@
+//! Annotations: what documents say about images and layers beyond what they need to.
+
+use std::collections::BTreeMap;
+
+use crate::image::{Layer, LayerSource};
+
+/// Annotations, sorted by their keys.
+pub type Annotations = BTreeMap<String, String>;
+
+/// The tag of an entry in a layout's index.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// An image's whole name, as containerd looks for it in an archive's index.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// The store paths in a layer, without their store's directory, between spaces.
+pub const STORE_PATHS: &str = "nix-image.store-paths";
+
+/// Bytes of [`STORE_PATHS`] a layer: manifests may have four MiB, and an image 127 layers.
+const MAX_STORE_PATHS: usize = 8 << 10;
+
+/// What a manifest says about a layer: the store paths in it. Those that do not fit are counted,
+/// as in `a-x b-y +12`.
+pub fn of_layer(layer: &Layer) -> Annotations {
+    let mut annotations = Annotations::new();
+    if let LayerSource::Store(store) = &layer.source
+        && !store.paths.is_empty()
+    {
+        let names = store.paths.iter().map(|path| {
+            let path = path.as_str();
+            path.rsplit('/').next().unwrap_or(path)
+        });
+        annotations.insert(STORE_PATHS.into(), bounded(names, MAX_STORE_PATHS));
+    }
+    annotations
+}
+
+fn bounded<'a>(names: impl Iterator<Item = &'a str>, limit: usize) -> String {
+    let mut text = String::new();
+    let mut left_out = 0;
+    for name in names {
+        if left_out > 0 || text.len() + 1 + name.len() > limit {
+            left_out += 1;
+            continue;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(name);
+    }
+    match (left_out, text.is_empty()) {
+        (0, _) => text,
+        (_, true) => format!("+{left_out}"),
+        (_, false) => format!("{text} +{left_out}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_do_not_fit_are_counted() {
+        for (names, limit, expected) in [
+            (&["a", "b"][..], 9, "a b"),
+            (&["a", "bbbbbbbbbb", "c"], 9, "a +2"),
+            (&["aaaaaaaaaa"], 9, "+1"),
+            (&[], 9, ""),
+        ] {
+            assert_eq!(bounded(names.iter().copied(), limit), expected);
+        }
+    }
+}

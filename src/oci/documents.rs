@@ -1,0 +1,34 @@
+//! The documents of one image together.
+
+use super::{Annotations, Descriptor, Flavor, Manifest, Platform};
+
+/// An image's configuration and manifest, and the descriptor by which indexes name the latter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Documents {
+    /// The configuration.
+    pub config: String,
+    /// The manifest.
+    pub manifest: String,
+    /// Of the configuration.
+    pub config_descriptor: Descriptor,
+    /// Of the manifest.
+    pub descriptor: Descriptor,
+}
+
+impl Documents {
+    /// The documents of an image with this configuration and these layers.
+    pub fn new(
+        flavor: Flavor,
+        config: String,
+        layers: Vec<Descriptor>,
+        platform: Platform,
+        annotations: Annotations,
+    ) -> Self {
+        let config_descriptor = Descriptor::of(flavor.config(), config.as_bytes());
+        let manifest = Manifest { flavor, config: config_descriptor.clone(), layers, annotations };
+        let manifest = manifest.to_json();
+        let mut descriptor = Descriptor::of(flavor.manifest(), manifest.as_bytes());
+        descriptor.platform = Some(platform);
+        Self { config, manifest, config_descriptor, descriptor }
+    }
+}

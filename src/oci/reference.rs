@@ -1,0 +1,163 @@
+//! Names of images, taken apart as Docker does it.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// A name and tag, such as `ghcr.io/me/app:1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The registry, if the name has one: a first component with a dot or a port, or `localhost`.
+    pub registry: Option<String>,
+    /// The name in it, such as `me/app`.
+    pub repository: String,
+    /// The tag; `latest` where the name has none.
+    pub tag: String,
+}
+
+/// A name that engines and registries do not take.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "`{name}` is no image name: its {part} `{found}` {problem}; choose another with `-t NAME:TAG`"
+)]
+pub struct ReferenceError {
+    name: String,
+    part: &'static str,
+    found: String,
+    problem: &'static str,
+}
+
+const MAX_REPOSITORY: usize = 255;
+const MAX_TAG: usize = 128;
+
+impl Reference {
+    /// Takes `[REGISTRY/]NAME[:TAG]` apart.
+    pub fn parse(name: &str) -> Result<Self, ReferenceError> {
+        let error = |part, found: &str, problem| ReferenceError {
+            name: name.chars().take(300).collect(),
+            part,
+            found: found.chars().take(300).collect(),
+            problem,
+        };
+        let (path, tag) = match name.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, tag),
+            _ => (name, "latest"),
+        };
+        let (registry, repository) = match path.split_once('/') {
+            Some((first, rest)) if is_registry(first) => (Some(first), rest),
+            _ => (None, path),
+        };
+        if let Some(registry) = registry
+            && (registry.starts_with(['.', '-', ':'])
+                || !registry.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b)))
+        {
+            return Err(error("registry", registry, "is no host name"));
+        }
+        if repository.len() > MAX_REPOSITORY {
+            return Err(error("name", repository, "has more than 255 characters"));
+        }
+        if !repository.split('/').all(is_component) {
+            let problem = "is not made of lower-case letters, digits and single separators";
+            return Err(error("name", repository, problem));
+        }
+        if tag.is_empty() || tag.len() > MAX_TAG || tag.starts_with(['.', '-']) {
+            return Err(error("tag", tag, "is empty, too long or starts with a separator"));
+        }
+        if !tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
+            return Err(error("tag", tag, "has other characters than letters, digits, `_.-`"));
+        }
+        let registry = registry.map(str::to_owned);
+        Ok(Self { registry, repository: repository.into(), tag: tag.into() })
+    }
+
+    /// The name without its tag.
+    pub fn name(&self) -> String {
+        match &self.registry {
+            Some(registry) => format!("{registry}/{}", self.repository),
+            None => self.repository.clone(),
+        }
+    }
+
+    /// The name with the registry that it stands for where it has none: Docker's own.
+    pub fn canonical(&self) -> String {
+        match (&self.registry, self.repository.contains('/')) {
+            (Some(_), _) => self.to_string(),
+            (None, true) => format!("docker.io/{self}"),
+            (None, false) => format!("docker.io/library/{self}"),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.name(), self.tag)
+    }
+}
+
+fn is_registry(component: &str) -> bool {
+    component.contains(['.', ':']) || component == "localhost"
+}
+
+/// Lower-case letters and digits, between which stands `.`, `_`, `__` or any number of `-`.
+fn is_component(component: &str) -> bool {
+    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = component.as_bytes();
+    let ends = bytes.first().zip(bytes.last());
+    ends.is_some_and(|(&first, &last)| alphanumeric(first) && alphanumeric(last))
+        && bytes.iter().all(|&b| alphanumeric(b) || b"._-".contains(&b))
+        && component.split(|c: char| c.is_ascii_alphanumeric()).all(|between| {
+            matches!(between, "" | "." | "_" | "__") || !between.contains(['.', '_'])
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart_as_docker_does() {
+        for (name, registry, repository, tag, canonical) in [
+            ("app", None, "app", "latest", "docker.io/library/app:latest"),
+            ("app:1", None, "app", "1", "docker.io/library/app:1"),
+            ("me/app:1.0-x", None, "me/app", "1.0-x", "docker.io/me/app:1.0-x"),
+            ("localhost/app", Some("localhost"), "app", "latest", "localhost/app:latest"),
+            ("a.b/c__d/e---f:t", Some("a.b"), "c__d/e---f", "t", "a.b/c__d/e---f:t"),
+            ("h:5000/app", Some("h:5000"), "app", "latest", "h:5000/app:latest"),
+        ] {
+            let found = Reference::parse(name).unwrap();
+            assert_eq!(found.registry.as_deref(), registry, "{name}");
+            assert_eq!((&*found.repository, &*found.tag), (repository, tag), "{name}");
+            assert_eq!(found.canonical(), canonical);
+        }
+    }
+
+    #[test]
+    fn what_no_registry_takes_is_refused() {
+        for bad in [
+            "",
+            ":1",
+            "App",
+            "app:",
+            "app:-1",
+            "app:ä",
+            "a//b",
+            "/a",
+            "a/",
+            "../a",
+            "a/../b",
+            "x/a.-b",
+            "a___b",
+            "-a",
+            "a_",
+            "a b",
+            "a@b",
+            "a:b:c",
+            "a.b/c?x=1",
+            "é.x/a",
+        ] {
+            assert!(Reference::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Reference::parse(&"a".repeat(256)).is_err());
+        assert!(Reference::parse(&format!("a:{}", "t".repeat(129))).is_err());
+    }
+}

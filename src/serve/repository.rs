@@ -1,0 +1,79 @@
+//! What a registry holds.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+
+use super::route::Target;
+use crate::digest::Digest;
+use crate::engine::Blobs;
+use crate::oci::{Documents, Flavor, Reference};
+
+/// Images by their names.
+#[derive(Debug, Default)]
+pub struct Repository<'a> {
+    images: BTreeMap<String, BTreeMap<String, Image<'a>>>,
+}
+
+#[derive(Debug)]
+struct Image<'a> {
+    blobs: &'a Blobs<'a>,
+    documents: Documents,
+}
+
+/// A blob of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Blob<'a> {
+    /// A configuration.
+    Document(&'a str),
+    /// The layer of that number.
+    Layer(&'a Blobs<'a>, usize),
+}
+
+impl<'a> Repository<'a> {
+    /// Adds an image. The registry in its name, if there is one, is not part of it here.
+    pub fn add(&mut self, name: &Reference, blobs: &'a Blobs<'a>) -> anyhow::Result<()> {
+        let tags = self.images.entry(name.repository.clone()).or_default();
+        if tags.contains_key(&name.tag) {
+            bail!(
+                "two of the images are called `{}:{}`; give one of them another name",
+                name.repository,
+                name.tag
+            );
+        }
+        let documents = blobs.documents(Flavor::Oci);
+        tags.insert(name.tag.clone(), Image { blobs, documents });
+        Ok(())
+    }
+
+    /// The repositories, sorted.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.images.keys().map(String::as_str).collect()
+    }
+
+    /// A repository's tags, sorted.
+    pub(super) fn tags(&self, name: &str) -> Option<Vec<&str>> {
+        Some(self.images.get(name)?.keys().map(String::as_str).collect())
+    }
+
+    pub(super) fn manifest(&self, name: &str, target: &Target) -> Option<&Documents> {
+        let tags = self.images.get(name)?;
+        let image = match target {
+            Target::Tag(tag) => tags.get(tag),
+            Target::Digest(digest) => {
+                tags.values().find(|image| image.documents.descriptor.digest == *digest)
+            }
+        };
+        image.map(|image| &image.documents)
+    }
+
+    pub(super) fn blob(&self, name: &str, digest: Digest) -> Option<Blob<'_>> {
+        self.images.get(name)?.values().find_map(|image| {
+            if image.documents.config_descriptor.digest == digest {
+                return Some(Blob::Document(&image.documents.config));
+            }
+            let layer = image.blobs.all().iter().position(|blob| blob.digest == digest);
+            layer.map(|layer| Blob::Layer(image.blobs, layer))
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Files that appear under their names when they are complete.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use rustix::fs::{FlockOperation, flock};
+
+/// What the names of unfinished files start with.
+const PREFIX: &str = ".nix-image-";
+/// And end with.
+const SUFFIX: &str = ".tmp";
+
+/// A file that is being written under a temporary name, and goes unless it is finished.
+#[derive(Debug)]
+pub struct NewFile {
+    temporary: PathBuf,
+    finished: bool,
+    /// Locked as long as the file is being written; see [`Self::remove_abandoned`].
+    file: File,
+}
+
+impl NewFile {
+    /// A new file in a directory, the one of its later name or on the same file system.
+    pub fn create_in(directory: &Path) -> anyhow::Result<Self> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-{count}{SUFFIX}", std::process::id());
+        let temporary = directory.join(name);
+        let created = File::create_new(&temporary).or_else(|error| {
+            // A process of the same number was killed there.
+            if error.kind() != std::io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            fs::remove_file(&temporary)?;
+            File::create_new(&temporary)
+        });
+        let file =
+            created.with_context(|| format!("creating a file in `{}`", directory.display()))?;
+        // Where there are no locks, nobody removes what is abandoned either.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        Ok(Self { temporary, finished: false, file })
+    }
+
+    /// Another handle of the file, to write it.
+    pub fn handle(&self) -> anyhow::Result<OwnedFd> {
+        let handle = self.file.try_clone().with_context(|| self.doing("opening"))?;
+        Ok(handle.into())
+    }
+
+    /// Gives the file its name, in place of whatever has it.
+    pub fn finish(mut self, path: &Path) -> anyhow::Result<()> {
+        fs::rename(&self.temporary, path)
+            .with_context(|| format!("giving `{}` its name", path.display()))?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Removes what killed runs have left in a directory.
+    pub fn remove_abandoned(directory: &Path) {
+        // Litter is no reason to fail.
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(PREFIX)
+                && name.ends_with(SUFFIX)
+                && let Ok(file) = File::open(entry.path())
+                && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn doing(&self, what: &str) -> String {
+        format!("{what} `{}`", self.temporary.display())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn files_appear_complete_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for text in ["first", "second"] {
+            let new = NewFile::create_in(directory.path()).unwrap();
+            File::from(new.handle().unwrap()).write_all(text.as_bytes()).unwrap();
+            NewFile::remove_abandoned(directory.path());
+            new.finish(&path).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        drop(NewFile::create_in(directory.path()).unwrap());
+        assert_eq!(names(directory.path()), ["file"]);
+        fs::write(directory.path().join(".nix-image-1-0.tmp"), "killed").unwrap();
+        NewFile::remove_abandoned(directory.path());
+        assert_eq!(names(directory.path()), ["file"]);
+    }
+}

@@ -1,0 +1,220 @@
+//! An OCI layout in a directory, which grows image by image.
+//!
+//! Blobs come first, each under a temporary name until it is complete, and the index last, so
+//! whenever a run ends there is a valid layout: the one of before, or the new one.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::{FlockOperation, flock};
+
+use super::oci_archive::{BLOBS, put_blob, tagged};
+use super::{NewFile, Output};
+use crate::digest::Digest;
+use crate::engine::Blobs;
+use crate::oci::{Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference};
+
+/// Layers that are written at a time; more than these only make a disk slower.
+const MAX_WRITERS: usize = 4;
+const INDEX: &str = "index.json";
+
+/// A layout's directory.
+#[derive(Debug)]
+pub struct Layout {
+    directory: PathBuf,
+}
+
+/// What was added to a layout or sent to an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Layers that were not there.
+    pub layers: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Layout {
+    /// The layout in a directory; a new one if the directory is empty or not there.
+    pub fn open(directory: &Path) -> anyhow::Result<Self> {
+        let layout = Self { directory: directory.to_owned() };
+        let reading = || format!("reading the layout `{}`", directory.display());
+        match fs::metadata(directory) {
+            Ok(metadata) if !metadata.is_dir() => {
+                bail!(
+                    "`{}` is a file; an OCI layout is a directory, a single file is written \
+                     with `--format oci-archive`",
+                    directory.display()
+                );
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(reading),
+        }
+        match read_document(&directory.join(LAYOUT_FILE)).with_context(reading)? {
+            Some(marker) => check_marker(&marker).with_context(reading)?,
+            None => layout.check_free()?,
+        }
+        Ok(layout)
+    }
+
+    /// Adds an image under its tag. Blobs that are there, of the right size, are kept.
+    pub fn add(&self, blobs: &Blobs<'_>, name: &Reference) -> anyhow::Result<Written> {
+        // A broken index shows before hours of writing, not after.
+        self.index()?;
+        let directory = self.directory.join(BLOBS);
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("creating `{}`", directory.display()))?;
+        NewFile::remove_abandoned(&self.directory);
+        let missing = self.missing(blobs);
+        self.write_layers(blobs, &missing)?;
+        let documents = blobs.documents(Flavor::Oci);
+        for (descriptor, text) in [
+            (&documents.config_descriptor, &documents.config),
+            (&documents.descriptor, &documents.manifest),
+        ] {
+            if !self.holds(descriptor.digest, descriptor.size) {
+                self.put(&self.blob(descriptor.digest), text)?;
+            }
+        }
+        let lock = self.lock()?;
+        if !self.directory.join(LAYOUT_FILE).exists() {
+            self.put(&self.directory.join(LAYOUT_FILE), LAYOUT)?;
+        }
+        let mut index = self.index()?;
+        index.put(&tagged(documents.descriptor, name));
+        self.put(&self.directory.join(INDEX), &index.to_json())?;
+        drop(lock);
+        let bytes = missing.iter().map(|&layer| blobs.all()[layer].size).sum();
+        Ok(Written { layers: missing.len(), bytes })
+    }
+
+    /// A directory that is no layout must be empty, but for what a killed run has left there.
+    fn check_free(&self) -> anyhow::Result<()> {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name != "blobs" && !name.starts_with(".nix-image-") {
+                bail!(
+                    "`{}` holds `{name}` and is no OCI layout; write to another place, or to \
+                     an empty directory",
+                    self.directory.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of the layers with each digest that is not there.
+    fn missing(&self, blobs: &Blobs<'_>) -> Vec<usize> {
+        let mut seen = HashSet::new();
+        let all = blobs.all().iter().enumerate();
+        all.filter(|(_, blob)| seen.insert(blob.digest) && !self.holds(blob.digest, blob.size))
+            .map(|(layer, _)| layer)
+            .collect()
+    }
+
+    fn write_layers(&self, blobs: &Blobs<'_>, layers: &[usize]) -> anyhow::Result<()> {
+        let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
+        let work = || {
+            while let Some(&layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = self.write_layer(blobs, layer) {
+                    next.store(layers.len(), Ordering::Relaxed);
+                    if let Ok(mut failure) = failure.lock() {
+                        failure.get_or_insert(error);
+                    }
+                    return;
+                }
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(MAX_WRITERS).min(layers.len()) {
+                scope.spawn(work);
+            }
+        });
+        match failure.into_inner() {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(error),
+            Err(_) => bail!("writing the layers ended early"),
+        }
+    }
+
+    fn write_layer(&self, blobs: &Blobs<'_>, layer: usize) -> anyhow::Result<()> {
+        let path = self.blob(blobs.all()[layer].digest);
+        let file = NewFile::create_in(&self.directory)?;
+        let mut output = Output::new(file.handle()?)?;
+        put_blob(blobs, layer, &mut output)
+            .and_then(|()| output.finish())
+            .with_context(|| format!("writing `{}`", path.display()))?;
+        file.finish(&path)
+    }
+
+    fn put(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+        let file = NewFile::create_in(&self.directory)?;
+        let mut output = Output::new(file.handle()?)?;
+        output
+            .put(text.as_bytes())
+            .and_then(|()| output.finish())
+            .with_context(|| format!("writing `{}`", path.display()))?;
+        file.finish(path)
+    }
+
+    /// The index as it is now.
+    fn index(&self) -> anyhow::Result<Index> {
+        let path = self.directory.join(INDEX);
+        let reading = || format!("reading `{}`", path.display());
+        match read_document(&path).with_context(reading)? {
+            Some(bytes) => Index::parse(&bytes)
+                .with_context(|| format!("`{}` is broken; repair or remove it", path.display())),
+            None => Ok(Index::new(Flavor::Oci)),
+        }
+    }
+
+    /// Two runs must not replace the index at a time, or one image would be lost.
+    fn lock(&self) -> anyhow::Result<File> {
+        let locking = || format!("locking `{}`", self.directory.display());
+        let directory = File::open(&self.directory).with_context(locking)?;
+        flock(&directory, FlockOperation::LockExclusive).with_context(locking)?;
+        Ok(directory)
+    }
+
+    fn blob(&self, digest: Digest) -> PathBuf {
+        self.directory.join(BLOBS).join(digest.to_string())
+    }
+
+    fn holds(&self, digest: Digest, size: u64) -> bool {
+        let metadata = fs::symlink_metadata(self.blob(digest));
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+    }
+}
+
+fn check_marker(marker: &[u8]) -> anyhow::Result<()> {
+    let marker: serde_json::Value =
+        serde_json::from_slice(marker).with_context(|| format!("its `{LAYOUT_FILE}` is broken"))?;
+    match marker["imageLayoutVersion"].as_str() {
+        Some(version) if version.starts_with("1.") => Ok(()),
+        _ => {
+            bail!("its version is {}; this program knows 1.0.0 only", marker["imageLayoutVersion"])
+        }
+    }
+}
+
+/// A document of the layout, if it is there.
+fn read_document(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Vec::new();
+    // One byte more shows what is too large.
+    file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
