@@ -8,5 +8,6 @@ mod golden;
 mod original;
 mod plan;
 mod properties;
+mod push;
 mod python_formats;
 mod support;

@@ -49,7 +49,8 @@ pub(super) struct BlobStream {
     compression: Compression,
     out: Vec<u8>,
     start: usize,
-    hash: Sha256,
+    /// Over the blob; none where that is the layer as it was hashed already.
+    hash: Option<Sha256>,
     layer: Option<LayerDigest>,
     /// Why there is no more to read, if it is not the end.
     failure: Option<anyhow::Error>,
@@ -94,7 +95,7 @@ impl BlobStream {
             compression,
             out: Vec::new(),
             start: 0,
-            hash: Sha256::new(),
+            hash: (compression != Compression::None).then(Sha256::new),
             layer: None,
             failure: None,
         }
@@ -106,8 +107,10 @@ impl BlobStream {
             return Err(failure);
         }
         let layer = self.layer.context("a layer was not read to its end")?;
-        let size = self.hash.len();
-        let blob = LayerDigest { digest: Digest(self.hash.finish()), size };
+        let blob = self.hash.map_or(layer, |hash| {
+            let size = hash.len();
+            LayerDigest { digest: Digest(hash.finish()), size }
+        });
         Ok(Made { layer, blob, compression: self.compression })
     }
 
@@ -138,7 +141,9 @@ impl BlobStream {
                 }
             }
         }
-        self.hash.update(&self.out);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&self.out);
+        }
         Ok(())
     }
 }

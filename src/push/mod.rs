@@ -5,34 +5,29 @@
 //! that it names is there, so that a tag never shows half an image.
 
 mod blob;
+mod deliver;
+mod documents;
 mod known;
 mod layer;
 mod progress;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use crate::base::BaseReader;
 use crate::cache::Cache;
 use crate::compress::{Compression, Settings};
 use crate::digest::Digest;
 use crate::engine::{self, Engine};
-use crate::image::{Image, LayerSource};
-use crate::oci::{Annotations, Descriptor, Flavor, Index, Manifest, Platform, annotation};
-use crate::registry::{self, Client, Presence, Reference, Repository};
+use crate::image::Image;
+use crate::oci::{Flavor, Platform};
+use crate::registry::{self, Client, Reference, Repository};
 pub use known::LAYER_KEY;
 use known::{Knowledge, Known};
-use layer::{Delivered, Target};
+use layer::Target;
 pub use progress::Progress;
 
-/// Requests that ask for blobs at a time.
-const LOOKING: usize = 8;
-/// Layers that are made and sent at a time; each takes some 20 MiB of memory.
-const MAKING: usize = 3;
 /// Threads that compress one layer, whose memory grows with them.
 const COMPRESSING: usize = 4;
 
@@ -207,195 +202,4 @@ impl<'a> Push<'a> {
             Ok(found) => Ok(found),
         }
     }
-
-    /// Brings all layers into the repository.
-    fn deliver(
-        &self,
-        target: &Target<'_>,
-        layers: &[(usize, usize)],
-    ) -> anyhow::Result<Vec<Delivered>> {
-        let mut delivered = in_parallel(LOOKING, layers, |&(image, layer)| {
-            target.find_by_key(&self.engines[image], layer)
-        })?;
-        let missing = |delivered: &[Option<Delivered>]| -> Vec<usize> {
-            (0..layers.len()).filter(|&index| delivered[index].is_none()).collect()
-        };
-        // Where nothing is known that could match, the hash is made while the layer is sent.
-        let by_hash = !target.knowledge.is_empty();
-        for image in 0..self.images.len() {
-            let here = missing(&delivered).into_iter().map(|index| layers[index]);
-            let here: Vec<_> = here.filter(|at| at.0 == image).map(|(_, layer)| layer).collect();
-            if by_hash && !here.is_empty() {
-                self.engines[image].digest_some(engine::Options::default(), &here)?;
-            }
-        }
-        let indices = missing(&delivered);
-        let found = in_parallel(LOOKING, &indices, |&index| {
-            let (image, layer) = layers[index];
-            let known = self.engines[image].look(layer)?;
-            known.map_or(Ok(None), |known| {
-                target.check(&self.engines[image], layer, known)?;
-                target.find_by_diff_id(known.digest)
-            })
-        })?;
-        for (index, found) in indices.into_iter().zip(found) {
-            delivered[index] = found;
-        }
-        let tasks = self.tasks(layers, &missing(&delivered));
-        let made = in_parallel(MAKING, &tasks, |task| self.make(target, layers, task))?;
-        for (index, made) in tasks.iter().flatten().zip(made.into_iter().flatten()) {
-            delivered[*index] = Some(made);
-        }
-        delivered.into_iter().map(|layer| layer.context("a layer was left out")).collect()
-    }
-
-    /// Which layers are made, the largest first as it would keep all waiting at the end. Those of
-    /// a compressed base image are one task, as they are read one after the other.
-    fn tasks(&self, layers: &[(usize, usize)], missing: &[usize]) -> Vec<Vec<usize>> {
-        let mut tasks: Vec<Vec<usize>> = Vec::new();
-        let mut bases: Vec<Vec<usize>> = vec![Vec::new(); self.images.len()];
-        for &index in missing {
-            let (image, layer) = layers[index];
-            let base = self.images[image].base.as_ref();
-            let is_base = matches!(self.images[image].layers[layer].source, LayerSource::Base(_));
-            if is_base && base.is_some_and(crate::base::Base::is_compressed) {
-                bases[image].push(index);
-            } else {
-                tasks.push(vec![index]);
-            }
-        }
-        tasks.extend(bases.into_iter().filter(|task| !task.is_empty()));
-        let size = |index: &usize| self.engines[layers[*index].0].size(layers[*index].1);
-        tasks.sort_by_key(|task| std::cmp::Reverse(task.iter().map(size).sum::<u64>()));
-        tasks
-    }
-
-    fn make(
-        &self,
-        target: &Target<'_>,
-        layers: &[(usize, usize)],
-        task: &[usize],
-    ) -> anyhow::Result<Vec<Delivered>> {
-        let mut base: Option<BaseReader<'_>> = None;
-        let make = |&index: &usize| {
-            let (image, layer) = layers[index];
-            let engine = &self.engines[image];
-            match (&self.images[image].layers[layer].source, &self.images[image].base) {
-                (LayerSource::Base(_), Some(archive)) => {
-                    let reader = base.get_or_insert_with(|| BaseReader::new(archive));
-                    target.make(engine, layer, Some(reader))
-                }
-                _ => target.make(engine, layer, None),
-            }
-        };
-        task.iter().map(make).collect()
-    }
-
-    /// Stores configurations, manifests and possibly an index; returns the digest of the last.
-    fn put_documents(
-        &self,
-        repository: &Repository,
-        references: &[Reference],
-        layers: &[(usize, usize)],
-        delivered: &[Delivered],
-    ) -> anyhow::Result<Digest> {
-        let mut manifests = Vec::new();
-        for (index, image) in self.images.iter().enumerate() {
-            let own = layers.iter().zip(delivered).filter(|((image, _), _)| *image == index);
-            let own: Vec<Delivered> = own.map(|(_, delivered)| *delivered).collect();
-            manifests.push(self.put_config(repository, image, &own)?.to_json());
-        }
-        let flavor = self.options.flavor;
-        let (media_type, document) = match <[String; 1]>::try_from(manifests) {
-            Ok([manifest]) => (flavor.manifest(), manifest),
-            Err(manifests) => {
-                let mut index = Index::new(flavor);
-                for (image, manifest) in self.images.iter().zip(&manifests) {
-                    let mut entry = Descriptor::of(flavor.manifest(), manifest.as_bytes());
-                    entry.platform = Some(image.platform());
-                    let name = format!("sha256:{}", entry.digest);
-                    repository.put_manifest(&name, flavor.manifest(), manifest)?;
-                    index.push(&entry);
-                }
-                (flavor.index(), index.to_json())
-            }
-        };
-        for reference in references {
-            repository.put_manifest(&reference.manifest(), media_type, &document)?;
-        }
-        Ok(Digest::of(document.as_bytes()))
-    }
-
-    /// Stores an image's configuration, and makes its manifest.
-    fn put_config(
-        &self,
-        repository: &Repository,
-        image: &Image,
-        delivered: &[Delivered],
-    ) -> anyhow::Result<Manifest> {
-        let flavor = self.options.flavor;
-        let diff_ids: Vec<Digest> = delivered.iter().map(|layer| layer.diff_id).collect();
-        let config = image.config_json(&diff_ids);
-        let descriptor = Descriptor::of(flavor.config(), config.as_bytes());
-        if repository.look(descriptor.digest, descriptor.size)? == Presence::Absent {
-            repository.upload(config.as_bytes(), descriptor.digest)?;
-        }
-        let layer = |(index, delivered): (usize, &Delivered)| {
-            let media_type = flavor.layer(known::encoding(delivered.compression));
-            let (digest, size) = (delivered.blob.digest, delivered.blob.size);
-            let mut descriptor = Descriptor::new(media_type, digest, size);
-            if flavor == Flavor::Oci {
-                descriptor.annotations = annotation::of_layer(&image.layers[index]);
-                if let Some(key) = known::portable_key(image, index) {
-                    descriptor.annotations.insert(LAYER_KEY.into(), key.to_string());
-                }
-            }
-            descriptor
-        };
-        Ok(Manifest {
-            flavor,
-            config: descriptor,
-            layers: delivered.iter().enumerate().map(layer).collect(),
-            annotations: Annotations::new(),
-        })
-    }
-}
-
-/// Does something for each item on some threads. The first error ends it.
-fn in_parallel<T: Sync, R: Send>(
-    threads: usize,
-    items: &[T],
-    work: impl Fn(&T) -> anyhow::Result<R> + Sync,
-) -> anyhow::Result<Vec<R>> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
-    let failure = Mutex::new(None);
-    thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(index) else { return };
-                    match work(item) {
-                        Ok(result) => {
-                            *results[index].lock().unwrap_or_else(PoisonError::into_inner) =
-                                Some(result);
-                        }
-                        Err(error) => {
-                            next.store(items.len(), Ordering::Relaxed);
-                            let mut failure =
-                                failure.lock().unwrap_or_else(PoisonError::into_inner);
-                            failure.get_or_insert(error);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    let results = results.into_iter();
-    let results = results.map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
-    results.map(|result| result.context("some work was left out")).collect()
 }

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::client::{Client, percent_encode, read_bounded};
+use super::client::Client;
+use super::text::{percent_encode, read_bounded};
 use super::{Credentials, RegistryError};
 
 /// The largest answer of a token server.

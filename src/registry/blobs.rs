@@ -7,7 +7,8 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::RegistryError;
-use super::client::{Call, Client, percent_encode, read_bounded};
+use super::client::{Call, Client};
+use super::text::{percent_encode, read_bounded};
 use crate::digest::Digest;
 
 /// A repository of a registry.

@@ -145,8 +145,8 @@ mod tests {
         Credentials::find_in(&[directory.path().join("absent"), path], &name.parse().unwrap())
     }
 
-    fn basic(user: &str, password: &str) -> Option<Credentials> {
-        Some(Credentials::Basic { user: user.into(), password: password.into() })
+    fn basic(user: &str, password: &str) -> Credentials {
+        Credentials::Basic { user: user.into(), password: password.into() }
     }
 
     #[test]
@@ -156,12 +156,12 @@ mod tests {
             "https://index.docker.io/v1/": {"auth": "dzpy"}, "quay.io": {},
             "reg.example.com:5000": {"username": "x", "password": "s"},
             "token.io": {"identitytoken": "t"}}}"#;
-        assert_eq!(find(file, "ghcr.io/a/b").unwrap(), basic("u", "p"));
-        assert_eq!(find(file, "ghcr.io/me/b").unwrap(), basic("v", "q"));
-        assert_eq!(find(file, "app").unwrap(), basic("w", "r"));
+        assert_eq!(find(file, "ghcr.io/a/b").unwrap(), Some(basic("u", "p")));
+        assert_eq!(find(file, "ghcr.io/me/b").unwrap(), Some(basic("v", "q")));
+        assert_eq!(find(file, "app").unwrap(), Some(basic("w", "r")));
         assert_eq!(find(file, "quay.io/app").unwrap(), None);
         assert_eq!(find(file, "other.io/app").unwrap(), None);
-        assert_eq!(find(file, "reg.example.com:5000/app").unwrap(), basic("x", "s"));
+        assert_eq!(find(file, "reg.example.com:5000/app").unwrap(), Some(basic("x", "s")));
         let token = Some(Credentials::Identity("t".into()));
         assert_eq!(find(file, "token.io/app").unwrap(), token);
     }
@@ -177,7 +177,7 @@ mod tests {
             let error = find(file, "ghcr.io/a/b").unwrap_err().to_string();
             assert!(error.contains("auth.json") && !error.contains("secret"), "{error}");
         }
-        assert_eq!(format!("{:?}", basic("u", "p").unwrap()), "Credentials(...)");
+        assert_eq!(format!("{:?}", basic("u", "p")), "Credentials(...)");
     }
 
     #[test]

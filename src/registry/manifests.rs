@@ -2,7 +2,8 @@
 
 use super::RegistryError;
 use super::blobs::{Repository, check_digest};
-use super::client::{Call, read_bounded};
+use super::client::Call;
+use super::text::read_bounded;
 use crate::digest::Digest;
 use crate::oci::{Flavor, MAX_DOCUMENT};
 

@@ -12,6 +12,7 @@ mod error;
 mod manifests;
 mod reference;
 pub mod retry;
+mod text;
 
 pub use blobs::{Presence, Repository, Upload};
 pub use client::{Client, Options};
