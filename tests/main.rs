@@ -5,8 +5,11 @@
 mod bad_input;
 mod cache;
 mod golden;
+mod load;
 mod original;
 mod plan;
 mod properties;
 mod python_formats;
+mod serve;
 mod support;
+mod write;
