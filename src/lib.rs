@@ -7,6 +7,7 @@
 pub mod base;
 pub mod cache;
 pub mod cli;
+pub mod compress;
 pub mod conf;
 pub mod digest;
 pub mod engine;
@@ -17,7 +18,9 @@ pub mod load;
 pub mod oci;
 pub mod plan;
 pub mod progress;
+pub mod push;
 pub mod python;
+pub mod registry;
 pub mod serve;
 pub mod sha256;
 pub mod sink;

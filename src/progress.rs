@@ -77,7 +77,7 @@ impl Progress {
                 repr::list_of_str(&layer.origins)
             )),
             // The last layer is always the customisation layer.
-            LayerSource::Store(_) | LayerSource::Prebuilt(_) => {
+            LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => {
                 self.line(&format!("Creating layer {number} with customisation..."));
             }
         }

@@ -128,3 +128,20 @@ fn now_is_one_instant() {
         assert_eq!(member.header[136..148], *mtime.as_bytes(), "{member:?}");
     }
 }
+
+#[test]
+fn inspect_tells_what_is_streamed() {
+    let Some(golden) = Golden::new() else { return };
+    for case in golden.expected.keys() {
+        let (conf, options) = golden.arguments(case);
+        let shown = stdout_of(golden.store.nix_image("inspect", &conf).args(&options));
+        let shown: Value = serde_json::from_slice(&shown).unwrap();
+        let image =
+            archive::image(&stdout_of(golden.store.nix_image("stream", &conf).args(options)));
+        assert_eq!(shown["Id"], format!("sha256:{}", image.id), "{case}");
+        let layers = shown["Layers"].as_array().unwrap();
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer["DiffID"].clone()).collect();
+        let streamed = image.layer_digests.iter().map(|digest| format!("sha256:{digest}").into());
+        assert_eq!(diff_ids, streamed.collect::<Vec<Value>>(), "{case}");
+    }
+}

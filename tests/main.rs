@@ -9,6 +9,7 @@ mod load;
 mod original;
 mod plan;
 mod properties;
+mod push;
 mod python_formats;
 mod serve;
 mod support;

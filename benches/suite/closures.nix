@@ -41,10 +41,8 @@ let
       [ "random" "${name}-${toString number}-${variant}" count smallest largest ];
 in
 {
-  # One file a path, of 20 to 58 MB: 780 MB.
-  large = closure "large" (variant: number:
-    let size = 1000000 * (20 + 2 * number);
-    in random "large" 1 size size variant number);
+  # 360 files a path, of 55 to 165 kB: 7,200 files, 790 MB.
+  large = closure "large" (random "large" 360 55000 165000);
 
   # 2,000 files a path, from nothing to 20,000 bytes: 40,000 files, 400 MB.
   small = closure "small" (random "small" 2000 0 20000);

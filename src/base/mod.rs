@@ -182,6 +182,11 @@ impl Base {
         &self.path
     }
 
+    /// Whether the archive is compressed, so that it is read from its start to wherever a layer is.
+    pub fn is_compressed(&self) -> bool {
+        self.compression != Compression::None
+    }
+
     /// The variables that every image on top of this one inherits.
     pub fn env(&self) -> impl Iterator<Item = &str> {
         let env = self.config.get("Env").and_then(Value::as_array);

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::compress::Settings;
 use crate::digest::Digest;
-use crate::layer::{Naming, StoreLayer};
+use crate::layer::{Naming, Stamp, StoreLayer};
 use crate::sha256::Sha256;
 use crate::store::{Identity, Scan};
 
@@ -31,17 +32,12 @@ impl Key {
         scans: &[Scan],
         nar_hashes: &HashMap<String, String>,
     ) -> Self {
-        let stamp = &layer.stamp;
         let mut key = KeyBuilder::new("layer");
         key.add(match layer.naming {
             Naming::Store => b"store",
             Naming::Root => b"root",
         });
-        for number in [stamp.mtime, stamp.uid, stamp.gid] {
-            key.add(&number.to_le_bytes());
-        }
-        key.add(stamp.uname.as_bytes());
-        key.add(stamp.gname.as_bytes());
+        key.add_stamp(&layer.stamp);
         for (path, scan) in layer.paths.iter().zip(scans) {
             key.add(path.as_str().as_bytes());
             match nar_hashes.get(path.as_str()) {
@@ -52,6 +48,32 @@ impl Key {
             key.add(&scan.fingerprint);
         }
         key.finish()
+    }
+
+    /// The key that a layer of these paths has on every machine, made of nothing but what the conf
+    /// says: `kind` and `stamp`, and each path with its NAR hash. None without all of the hashes.
+    pub fn portable<'a>(
+        kind: &str,
+        stamp: &Stamp,
+        paths: impl Iterator<Item = &'a str>,
+        nar_hashes: &HashMap<String, String>,
+    ) -> Option<Self> {
+        let mut key = KeyBuilder::new("portable");
+        key.add(kind.as_bytes());
+        key.add_stamp(stamp);
+        for path in paths {
+            key.add(path.as_bytes());
+            key.add_nar_hash(nar_hashes.get(path)?);
+        }
+        Some(key.finish())
+    }
+
+    /// The key of the blob that compression makes of a layer; none without compression.
+    pub fn of_blob(diff_id: Digest, settings: Settings) -> Option<Self> {
+        let mut key = KeyBuilder::new("blob");
+        key.add(settings.format()?.as_bytes());
+        key.add(&diff_id.0);
+        Some(key.finish())
     }
 }
 
@@ -92,6 +114,14 @@ impl KeyBuilder {
         }
     }
 
+    fn add_stamp(&mut self, stamp: &Stamp) {
+        for number in [stamp.mtime, stamp.uid, stamp.gid] {
+            self.add(&number.to_le_bytes());
+        }
+        self.add(stamp.uname.as_bytes());
+        self.add(stamp.gname.as_bytes());
+    }
+
     fn add_nar_hash(&mut self, hash: &str) {
         self.add(b"narHash");
         self.add(hash.as_bytes());
@@ -100,5 +130,30 @@ impl KeyBuilder {
     /// The key.
     pub fn finish(self) -> Key {
         Key(Digest(self.0.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portable_keys_need_all_hashes_and_differ_with_each_part() {
+        let hashes = HashMap::from([("/a".into(), "1".into()), ("/b".into(), "2".into())]);
+        let stamp = Stamp::default();
+        let key = |kind, stamp: &Stamp, paths: &[&'static str]| {
+            Key::portable(kind, stamp, paths.iter().copied(), &hashes)
+        };
+        let base = key("store", &stamp, &["/a", "/b"]).unwrap();
+        let later = Stamp { mtime: 1, ..Stamp::default() };
+        for other in [
+            key("root", &stamp, &["/a", "/b"]),
+            key("store", &later, &["/a", "/b"]),
+            key("store", &stamp, &["/b", "/a"]),
+            key("store", &stamp, &["/a"]),
+        ] {
+            assert_ne!(other.unwrap(), base);
+        }
+        assert_eq!(key("store", &stamp, &["/a", "/c"]), None);
     }
 }

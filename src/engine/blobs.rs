@@ -59,7 +59,7 @@ impl<'a> Blobs<'a> {
         for (layer, known) in image.layers.iter().zip(digests) {
             let blob = match &layer.source {
                 LayerSource::Base(base) => blobs.find_in_base(base)?,
-                LayerSource::Store(_) | LayerSource::Prebuilt(_) => Blob {
+                LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => Blob {
                     diff_id: known.digest,
                     digest: known.digest,
                     size: known.size,
@@ -135,7 +135,9 @@ impl<'a> Blobs<'a> {
         };
         match &self.image().layers[layer].source {
             LayerSource::Base(base) => self.read_base(base, &mut each)?,
-            LayerSource::Store(_) | LayerSource::Prebuilt(_) => self.read_own(layer, &mut each)?,
+            LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => {
+                self.read_own(layer, &mut each)?;
+            }
         }
         let expected = self.all[layer].size;
         if found != expected {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cache::{Cache, Key, KeyBuilder, LayerDigest};
 use crate::digest::Digest;
-use crate::image::{Image, LayerSource, Prebuilt};
+use crate::image::{Image, ImageError, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
 use crate::store::{self, Listing, Scan};
 pub use blobs::{Blob, Blobs, Part};
@@ -58,7 +58,7 @@ impl<'a> Engine<'a> {
             LayerSource::Base(base) => {
                 Some(LayerDigest { digest: base.diff_id, size: base.member.size })
             }
-            LayerSource::Store(_) | LayerSource::Prebuilt(_) => None,
+            LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => None,
         });
         Self { image, cache, table: Table::new(known) }
     }
@@ -91,15 +91,49 @@ impl<'a> Engine<'a> {
 
     /// Finds all digests; no layer is read for another reason.
     pub fn digest_all(&self, options: Options) -> anyhow::Result<Vec<LayerDigest>> {
+        self.work_in_threads(options);
+        self.table.wait_for_all()
+    }
+
+    /// Finds the digests of some of the layers, and looks at no other.
+    pub fn digest_some(&self, options: Options, layers: &[usize]) -> anyhow::Result<()> {
+        for layer in 0..self.image.layers.len() {
+            self.table.skip(layer, !layers.contains(&layer));
+        }
+        self.work_in_threads(options);
+        layers.iter().try_for_each(|&layer| self.table.wait_until_known(layer).map(drop))
+    }
+
+    fn work_in_threads(&self, options: Options) {
         std::thread::scope(|scope| {
             let threads = options.threads.max(1);
             for _ in 0..threads {
                 scope.spawn(move || self.table.fail_with(|| self.work(threads)));
             }
-            let all = self.table.wait_for_all();
-            self.table.stop();
-            all
-        })
+        });
+    }
+
+    /// The digest of a layer if it is known or remembered, after a look at what it is made of.
+    pub fn look(&self, layer: usize) -> anyhow::Result<Option<LayerDigest>> {
+        if self.table.claim_scan(layer) {
+            self.scan(layer)?;
+        }
+        Ok(self.table.known(layer))
+    }
+
+    /// Notes the digest of a layer that was read as [`Self::open`] gives it, and remembers it.
+    pub fn found(&self, layer: usize, found: LayerDigest) -> anyhow::Result<()> {
+        self.publish(layer, found)
+    }
+
+    /// A layer's bytes. It must have been looked at before, and be no base layer.
+    pub fn open(&self, layer: usize) -> anyhow::Result<LayerReader<'_>> {
+        Ok(LayerReader::new(self.stream(layer)?))
+    }
+
+    /// About how many bytes a layer has, if it was looked at.
+    pub fn size(&self, layer: usize) -> u64 {
+        self.table.size(layer)
     }
 
     /// The image.
@@ -153,6 +187,7 @@ impl<'a> Engine<'a> {
         let scanned = match &self.image.layers[layer].source {
             LayerSource::Store(source) => self.scan_store_layer(source)?,
             LayerSource::Prebuilt(prebuilt) => scan_prebuilt(prebuilt)?,
+            LayerSource::Absent(path) => return Err(ImageError::absent(path).into()),
             LayerSource::Base(_) => bail!("base layers are not scanned"),
         };
         let remembered = self.cache.get(&scanned.key);
@@ -173,7 +208,7 @@ impl<'a> Engine<'a> {
     }
 
     fn lane(&self, layer: usize) -> anyhow::Result<Lane<'_>> {
-        Ok(Lane::new(layer, LayerReader::new(self.stream(layer)?)))
+        Ok(Lane::new(layer, self.open(layer)?))
     }
 
     /// The layer's bytes from the first one on.
@@ -186,6 +221,7 @@ impl<'a> Engine<'a> {
             LayerSource::Prebuilt(prebuilt) => {
                 LayerStream::File(Some(Content::open(&prebuilt.tar)?))
             }
+            LayerSource::Absent(path) => return Err(ImageError::absent(path).into()),
             LayerSource::Base(_) => bail!("base layers come from the base image"),
         })
     }

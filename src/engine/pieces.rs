@@ -1,21 +1,24 @@
 //! Reads the layers ahead of whoever writes them.
 
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel as unbounded, sync_channel};
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Engine;
 use crate::base::{Base, BaseLayer, BaseReader};
 use crate::cache::{Key, KeyBuilder, LayerDigest};
 use crate::image::LayerSource;
-use crate::layer::{Content, Step};
+use crate::layer::{Content, LayerStream, ReadError, Step};
 use crate::store;
 
-/// Bytes of headers and small files that are handed over at a time.
+/// Bytes of headers and small files in one piece.
 const CHUNK: usize = 256 << 10;
 /// What a buffer holds beyond that, the largest file that is read with its header included.
 const SLACK: usize = 80 << 10;
-/// Pieces that are read ahead.
-const AHEAD: usize = 8;
-
+/// Bytes, of large files as well, that a reader hands over at a time.
+const TURN: u64 = 512 << 10;
+/// Turns that each reader is ahead.
+const AHEAD: usize = 4;
 /// Threads that read; more than two do not find more to do while one thread writes.
 const READERS: usize = 2;
 
@@ -36,22 +39,33 @@ pub enum Piece {
 /// but opens and reads files in its own turns only.
 #[derive(Debug)]
 pub struct Pieces {
-    readers: Vec<Receiver<Message>>,
-    used: Vec<Sender<Vec<u8>>>,
-    /// The reader whose turn it is.
-    turn: usize,
+    readers: Vec<Receiver<anyhow::Result<Turn>>>,
+    /// The reader whose turn is next.
+    next: usize,
+    /// What is left of the turn at hand.
+    current: VecDeque<Piece>,
+    buffers: Arc<Buffers>,
 }
 
-/// A piece, and whether it is the last one of its reader's turn.
-type Message = anyhow::Result<(Piece, bool)>;
+/// What a reader hands over at a time.
+#[derive(Debug)]
+struct Turn {
+    pieces: Vec<Piece>,
+    /// Who has the next turn.
+    next: usize,
+}
 
 /// A reader's end of [`Pieces`].
 #[derive(Debug)]
 pub(super) struct Reader {
     number: usize,
-    sender: SyncSender<Message>,
-    used: Receiver<Vec<u8>>,
+    sender: SyncSender<anyhow::Result<Turn>>,
+    buffers: Arc<Buffers>,
 }
+
+/// Buffers to be filled again.
+#[derive(Debug, Default)]
+struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 /// Nobody wants more pieces.
 struct Closed;
@@ -62,23 +76,21 @@ enum Stop {
 }
 
 pub(super) fn channel() -> (Vec<Reader>, Pieces) {
-    let mut pieces = Pieces { readers: Vec::new(), used: Vec::new(), turn: 0 };
-    let reader = |number| {
-        let (sender, receiver) = sync_channel(AHEAD);
-        let (give_back, used) = unbounded();
-        pieces.readers.push(receiver);
-        pieces.used.push(give_back);
-        Reader { number, sender, used }
-    };
-    ((0..READERS).map(reader).collect(), pieces)
+    let buffers = Arc::new(Buffers::default());
+    let (readers, receivers) = (0..READERS)
+        .map(|number| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            (Reader { number, sender, buffers: Arc::clone(&buffers) }, receiver)
+        })
+        .unzip();
+    (readers, Pieces { readers: receivers, next: 0, current: VecDeque::new(), buffers })
 }
 
 impl Pieces {
-    /// Gives a buffer back, to be filled again.
+    /// Gives a buffer back.
     pub fn recycle(&self, mut buffer: Vec<u8>) {
         buffer.clear();
-        // The readers may have ended.
-        let _ = self.used[self.turn].send(buffer);
+        self.buffers.lock().push(buffer);
     }
 }
 
@@ -87,15 +99,18 @@ impl Iterator for Pieces {
     type Item = anyhow::Result<Piece>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let message = self.readers[self.turn].recv().ok()?;
-        Some(message.map(|(piece, last)| {
-            match piece {
-                Piece::End => self.turn = 0,
-                _ if last => self.turn = (self.turn + 1) % READERS,
-                _ => {}
+        loop {
+            if let Some(piece) = self.current.pop_front() {
+                return Some(Ok(piece));
             }
-            piece
-        }))
+            match self.readers[self.next].recv().ok()? {
+                Ok(turn) => {
+                    self.next = turn.next;
+                    self.current = turn.pieces.into();
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
@@ -124,28 +139,48 @@ impl Reader {
     fn read_own(&self, engine: &Engine<'_>, layer: usize) -> Result<(), Stop> {
         let mut stream = engine.stream(layer)?;
         let mut scratch = Vec::new();
+        let mut ended = false;
         for turn in 0.. {
-            if turn % READERS != self.number {
-                if !stream.skip(&mut scratch, CHUNK)? {
-                    return Ok(());
-                }
-                continue;
+            if ended {
+                break;
             }
-            let mut buffer = self.buffer();
-            let step = stream.fill(&mut buffer, CHUNK)?;
-            match step {
-                Step::Full => self.send(Piece::Bytes(buffer), true)?,
-                Step::File(content) => {
-                    self.send(Piece::Bytes(buffer), false)?;
-                    self.send(Piece::File(content), true)?;
-                }
-                Step::End => return Ok(self.send(Piece::End, true)?),
+            if turn % READERS == self.number {
+                let pieces = self.read_turn(&mut stream)?;
+                ended = matches!(pieces.last(), Some(Piece::End));
+                // Each layer begins with the first reader.
+                let next = if ended { 0 } else { (turn + 1) % READERS };
+                self.send(pieces, next)?;
+            } else {
+                ended = skip_turn(&mut stream, &mut scratch)?;
             }
         }
         Ok(())
     }
 
-    /// A base layer is one turn, the first reader's. Its bytes are checked against its diffID,
+    fn read_turn(&self, stream: &mut LayerStream<'_>) -> Result<Vec<Piece>, ReadError> {
+        let mut pieces = Vec::new();
+        let mut size = 0;
+        while size < TURN {
+            let mut buffer = self.buffers.take();
+            let step = stream.fill(&mut buffer, CHUNK)?;
+            size += buffer.len() as u64;
+            pieces.push(Piece::Bytes(buffer));
+            match step {
+                Step::Full => {}
+                Step::File(content) => {
+                    size += content.size();
+                    pieces.push(Piece::File(content));
+                }
+                Step::End => {
+                    pieces.push(Piece::End);
+                    break;
+                }
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// A base layer is read by the first reader alone. Its bytes are checked against its diffID,
     /// unless that was done in an earlier run.
     fn read_base(
         &self,
@@ -162,24 +197,42 @@ impl Reader {
         if engine.cache.get(&key) == Some(checked)
             && let Some(section) = base_reader.section(layer)
         {
-            self.send(Piece::File(section?), false)?;
+            self.send(vec![Piece::File(section?)], 0)?;
         } else {
             base_reader.read(layer, |bytes| {
-                let mut buffer = self.buffer();
+                let mut buffer = self.buffers.take();
                 buffer.extend_from_slice(bytes);
-                Ok::<_, Stop>(self.send(Piece::Bytes(buffer), false)?)
+                Ok::<_, Stop>(self.send(vec![Piece::Bytes(buffer)], 0)?)
             })?;
             engine.cache.put(&key, &checked);
         }
-        Ok(self.send(Piece::End, true)?)
+        Ok(self.send(vec![Piece::End], 0)?)
     }
 
-    fn buffer(&self) -> Vec<u8> {
-        self.used.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK + SLACK))
+    fn send(&self, pieces: Vec<Piece>, next: usize) -> Result<(), Closed> {
+        self.sender.send(Ok(Turn { pieces, next })).map_err(|_| Closed)
+    }
+}
+
+/// Passes over what another reader's [`Reader::read_turn`] reads; whether it came to the end.
+fn skip_turn(stream: &mut LayerStream<'_>, scratch: &mut Vec<u8>) -> Result<bool, ReadError> {
+    let mut size = 0;
+    while size < TURN {
+        match stream.skip(scratch, CHUNK)? {
+            0 => return Ok(true),
+            skipped => size += skipped,
+        }
+    }
+    Ok(false)
+}
+
+impl Buffers {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, piece: Piece, last: bool) -> Result<(), Closed> {
-        self.sender.send(Ok((piece, last))).map_err(|_| Closed)
+    fn take(&self) -> Vec<u8> {
+        self.lock().pop().unwrap_or_else(|| Vec::with_capacity(CHUNK + SLACK))
     }
 }
 

@@ -51,6 +51,8 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unscanned,
+    /// Not to be worked on unless someone looks at it.
+    Skipped,
     Scanning,
     Waiting,
     Hashing,
@@ -147,6 +149,13 @@ impl Table {
         let mut inner = self.lock();
         inner.next = layer;
         inner.drop_listings_before(layer);
+        drop(inner);
+        self.wait_until_known(layer)
+    }
+
+    /// The layer's digest, as soon as it is known.
+    pub(super) fn wait_until_known(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+        let mut inner = self.lock();
         loop {
             inner.fail_if_stopped()?;
             if let State::Known(digest) = inner.slots[layer].state {
@@ -170,6 +179,36 @@ impl Table {
             inner.fail_if_stopped()?;
             inner = self.wait(inner);
         }
+    }
+
+    /// The layer's digest, if it is known by now.
+    pub(super) fn known(&self, layer: usize) -> Option<LayerDigest> {
+        match self.lock().slots[layer].state {
+            State::Known(digest) => Some(digest),
+            _ => None,
+        }
+    }
+
+    /// Keeps a layer that nobody has looked at from being worked on, or does so no longer.
+    pub(super) fn skip(&self, layer: usize, skip: bool) {
+        let state = &mut self.lock().slots[layer].state;
+        if matches!(state, State::Unscanned | State::Skipped) {
+            *state = if skip { State::Skipped } else { State::Unscanned };
+        }
+    }
+
+    /// Whether the caller is to scan the layer, as nobody has or does.
+    pub(super) fn claim_scan(&self, layer: usize) -> bool {
+        let state = &mut self.lock().slots[layer].state;
+        let unscanned = matches!(state, State::Unscanned | State::Skipped);
+        if unscanned {
+            *state = State::Scanning;
+        }
+        unscanned
+    }
+
+    pub(super) fn size(&self, layer: usize) -> u64 {
+        self.lock().slots[layer].size
     }
 
     pub(super) fn key(&self, layer: usize) -> Option<Key> {

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::base::{Base, BaseError, BaseLayer};
 use crate::conf::Conf;
 use crate::digest::{Digest, DigestError};
-use crate::layer::{Naming, ReadError, StoreLayer};
+use crate::layer::{Naming, ReadError, Stamp, StoreLayer};
 use crate::store::{Store, StoreError};
 
 /// An image, ready to be digested and written.
@@ -28,6 +28,8 @@ pub struct Image {
     pub repo_tag: String,
     /// Time of the archive's members, in seconds since 1970.
     pub mtime: i64,
+    /// Owner and time of the entries in its store layers.
+    pub stamp: Arc<Stamp>,
     /// The NAR hash of each store path that the conf gives one for.
     pub nar_hashes: HashMap<String, String>,
     /// What is odd and yet no error, a sentence each.
@@ -55,6 +57,9 @@ pub enum LayerSource {
     Store(StoreLayer),
     /// The finished customisation layer.
     Prebuilt(Prebuilt),
+    /// A customisation layer that is not in the store. The conf has the narHash of this path, so
+    /// that whoever needs no more than to know the layer can go on.
+    Absent(String),
 }
 
 /// A layer that was finished at build time.
@@ -103,6 +108,13 @@ pub enum ImageError {
     NoTag,
 }
 
+impl ImageError {
+    /// The error of a customisation layer that is needed and not there.
+    pub(crate) fn absent(path: &str) -> Self {
+        Self::Customisation { path: path.into(), problem: "does not exist; build it first" }
+    }
+}
+
 impl Image {
     /// Makes the image that a conf describes. `repo_tag`, unless it is empty, takes the place of
     /// the conf's; the store is read below `store_root`, if there is one.
@@ -123,7 +135,8 @@ impl Image {
         }
         let mut warnings = conf.warnings;
         warnings.extend(repeated(&store_layers));
-        let customisation = customisation(&store, conf.customisation_layer, &stamp)?;
+        let has_hash = conf.nar_hashes.contains_key(&conf.customisation_layer);
+        let customisation = customisation(&store, conf.customisation_layer, &stamp, has_hash)?;
         let base = match &conf.from_image {
             Some(path) => Some(Base::open(&store.locate(path, "the base image")?)?),
             None => None,
@@ -139,6 +152,7 @@ impl Image {
             store,
             repo_tag,
             mtime: stamp.mtime,
+            stamp,
             nar_hashes: conf.nar_hashes,
             warnings,
             architecture: conf.architecture,
@@ -162,7 +176,8 @@ fn repeated(layers: &[Layer]) -> Vec<String> {
 fn customisation(
     store: &Store,
     path: String,
-    stamp: &Arc<crate::layer::Stamp>,
+    stamp: &Arc<Stamp>,
+    may_be_absent: bool,
 ) -> Result<Layer, ImageError> {
     const WHAT: &str = "the customisation layer";
     let directory = store.locate(&path, WHAT)?;
@@ -171,7 +186,13 @@ fn customisation(
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(problem("is not a directory")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(problem("does not exist; build it first"));
+            if may_be_absent {
+                return Ok(Layer {
+                    source: LayerSource::Absent(path.clone()),
+                    origins: vec![path],
+                });
+            }
+            return Err(ImageError::absent(&path));
         }
         Err(source) => {
             return Err(ReadError::Io { action: "open", path: directory, source }.into());

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use thiserror::Error;
 
@@ -99,12 +100,13 @@ impl LayerStream<'_> {
 }
 
 impl LayerStream<'_> {
-    /// Goes on as [`Self::fill`] would, without reading small files or opening any; returns
-    /// whether anything was there. `scratch` holds nothing of use afterwards.
-    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<bool, ReadError> {
+    /// Goes on as [`Self::fill`] would, without reading small files or opening any; returns how
+    /// many bytes that would have been, none at the end. `scratch` holds nothing of use
+    /// afterwards.
+    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<u64, ReadError> {
         match self {
             Self::Tar(stream) => stream.skip(scratch, limit),
-            Self::File(content) => Ok(content.take().is_some()),
+            Self::File(content) => Ok(content.take().map_or(0, |content| content.size())),
         }
     }
 }
@@ -186,8 +188,18 @@ impl Content {
     }
 
     fn read_some(&self, out: &mut Vec<u8>) -> Result<u64, ReadError> {
-        let free = out.capacity() - out.len();
-        let bytes = (&self.file).take(self.remaining().min(free as u64)).read_to_end(out);
+        let bytes = if self.size == self.file_size {
+            // Bytes beyond the expected ones show that the file grew.
+            loop {
+                match rustix::io::read(&self.file, spare_capacity(out)) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    result => break result.map_err(io::Error::from),
+                }
+            }
+        } else {
+            let free = (out.capacity() - out.len()) as u64;
+            (&self.file).take(self.remaining().min(free)).read_to_end(out)
+        };
         bytes.map(|bytes| bytes as u64).map_err(|source| ReadError::Io {
             action: "read",
             path: self.path.clone(),

@@ -93,10 +93,11 @@ impl<'a> TarStream<'a> {
     }
 
     /// See [`super::LayerStream::skip`].
-    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<bool, ReadError> {
+    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<u64, ReadError> {
         scratch.clear();
-        let advance = self.advance(scratch, limit, Contents::Skip)?;
-        Ok(!matches!(advance, Advance::End))
+        let before = self.offset;
+        self.advance(scratch, limit, Contents::Skip)?;
+        Ok(self.offset - before)
     }
 
     fn advance(

@@ -102,7 +102,7 @@ fn header(layer: &Layer, digest: &LayerDigest, mtime: i64) -> anyhow::Result<(St
     };
     let mut header = Vec::new();
     match &layer.source {
-        LayerSource::Store(_) => tar::encode(&own, &mut header),
+        LayerSource::Store(_) | LayerSource::Absent(_) => tar::encode(&own, &mut header),
         LayerSource::Prebuilt(prebuilt) => put_prebuilt_header(prebuilt, &own, &mut header)?,
         LayerSource::Base(base) => {
             let member = &base.member;

@@ -1,0 +1,148 @@
+//! `nix-image push`.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use indicatif::DecimalBytes;
+
+use crate::cache::Cache;
+use crate::compress::{Compression, Settings};
+use crate::conf::Conf;
+use crate::image::Image;
+use crate::oci::Flavor;
+use crate::push::{Options, Progress, Push, Pushed};
+use crate::registry::{self, Reference};
+
+/// Push an image to registries, sending only the blobs that they lack
+///
+/// Layers are looked for by what the image's tag, and those given with --cache-from, say: of
+/// a conf with NAR hashes those that are there need not even be in the store. This trusts whoever
+/// can write to these repositories; --no-cache does not.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The image's conf, a JSON file, and the names to push to [default: the conf's `repo_tag`].
+    /// What is a file is a conf; several confs become one image for several platforms
+    #[arg(required = true, value_name = "CONF|REFERENCE")]
+    operands: Vec<String>,
+    /// Name and tag, instead of the conf's
+    #[arg(short = 't', long = "repo_tag", visible_alias = "tag", value_name = "NAME:TAG")]
+    repo_tag: Option<String>,
+    /// How to compress layers [default: zstd, for --format docker gzip; layers that are there may
+    /// be compressed in any way]
+    #[arg(long)]
+    compression: Option<Compression>,
+    /// How hard to compress: 1 to 9 for gzip, 1 to 19 for zstd
+    #[arg(long, value_name = "N")]
+    level: Option<u8>,
+    /// Whose kind of manifest to push
+    #[arg(long, value_enum, default_value_t = Format::Oci)]
+    format: Format,
+    /// A further image to take unchanged layers from; may be given several times
+    #[arg(long, value_name = "REFERENCE")]
+    cache_from: Vec<Reference>,
+    /// Neither use nor remember digests, here and in registries
+    #[arg(long)]
+    no_cache: bool,
+    /// Check certificates, and refuse plain HTTP to other machines
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    tls_verify: bool,
+    /// Read /nix/store/... below this directory
+    #[arg(long, value_name = "DIR")]
+    store_root: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// The OCI image specification's
+    Oci,
+    /// Docker's, version 2, schema 2, for old registries
+    Docker,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let settings = self.settings()?;
+        let progress = Progress::new();
+        let mut images = Vec::new();
+        let mut references: Vec<Reference> = Vec::new();
+        for operand in &self.operands {
+            if images.is_empty() || std::path::Path::new(operand).is_file() {
+                let conf = Conf::load(operand.as_ref())?;
+                let root = self.store_root.as_deref();
+                let image = Image::new(conf, self.repo_tag.clone(), root)?;
+                image.warnings.iter().for_each(|warning| progress.warn(warning));
+                images.push(image);
+            } else {
+                references.push(operand.parse()?);
+            }
+        }
+        if references.is_empty() {
+            for image in &images {
+                let reference = image.repo_tag.parse()?;
+                if !references.contains(&reference) {
+                    references.push(reference);
+                }
+            }
+        }
+        let options = Options {
+            settings,
+            any_compression: self.compression.is_none() && self.level.is_none(),
+            flavor: match self.format {
+                Format::Oci => Flavor::Oci,
+                Format::Docker => Flavor::Docker,
+            },
+            learn: !self.no_cache,
+            cache_from: self.cache_from,
+            registry: registry::Options { tls_verify: self.tls_verify },
+        };
+        let cache = if self.no_cache { Cache::none() } else { Cache::of_user() };
+        let mut push = Push::new(&images, &cache, &options, &progress)?;
+        while let Some(first) = references.first().cloned() {
+            let (group, rest) =
+                references.into_iter().partition(|other| other.name() == first.name());
+            references = rest;
+            tell(&push.push(&group)?, start.elapsed())?;
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let compression = self.compression.unwrap_or(match self.format {
+            Format::Oci => Compression::Zstd,
+            Format::Docker => Compression::Gzip,
+        });
+        let usual = Settings::usual(compression);
+        match (self.level, compression.levels()) {
+            (None, _) => Ok(usual),
+            (Some(level), Some((lowest, _, highest))) if (lowest..=highest).contains(&level) => {
+                Ok(Settings { level, ..usual })
+            }
+            (Some(_), None) => bail!("--level is for compressed layers"),
+            (Some(level), Some((lowest, _, highest))) => {
+                bail!("{compression} has no level {level}; choose one of {lowest} to {highest}")
+            }
+        }
+    }
+}
+
+/// The name by digest on standard output, what it took on standard error.
+fn tell(pushed: &Pushed, took: Duration) -> anyhow::Result<()> {
+    for reference in &pushed.references {
+        let _ = writeln!(
+            io::stderr(),
+            "pushed {reference}: {} of {} layers, {} of {}, {:.1} s",
+            pushed.layers_sent,
+            pushed.layers,
+            DecimalBytes(pushed.bytes_sent),
+            DecimalBytes(pushed.bytes),
+            took.as_secs_f64(),
+        );
+    }
+    if let Some(reference) = pushed.references.first() {
+        writeln!(io::stdout(), "{}@sha256:{}", reference.name(), pushed.digest)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The order in which layers are looked for and made, on how many threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::Context as _;
+
+use super::Push;
+use super::layer::{Delivered, Target};
+use crate::base::{Base, BaseReader};
+use crate::engine;
+use crate::image::LayerSource;
+
+/// Requests that ask for blobs at a time.
+const LOOKING: usize = 8;
+/// Layers that are made and sent at a time; each takes some 20 MiB of memory.
+const MAKING: usize = 3;
+
+impl Push<'_> {
+    /// Brings all layers into the repository.
+    pub(super) fn deliver(
+        &self,
+        target: &Target<'_>,
+        layers: &[(usize, usize)],
+    ) -> anyhow::Result<Vec<Delivered>> {
+        let mut delivered = in_parallel(LOOKING, layers, |&(image, layer)| {
+            target.find_by_key(&self.engines[image], layer)
+        })?;
+        let missing = |delivered: &[Option<Delivered>]| -> Vec<usize> {
+            (0..layers.len()).filter(|&index| delivered[index].is_none()).collect()
+        };
+        // Where nothing is known that could match, the hash is made while the layer is sent.
+        let by_hash = !target.knowledge.is_empty();
+        for image in 0..self.images.len() {
+            let here = missing(&delivered).into_iter().map(|index| layers[index]);
+            let here: Vec<_> = here.filter(|at| at.0 == image).map(|(_, layer)| layer).collect();
+            if by_hash && !here.is_empty() {
+                self.engines[image].digest_some(engine::Options::default(), &here)?;
+            }
+        }
+        let indices = missing(&delivered);
+        let found = in_parallel(LOOKING, &indices, |&index| {
+            let (image, layer) = layers[index];
+            let known = self.engines[image].look(layer)?;
+            known.map_or(Ok(None), |known| {
+                target.check(&self.engines[image], layer, known)?;
+                target.find_by_diff_id(known.digest)
+            })
+        })?;
+        for (index, found) in indices.into_iter().zip(found) {
+            delivered[index] = found;
+        }
+        let tasks = self.tasks(layers, &missing(&delivered));
+        let made = in_parallel(MAKING, &tasks, |task| self.make(target, layers, task))?;
+        for (index, made) in tasks.iter().flatten().zip(made.into_iter().flatten()) {
+            delivered[*index] = Some(made);
+        }
+        delivered.into_iter().map(|layer| layer.context("a layer was left out")).collect()
+    }
+
+    /// Which layers are made, the largest first as it would keep all waiting at the end. Those of
+    /// a compressed base image are one task, as they are read one after the other.
+    fn tasks(&self, layers: &[(usize, usize)], missing: &[usize]) -> Vec<Vec<usize>> {
+        let mut tasks: Vec<Vec<usize>> = Vec::new();
+        let mut bases: Vec<Vec<usize>> = vec![Vec::new(); self.images.len()];
+        for &index in missing {
+            let (image, layer) = layers[index];
+            let base = self.images[image].base.as_ref();
+            let is_base = matches!(self.images[image].layers[layer].source, LayerSource::Base(_));
+            if is_base && base.is_some_and(Base::is_compressed) {
+                bases[image].push(index);
+            } else {
+                tasks.push(vec![index]);
+            }
+        }
+        tasks.extend(bases.into_iter().filter(|task| !task.is_empty()));
+        let size = |index: &usize| self.engines[layers[*index].0].size(layers[*index].1);
+        tasks.sort_by_key(|task| std::cmp::Reverse(task.iter().map(size).sum::<u64>()));
+        tasks
+    }
+
+    fn make(
+        &self,
+        target: &Target<'_>,
+        layers: &[(usize, usize)],
+        task: &[usize],
+    ) -> anyhow::Result<Vec<Delivered>> {
+        let mut base: Option<BaseReader<'_>> = None;
+        let make = |&index: &usize| {
+            let (image, layer) = layers[index];
+            let engine = &self.engines[image];
+            match (&self.images[image].layers[layer].source, &self.images[image].base) {
+                (LayerSource::Base(_), Some(archive)) => {
+                    let reader = base.get_or_insert_with(|| BaseReader::new(archive));
+                    target.make(engine, layer, Some(reader))
+                }
+                _ => target.make(engine, layer, None),
+            }
+        };
+        task.iter().map(make).collect()
+    }
+}
+
+/// Does something for each item on some threads. The first error ends it.
+fn in_parallel<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> anyhow::Result<R> + Sync,
+) -> anyhow::Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let failure = Mutex::new(None);
+    thread::scope(|scope| {
+        for _ in 0..threads.min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    match work(item) {
+                        Ok(result) => {
+                            *results[index].lock().unwrap_or_else(PoisonError::into_inner) =
+                                Some(result);
+                        }
+                        Err(error) => {
+                            next.store(items.len(), Ordering::Relaxed);
+                            let mut failure =
+                                failure.lock().unwrap_or_else(PoisonError::into_inner);
+                            failure.get_or_insert(error);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let results = results.into_iter();
+    let results = results.map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+    results.map(|result| result.context("some work was left out")).collect()
+}

@@ -1,0 +1,225 @@
+//! One layer's way into a repository.
+
+use std::io::{Cursor, Read as _};
+use std::thread;
+
+use anyhow::{Context as _, bail};
+
+use super::blob::{BlobStream, Made};
+use super::known::{self, Knowledge, Known};
+use super::progress::Progress;
+use crate::base::BaseReader;
+use crate::cache::{Cache, Key, LayerDigest};
+use crate::compress::{Compression, Settings};
+use crate::digest::Digest;
+use crate::engine::Engine;
+use crate::image::LayerSource;
+use crate::registry::{Presence, RegistryError, Repository, retry};
+
+/// Blobs up to this size are made before they are sent, so that one that is there already is not
+/// sent, and one that fails is sent again without being made again.
+const SMALL: u64 = 4 << 20;
+/// Times that a larger blob is made and sent before its failure is final.
+const ATTEMPTS: u32 = 4;
+
+/// Where layers go, and what is known.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) knowledge: &'a Knowledge,
+    pub(super) cache: &'a Cache,
+    pub(super) settings: Settings,
+    /// The compressions that a layer may have that is there already.
+    pub(super) accepted: &'a [Compression],
+    /// Threads that compress one layer.
+    pub(super) threads: usize,
+    pub(super) progress: &'a Progress,
+}
+
+/// A layer that is in the repository.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivered {
+    pub(super) diff_id: Digest,
+    pub(super) blob: LayerDigest,
+    pub(super) compression: Compression,
+    /// Bytes that were sent for it.
+    pub(super) sent: u64,
+    /// Whether anything was.
+    pub(super) uploaded: bool,
+}
+
+impl Target<'_> {
+    /// Looks for a layer in the repository by what the conf says of it; nothing of the layer
+    /// itself is looked at.
+    pub(super) fn find_by_key(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+    ) -> anyhow::Result<Option<Delivered>> {
+        let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(None) };
+        let claimed = self.knowledge.by_key(&key);
+        let remembered = self.cache.get(&key);
+        if let (Some(claimed), Some(remembered)) = (claimed, remembered) {
+            check_claim(layer, claimed.diff_id, remembered.digest)?;
+        }
+        let diff_id = claimed.map(|known| known.diff_id).or(remembered.map(|found| found.digest));
+        diff_id.map_or(Ok(None), |diff_id| self.find_by_diff_id(diff_id))
+    }
+
+    /// Looks for a layer of this diffID in the repository.
+    pub(super) fn find_by_diff_id(&self, diff_id: Digest) -> anyhow::Result<Option<Delivered>> {
+        for known in self.candidates(diff_id) {
+            if self.is_there(&known)? {
+                self.progress.found();
+                let blob = LayerDigest { digest: known.blob, size: known.size };
+                let compression = known.compression;
+                let delivered = Delivered { diff_id, blob, compression, sent: 0, uploaded: false };
+                return Ok(Some(delivered));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The blobs that would be this layer.
+    fn candidates(&self, diff_id: Digest) -> Vec<Known> {
+        let known = self.knowledge.by_diff_id(diff_id).iter();
+        let known = known.filter(|known| self.accepted.contains(&known.compression));
+        let remembered = Key::of_blob(diff_id, self.settings).and_then(|key| self.cache.get(&key));
+        let remembered = remembered.map(|blob| Known {
+            diff_id,
+            blob: blob.digest,
+            size: blob.size,
+            compression: self.settings.compression,
+            repository: None,
+        });
+        known.cloned().chain(remembered).collect()
+    }
+
+    /// Whether a blob is in the repository, or can be brought there without sending it.
+    fn is_there(&self, known: &Known) -> anyhow::Result<bool> {
+        if self.repository.look(known.blob, known.size)? == Presence::Present {
+            return Ok(true);
+        }
+        match &known.repository {
+            Some(from) if from != self.repository.name() => {
+                Ok(self.repository.mount(known.blob, from)? == Presence::Present
+                    // The other repository's word for its size is checked too.
+                    && self.repository.look(known.blob, known.size)? == Presence::Present)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Makes a layer's blob and sends it.
+    pub(super) fn make(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        base: Option<&mut BaseReader<'_>>,
+    ) -> anyhow::Result<Delivered> {
+        engine.look(layer)?;
+        let (made, sent) = self
+            .send_repeatedly(engine, layer, base)
+            .with_context(|| format!("pushing layer {}", layer + 1))?;
+        let found = made.layer;
+        if !matches!(engine.image().layers[layer].source, LayerSource::Base(_)) {
+            engine.found(layer, found)?;
+        }
+        self.check(engine, layer, found)?;
+        if made.compression == self.settings.compression
+            && let Some(key) = Key::of_blob(found.digest, self.settings)
+        {
+            self.cache.put(&key, &made.blob);
+        }
+        let Made { blob, compression, .. } = made;
+        self.progress.made(layer, sent);
+        Ok(Delivered { diff_id: found.digest, blob, compression, sent, uploaded: sent > 0 })
+    }
+
+    /// Checks the diffID that a layer was found to have, and remembers it for its key.
+    pub(super) fn check(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        found: LayerDigest,
+    ) -> anyhow::Result<()> {
+        let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(()) };
+        if let Some(claimed) = self.knowledge.by_key(&key) {
+            check_claim(layer, claimed.diff_id, found.digest)?;
+        }
+        self.cache.put(&key, &found);
+        Ok(())
+    }
+
+    fn send_repeatedly(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        mut base: Option<&mut BaseReader<'_>>,
+    ) -> anyhow::Result<(Made, u64)> {
+        let mut attempt = 1;
+        loop {
+            let result = self.send(engine, layer, base.as_deref_mut());
+            let passing = result.as_ref().err().and_then(|error| error.downcast_ref());
+            let passing = passing.filter(|error: &&RegistryError| error.is_passing());
+            match passing {
+                Some(error) if attempt < ATTEMPTS => {
+                    thread::sleep(retry::pause(attempt, error.retry_after()));
+                    attempt += 1;
+                }
+                _ => return result,
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        base: Option<&mut BaseReader<'_>>,
+    ) -> anyhow::Result<(Made, u64)> {
+        thread::scope(|scope| {
+            let mut blob =
+                BlobStream::start(scope, engine, layer, base, self.settings, self.threads);
+            let mut start = Vec::new();
+            let read = (&mut blob).take(SMALL).read_to_end(&mut start);
+            if let Some(failure) = blob.failure() {
+                return Err(failure);
+            }
+            read.context("making a blob")?;
+            if (start.len() as u64) < SMALL {
+                let made = blob.finish()?;
+                let there = self.repository.look(made.blob.digest, made.blob.size)?;
+                if there == Presence::Present {
+                    return Ok((made, 0));
+                }
+                self.repository.upload(&start, made.blob.digest)?;
+                self.progress.sent(made.blob.size);
+                return Ok((made, made.blob.size));
+            }
+            let upload = self.repository.begin()?;
+            let mut body = Cursor::new(&start).chain(&mut blob);
+            let sent = self.repository.send(&upload, &mut self.progress.count(&mut body));
+            if let Some(failure) = blob.failure() {
+                return Err(failure);
+            }
+            let upload = sent?;
+            let made = blob.finish()?;
+            self.repository.close(&upload, &[], made.blob.digest)?;
+            Ok((made, made.blob.size))
+        })
+    }
+}
+
+/// A registry's word for what a layer is must be what was found here, if anything was.
+fn check_claim(layer: usize, claimed: Digest, found: Digest) -> anyhow::Result<()> {
+    if claimed == found {
+        return Ok(());
+    }
+    bail!(
+        "layer {} has the diffID sha256:{found} here, but an image in the registry says that its \
+         paths make sha256:{claimed}; either the store or that image is damaged, so verify the \
+         store with `nix-store --verify --check-contents` and push with --no-cache",
+        layer + 1
+    )
+}

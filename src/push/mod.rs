@@ -1,0 +1,205 @@
+//! Pushes images to registries, sending no blob that is there.
+//!
+//! Each layer goes the cheapest way that there is: known by what it is made of and there; known
+//! by its diffID and there; made and sent in a single pass. The manifest comes last, when all
+//! that it names is there, so that a tag never shows half an image.
+
+mod blob;
+mod deliver;
+mod documents;
+mod known;
+mod layer;
+mod progress;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+
+use crate::cache::Cache;
+use crate::compress::{Compression, Settings};
+use crate::digest::Digest;
+use crate::engine::{self, Engine};
+use crate::image::Image;
+use crate::oci::{Flavor, Platform};
+use crate::registry::{self, Client, Reference, Repository};
+pub use known::LAYER_KEY;
+use known::{Knowledge, Known};
+use layer::Target;
+pub use progress::Progress;
+
+/// Threads that compress one layer, whose memory grows with them.
+const COMPRESSING: usize = 4;
+
+/// How to push.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How layers are compressed that are sent.
+    pub settings: Settings,
+    /// Whether layers that are there already may be compressed otherwise.
+    pub any_compression: bool,
+    /// Whose media types the manifest has.
+    pub flavor: Flavor,
+    /// Whether to learn from what registries have.
+    pub learn: bool,
+    /// Further images to learn from.
+    pub cache_from: Vec<Reference>,
+    /// How registries are reached.
+    pub registry: registry::Options,
+}
+
+/// What was pushed to one repository.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// Under which names.
+    pub references: Vec<Reference>,
+    /// The manifest's, or the index's, digest.
+    pub digest: Digest,
+    /// Layers in all.
+    pub layers: usize,
+    /// Layers that were sent.
+    pub layers_sent: usize,
+    /// Bytes of all layers' blobs.
+    pub bytes: u64,
+    /// Bytes of those that were sent.
+    pub bytes_sent: u64,
+}
+
+/// A push of some images to any number of names.
+#[derive(Debug)]
+pub struct Push<'a> {
+    images: &'a [Image],
+    engines: Vec<Engine<'a>>,
+    cache: &'a Cache,
+    options: &'a Options,
+    progress: &'a Progress,
+    /// The layers that were pushed so far, and to which registry.
+    pushed: Vec<(String, Known)>,
+}
+
+impl<'a> Push<'a> {
+    /// A push of one image, or of several for as many platforms.
+    pub fn new(
+        images: &'a [Image],
+        cache: &'a Cache,
+        options: &'a Options,
+        progress: &'a Progress,
+    ) -> anyhow::Result<Self> {
+        let mut seen = HashSet::new();
+        let mut architectures = images.iter().map(|image| image.platform().architecture);
+        if let Some(twice) = architectures.find(|architecture| !seen.insert(architecture.clone())) {
+            bail!("two of the images are for {twice}; an index has one for each platform");
+        }
+        let engines = images.iter().map(|image| Engine::new(image, cache)).collect();
+        Ok(Self { images, engines, cache, options, progress, pushed: Vec::new() })
+    }
+
+    /// Pushes to all the names of one repository.
+    pub fn push(&mut self, references: &[Reference]) -> anyhow::Result<Pushed> {
+        let [first, ..] = references else { bail!("there is no name to push to") };
+        let (repository, knowledge) = self.prepare(first, references)?;
+        let layers = self.layers();
+        self.progress.start(layers.len());
+        let target = Target {
+            repository: &repository,
+            knowledge: &knowledge,
+            cache: self.cache,
+            settings: self.options.settings,
+            accepted: if self.options.any_compression {
+                &[Compression::None, Compression::Gzip, Compression::Zstd]
+            } else {
+                std::slice::from_ref(&self.options.settings.compression)
+            },
+            threads: engine::Options::default().threads.min(COMPRESSING),
+            progress: self.progress,
+        };
+        let delivered = self.deliver(&target, &layers)?;
+        let digest = self.put_documents(&repository, references, &layers, &delivered)?;
+        self.progress.end();
+        let known = delivered.iter().map(|layer| Known {
+            diff_id: layer.diff_id,
+            blob: layer.blob.digest,
+            size: layer.blob.size,
+            compression: layer.compression,
+            repository: Some(first.repository.clone()),
+        });
+        self.pushed.extend(known.map(|known| (first.registry.clone(), known)));
+        Ok(Pushed {
+            references: references.to_vec(),
+            digest,
+            layers: layers.len(),
+            layers_sent: delivered.iter().filter(|layer| layer.uploaded).count(),
+            bytes: delivered.iter().map(|layer| layer.blob.size).sum(),
+            bytes_sent: delivered.iter().map(|layer| layer.sent).sum(),
+        })
+    }
+
+    /// All layers of all images.
+    fn layers(&self) -> Vec<(usize, usize)> {
+        let layers = |(index, image): (usize, &Image)| {
+            (0..image.layers.len()).map(move |layer| (index, layer))
+        };
+        self.images.iter().enumerate().flat_map(layers).collect()
+    }
+
+    /// Connects to the registry and learns what it has.
+    fn prepare(
+        &self,
+        first: &Reference,
+        references: &[Reference],
+    ) -> anyhow::Result<(Repository, Knowledge)> {
+        let sources: &[Reference] = if self.options.learn { &self.options.cache_from } else { &[] };
+        let here = sources.iter().filter(|source| source.registry == first.registry);
+        let mut readable: Vec<&str> = here.map(|source| source.repository.as_str()).collect();
+        let pushed = self.pushed.iter().filter(|(registry, _)| *registry == first.registry);
+        readable.extend(pushed.filter_map(|(_, known)| known.repository.as_deref()));
+        readable.sort_unstable();
+        readable.dedup();
+        let client = Arc::new(Client::new(first, true, &readable, self.options.registry)?);
+        let repository = Repository::new(&client, &first.repository);
+        let mut knowledge = Knowledge::default();
+        for (registry, known) in &self.pushed {
+            let repository = known.repository.clone().filter(|_| *registry == first.registry);
+            knowledge.add(None, Known { repository, ..known.clone() });
+        }
+        if self.options.learn {
+            for reference in references {
+                self.learn(&mut knowledge, &repository, reference, true)?;
+            }
+        }
+        for source in sources {
+            let mountable = source.registry == first.registry;
+            let client = if mountable {
+                Arc::clone(&client)
+            } else {
+                Arc::new(Client::new(source, false, &[], self.options.registry)?)
+            };
+            let source_repository = Repository::new(&client, &source.repository);
+            if !self.learn(&mut knowledge, &source_repository, source, mountable)? {
+                self.progress.warn(&format!("there is no image `{source}` to learn from"));
+            }
+        }
+        Ok((repository, knowledge))
+    }
+
+    /// Learns from one image. One that makes no sense is none.
+    fn learn(
+        &self,
+        knowledge: &mut Knowledge,
+        repository: &Repository,
+        reference: &Reference,
+        mountable: bool,
+    ) -> anyhow::Result<bool> {
+        let platforms: Vec<Platform> = self.images.iter().map(Image::platform).collect();
+        match knowledge.learn(repository, &reference.manifest(), &platforms, mountable) {
+            Err(error) if known::is_fatal(&error) => {
+                Err(error).with_context(|| format!("learning what `{reference}` has"))
+            }
+            Err(error) => {
+                self.progress.warn(&format!("cannot learn from `{reference}`: {error:#}"));
+                Ok(true)
+            }
+            Ok(found) => Ok(found),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Blobs of one repository: whether they are there, and bringing them there.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use ureq::Body;
+use ureq::http::Response;
+
+use super::RegistryError;
+use super::client::{Call, Client};
+use super::text::{percent_encode, read_bounded};
+use crate::digest::Digest;
+
+/// A repository of a registry.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    pub(super) client: Arc<Client>,
+    pub(super) name: String,
+}
+
+/// Whether a repository has a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It has, and of that size.
+    Present,
+    /// It has not, or does not say.
+    Absent,
+}
+
+/// An upload that was begun.
+#[derive(Debug)]
+pub struct Upload {
+    place: String,
+}
+
+impl Repository {
+    /// A repository that a client was made for.
+    pub fn new(client: &Arc<Client>, name: &str) -> Self {
+        Self { client: Arc::clone(client), name: name.into() }
+    }
+
+    /// Its name in its registry.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a blob is there. Registries that cannot tell are taken to have nothing: that costs
+    /// an upload, and no image is wrong for it.
+    pub fn look(&self, digest: Digest, size: u64) -> Result<Presence, RegistryError> {
+        let place = format!("/v2/{}/blobs/sha256:{digest}", self.name);
+        let call = Call { method: "HEAD", place: &place, headers: &[], body: b"" };
+        let response = self.client.call(call, &[400, 403, 404, 405, 410, 501])?;
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let same_size = header("content-length") == Some(&size.to_string());
+        let same_digest =
+            header("docker-content-digest").is_none_or(|found| found == format!("sha256:{digest}"));
+        let found = response.status() == 200 && same_size && same_digest;
+        Ok(if found { Presence::Present } else { Presence::Absent })
+    }
+
+    /// Makes a blob of another repository of this registry one of this repository too; `Absent`
+    /// where the registry would not.
+    pub fn mount(&self, digest: Digest, from: &str) -> Result<Presence, RegistryError> {
+        let digest = percent_encode(&format!("sha256:{digest}"));
+        let from = percent_encode(from);
+        let place = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.name);
+        let call = Call { method: "POST", place: &place, headers: &[], body: b"" };
+        let response = self.client.call(call, &[400, 401, 403, 404, 405, 501])?;
+        match response.status().as_u16() {
+            201 => Ok(Presence::Present),
+            202 => {
+                // It began an upload instead, which nobody will end.
+                if let Ok(upload) = begun(&response, "the answer to a mount") {
+                    let call =
+                        Call { method: "DELETE", place: &upload.place, headers: &[], body: b"" };
+                    let _ = self.client.call(call, &[400, 404, 405, 501]);
+                }
+                Ok(Presence::Absent)
+            }
+            _ => Ok(Presence::Absent),
+        }
+    }
+
+    /// Reads a blob of known size and digest into memory.
+    pub fn read(&self, digest: Digest, size: u64, limit: u64) -> Result<Vec<u8>, RegistryError> {
+        let place = format!("/v2/{}/blobs/sha256:{digest}", self.name);
+        let what = || format!("reading the blob sha256:{digest}");
+        if size > limit {
+            return Err(RegistryError::TooLarge { what: what(), limit });
+        }
+        let call = Call { method: "GET", place: &place, headers: &[], body: b"" };
+        let mut response = self.client.call(call, &[])?;
+        let blob = read_bounded(response.body_mut(), limit)
+            .map_err(|error| RegistryError::Answer { what: what(), problem: error.to_string() })?;
+        let found = Digest::of(&blob);
+        if found != digest {
+            return Err(RegistryError::Digest { what: what(), expected: digest, found });
+        }
+        Ok(blob)
+    }
+
+    /// Begins an upload.
+    pub fn begin(&self) -> Result<Upload, RegistryError> {
+        let place = format!("/v2/{}/blobs/uploads/", self.name);
+        let call = Call { method: "POST", place: &place, headers: &[], body: b"" };
+        begun(&self.client.call(call, &[])?, &format!("beginning an upload to `{}`", self.name))
+    }
+
+    /// Uploads a blob that is in memory.
+    pub fn upload(&self, blob: &[u8], digest: Digest) -> Result<(), RegistryError> {
+        let upload = self.begin()?;
+        self.close(&upload, blob, digest)
+    }
+
+    /// Sends bytes, of which the number need not be known, and returns where the upload goes on.
+    /// After an error nothing of the upload can be used.
+    pub fn send(&self, upload: &Upload, body: &mut dyn Read) -> Result<Upload, RegistryError> {
+        let headers = [("content-type", "application/octet-stream")];
+        let response = self.client.stream("PATCH", &upload.place, &headers, body)?;
+        begun(&response, &format!("an upload to `{}`", self.name))
+    }
+
+    /// Ends an upload with its last bytes, possibly none. The registry checks the digest.
+    pub fn close(&self, upload: &Upload, rest: &[u8], digest: Digest) -> Result<(), RegistryError> {
+        let separator = if upload.place.contains('?') { '&' } else { '?' };
+        let encoded = percent_encode(&format!("sha256:{digest}"));
+        let place = format!("{}{separator}digest={encoded}", upload.place);
+        let headers = [("content-type", "application/octet-stream")];
+        let call = Call { method: "PUT", place: &place, headers: &headers, body: rest };
+        let response = self.client.call(call, &[])?;
+        check_digest(&response, digest, || format!("uploading the blob sha256:{digest}"))
+    }
+}
+
+/// The upload that an answer says was begun.
+fn begun(response: &Response<Body>, what: &str) -> Result<Upload, RegistryError> {
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+    let usable = |place: &&str| {
+        place.starts_with('/') || place.starts_with("https://") || place.starts_with("http://")
+    };
+    match location.filter(usable) {
+        Some(place) if response.status() == 202 => Ok(Upload { place: place.into() }),
+        _ => Err(RegistryError::Answer {
+            what: what.into(),
+            problem: format!("status {} without a usable location", response.status().as_u16()),
+        }),
+    }
+}
+
+/// Checks the digest that a registry says it has stored, if it says one.
+pub(super) fn check_digest(
+    response: &Response<Body>,
+    expected: Digest,
+    what: impl Fn() -> String,
+) -> Result<(), RegistryError> {
+    let Some(value) = response.headers().get("docker-content-digest") else { return Ok(()) };
+    let text = value.to_str().unwrap_or_default();
+    match text.strip_prefix("sha256:").and_then(|hex| hex.parse::<Digest>().ok()) {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(RegistryError::Digest { what: what(), expected, found }),
+        None => Err(RegistryError::Answer {
+            what: what(),
+            problem: "its digest is not a SHA-256".into(),
+        }),
+    }
+}

@@ -1,0 +1,304 @@
+//! Requests to one registry: where it is, how they are authorised, and when they are repeated.
+
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use ureq::http::{Request, Response};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body, SendBody};
+
+use super::auth::Challenge;
+use super::text::{describe, message, read_bounded};
+use super::{Credentials, Reference, RegistryError, retry};
+
+/// Connections that are kept open for further requests.
+const CONNECTIONS: usize = 16;
+const CONNECT: Duration = Duration::from_secs(30);
+/// Time to the first byte of an answer; registries that copy a finished blob to its place before
+/// they answer take some minutes for the largest.
+const ANSWER: Duration = Duration::from_secs(600);
+/// The longest answer to a failed request that is read for its message.
+const MAX_MESSAGE: u64 = 64 << 10;
+
+/// A connection to one registry.
+#[derive(Debug)]
+pub struct Client {
+    agent: Agent,
+    pub(super) registry: String,
+    /// `https://host:port`.
+    base: String,
+    pub(super) insecure: bool,
+    pub(super) credentials: Option<Credentials>,
+    /// What tokens are asked for.
+    pub(super) scopes: Vec<String>,
+    authorization: Mutex<Option<String>>,
+}
+
+/// How registries are reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether certificates are checked and plain HTTP is refused; on this machine it never is.
+    pub tls_verify: bool,
+}
+
+/// One request to a registry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call<'a> {
+    pub(super) method: &'a str,
+    /// A path from the registry's root, or a whole address that the registry gave.
+    pub(super) place: &'a str,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: &'a [u8],
+}
+
+impl Client {
+    /// A client for a reference's registry that may write to the reference's repository, or only
+    /// read it, and that may read those others.
+    pub fn new(
+        reference: &Reference,
+        write: bool,
+        readable: &[&str],
+        options: Options,
+    ) -> Result<Self, RegistryError> {
+        let rights = if write { "pull,push" } else { "pull" };
+        let mut scopes = vec![format!("repository:{}:{rights}", reference.repository)];
+        let others = readable.iter().filter(|name| **name != reference.repository);
+        scopes.extend(others.map(|name| format!("repository:{name}:pull")));
+        let insecure = !options.tls_verify || reference.is_loopback();
+        let mut client = Self {
+            agent: agent(insecure, reference.is_loopback()),
+            registry: reference.registry.clone(),
+            base: format!("https://{}", reference.host()),
+            insecure,
+            credentials: Credentials::find(reference)?,
+            scopes,
+            authorization: Mutex::new(None),
+        };
+        if insecure {
+            client.find_scheme(reference)?;
+        }
+        Ok(client)
+    }
+
+    /// Whether requests go without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.base.starts_with("http://")
+    }
+
+    /// Finds out whether the registry speaks TLS. On this machine plain HTTP is tried first.
+    fn find_scheme(&mut self, reference: &Reference) -> Result<(), RegistryError> {
+        let host = reference.host();
+        let mut schemes = ["https", "http"];
+        if reference.is_loopback() {
+            schemes.reverse();
+        }
+        let mut last = None;
+        for attempt in 1..=retry::ATTEMPTS {
+            for scheme in schemes {
+                self.base = format!("{scheme}://{host}");
+                match self.raw("GET", &format!("{}/v2/", self.base), &[], b"") {
+                    // What servers of TLS answer to plain HTTP.
+                    Ok(response) if scheme == "http" && response.status() == 400 => {}
+                    Ok(_) => return Ok(()),
+                    Err(error) => last = Some(error),
+                }
+            }
+            thread::sleep(retry::pause(attempt, None));
+        }
+        let source = Box::new(last.unwrap_or(ureq::Error::ConnectionFailed));
+        let what = format!("connecting to `{host}`");
+        Err(RegistryError::Transport { what, attempts: retry::ATTEMPTS, source })
+    }
+
+    /// Makes a request until it is answered for good. Answers of status 400 and above are errors,
+    /// but for those that the caller expects.
+    pub(super) fn call(
+        &self,
+        call: Call<'_>,
+        expected: &[u16],
+    ) -> Result<Response<Body>, RegistryError> {
+        let mut attempt = 1;
+        loop {
+            match self.call_once(&call, expected, attempt) {
+                Err(error) if error.is_passing() && attempt < retry::ATTEMPTS => {
+                    thread::sleep(retry::pause(attempt, error.retry_after()));
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn call_once(
+        &self,
+        call: &Call<'_>,
+        expected: &[u16],
+        attempt: u32,
+    ) -> Result<Response<Body>, RegistryError> {
+        let address = self.address(call.place);
+        let what = || describe(call.method, &address);
+        let send = |authorization: Option<&str>| {
+            let headers = call.headers.iter().copied();
+            let headers: Vec<_> =
+                headers.chain(authorization.map(|header| ("authorization", header))).collect();
+            self.raw(call.method, &address, &headers, call.body).map_err(|source| {
+                RegistryError::Transport { what: what(), attempts: attempt, source: source.into() }
+            })
+        };
+        let authorization = self.authorization(&address);
+        let mut response = send(authorization.as_deref())?;
+        if response.status() == 401
+            && self.is_ours(&address)
+            && let Some(fresh) = self.log_in(&response, authorization.as_deref())?
+        {
+            response = send(Some(&fresh))?;
+        }
+        self.judge(response, what, expected)
+    }
+
+    /// Makes a request whose body can be sent only once.
+    pub(super) fn stream(
+        &self,
+        method: &str,
+        place: &str,
+        headers: &[(&str, &str)],
+        body: &mut dyn Read,
+    ) -> Result<Response<Body>, RegistryError> {
+        let address = self.address(place);
+        let what = || describe(method, &address);
+        let authorization = self.authorization(&address);
+        let header = authorization.as_deref().map(|header| ("authorization", header));
+        let headers = headers.iter().copied().chain(header);
+        let request = request(method, &address, headers, SendBody::from_reader(body));
+        let response = request.and_then(|request| self.agent.run(request)).map_err(|source| {
+            RegistryError::Transport { what: what(), attempts: 1, source: source.into() }
+        })?;
+        if response.status() == 401 && self.is_ours(&address) {
+            self.log_in(&response, authorization.as_deref())?;
+            return Err(RegistryError::Expired { what: what() });
+        }
+        self.judge(response, what, &[])
+    }
+
+    /// Makes one request, with no further ado.
+    pub(super) fn raw(
+        &self,
+        method: &str,
+        address: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response<Body>, ureq::Error> {
+        let headers = headers.iter().copied();
+        if matches!(method, "GET" | "HEAD" | "DELETE") {
+            self.agent.run(request(method, address, headers, SendBody::none())?)
+        } else {
+            self.agent.run(request(method, address, headers, body)?)
+        }
+    }
+
+    /// The address of a place in the registry.
+    fn address(&self, place: &str) -> String {
+        if place.starts_with('/') { format!("{}{place}", self.base) } else { place.into() }
+    }
+
+    /// Whether an address is the registry's own; secrets are for no other.
+    fn is_ours(&self, address: &str) -> bool {
+        address.strip_prefix(&self.base).is_some_and(|path| path.starts_with('/'))
+    }
+
+    fn authorization(&self, address: &str) -> Option<String> {
+        let header = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        header.clone().filter(|_| self.is_ours(address))
+    }
+
+    /// Answers a 401: the header to come again with, unless there is none that could help. `used`
+    /// is the one that was refused; another thread may have a better one by now.
+    fn log_in(
+        &self,
+        response: &Response<Body>,
+        used: Option<&str>,
+    ) -> Result<Option<String>, RegistryError> {
+        let mut header = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        if header.as_deref() != used {
+            return Ok(header.clone());
+        }
+        let challenges = response.headers().get_all("www-authenticate");
+        let mut challenges = challenges.iter().filter_map(|value| value.to_str().ok());
+        let Some(challenge) = challenges.find_map(Challenge::parse) else { return Ok(None) };
+        let fresh = self.answer(&challenge)?.filter(|fresh| Some(fresh.as_str()) != used);
+        if fresh.is_some() {
+            header.clone_from(&fresh);
+        }
+        Ok(fresh)
+    }
+
+    /// An answer as it is, or as the error that it stands for.
+    fn judge(
+        &self,
+        mut response: Response<Body>,
+        what: impl Fn() -> String,
+        expected: &[u16],
+    ) -> Result<Response<Body>, RegistryError> {
+        let status = response.status().as_u16();
+        if status < 400 || expected.contains(&status) {
+            return Ok(response);
+        }
+        let retry_after = retry::asked(response.headers());
+        let text = read_bounded(response.body_mut(), MAX_MESSAGE).unwrap_or_default();
+        let message = message(&text).map(|text| format!(": {}", self.redact(&text)));
+        let message = message.unwrap_or_default();
+        Err(RegistryError::Refused { what: what(), status, message, retry_after })
+    }
+
+    /// A text from elsewhere without what we keep to ourselves, should it repeat that.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let mut secrets = Vec::new();
+        match &self.credentials {
+            Some(Credentials::Basic { password, .. }) => secrets.push(password.clone()),
+            Some(Credentials::Identity(token)) => secrets.push(token.clone()),
+            None => {}
+        }
+        // While another thread logs in, nothing is sent that could come back here.
+        if let Ok(header) = self.authorization.try_lock() {
+            let value = header.as_deref().and_then(|header| header.split_once(' '));
+            secrets.extend(value.map(|(_, value)| value.to_owned()));
+        }
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+}
+
+fn agent(insecure: bool, loopback: bool) -> Agent {
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .disable_verification(insecure)
+        .build();
+    let mut config = Agent::config_builder()
+        .http_status_as_error(false)
+        .tls_config(tls)
+        .user_agent(concat!("nix-image/", env!("CARGO_PKG_VERSION")))
+        .max_idle_connections(CONNECTIONS)
+        .max_idle_connections_per_host(CONNECTIONS)
+        .timeout_connect(Some(CONNECT))
+        .timeout_recv_response(Some(ANSWER));
+    if loopback {
+        // As with Go's programs, a proxy is not for this machine.
+        config = config.proxy(None);
+    }
+    config.build().new_agent()
+}
+
+fn request<'a, B>(
+    method: &str,
+    address: &str,
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+    body: B,
+) -> Result<Request<B>, ureq::Error> {
+    let mut request = Request::builder().method(method).uri(address);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    Ok(request.body(body)?)
+}

@@ -1,0 +1,22 @@
+//! A client of registries, by the OCI distribution specification, with as few requests as it takes.
+//!
+//! Nothing that a registry answers is trusted further than it has to be: documents are read up to
+//! a limit and must have the digest they are asked for by, addresses that it gives get no
+//! secret of ours unless they are its own, and its messages are shortened.
+
+mod auth;
+mod blobs;
+mod client;
+mod credentials;
+mod error;
+mod manifests;
+mod reference;
+pub mod retry;
+mod text;
+
+pub use blobs::{Presence, Repository, Upload};
+pub use client::{Client, Options};
+pub use credentials::Credentials;
+pub use error::RegistryError;
+pub use manifests::Document;
+pub use reference::{Reference, ReferenceError};

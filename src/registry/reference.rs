@@ -1,0 +1,236 @@
+//! Names of images in registries, as docker reads them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::digest::Digest;
+
+/// The registry of names that say none.
+const DEFAULT_REGISTRY: &str = "docker.io";
+/// Where that registry's programming interface is.
+const DEFAULT_REGISTRY_HOST: &str = "registry-1.docker.io";
+/// The tag of names that say none.
+const DEFAULT_TAG: &str = "latest";
+/// The longest repository name and the longest tag.
+const MAX_REPOSITORY: usize = 255;
+const MAX_TAG: usize = 128;
+
+/// The name of an image in a registry: `registry/repository:tag`, possibly with a digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// Host, with a port where one is given.
+    pub registry: String,
+    /// The repository's path.
+    pub repository: String,
+    /// The tag; `latest` where neither tag nor digest is given.
+    pub tag: Option<String>,
+    /// The digest.
+    pub digest: Option<Digest>,
+}
+
+/// Why a text names no image.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{text}` is no image name: {problem}; names look like `ghcr.io/me/app:1`")]
+pub struct ReferenceError {
+    text: String,
+    problem: &'static str,
+}
+
+impl Reference {
+    /// The host to ask.
+    pub fn host(&self) -> &str {
+        if self.registry == DEFAULT_REGISTRY { DEFAULT_REGISTRY_HOST } else { &self.registry }
+    }
+
+    /// What names the manifest: the digest, or else the tag.
+    pub fn manifest(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => format!("sha256:{digest}"),
+            (None, tag) => tag.clone().unwrap_or_else(|| DEFAULT_TAG.into()),
+        }
+    }
+
+    /// The name without tag and digest.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+
+    /// Whether the registry is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.registry.rsplit_once(':').map_or(&*self.registry, |(host, _)| host);
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name())?;
+        if let Some(tag) = &self.tag {
+            write!(formatter, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(formatter, "@sha256:{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let error = |problem| ReferenceError { text: text.chars().take(300).collect(), problem };
+        let bare = text.strip_prefix("docker://").unwrap_or(text);
+        let (rest, digest) = match bare.split_once('@') {
+            None => (bare, None),
+            Some((rest, digest)) => {
+                let digest = digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+                (rest, Some(digest.ok_or_else(|| error("its digest is no SHA-256"))?))
+            }
+        };
+        // A colon in the first part is a port's, in the last one a tag's.
+        let (name, tag) = match rest.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (rest, None),
+        };
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return Err(error("its tag is not made of letters, digits, `_`, `.` and `-`"));
+        }
+        let (registry, path) = match name.split_once('/') {
+            Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => {
+                (first, path.to_owned())
+            }
+            Some(_) => (DEFAULT_REGISTRY, name.to_owned()),
+            None => (DEFAULT_REGISTRY, format!("library/{name}")),
+        };
+        let registry = match registry {
+            "index.docker.io" | DEFAULT_REGISTRY_HOST => DEFAULT_REGISTRY,
+            other => other,
+        };
+        if !is_host(registry) {
+            return Err(error("its registry is no host name"));
+        }
+        if !is_repository(&path) {
+            return Err(error(
+                "its repository is not made of lower-case letters and digits, parted by `/`, `.`, \
+                 `_` and `-`",
+            ));
+        }
+        let latest = digest.is_none().then_some(DEFAULT_TAG);
+        Ok(Self {
+            registry: registry.into(),
+            repository: path,
+            tag: tag.or(latest).map(str::to_owned),
+            digest,
+        })
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let inside = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let name_holds = match inside {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !name.is_empty() && name.bytes().all(plain) && !name.starts_with(['.', '-']),
+    };
+    name_holds && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// Lower-case components, in which `.`, `_`, `__` or dashes stand between letters and digits; so
+/// none is `.` or `..`.
+fn is_repository(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let component = |component: &str| {
+        component.bytes().all(|byte| plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
+            && component.bytes().next().is_some_and(plain)
+            && component.bytes().next_back().is_some_and(plain)
+            && !component.contains("..")
+    };
+    path.len() <= MAX_REPOSITORY && path.split('/').all(component)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    tag.len() <= MAX_TAG
+        && tag.bytes().next().is_some_and(plain)
+        && tag.bytes().all(|byte| plain(byte) || matches!(byte, b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_docker_reads_them() {
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        for (text, shown, host) in [
+            ("app", "docker.io/library/app:latest", "registry-1.docker.io"),
+            ("me/app:1", "docker.io/me/app:1", "registry-1.docker.io"),
+            ("index.docker.io/me/app", "docker.io/me/app:latest", "registry-1.docker.io"),
+            ("ghcr.io/me/app:v1.2-x", "ghcr.io/me/app:v1.2-x", "ghcr.io"),
+            ("localhost/app", "localhost/app:latest", "localhost"),
+            ("localhost:5000/a/b/c", "localhost:5000/a/b/c:latest", "localhost:5000"),
+            ("[::1]:5000/app:1", "[::1]:5000/app:1", "[::1]:5000"),
+            ("docker://quay.io/a/b__c-d", "quay.io/a/b__c-d:latest", "quay.io"),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.to_string(), shown);
+            assert_eq!(reference.host(), host);
+        }
+        let reference: Reference = format!("ghcr.io/a/b@sha256:{digest}").parse().unwrap();
+        assert_eq!(reference.to_string(), format!("ghcr.io/a/b@sha256:{digest}"));
+        assert_eq!(reference.manifest(), format!("sha256:{digest}"));
+    }
+
+    #[test]
+    fn what_could_lead_elsewhere_is_no_name() {
+        for text in [
+            "",
+            "App",
+            "a//b",
+            "/a",
+            "a/",
+            "../a",
+            "ghcr.io/../a",
+            "ghcr.io/a/../b",
+            "ghcr.io/a/.",
+            "a:b c",
+            "a:",
+            "a:-x",
+            "ghcr.io/a?b",
+            "ghcr.io/a#b",
+            "ghcr.io/a%2fb",
+            "a@sha256:00",
+            "user@host.io/a",
+            "ho st.io/a",
+            "x.io:99999/a",
+            "x.io:/a",
+            "-x.io/a",
+        ] {
+            assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+        let long = "a".repeat(256);
+        assert!(long.parse::<Reference>().is_err());
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for (text, here) in [
+            ("localhost/a", true),
+            ("localhost:5000/a", true),
+            ("127.0.0.1:5000/a", true),
+            ("[::1]:5000/a", true),
+            ("ghcr.io/a/b", false),
+            ("localhost.example.com/a", false),
+        ] {
+            assert_eq!(text.parse::<Reference>().unwrap().is_loopback(), here, "{text}");
+        }
+    }
+}

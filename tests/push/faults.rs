@@ -1,0 +1,169 @@
+//! Registries in trouble: the end is a clear error or a correct image, never a wrong tag.
+
+use super::images::{Fixture, bytes, said};
+use super::registry::{Fault, Registry, Request};
+use crate::support::failure_of;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// A fault that the first `times` requests meet which `choose` chooses.
+fn first(
+    times: usize,
+    choose: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    fault: Fault,
+) -> impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static {
+    let seen = AtomicUsize::new(0);
+    move |request| {
+        let meets = choose(request) && seen.fetch_add(1, Ordering::Relaxed) < times;
+        meets.then(|| fault.clone())
+    }
+}
+
+fn image() -> Fixture {
+    let mut image = Fixture::new(3, true);
+    image.add("large", &bytes(77, 6 << 20));
+    image
+}
+
+fn is(method: &'static str, part: &'static str) -> impl Fn(&Request) -> bool + Send + Sync {
+    move |request| request.method == method && request.target.contains(part)
+}
+
+fn status(status: u16) -> Fault {
+    Fault::Answer(status, vec![], vec![])
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    let slow = Fault::Answer(429, vec![("retry-after", "1".into())], vec![]);
+    let cases: Vec<(&str, Registry)> = vec![
+        ("429", Registry::start_with(first(2, is("POST", "uploads"), slow))),
+        ("500 at a blob's end", Registry::start_with(first(3, is("PUT", "uploads"), status(500)))),
+        ("503 in an upload", Registry::start_with(first(2, is("PATCH", "uploads"), status(503)))),
+        ("a drop in an upload", {
+            Registry::start_with(first(2, is("PATCH", "uploads"), Fault::DropAfter(2 << 20)))
+        }),
+        ("a drop at a blob's end", {
+            Registry::start_with(first(1, is("PUT", "uploads"), Fault::DropAfter(100)))
+        }),
+        ("drops of looks", Registry::start_with(first(3, is("HEAD", "blobs"), Fault::Drop))),
+        ("a drop of the manifest", {
+            Registry::start_with(first(1, is("PUT", "manifests"), Fault::Drop))
+        }),
+        ("502 of the manifest", {
+            Registry::start_with(first(2, is("PUT", "manifests"), status(502)))
+        }),
+        ("no HEAD", Registry::start_with(first(usize::MAX, is("HEAD", ""), status(405)))),
+    ];
+    let image = image();
+    for (case, registry) in cases {
+        image.forget();
+        let start = Instant::now();
+        said(&mut image.push(&registry.name("me/app:1")));
+        registry.check("me/app", "1");
+        assert!(start.elapsed().as_secs() < 60, "{case}");
+    }
+}
+
+#[test]
+fn what_does_not_pass_is_an_error_and_no_tag() {
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    let digest = |value: &str| Fault::Header("docker-content-digest", value.into());
+    let cases: Vec<(&str, Registry)> = vec![
+        ("status 500", Registry::start_with(first(99, is("PATCH", ""), status(500)))),
+        ("status 403", Registry::start_with(first(99, is("POST", "uploads"), status(403)))),
+        ("log in with", Registry::start_with(first(99, is("POST", "uploads"), status(401)))),
+        ("status 413", Registry::start_with(first(99, is("PUT", "uploads"), status(413)))),
+        ("instead of", Registry::start_with(first(99, is("PUT", "uploads"), digest(&wrong)))),
+        ("not a SHA-256", Registry::start_with(first(99, is("PUT", "uploads"), digest("../x")))),
+        ("without a usable location", {
+            let fault = Fault::Header("location", "file:///etc/passwd".into());
+            Registry::start_with(first(99, is("POST", "uploads"), fault))
+        }),
+        ("attempt", Registry::start_with(first(99, is("PATCH", ""), Fault::DropAfter(100_000)))),
+    ];
+    let image = image();
+    for (reason, registry) in cases {
+        image.forget();
+        let error = failure_of(&mut image.push(&registry.name("me/app:1")));
+        assert!(error.contains(reason), "{reason}: {error}");
+        assert!(registry.manifest("me/app", "1").is_none(), "{reason}");
+    }
+}
+
+#[test]
+fn tokens_are_fetched_once_and_again_when_they_end() {
+    let tokens = AtomicUsize::new(0);
+    let used = AtomicUsize::new(0);
+    let registry = Registry::start_with(move |request| {
+        if request.target.starts_with("/token") {
+            let number = tokens.fetch_add(1, Ordering::Relaxed);
+            let wanted = "scope=repository%3Ame/app%3Apull%2Cpush";
+            let asked = request.target.contains(wanted) && request.target.contains("service=me");
+            let basic = request.headers.get("authorization").map(String::as_str);
+            let status = if asked && basic == Some("Basic dTpzZWNyZXQ=") { 200 } else { 403 };
+            let body = format!("{{\"token\":\"secret-{number}\"}}");
+            return Some(Fault::Answer(status, vec![], body.into_bytes()));
+        }
+        // A token is good for ten requests.
+        let current = used.fetch_add(1, Ordering::Relaxed) / 10;
+        let given = request.headers.get("authorization").map(String::as_str);
+        let good = given.is_some_and(|given| {
+            let number = given.trim_start_matches("Bearer secret-").parse();
+            number.is_ok_and(|number: usize| number + 1 >= current)
+        });
+        let host = &request.headers["host"];
+        let challenge = format!("Bearer realm=\"http://{host}/token?x=y\",service=\"me\"");
+        let refused = Fault::Answer(401, vec![("www-authenticate", challenge)], vec![]);
+        (!good).then_some(refused)
+    });
+    let image = image();
+    let host = registry.name("");
+    let auth = image.store.root().join("auth.json");
+    let entry =
+        serde_json::json!({"auths": {host.trim_end_matches('/'): {"auth": "dTpzZWNyZXQ="}}});
+    std::fs::write(&auth, entry.to_string()).unwrap();
+    said(image.push(&registry.name("me/app:1")).env("REGISTRY_AUTH_FILE", &auth));
+    registry.check("me/app", "1");
+    // Without the password, and never with it in a message.
+    image.forget();
+    let error = failure_of(&mut image.push(&registry.name("me/app:2")));
+    assert!(error.contains("log in") && !error.contains("secret"), "{error}");
+    assert!(registry.manifest("me/app", "2").is_none());
+}
+
+#[test]
+fn messages_repeat_no_secret() {
+    let registry = Registry::start_with(|request| {
+        let given = request.headers.get("authorization").cloned().unwrap_or_default();
+        if given.is_empty() {
+            let challenge = ("www-authenticate", "Basic realm=\"x\"".to_owned());
+            return Some(Fault::Answer(401, vec![challenge], vec![]));
+        }
+        let said = serde_json::json!({"errors": [{"message": format!("{given} for topsecret")}]});
+        Some(Fault::Answer(403, vec![], said.to_string().into_bytes()))
+    });
+    let image = Fixture::new(1, true);
+    let host = registry.name("");
+    let auth = image.store.root().join("auth.json");
+    let entry = serde_json::json!({
+        "auths": {host.trim_end_matches('/'): {"username": "u", "password": "topsecret"}}
+    });
+    std::fs::write(&auth, entry.to_string()).unwrap();
+    let mut push = image.push(&registry.name("me/app:1"));
+    let error = failure_of(push.env("REGISTRY_AUTH_FILE", &auth));
+    assert!(error.contains("403") && error.contains("***"), "{error}");
+    assert!(!error.contains("topsecret") && !error.contains("dTp0b3BzZWNyZXQ="), "{error}");
+}
+
+#[test]
+fn a_registry_that_is_not_there_is_an_error() {
+    let image = Fixture::new(1, true);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = failure_of(&mut image.push(&format!("{port}/me/app:1")));
+    assert!(error.contains(&format!("connecting to `{port}`")), "{error}");
+    for name in ["me/../app:1", "127.0.0.1:1/UPPER", "127.0.0.1:1/a:b c"] {
+        let error = failure_of(&mut image.push(name));
+        assert!(error.contains("no image name"), "{error}");
+    }
+}

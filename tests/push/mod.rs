@@ -1,0 +1,8 @@
+//! `nix-image push` against registries: a real one, one that counts, and ones that misbehave.
+
+mod faults;
+mod hostile;
+mod images;
+mod real;
+mod registry;
+mod traffic;

@@ -1,0 +1,120 @@
+//! Debian's registry, and skopeo as the second reader.
+
+use super::images::{Fixture, bytes, said};
+use crate::support::{command, run, sha256, skip, stdout_of};
+use serde_json::Value;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// `docker-registry` on a port of its own, with data of its own; ends with its user.
+#[derive(Debug)]
+struct DockerRegistry {
+    process: Child,
+    address: String,
+    _data: TempDir,
+}
+
+impl DockerRegistry {
+    /// Nothing, and a word about it, where there is no such program.
+    fn start() -> Option<Self> {
+        let data = TempDir::with_prefix("nix-image-test-").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let config = data.path().join("config.yml");
+        let root = data.path().join("data");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: \"{address}\"}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}}}\n",
+            root.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let spawned = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(process) = spawned else {
+            skip("there is no docker-registry on PATH");
+            return None;
+        };
+        let registry = Self { process, address, _data: data };
+        for _ in 0..200 {
+            if TcpStream::connect(&registry.address).is_ok() {
+                return Some(registry);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("docker-registry does not listen");
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn skopeo(arguments: &[&str]) -> Option<Vec<u8>> {
+    let mut skopeo = command("skopeo", arguments);
+    if Command::new("skopeo").arg("--version").output().is_err() {
+        skip("there is no skopeo on PATH");
+        return None;
+    }
+    Some(run(skopeo.env("HOME", "/nonexistent")).unwrap_or_else(|failure| panic!("{failure}")))
+}
+
+#[test]
+fn skopeo_reads_what_was_pushed() {
+    let Some(registry) = DockerRegistry::start() else { return };
+    let mut image = Fixture::new(4, true);
+    image.add("large", &bytes(77, 6 << 20));
+    image.add("text", &b"compressible text ".repeat(400_000));
+    let id = format!("sha256:{}", sha256(&image.config()));
+    for (compression, format) in
+        [("zstd", "oci"), ("gzip", "oci"), ("none", "oci"), ("gzip", "docker"), ("none", "docker")]
+    {
+        let name = format!("{}/me/app:{compression}-{format}", registry.address);
+        let mut push = image.push(&name);
+        let out = stdout_of(push.args(["--compression", compression, "--format", format]));
+        let pushed = String::from_utf8(out).unwrap();
+        let place = format!("docker://{name}");
+        let Some(raw) = skopeo(&["inspect", "--raw", "--tls-verify=false", &place]) else { return };
+        assert!(pushed.trim_end().ends_with(&sha256(&raw)), "{pushed}");
+        let manifest: Value = serde_json::from_slice(&raw).unwrap();
+        assert_eq!(manifest["config"]["digest"], id.as_str());
+        // Copying checks every digest.
+        let layout = image.store.root().join(format!("{compression}-{format}"));
+        let to = format!("oci:{}:x", layout.display());
+        skopeo(&["copy", "-q", "--src-tls-verify=false", &place, &to]);
+        if format == "docker" {
+            // With the same kind of manifest, nothing has a reason to change.
+            let archive = image.store.root().join(format!("{compression}.tar"));
+            let to = format!("docker-archive:{}:a:b", archive.display());
+            skopeo(&["copy", "-q", "--src-tls-verify=false", &place, &to]);
+            let from = format!("docker-archive:{}", archive.display());
+            let config = skopeo(&["inspect", "--config", "--raw", &from]).unwrap();
+            assert_eq!(format!("sha256:{}", sha256(&config)), id);
+        }
+    }
+}
+
+#[test]
+fn a_real_registry_is_sent_nothing_twice() {
+    let Some(registry) = DockerRegistry::start() else { return };
+    let mut image = Fixture::new(20, true);
+    let name = format!("{}/me/app:1", registry.address);
+    assert!(said(&mut image.push(&name)).contains("21 of 21 layers"));
+    assert!(said(&mut image.push(&name)).contains("0 of 21 layers, 0 B of"));
+    assert!(said(&mut image.push_from_nowhere(&name)).contains("0 of 21 layers, 0 B of"));
+    image.forget();
+    image.change(4);
+    assert!(said(&mut image.push(&name)).contains("1 of 21 layers"));
+    let other = format!("{}/you/app:1", registry.address);
+    let text = said(image.push_from_nowhere(&other).arg("--cache-from").arg(&name));
+    assert!(text.contains("0 of 21 layers, 0 B of"), "{text}");
+}

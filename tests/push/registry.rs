@@ -1,0 +1,329 @@
+//! A registry in memory that counts what it is sent, and misbehaves as a test wishes.
+
+use crate::support::sha256;
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+/// A request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Request {
+    pub(super) method: String,
+    /// Path and query.
+    pub(super) target: String,
+    pub(super) headers: HashMap<String, String>,
+    pub(super) body: Vec<u8>,
+}
+
+/// What a test makes of a request in the registry's place.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// This answer.
+    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// The connection ends without one.
+    Drop,
+    /// The connection ends after so many bytes of the body.
+    DropAfter(usize),
+    /// The registry's answer, with a header changed.
+    Header(&'static str, String),
+}
+
+type Hook = dyn Fn(&Request) -> Option<Fault> + Send + Sync;
+
+#[derive(Default)]
+struct State {
+    /// By repository and digest.
+    blobs: HashMap<(String, String), Vec<u8>>,
+    /// By repository and tag or digest: media type and bytes.
+    manifests: HashMap<(String, String), (String, Vec<u8>)>,
+    uploads: HashMap<String, Vec<u8>>,
+    requests: Vec<Request>,
+}
+
+/// The registry. Its threads end with the process.
+#[derive(Clone)]
+pub(super) struct Registry {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    hook: Arc<Hook>,
+}
+
+type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+impl Registry {
+    /// A registry that does what it should.
+    pub(super) fn start() -> Self {
+        Self::start_with(|_| None)
+    }
+
+    /// A registry that does something else with some requests, which are shown without bodies.
+    pub(super) fn start_with(
+        hook: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let registry = Self { address, state: Arc::default(), hook: Arc::new(hook) };
+        let server = registry.clone();
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let server = server.clone();
+                thread::spawn(move || while server.serve(&connection).is_some() {});
+            }
+        });
+        registry
+    }
+
+    /// A name in this registry.
+    pub(super) fn name(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+
+    /// The manifest of a tag or digest.
+    pub(super) fn manifest(&self, repository: &str, name: &str) -> Option<serde_json::Value> {
+        let state = self.lock();
+        let (_, bytes) = state.manifests.get(&(repository.into(), name.into()))?;
+        Some(serde_json::from_slice(bytes).unwrap())
+    }
+
+    /// Puts a manifest in place of another.
+    pub(super) fn set_manifest(&self, repository: &str, name: &str, bytes: &[u8]) {
+        let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
+        let key = (repository.to_owned(), name.to_owned());
+        self.lock().manifests.insert(key, (media_type, bytes.to_vec()));
+    }
+
+    pub(super) fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+        self.lock().blobs.get(&(repository.into(), digest.into())).cloned()
+    }
+
+    pub(super) fn set_blob(&self, repository: &str, blob: &[u8]) -> String {
+        let digest = format!("sha256:{}", sha256(blob));
+        self.lock().blobs.insert((repository.into(), digest.clone()), blob.to_vec());
+        digest
+    }
+
+    pub(super) fn remove_blob(&self, repository: &str, digest: &str) {
+        self.lock().blobs.remove(&(repository.into(), digest.into())).unwrap();
+    }
+
+    /// The requests since the last time.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.lock().requests)
+    }
+
+    /// Blobs and bytes of blobs that were sent since the last time.
+    pub(super) fn sent(&self) -> (usize, usize) {
+        let requests = self.requests();
+        let blobs = requests.iter().filter(|request| request.target.contains("/blobs/uploads/"));
+        let sent: Vec<usize> =
+            blobs.map(|request| request.body.len()).filter(|bytes| *bytes > 0).collect();
+        (sent.len(), sent.iter().sum())
+    }
+
+    /// Checks that all that a manifest names is there and is what it says.
+    pub(super) fn check(&self, repository: &str, name: &str) {
+        let manifest = self.manifest(repository, name).expect("there is no such manifest");
+        let layers = manifest["layers"].as_array().unwrap();
+        for descriptor in layers.iter().chain([&manifest["config"]]) {
+            let digest = descriptor["digest"].as_str().unwrap();
+            let blob = self.blob(repository, digest).expect("a blob is missing");
+            assert_eq!(format!("sha256:{}", sha256(&blob)), digest);
+            assert_eq!(descriptor["size"], blob.len());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn serve(&self, connection: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(connection);
+        let mut request = head(&mut reader)?;
+        let fault = (self.hook)(&request);
+        let mut body = Body::of(&request);
+        match fault {
+            Some(Fault::Drop) => return end(connection),
+            Some(Fault::DropAfter(bytes)) => {
+                body.read(&mut reader, bytes)?;
+                return end(connection);
+            }
+            _ => request.body = body.read(&mut reader, usize::MAX)?,
+        }
+        assert!(reader.buffer().is_empty(), "requests do not come before answers");
+        self.lock().requests.push(request.clone());
+        let (status, mut headers, content) = match &fault {
+            Some(Fault::Answer(status, headers, content)) => {
+                (*status, headers.clone(), content.clone())
+            }
+            _ => self.answer(&request),
+        };
+        if let Some(Fault::Header(name, value)) = &fault {
+            headers.retain(|(known, _)| known != name);
+            headers.push((name, value.clone()));
+        }
+        let mut out = format!("HTTP/1.1 {status} X\r\n");
+        if !headers.iter().any(|(name, _)| *name == "content-length") {
+            headers.push(("content-length", content.len().to_string()));
+        }
+        for (name, value) in &headers {
+            out.extend([name, ": ", value, "\r\n"]);
+        }
+        let mut connection = connection;
+        connection.write_all((out + "\r\n").as_bytes()).ok()?;
+        if request.method == "HEAD" { Some(()) } else { connection.write_all(&content).ok() }
+    }
+
+    /// What a registry does.
+    fn answer(&self, request: &Request) -> Answer {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let query: HashMap<&str, String> = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name, value.replace("%3A", ":")))
+            .collect();
+        let Some(path) = path.strip_prefix("/v2/") else { return (404, vec![], vec![]) };
+        if path.is_empty() {
+            return (200, vec![], vec![]);
+        }
+        let mut state = self.lock();
+        if let Some((repository, name)) = path.split_once("/manifests/") {
+            return state.manifest(repository, name, request);
+        }
+        if let Some((repository, id)) = path.split_once("/blobs/uploads/") {
+            return state.upload(repository, id, &query, request);
+        }
+        let Some((repository, digest)) = path.split_once("/blobs/") else {
+            return (404, vec![], vec![]);
+        };
+        match state.blobs.get(&(repository.into(), digest.into())) {
+            Some(blob) => (200, vec![("content-length", blob.len().to_string())], blob.clone()),
+            None => (404, vec![], vec![]),
+        }
+    }
+}
+
+impl State {
+    fn manifest(&mut self, repository: &str, name: &str, request: &Request) -> Answer {
+        if request.method != "PUT" {
+            return match self.manifests.get(&(repository.into(), name.into())) {
+                Some((kind, bytes)) => (200, vec![("content-type", kind.clone())], bytes.clone()),
+                None => (404, vec![], vec![]),
+            };
+        }
+        let digest = format!("sha256:{}", sha256(&request.body));
+        let entry = (request.headers["content-type"].clone(), request.body.clone());
+        self.manifests.insert((repository.into(), digest.clone()), entry.clone());
+        self.manifests.insert((repository.into(), name.into()), entry);
+        (201, vec![("docker-content-digest", digest)], vec![])
+    }
+
+    fn upload(
+        &mut self,
+        repository: &str,
+        id: &str,
+        query: &HashMap<&str, String>,
+        request: &Request,
+    ) -> Answer {
+        if let (Some(digest), Some(from)) = (query.get("mount"), query.get("from"))
+            && let Some(blob) = self.blobs.get(&(from.clone(), digest.clone())).cloned()
+        {
+            self.blobs.insert((repository.into(), digest.clone()), blob);
+            return (201, vec![], vec![]);
+        }
+        let place =
+            |id: &str| ("location", format!("/v2/{repository}/blobs/uploads/{id}?_state=s"));
+        match request.method.as_str() {
+            "POST" => {
+                let id = self.uploads.len().to_string();
+                self.uploads.insert(id.clone(), Vec::new());
+                (202, vec![place(&id)], vec![])
+            }
+            "PATCH" => {
+                self.uploads.get_mut(id).unwrap().extend_from_slice(&request.body);
+                (202, vec![place(id)], vec![])
+            }
+            "PUT" => {
+                let mut blob = self.uploads.get(id).cloned().unwrap();
+                blob.extend_from_slice(&request.body);
+                let digest = format!("sha256:{}", sha256(&blob));
+                if query.get("digest") != Some(&digest) {
+                    return (400, vec![], vec![]);
+                }
+                self.blobs.insert((repository.into(), digest.clone()), blob);
+                (201, vec![("docker-content-digest", digest)], vec![])
+            }
+            _ => (204, vec![], vec![]),
+        }
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Registry").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Reads a request up to its body.
+fn head(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, target) = (words.next()?, words.next()?);
+    let mut request = Request { method, target, ..Request::default() };
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { return Some(request) };
+        request.headers.insert(name.to_lowercase(), value.to_owned());
+    }
+}
+
+/// How a request's body comes.
+enum Body {
+    Length(usize),
+    Chunked,
+}
+
+impl Body {
+    fn of(request: &Request) -> Self {
+        if request.headers.contains_key("transfer-encoding") {
+            return Self::Chunked;
+        }
+        let length = request.headers.get("content-length");
+        Self::Length(length.map_or(0, |length| length.parse().unwrap()))
+    }
+
+    /// Reads all of it, or somewhat more than `limit` bytes.
+    fn read(&mut self, reader: &mut BufReader<&TcpStream>, limit: usize) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        match self {
+            Self::Length(length) => {
+                reader.take((*length).min(limit) as u64).read_to_end(&mut body).ok()?;
+                (body.len() == (*length).min(limit)).then_some(body)
+            }
+            Self::Chunked => {
+                while body.len() <= limit {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).ok()?;
+                    let length = usize::from_str_radix(line.trim_end(), 16).ok()?;
+                    let mut chunk = vec![0; length + 2];
+                    reader.read_exact(&mut chunk).ok()?;
+                    body.extend_from_slice(&chunk[..length]);
+                    if length == 0 {
+                        break;
+                    }
+                }
+                Some(body)
+            }
+        }
+    }
+}
+
+/// Ends a connection at once.
+fn end(connection: &TcpStream) -> Option<()> {
+    connection.shutdown(std::net::Shutdown::Both).ok();
+    None
+}

@@ -1,0 +1,210 @@
+//! What goes over the line: no more than changed.
+
+use super::images::{Fixture, bytes, said};
+use super::registry::Registry;
+use crate::support::{failure_of, sha256, stdout_of};
+use serde_json::json;
+
+#[test]
+fn the_first_push_brings_the_image_that_the_stream_has() {
+    let mut image = Fixture::new(3, true);
+    // Large enough to be sent while it is made.
+    image.add("large", &bytes(77, 6 << 20));
+    let registry = Registry::start();
+    let said = said(&mut image.push(&registry.name("me/app:1")));
+    assert!(said.contains("5 of 5 layers"), "{said}");
+    registry.check("me/app", "1");
+    let manifest = registry.manifest("me/app", "1").unwrap();
+    let config = manifest["config"]["digest"].as_str().unwrap();
+    assert_eq!(registry.blob("me/app", config).unwrap(), image.config());
+    let patches = registry.requests().iter().filter(|r| r.method == "PATCH").count();
+    assert_eq!(patches, 1);
+}
+
+#[test]
+fn what_is_pushed_is_named_by_digest_on_standard_output() {
+    let image = Fixture::new(1, false);
+    let registry = Registry::start();
+    let name = registry.name("me/app");
+    let out = stdout_of(image.push(&format!("{name}:1")).arg(format!("{name}:2")));
+    let digest = String::from_utf8(out).unwrap();
+    let digest = digest.trim_end().strip_prefix(&format!("{name}@")).unwrap().to_owned();
+    for tag in ["1", "2", &digest] {
+        assert!(registry.manifest("me/app", tag).is_some(), "{tag}");
+    }
+}
+
+#[test]
+fn a_second_push_sends_nothing_and_reads_nothing() {
+    let image = Fixture::new(20, true);
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    let manifest = registry.manifest("me/app", "1");
+    registry.requests();
+    // With a store in which nothing is, and nothing remembered.
+    let text = said(&mut image.push_from_nowhere(&name));
+    assert!(text.contains("0 of 21 layers, 0 B of"), "{text}");
+    assert_eq!(registry.sent(), (0, 0));
+    assert_eq!(registry.manifest("me/app", "1"), manifest);
+    // From memory, and without NAR hashes after hashing anew.
+    said(&mut image.push(&name));
+    assert_eq!(registry.sent(), (0, 0));
+    let plain = Fixture::new(20, false);
+    said(&mut plain.push(&name));
+    assert_eq!(registry.sent(), (0, 0));
+}
+
+#[test]
+fn one_changed_path_costs_its_layer_and_the_documents() {
+    for nar_hashes in [true, false] {
+        let mut image = Fixture::new(20, nar_hashes);
+        let registry = Registry::start();
+        let name = registry.name("me/app:1");
+        said(&mut image.push(&name));
+        registry.requests();
+        for forget in [false, true] {
+            if forget {
+                image.forget();
+            }
+            image.change(if forget { 7 } else { 3 });
+            let text = said(&mut image.push(&name));
+            assert!(text.contains("1 of 21 layers"), "{text}");
+            let (blobs, bytes) = registry.sent();
+            assert_eq!(blobs, 2, "a layer and the configuration");
+            assert!(bytes < 40_000, "{bytes}");
+            registry.check("me/app", "1");
+        }
+    }
+}
+
+#[test]
+fn only_the_changed_path_has_to_be_in_the_store() {
+    let mut image = Fixture::new(20, true);
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    image.forget();
+    image.change(5);
+    for layer in (0..20).filter(|layer| *layer != 5) {
+        std::fs::remove_file(image.file(layer)).unwrap();
+    }
+    said(&mut image.push(&name));
+    registry.check("me/app", "1");
+}
+
+#[test]
+fn layers_of_other_repositories_are_mounted() {
+    let image = Fixture::new(4, true);
+    let registry = Registry::start();
+    let first = registry.name("me/first:1");
+    said(&mut image.push(&first));
+    registry.requests();
+    said(image.push_from_nowhere(&registry.name("me/second:1")).arg("--cache-from").arg(&first));
+    assert_eq!(registry.sent().0, 1, "the configuration");
+    registry.check("me/second", "1");
+    // What one call pushes to one repository is not sent to the next.
+    let other = Fixture::new(5, true);
+    let (a, b) = (registry.name("me/third:1"), registry.name("me/fourth:1"));
+    said(other.push(&a).arg(&b));
+    assert_eq!(registry.sent().0, 6 + 2, "the layers once, the configuration twice");
+    registry.check("me/fourth", "1");
+}
+
+#[test]
+fn a_registry_without_mounts_gets_what_it_lacks() {
+    let image = Fixture::new(2, true);
+    let registry = Registry::start_with(|request| {
+        let mount = request.target.contains("mount=");
+        mount.then(|| super::registry::Fault::Answer(405, vec![], vec![]))
+    });
+    let first = registry.name("me/first:1");
+    said(&mut image.push(&first));
+    said(image.push(&registry.name("me/second:1")).arg("--cache-from").arg(&first));
+    registry.check("me/second", "1");
+}
+
+#[test]
+fn without_cache_nothing_is_believed() {
+    let image = Fixture::new(2, true);
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    registry.requests();
+    let error = failure_of(image.push_from_nowhere(&name).arg("--no-cache"));
+    assert!(error.contains("does not exist"), "{error}");
+    said(image.push(&name).arg("--no-cache"));
+    let requests = registry.requests();
+    assert!(!requests.iter().any(|r| r.method == "GET" && r.target.contains("manifests")));
+}
+
+#[test]
+fn a_key_that_disagrees_with_what_is_found_is_an_error() {
+    let image = Fixture::new(3, true);
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    let before = registry.manifest("me/app", "1").unwrap();
+    // The path has another content here than where it was pushed, under the same NAR hash.
+    image.forget();
+    std::fs::write(image.file(1), b"changed in place").unwrap();
+    registry.remove_blob("me/app", before["layers"][1]["digest"].as_str().unwrap());
+    let error = failure_of(&mut image.push(&name));
+    assert!(error.contains("layer 2") && error.contains("--no-cache"), "{error}");
+    assert_eq!(registry.manifest("me/app", "1").unwrap(), before);
+    said(image.push(&name).arg("--no-cache"));
+    registry.check("me/app", "1");
+}
+
+#[test]
+fn several_confs_become_one_index() {
+    let image = Fixture::new(2, true);
+    let arm = image.conf_with(|conf| conf["architecture"] = json!("arm64"));
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    let mut push = crate::support::command(crate::support::NIX_IMAGE, &["push"]);
+    push.arg(image.conf()).arg(&arm).arg(&name).arg("--store-root").arg(image.store.root());
+    said(&mut push);
+    let index = registry.manifest("me/app", "1").unwrap();
+    let platforms: Vec<_> = index["manifests"].as_array().unwrap().iter().collect();
+    assert_eq!(platforms[0]["platform"], json!({"architecture": "amd64", "os": "linux"}));
+    assert_eq!(platforms[1]["platform"], json!({"architecture": "arm64", "os": "linux"}));
+    for entry in platforms {
+        registry.check("me/app", entry["digest"].as_str().unwrap());
+    }
+    registry.requests();
+    said(&mut push);
+    assert_eq!(registry.sent(), (0, 0));
+    let mut twice = crate::support::command(crate::support::NIX_IMAGE, &["push"]);
+    twice.arg(&arm).arg(&arm).arg(&name).arg("--store-root").arg(image.store.root());
+    assert!(failure_of(&mut twice).contains("two of the images are for arm64"));
+}
+
+#[test]
+fn the_layers_are_compressed_as_asked() {
+    let image = Fixture::new(2, false);
+    for (compression, format, media_type) in [
+        ("none", "oci", "application/vnd.oci.image.layer.v1.tar"),
+        ("gzip", "oci", "application/vnd.oci.image.layer.v1.tar+gzip"),
+        ("zstd", "oci", "application/vnd.oci.image.layer.v1.tar+zstd"),
+        ("gzip", "docker", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+    ] {
+        let registry = Registry::start();
+        let mut push = image.push(&registry.name("me/app:1"));
+        said(push.args(["--compression", compression, "--format", format]));
+        registry.check("me/app", "1");
+        let manifest = registry.manifest("me/app", "1").unwrap();
+        let layers = manifest["layers"].as_array().unwrap();
+        assert!(layers.iter().all(|layer| layer["mediaType"] == media_type), "{manifest}");
+        let config = manifest["config"]["digest"].as_str().unwrap();
+        assert_eq!(config, format!("sha256:{}", sha256(&image.config())));
+    }
+    let registry = Registry::start();
+    for (arguments, reason) in [
+        (["--compression", "gzip", "--level", "10"], "1 to 9"),
+        (["--compression", "none", "--level", "1"], "--level"),
+    ] {
+        let error = failure_of(image.push(&registry.name("me/app:1")).args(arguments));
+        assert!(error.contains(reason), "{error}");
+    }
+}
