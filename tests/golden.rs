@@ -11,13 +11,13 @@ use std::process::Command;
 
 /// The store of `make_store.py`, and what its images hash to.
 #[derive(Debug)]
-struct Golden {
-    store: TempStore,
-    expected: serde_json::Map<String, Value>,
+pub(crate) struct Golden {
+    pub(crate) store: TempStore,
+    pub(crate) expected: serde_json::Map<String, Value>,
 }
 
 impl Golden {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let mut make = Command::new(python3()?);
         let store = TempStore::new();
         stdout_of(make.arg(test_file("golden/make_store.py")).arg(store.root()));
@@ -33,7 +33,7 @@ impl Golden {
     }
 
     /// The conf of a case, and the arguments after it.
-    fn arguments(&self, case: &str) -> (PathBuf, Vec<String>) {
+    pub(crate) fn arguments(&self, case: &str) -> (PathBuf, Vec<String>) {
         let mut words = case.split(' ').map(str::to_owned);
         let conf = format!("confs/{}.json", words.next().unwrap());
         (self.store.root().join(conf), words.collect())
