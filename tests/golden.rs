@@ -11,13 +11,13 @@ use std::process::Command;
 
 /// The store of `make_store.py`, and what its images hash to.
 #[derive(Debug)]
-struct Golden {
-    store: TempStore,
-    expected: serde_json::Map<String, Value>,
+pub(crate) struct Golden {
+    pub(crate) store: TempStore,
+    pub(crate) expected: serde_json::Map<String, Value>,
 }
 
 impl Golden {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let mut make = Command::new(python3()?);
         let store = TempStore::new();
         stdout_of(make.arg(test_file("golden/make_store.py")).arg(store.root()));
@@ -33,7 +33,7 @@ impl Golden {
     }
 
     /// The conf of a case, and the arguments after it.
-    fn arguments(&self, case: &str) -> (PathBuf, Vec<String>) {
+    pub(crate) fn arguments(&self, case: &str) -> (PathBuf, Vec<String>) {
         let mut words = case.split(' ').map(str::to_owned);
         let conf = format!("confs/{}.json", words.next().unwrap());
         (self.store.root().join(conf), words.collect())
@@ -126,5 +126,22 @@ fn now_is_one_instant() {
     let mtime = format!("{:011o}\0", instant.timestamp());
     for member in archive::members(&archive) {
         assert_eq!(member.header[136..148], *mtime.as_bytes(), "{member:?}");
+    }
+}
+
+#[test]
+fn inspect_tells_what_is_streamed() {
+    let Some(golden) = Golden::new() else { return };
+    for case in golden.expected.keys() {
+        let (conf, options) = golden.arguments(case);
+        let shown = stdout_of(golden.store.nix_image("inspect", &conf).args(&options));
+        let shown: Value = serde_json::from_slice(&shown).unwrap();
+        let image =
+            archive::image(&stdout_of(golden.store.nix_image("stream", &conf).args(options)));
+        assert_eq!(shown["Id"], format!("sha256:{}", image.id), "{case}");
+        let layers = shown["Layers"].as_array().unwrap();
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer["DiffID"].clone()).collect();
+        let streamed = image.layer_digests.iter().map(|digest| format!("sha256:{digest}").into());
+        assert_eq!(diff_ids, streamed.collect::<Vec<Value>>(), "{case}");
     }
 }

@@ -5,9 +5,12 @@
 mod bad_input;
 mod cache;
 mod golden;
+mod load;
 mod original;
 mod plan;
 mod properties;
 mod push;
 mod python_formats;
+mod serve;
 mod support;
+mod write;

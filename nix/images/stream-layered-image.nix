@@ -21,7 +21,6 @@ let
 
   # What `./result` and the image's own programs hand to nix-image.
   commands = [
-    "diff"
     "inspect"
     "load"
     "push"

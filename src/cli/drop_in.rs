@@ -22,5 +22,5 @@ struct Cli {
 /// Runs `stream-layered-image`. Wrong usage ends with status 2.
 pub fn main() -> ExitCode {
     let Cli { conf, repo_tag } = Cli::parse();
-    super::exit(stream::Args::drop_in(conf, repo_tag).run())
+    super::exit(super::unless_closed(stream::Args::drop_in(conf, repo_tag).run()))
 }

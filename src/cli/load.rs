@@ -2,15 +2,12 @@
 
 use std::time::Instant;
 
-use anyhow::anyhow;
-
 use super::image_args::ImageArgs;
 use super::summary::Summary;
 use crate::engine::Blobs;
 use crate::load::{Delivery, Kind, Way};
 use crate::oci::Reference;
 use crate::progress::Progress;
-use crate::sink::is_closed;
 
 /// Load an image into a container engine, and send only the layers that it lacks
 #[derive(Debug, clap::Args)]
@@ -39,12 +36,6 @@ enum EngineArg {
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        // That an engine closes the connection is an error here, unlike for a pipe's reader.
-        let load = self.load();
-        load.map_err(|error| if is_closed(&error) { anyhow!("{error:#}") } else { error })
-    }
-
-    fn load(&self) -> anyhow::Result<()> {
         let start = Instant::now();
         let image = self.image.image()?;
         let name = Reference::parse(&image.repo_tag)?;

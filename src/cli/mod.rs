@@ -3,6 +3,7 @@
 mod cache;
 pub mod drop_in;
 mod image_args;
+mod inspect;
 mod load;
 mod plan;
 mod push;
@@ -33,6 +34,7 @@ enum Command {
     Push(push::Args),
     Write(write::Args),
     Serve(serve::Args),
+    Inspect(inspect::Args),
     Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -41,22 +43,28 @@ enum Command {
 /// Runs the command that the program's arguments name. Wrong usage ends with status 2.
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
-        Command::Stream(args) => args.run(),
+        Command::Stream(args) => unless_closed(args.run()),
         Command::Load(args) => args.run(),
         Command::Write(args) => args.run(),
         Command::Push(args) => args.run(),
         Command::Serve(args) => args.run(),
-        Command::Plan(args) => args.run(),
+        Command::Inspect(args) => unless_closed(args.run()),
+        Command::Plan(args) => unless_closed(args.run()),
         Command::Cache(command) => command.run(),
     })
 }
 
+/// For commands that do nothing but write to standard output: that its reader went away is no
+/// error. For the others, a closed connection is one.
+fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    result.or_else(|error| if sink::is_closed(&error) { Ok(()) } else { Err(error) })
+}
+
 /// The exit status that a command's result comes to. Errors are printed with all their causes on
-/// one line; that the reader of the output went away is none.
+/// one line.
 fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if sink::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE

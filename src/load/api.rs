@@ -102,7 +102,7 @@ impl Api {
     }
 
     fn answer(&mut self) -> anyhow::Result<Answer> {
-        const READING: &str = "reading dockerd's answer";
+        const READING: &str = "dockerd's answer cannot be read";
         let (_, input) = self.connection()?;
         let (head, status) = loop {
             let head = Head::read(input, None).context(READING)?;

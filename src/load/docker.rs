@@ -28,7 +28,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
     let connect = || Api::connect(Endpoint::of_user()?).map(|api| Docker::new(delivery, api));
     // That dockerd is not there is no reason to try it again.
     let mut docker = connect()?;
-    let short = || {
+    let short = move || {
         if delivery.way.is_none() && docker.tag_if_held()? {
             return Ok(Written::default());
         }

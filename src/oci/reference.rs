@@ -48,8 +48,7 @@ impl Reference {
             _ => (None, path),
         };
         if let Some(registry) = registry
-            && (registry.starts_with(['.', '-', ':'])
-                || !registry.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b)))
+            && !is_host(registry)
         {
             return Err(error("registry", registry, "is no host name"));
         }
@@ -98,6 +97,21 @@ fn is_registry(component: &str) -> bool {
     component.contains(['.', ':']) || component == "localhost"
 }
 
+/// A name or address, and perhaps a port.
+fn is_host(registry: &str) -> bool {
+    let (host, port) = match registry.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (registry, None),
+    };
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_name = !host.is_empty()
+        && !host.starts_with(['.', '-'])
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    let is_address =
+        inner.is_some_and(|inner| inner.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'));
+    (is_name || is_address) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
 /// Lower-case letters and digits, between which stands `.`, `_`, `__` or any number of `-`.
 fn is_component(component: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -122,6 +136,7 @@ mod tests {
             ("me/app:1.0-x", None, "me/app", "1.0-x", "docker.io/me/app:1.0-x"),
             ("localhost/app", Some("localhost"), "app", "latest", "localhost/app:latest"),
             ("a.b/c__d/e---f:t", Some("a.b"), "c__d/e---f", "t", "a.b/c__d/e---f:t"),
+            ("[::1]:5/app:2", Some("[::1]:5"), "app", "2", "[::1]:5/app:2"),
             ("h:5000/app", Some("h:5000"), "app", "latest", "h:5000/app:latest"),
         ] {
             let found = Reference::parse(name).unwrap();
@@ -153,6 +168,10 @@ mod tests {
             "a@b",
             "a:b:c",
             "a.b/c?x=1",
+            "a:/1",
+            "a:99999/b",
+            ":1/b",
+            "a:1:2/b",
             "é.x/a",
         ] {
             assert!(Reference::parse(bad).is_err(), "{bad}");

@@ -10,6 +10,7 @@ import pathlib
 import sys
 import time
 
+import arguments as wrong_arguments
 import engines
 import flake
 import images
@@ -41,6 +42,10 @@ def main():
     started = time.monotonic()
     flake.check(store)
     print(f"evaluated the flake in {time.monotonic() - started:.1f} s", flush=True)
+
+    started = time.monotonic()
+    cases = wrong_arguments.check(store, ROOT)
+    print(f"refused {cases} wrong arguments in {time.monotonic() - started:.1f} s", flush=True)
 
     failed = []
     for name in arguments.engine or engines.ENGINES:

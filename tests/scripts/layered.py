@@ -11,6 +11,15 @@ with subtest("The result streams, under another tag too, and takes commands"):
     expect(manifest["RepoTags"], ["other:1"])
     expect(manifest["Layers"], in_archive("hello", "manifest.json")[0]["Layers"])
 
+with subtest("The result tells what the image is"):
+    manifest = in_archive("hello", "manifest.json")[0]
+    shown = json.loads(machine.succeed(f"{images['hello']['program']} inspect"))
+    expect(shown["Id"], "sha256:" + manifest["Config"].removesuffix(".json"))
+    expect(
+        [layer["DiffID"].removeprefix("sha256:") for layer in shown["Layers"]],
+        [name.removesuffix("/layer.tar") for name in manifest["Layers"]],
+    )
+
 with subtest("The image's ID and layers are those of the archive"):
     manifest = in_archive("hello", "manifest.json")[0]
     config = in_archive("hello", manifest["Config"])

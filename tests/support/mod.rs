@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub(crate) mod archive;
+pub(crate) mod engines;
 pub(crate) mod private_root;
 mod python;
 mod store;

@@ -1,0 +1,51 @@
+//! `nix-image inspect`.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::image_args::ImageArgs;
+use crate::digest::Digest;
+use crate::engine::Engine;
+use crate::progress::Progress;
+
+/// Show an image as JSON: its ID, its configuration, and what each layer is made of
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    image: ImageArgs,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let image = self.image.image()?;
+        let progress = Progress::quiet();
+        for warning in &image.warnings {
+            progress.warn(warning);
+        }
+        let reading = &self.image.reading;
+        let layers = Engine::new(&image, &reading.cache()).digest_all(reading.options())?;
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
+        let config_text = image.config_json(&diff_ids);
+        let config: Value = serde_json::from_str(&config_text)?;
+        let shown = image.layers.iter().zip(&layers).map(|(layer, digest)| {
+            json!({
+                "DiffID": format!("sha256:{}", digest.digest),
+                "Size": digest.size,
+                "Paths": layer.origins,
+            })
+        });
+        let document = json!({
+            "RepoTag": image.repo_tag,
+            "Id": format!("sha256:{}", Digest::of(config_text.as_bytes())),
+            "Created": config["created"],
+            "Architecture": config["architecture"],
+            "Os": config["os"],
+            "Config": config["config"],
+            "Size": layers.iter().map(|layer| layer.size).sum::<u64>(),
+            "Layers": shown.collect::<Vec<_>>(),
+        });
+        writeln!(io::stdout(), "{document:#}").context("writing to standard output")
+    }
+}

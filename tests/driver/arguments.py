@@ -1,0 +1,60 @@
+"""Wrong arguments of the image functions end at evaluation, and say what to write."""
+
+import subprocess
+
+STREAM = "(import ./nix/testing { host = HOST; }).dockerTools.streamLayeredImage"
+SHELL = "(import ./nix/testing { host = HOST; }).dockerTools.streamNixShellImage"
+BUILD = "(import ./nix/testing { host = HOST; }).dockerTools.buildLayeredImage"
+
+# The function, its arguments, and part of what Nix has to say.
+CASES = [
+    (STREAM, "{ }", 'write name = "app"'),
+    (STREAM, '{ name = "a b"; }', "a name is made of letters"),
+    (STREAM, '{ name = "host:5000/app:1"; }', 'name = "host:5000/app"; tag = "1"'),
+    (STREAM, '{ name = "x"; tag = 5; }', "tag must be"),
+    (STREAM, '{ name = "x"; tag = "a b"; }', "tag must be"),
+    (STREAM, '{ name = "x"; maxLayers = 1; }', "a number greater than 1"),
+    (STREAM, '{ name = "x"; copyToRoot = [ ]; }', "write contents"),
+    (STREAM, '{ name = "x"; runAsRoot = ""; }', "write fakeRootCommands"),
+    (STREAM, '{ name = "x"; compressor = "gz"; }', "write buildLayeredImage"),
+    (STREAM, '{ name = "x"; contens = [ ]; }', "there is no argument contens"),
+    (STREAM, '{ name = "x"; uid = "root"; }', "uid must be a number"),
+    (STREAM, '{ name = "x"; created = 0; }', "created must be a string"),
+    (STREAM, '{ name = "x"; enableFakechroot = "yes"; }', "true or false"),
+    (STREAM, '{ name = "x"; contents = 1; }', "a package or a list of packages"),
+    (STREAM, '{ name = "x"; layeringPipeline = 3; }', "popularity_contest"),
+    (STREAM, f'{{ name = "x"; fromImage = {STREAM} {{ name = "y"; }}; }}', "buildLayeredImage"),
+    (STREAM, '{ name = "x"; config = [ ]; }', "config must be a set"),
+    (STREAM, '{ name = "x"; config.Cmd = [ 1 ]; }', "a list of strings"),
+    (STREAM, '{ name = "x"; config.Cmd = "sh"; }', 'write it as a list: [ "sh" ]'),
+    (STREAM, '{ name = "x"; config.Env = { A = "b"; }; }', "lib.mapAttrsToList"),
+    (STREAM, '{ name = "x"; config.ExposedPorts = [ "80" ]; }', 'write { "80/tcp" = { }; }'),
+    (STREAM, '{ name = "x"; config.User = 1000; }', "config.User must be a string"),
+    (BUILD, '{ name = "x"; compressor = "xz"; }', "one of: [gz none zstd]"),
+    (
+        SHELL,
+        '{ drv = { name = "x"; drvAttrs = { }; }; run = "a"; command = "b"; }',
+        "give either command",
+    ),
+    (
+        SHELL,
+        '{ drv = { name = "x"; drvAttrs.__structuredAttrs = true; }; }',
+        "x has __structuredAttrs",
+    ),
+]
+
+
+def check(store, root):
+    for function, arguments, expected in CASES:
+        expression = f"({function} {arguments}).outPath".replace("HOST", str(store.host))
+        done = subprocess.run(
+            ["nix-instantiate", "--eval", "--expr", expression],
+            cwd=root,
+            env=store.environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert expected in done.stderr, f"{arguments}: expected {expected!r} in {done.stderr}"
+        # What is a warning gives a path, what is an error does not.
+        assert (done.returncode == 0) == ("warning:" in done.stderr), f"{arguments}: {done.stderr}"
+    return len(CASES)

@@ -1,0 +1,246 @@
+//! `nix-image load`, into real engines and into one that misbehaves.
+
+use crate::golden::Golden;
+use crate::support::{NIX_IMAGE, TempStore, engines, stdout_of};
+use nix_image::http::{Body, Head};
+use serde_json::{Value, json};
+use std::io::{BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+/// What `load` says of what it sent.
+fn load(mut command: Command) -> String {
+    let Output { status, stderr, stdout } = command.output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert!(status.success(), "{command:?} failed and said:\n{said}");
+    assert!(stdout.is_empty(), "standard output is for data");
+    let line = said.trim();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    // Without the time that it took.
+    line.rsplit_once(", ").unwrap().0.to_owned()
+}
+
+#[test]
+fn engines_are_sent_only_what_they_lack() {
+    let Some(golden) = Golden::new() else { return };
+    // The same image with another tree in its last layer but one.
+    let (everything, _) = golden.arguments("everything");
+    let mut conf: Value = serde_json::from_slice(&std::fs::read(everything).unwrap()).unwrap();
+    let changed = format!("/nix/store/{}-changed", "7".repeat(32));
+    golden.store.write(&format!("{changed}/file"), "changed");
+    *conf["store_layers"].as_array_mut().unwrap().last_mut().unwrap() = json!([changed]);
+    golden.store.write_conf("confs/changed", &conf);
+    for engine in engines::all() {
+        // dockerd knows a layer by all that is below it, the others by its digest.
+        let after_change = if engine.name == "docker" { 2 } else { 1 };
+        for (case, options, name, layers, sent) in [
+            ("everything", &[][..], "golden:1", 8, 8),
+            ("everything", &[], "golden:1", 8, 0),
+            ("everything", &["-t", "me/other:2"], "me/other:2", 8, 0),
+            ("changed", &["-t", "golden:1"], "golden:1", 8, after_change),
+            ("everything", &["-t", "golden:1"], "golden:1", 8, 0),
+            ("base-gz", &["-t", "golden:3"], "golden:3", 10, 10),
+            ("base", &["-t", "golden:4", "--way", "stream"], "golden:4", 4, 4),
+        ] {
+            let case_name = format!("{}: {case} {options:?}", engine.name);
+            let (conf, _) = golden.arguments(case);
+            let mut command = engine.reach(golden.store.nix_image("load", conf));
+            command.args(["--engine", engine.name]).args(options);
+            let said = load(command);
+            let start = format!("loaded {name}: ");
+            assert!(said.starts_with(&start), "{case_name}: {said}");
+            // Layers of the base are new to dockerd below the others, and known to the others.
+            if case != "base-gz" || engine.name == "docker" {
+                let sent = format!("{sent} of {layers} layers, ");
+                assert!(said[start.len()..].starts_with(&sent), "{case_name}: {said}");
+            }
+            if let Some(id) = golden.expected.get(case).map(|case| &case["config"]) {
+                let image = format!("{} sha256:{}", engine.full_name(name), id.as_str().unwrap());
+                assert!(engine.images().contains(&image), "{case_name}: {:?}", engine.images());
+            }
+        }
+        let names = engine.images().join("\n");
+        assert!(!names.contains("nix-image"), "temporary names are left: {names}");
+    }
+}
+
+/// dockerd with the containerd store pulls; the classic one can, too.
+#[test]
+fn docker_can_pull() {
+    let (Some(golden), Some(engine)) = (Golden::new(), engines::docker()) else { return };
+    let (conf, _) = golden.arguments("everything");
+    let mut command = engine.reach(golden.store.nix_image("load", conf));
+    command.args(["--engine", "docker", "--way", "pull"]);
+    assert!(load(command).contains(" 8 of 8 layers"));
+    let id = golden.expected["everything"]["config"].as_str().unwrap();
+    assert_eq!(engine.images(), [format!("golden:1 sha256:{id}")]);
+}
+
+/// A dockerd that claims to hold the layers of every image, and does as its test says.
+#[derive(Debug)]
+struct Fake {
+    folder: tempfile::TempDir,
+    /// What was sent to be loaded.
+    loaded: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behaviour {
+    /// Refuses archives that are not whole.
+    Lies,
+    /// Closes the connection in the middle of each archive.
+    GoesAway,
+    /// Answers what is no HTTP.
+    Babbles,
+    /// Answers without an end.
+    Floods,
+    /// Takes everything and has nothing.
+    Forgets,
+}
+
+impl Fake {
+    fn start(behaviour: Behaviour, layers: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let loaded = Arc::new(Mutex::new(Vec::new()));
+        let fake = Self { folder, loaded: Arc::clone(&loaded) };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (layers, loaded) = (layers.clone(), Arc::clone(&loaded));
+                std::thread::spawn(move || {
+                    let _ = answer(&stream.unwrap(), behaviour, &layers, &loaded);
+                });
+            }
+        });
+        fake
+    }
+
+    fn reach(&self, mut command: Command) -> Command {
+        let socket = format!("unix://{}", self.folder.path().join("s").display());
+        command.env("DOCKER_HOST", socket).args(["--engine", "docker"]);
+        command
+    }
+}
+
+fn answer(
+    stream: &UnixStream,
+    behaviour: Behaviour,
+    layers: &Value,
+    loaded: &Mutex<Vec<Vec<u8>>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut input = BufReader::new(stream);
+    let mut output = stream;
+    loop {
+        let head = Head::read(&mut input, None)?;
+        let path = head.line.split(' ').nth(1).unwrap().to_owned();
+        let mut status = "200 OK";
+        let mut body = json!({});
+        let id = "sha256:".to_owned() + &"0".repeat(64);
+        if path == "/images/json?all=1" {
+            body = json!([{"Id": id}]);
+        } else if path == format!("/images/{id}/json") {
+            body = json!({"RootFS": {"Layers": layers}});
+        } else if path.starts_with("/images/sha256:") {
+            let has = behaviour == Behaviour::Lies && loaded.lock().unwrap().len() == 2;
+            status = if has { "200 OK" } else { "404 Not Found" };
+            body = json!({"RootFS": {"Layers": layers}});
+        } else if path.starts_with("/images/load") {
+            if behaviour == Behaviour::GoesAway {
+                return Ok(());
+            }
+            let mut archive = Vec::new();
+            Body::chunked(&mut input).read_to_end(&mut archive)?;
+            let mut loaded = loaded.lock().unwrap();
+            loaded.push(archive);
+            if behaviour == Behaviour::Lies && loaded.len() == 1 {
+                body = json!({"errorDetail": {}, "error": "open layer.tar: no such file"});
+            }
+        }
+        if behaviour == Behaviour::Babbles {
+            output.write_all(b"220 smtp\r\n\r\n")?;
+            return Ok(());
+        }
+        if behaviour == Behaviour::Floods {
+            output.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+            loop {
+                output.write_all(&[b' '; 4096])?;
+            }
+        }
+        let body = body.to_string();
+        let length = body.len();
+        write!(output, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}")?;
+    }
+}
+
+fn small_image() -> (TempStore, std::path::PathBuf) {
+    let store = TempStore::new();
+    let path = format!("/nix/store/{}-small", "1".repeat(32));
+    store.write(&format!("{path}/file"), "content");
+    let customisation = store.write_customisation_layer(b"");
+    let conf = store.write_conf("small", &TempStore::conf(&json!([[path]]), &customisation));
+    (store, conf)
+}
+
+#[test]
+fn a_refused_archive_is_followed_by_the_whole_one() {
+    let (store, conf) = small_image();
+    let whole = stdout_of(&mut store.nix_image("stream", &conf));
+    let layers: Vec<_> = crate::support::archive::image(&whole)
+        .layer_digests
+        .iter()
+        .map(|digest| format!("sha256:{digest}"))
+        .collect();
+    let fake = Fake::start(Behaviour::Lies, json!(layers));
+    let output = fake.reach(store.nix_image("load", &conf)).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.starts_with("warning: the engine did not take"), "{said}");
+    assert!(said.contains("no such file"), "{said}");
+    assert!(said.contains("loaded test:1: 2 of 2 layers"), "{said}");
+    let loaded = fake.loaded.lock().unwrap();
+    assert_eq!(loaded.len(), 2);
+    assert!(loaded[0].len() < whole.len());
+    assert!(loaded[1] == whole, "the second archive is not the stream");
+}
+
+#[test]
+fn an_engine_that_misbehaves_is_an_error() {
+    let (store, conf) = small_image();
+    for behaviour in
+        [Behaviour::GoesAway, Behaviour::Babbles, Behaviour::Floods, Behaviour::Forgets]
+    {
+        let fake = Fake::start(behaviour, json!([]));
+        let output = fake.reach(store.nix_image("load", &conf)).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{behaviour:?}: {said}");
+        assert!(said.contains("error: "), "{behaviour:?}: {said}");
+        assert!(!said.contains("loaded test:1"), "{behaviour:?}: {said}");
+    }
+}
+
+#[test]
+fn where_there_is_no_engine_the_remedy_is_named() {
+    let (store, conf) = small_image();
+    let empty = store.root().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for (variables, engine, expected) in [
+        (&[("DOCKER_HOST", "unix:///nowhere/s")][..], "docker", "DOCKER_HOST"),
+        (&[("DOCKER_HOST", "tcp://127.0.0.1:1")], "docker", "127.0.0.1:1"),
+        (&[("DOCKER_HOST", "ssh://far")], "docker", "docker command, which is not on PATH"),
+        (&[("DOCKER_HOST", "nonsense")], "docker", "expected unix:///PATH"),
+        (&[("DOCKER_CONTEXT", "none"), ("DOCKER_CONFIG", "/nowhere")], "docker", "none"),
+        (&[], "podman", "starting `podman`"),
+        (&[], "containerd", "starting `ctr`"),
+    ] {
+        let mut command = store.nix_image("load", &conf);
+        command.env_remove("DOCKER_HOST").env("PATH", &empty).args(["--engine", engine]);
+        command.envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{variables:?}: {said}");
+        assert!(said.contains(expected), "{variables:?}: {said}");
+    }
+    assert!(Path::new(NIX_IMAGE).exists());
+}

@@ -1,0 +1,213 @@
+//! `nix-image serve`: what clients get, good ones and bad ones.
+
+use crate::golden::Golden;
+use crate::support::{TempStore, command, engines, failure_of, sha256, stdout_of};
+use nix_image::http::{Body, Head};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+/// A server that runs as long as this does.
+#[derive(Debug)]
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(store: &TempStore, confs: &[PathBuf]) -> Self {
+        let mut command = store.nix_image("serve", &confs[0]);
+        command.args(&confs[1..]).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
+        Self { process, address: address.trim().to_owned() }
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).unwrap()
+    }
+
+    /// Sends a message; the first line, head and body of the answer.
+    fn ask(&self, message: &str) -> (String, Head, Vec<u8>) {
+        let mut stream = self.connect();
+        // A server that has enough may close before it has read all.
+        let _ = stream.write_all(message.as_bytes());
+        let mut input = BufReader::new(stream);
+        let head = Head::read(&mut input, None).unwrap();
+        let mut body = Vec::new();
+        if !message.starts_with("HEAD") {
+            let length = head.content_length().unwrap().unwrap();
+            Body::of_length(&mut input, length).read_to_end(&mut body).unwrap();
+        }
+        (head.line.clone(), head, body)
+    }
+
+    fn get(&self, path: &str, fields: &str) -> (String, Head, Vec<u8>) {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n"))
+    }
+
+    fn get_json(&self, path: &str) -> Value {
+        serde_json::from_slice(&self.get(path, "").2).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A server of two golden images, and the digest of a layer with large files.
+fn start(golden: &Golden) -> (Server, String) {
+    let mut confs = Vec::new();
+    for (case, tag) in [("everything", "golden:1"), ("base-gz", "ghcr.io/me/based:2")] {
+        let mut conf: Value =
+            serde_json::from_slice(&std::fs::read(golden.arguments(case).0).unwrap()).unwrap();
+        conf["repo_tag"] = tag.into();
+        confs.push(golden.store.write_conf(case, &conf));
+    }
+    let digest = golden.expected["everything"]["layers"][1].as_str().unwrap().to_owned();
+    (Server::start(&golden.store, &confs), digest)
+}
+
+#[test]
+fn clients_get_what_the_store_has() {
+    let Some(golden) = Golden::new() else { return };
+    let (server, layer) = start(&golden);
+    assert_eq!(server.get_json("/v2/")["errors"], Value::Null);
+    let catalog = server.get_json("/v2/_catalog");
+    assert_eq!(catalog["repositories"], Value::from(["golden", "me/based"].to_vec()));
+    let (_, head, _) = server.get("/v2/_catalog?n=1", "");
+    assert_eq!(head.field("link"), Some("</v2/_catalog?n=1&last=golden>; rel=\"next\""));
+    assert_eq!(server.get_json("/v2/me/based/tags/list")["tags"][0], "2");
+    let (_, head, manifest) = server.get("/v2/golden/manifests/1", "");
+    let digest = format!("sha256:{}", sha256(&manifest));
+    assert_eq!(head.field("docker-content-digest"), Some(&*digest));
+    let (_, _, again) = server.get(&format!("/v2/golden/manifests/{digest}"), "");
+    assert_eq!(manifest, again);
+    assert_eq!(
+        server.get_json(&format!("/v2/golden/referrers/{digest}"))["manifests"][0],
+        Value::Null
+    );
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let config = manifest["config"]["digest"].as_str().unwrap();
+    assert_eq!(
+        config,
+        format!("sha256:{}", golden.expected["everything"]["config"].as_str().unwrap())
+    );
+    let layers = manifest["layers"].as_array().unwrap();
+    for digest in layers.iter().map(|layer| layer["digest"].as_str().unwrap()).chain([config]) {
+        let (line, head, body) = server.get(&format!("/v2/golden/blobs/{digest}"), "");
+        assert_eq!(line, "HTTP/1.1 200 OK");
+        assert_eq!(format!("sha256:{}", sha256(&body)), digest);
+        let request = format!("HEAD /v2/golden/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(
+            server.ask(&request).1.content_length().unwrap(),
+            head.content_length().unwrap()
+        );
+    }
+    assert!(layers.iter().any(|known| known["digest"] == format!("sha256:{layer}")));
+}
+
+#[test]
+fn parts_of_layers_are_served() {
+    let Some(golden) = Golden::new() else { return };
+    let (server, layer) = start(&golden);
+    let path = format!("/v2/golden/blobs/sha256:{layer}");
+    let (_, _, whole) = server.get(&path, "");
+    let size = whole.len();
+    for (range, start, end) in [
+        ("0-0".to_owned(), 0, 1),
+        ("1-511".into(), 1, 512),
+        ("1000-300000".into(), 1000, 300_001),
+        (format!("{}-", size - 1_500_000), size - 1_500_000, size),
+        ("-7".into(), size - 7, size),
+        (format!("{}-{}", size / 2, size * 2), size / 2, size),
+    ] {
+        let (line, head, part) = server.get(&path, &format!("Range: bytes={range}\r\n"));
+        assert_eq!(line, "HTTP/1.1 206 Partial Content", "{range}");
+        assert!(part == whole[start..end], "{range}");
+        let expected = format!("bytes {start}-{}/{size}", end - 1);
+        assert_eq!(head.field("content-range"), Some(&*expected));
+    }
+    let (line, head, _) = server.get(&path, &format!("Range: bytes={size}-\r\n"));
+    assert_eq!(line, "HTTP/1.1 416 Range Not Satisfiable");
+    assert_eq!(head.field("content-range"), Some(&*format!("bytes */{size}")));
+}
+
+#[test]
+fn bad_requests_are_refused_and_the_server_goes_on() {
+    let Some(golden) = Golden::new() else { return };
+    let (server, layer) = start(&golden);
+    let blob = format!("/v2/golden/blobs/sha256:{layer}");
+    let none = format!("/v2/golden/blobs/sha256:{}", "0".repeat(64));
+    let other = format!("/v2/me/none/blobs/sha256:{layer}");
+    let long = "x".repeat(1 << 20);
+    for (message, status) in [
+        (format!("POST {blob} HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"), 405),
+        (format!("DELETE {blob} HTTP/1.1\r\n\r\n"), 405),
+        (format!("GET {none} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET {other} HTTP/1.1\r\n\r\n"), 404),
+        ("GET /v2/golden/manifests/none HTTP/1.1\r\n\r\n".into(), 404),
+        ("GET /v2/../../etc/passwd HTTP/1.1\r\n\r\n".into(), 404),
+        ("GET /v2/golden/blobs/..%2f..%2fetc HTTP/1.1\r\n\r\n".into(), 404),
+        ("GET /v2/ HTTP/3\r\n\r\n".into(), 400),
+        ("GET\r\n\r\n".into(), 400),
+        ("\u{1}\u{2}\r\nx\r\n\r\n".into(), 400),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 400),
+        (format!("GET /v2/ HTTP/1.1\r\nx: {long}\r\n\r\n"), 400),
+    ] {
+        let (line, _, _) = server.ask(&message);
+        let start: String = message.chars().take(60).collect();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {line}");
+    }
+    // Clients that go away in the middle of an answer.
+    for _ in 0..20 {
+        server.connect().write_all(format!("GET {blob} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+    }
+    assert_eq!(sha256(&server.get(&blob, "").2), layer);
+}
+
+#[test]
+fn many_clients_are_served_at_once() {
+    let Some(golden) = Golden::new() else { return };
+    let (server, layer) = start(&golden);
+    let blob = format!("/v2/golden/blobs/sha256:{layer}");
+    // More than the server takes at a time: those that say nothing are let go.
+    let idle: Vec<_> = (0..30).map(|_| server.connect()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..60 {
+            scope.spawn(|| {
+                let close = "Connection: close\r\n";
+                assert_eq!(sha256(&server.get(&blob, close).2), layer);
+            });
+        }
+    });
+    drop(idle);
+    if engines::has("skopeo") {
+        for image in ["golden:1", "me/based:2"] {
+            let to = format!("dir:{}", golden.store.root().join(&image[..2]).display());
+            let from = format!("docker://{}/{image}", server.address);
+            let copy =
+                ["copy", "--insecure-policy", "--quiet", "--src-tls-verify=false", &from, &to];
+            stdout_of(&mut command("skopeo", &copy));
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_an_error() {
+    let Some(golden) = Golden::new() else { return };
+    let conf = golden.arguments("simple").0;
+    let mut twice = golden.store.nix_image("serve", &conf);
+    assert!(failure_of(twice.arg(&conf)).contains("two of the images"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = golden.store.nix_image("serve", &conf);
+    let error = failure_of(command.args(["--listen", &address]));
+    assert!(error.contains(&address) && error.contains("--listen"), "{error}");
+}

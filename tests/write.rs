@@ -1,0 +1,333 @@
+//! `nix-image write`: layouts and archives, as other programs read them.
+
+use crate::golden::Golden;
+use crate::support::{
+    self, NIX_IMAGE, TempStore, engines, failure_of, is_root, sha256, skip, stdout_of,
+};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn write(store: &TempStore, conf: &Path, path: &Path, format: &str, tag: &str) -> Command {
+    let mut command = store.nix_image("write", conf);
+    command.arg(path).args(["--format", format, "-t", tag]);
+    command
+}
+
+/// Runs it; the line about what was written, without the time that it took.
+fn said(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{command:?} failed and said:\n{said}");
+    assert!(output.stdout.is_empty(), "standard output is for data");
+    said.trim().rsplit_once(", ").unwrap().0.to_owned()
+}
+
+fn json_file(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn blob(layout: &Path, digest: &Value) -> PathBuf {
+    layout.join("blobs").join(digest.as_str().unwrap().replace(':', "/"))
+}
+
+/// Checks all that a layout's index leads to; its tags.
+fn check_layout(layout: &Path) -> Vec<String> {
+    assert_eq!(json_file(&layout.join("oci-layout")), json!({"imageLayoutVersion": "1.0.0"}));
+    let check = |descriptor: &Value| {
+        let bytes = fs::read(blob(layout, &descriptor["digest"])).unwrap();
+        assert_eq!(descriptor["size"], bytes.len());
+        assert_eq!(descriptor["digest"], format!("sha256:{}", sha256(&bytes)));
+    };
+    let index = json_file(&layout.join("index.json"));
+    let tags = index["manifests"].as_array().unwrap().iter().map(|entry| {
+        check(entry);
+        let manifest = json_file(&blob(layout, &entry["digest"]));
+        check(&manifest["config"]);
+        manifest["layers"].as_array().unwrap().iter().for_each(check);
+        entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned()
+    });
+    tags.collect()
+}
+
+/// The digest of the configuration that skopeo finds in an image.
+fn skopeo_id(store: &TempStore, image: &str) -> String {
+    let place = store.root().join("copy");
+    let _ = fs::remove_dir_all(&place);
+    let to = format!("dir:{}", place.display());
+    let copy = ["copy", "--insecure-policy", "--quiet", "--src-tls-verify=false", image, &to];
+    stdout_of(&mut support::command("skopeo", &copy));
+    let manifest = json_file(&place.join("manifest.json"));
+    manifest["config"]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned()
+}
+
+#[test]
+fn a_layout_grows() {
+    let Some(golden) = Golden::new() else { return };
+    let layout = golden.store.root().join("layout");
+    for (case, tag, expected, tags) in [
+        ("everything", "golden:1", "8 of 8 layers", &["1"][..]),
+        ("everything", "golden:1", "0 of 8 layers, 0 bytes", &["1"]),
+        ("base-gz", "golden:2", "2 of 10 layers", &["1", "2"]),
+        ("simple", "golden:1", "0 of 2 layers", &["2", "1"]),
+        ("everything", "ghcr.io/me/other:3", "0 of 8 layers", &["2", "1", "3"]),
+    ] {
+        let conf = golden.arguments(case).0;
+        let said = said(write(&golden.store, &conf, &layout, "oci", tag));
+        assert!(said.starts_with(&format!("wrote {tag} to ")), "{said}");
+        assert!(said.contains(expected), "{case} as {tag}: {said}");
+        assert_eq!(check_layout(&layout), tags);
+        if engines::has("skopeo") {
+            let tag = tag.rsplit_once(':').unwrap().1;
+            let id = skopeo_id(&golden.store, &format!("oci:{}:{tag}", layout.display()));
+            assert_eq!(golden.expected[case]["config"], id);
+        }
+    }
+    if engines::has("umoci") && is_root() {
+        let bundle = golden.store.root().join("bundle").display().to_string();
+        let image = format!("{}:3", layout.display());
+        stdout_of(&mut support::command("umoci", &["unpack", "--image", &image, &bundle]));
+        assert!(fs::read_dir(Path::new(&bundle).join("rootfs/nix/store")).unwrap().count() > 5);
+    }
+}
+
+#[test]
+fn what_is_damaged_or_left_in_a_layout_is_put_right() {
+    let Some(golden) = Golden::new() else { return };
+    let layout = golden.store.root().join("layout");
+    let conf = golden.arguments("simple").0;
+    said(write(&golden.store, &conf, &layout, "oci", "a:1"));
+    let manifest = blob(&layout, &json_file(&layout.join("index.json"))["manifests"][0]["digest"]);
+    let layer = blob(&layout, &json_file(&manifest)["layers"][0]["digest"]);
+    for damage in ["short", "link", "gone"] {
+        let outside = golden.store.root().join("outside");
+        fs::write(&outside, "not to be written to").unwrap();
+        match damage {
+            "short" => fs::write(&layer, "x").unwrap(),
+            "link" => {
+                fs::remove_file(&layer).unwrap();
+                std::os::unix::fs::symlink(&outside, &layer).unwrap();
+            }
+            _ => fs::remove_file(&layer).unwrap(),
+        }
+        fs::write(layout.join(".nix-image-1-0.tmp"), "left by a killed run").unwrap();
+        let said = said(write(&golden.store, &conf, &layout, "oci", "a:1"));
+        assert!(said.contains("1 of 2 layers"), "{damage}: {said}");
+        check_layout(&layout);
+        assert_eq!(fs::read_to_string(outside).unwrap(), "not to be written to");
+        assert!(!layout.join(".nix-image-1-0.tmp").exists());
+    }
+}
+
+#[test]
+fn archives_are_read_by_all() {
+    let Some(golden) = Golden::new() else { return };
+    let engines = engines::all();
+    for case in ["everything", "base-gz", "empty-layer"] {
+        let conf = golden.arguments(case).0;
+        let id = golden.expected[case]["config"].as_str().unwrap();
+        let place = |name| golden.store.root().join(name);
+        let (oci, docker) = (place("oci.tar"), place("docker.tar"));
+        said(write(&golden.store, &conf, &oci, "oci-archive", "golden:1"));
+        said(write(&golden.store, &conf, &docker, "docker-archive", "golden:1"));
+        let stream = stdout_of(&mut golden.store.nix_image("stream", &conf));
+        assert!(fs::read(&docker).unwrap() == stream, "{case}: the file is not the stream");
+        let images = [("oci-archive", &oci), ("docker-archive", &oci), ("docker-archive", &docker)];
+        for (transport, path) in images {
+            if engines::has("skopeo") {
+                let image = format!("{transport}:{}", path.display());
+                assert_eq!(skopeo_id(&golden.store, &image), id, "{case}: {image}");
+            }
+        }
+        for engine in &engines {
+            engine.load_archive(&oci);
+            let images = engine.images();
+            assert!(
+                images.iter().any(|image| image.ends_with(&format!("golden:1 sha256:{id}"))),
+                "{case}: {}: {images:?}",
+                engine.name
+            );
+        }
+    }
+}
+
+/// A base image one of whose layers is compressed inside of it.
+fn with_compressed_base(store: &TempStore, compress: impl Fn(&[u8]) -> Vec<u8>) -> PathBuf {
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(4);
+    header.set_mode(0o644);
+    layer.append_data(&mut header, "base-file", &b"base"[..]).unwrap();
+    let layer = layer.into_inner().unwrap();
+    let diff_id = format!("sha256:{}", sha256(&layer));
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+    });
+    let manifest = json!([{"Config": "config.json", "RepoTags": [], "Layers": ["layer"]}]);
+    let mut base = tar::Builder::new(Vec::new());
+    for (name, content) in [
+        ("layer", compress(&layer)),
+        ("config.json", config.to_string().into_bytes()),
+        ("manifest.json", manifest.to_string().into_bytes()),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        base.append_data(&mut header, name, &*content).unwrap();
+    }
+    let path = format!("/nix/store/{}-base.tar", "b".repeat(32));
+    store.write(&path, base.into_inner().unwrap());
+    let customisation = store.write_customisation_layer(b"");
+    let mut conf = TempStore::conf(&json!([]), &customisation);
+    conf["from_image"] = path.into();
+    store.write_conf("based", &conf)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[test]
+fn compressed_layers_of_a_base_are_announced_as_such() {
+    const TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
+    for (ending, compress) in [
+        ("+gzip", gzip as fn(&[u8]) -> Vec<u8>),
+        ("+zstd", |bytes| zstd::encode_all(bytes, 3).unwrap()),
+        ("", <[u8]>::to_vec),
+    ] {
+        let store = TempStore::new();
+        let conf = with_compressed_base(&store, compress);
+        let layout = store.root().join("layout");
+        for _ in 0..2 {
+            said(write(&store, &conf, &layout, "oci", "test:1"));
+            check_layout(&layout);
+        }
+        let index = json_file(&layout.join("index.json"));
+        let manifest = json_file(&blob(&layout, &index["manifests"][0]["digest"]));
+        assert_eq!(manifest["layers"][0]["mediaType"], format!("{TYPE}{ending}"));
+        let config = json_file(&blob(&layout, &manifest["config"]["digest"]));
+        let same = config["rootfs"]["diff_ids"][0] == manifest["layers"][0]["digest"];
+        assert_eq!(same, ending.is_empty());
+        if engines::has("skopeo") {
+            skopeo_id(&store, &format!("oci:{}:1", layout.display()));
+        }
+    }
+}
+
+/// A file that was edited in place, its time set back, is not what its remembered digest says.
+#[test]
+fn a_wrong_digest_never_gets_a_name() {
+    for format in ["oci", "oci-archive", "docker-archive"] {
+        let store = TempStore::new();
+        let path = format!("/nix/store/{}-edited", "e".repeat(32));
+        store.write(&format!("{path}/file"), "before");
+        let customisation = store.write_customisation_layer(b"");
+        let conf = store.write_conf("edited", &TempStore::conf(&json!([[path]]), &customisation));
+        stdout_of(&mut store.nix_image("stream", &conf));
+        let file = File::options().write(true).open(store.place(&format!("{path}/file"))).unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        (&file).write_all(b"after!").unwrap();
+        file.set_modified(modified).unwrap();
+        let folder = store.root().join("out");
+        fs::create_dir(&folder).unwrap();
+        let target = folder.join("image");
+        let error = failure_of(&mut write(&store, &conf, &target, format, "test:1"));
+        assert!(error.contains("run the command again"), "{format}: {error}");
+        assert!(!target.join("index.json").exists(), "{format}");
+        if format != "oci" {
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{format} left something");
+        }
+        said(write(&store, &conf, &target, format, "test:1"));
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_nothing_half_written() {
+    const RUN: &str = "mount -t tmpfs -o size=1m tmpfs \"$0\" && cd \"$0\" || exit 99
+        \"$@\"; status=$?; find . -type f -size +300k; exit $status";
+    let Some(golden) = Golden::new() else { return };
+    let disk = golden.store.root().join("disk");
+    fs::create_dir(&disk).unwrap();
+    for format in ["oci", "oci-archive", "docker-archive"] {
+        let mut command = support::command("unshare", &["-m", "sh", "-c", RUN]);
+        command.arg(&disk).arg(NIX_IMAGE).arg("write").arg(golden.arguments("sizes").0);
+        command.args(["image", "--format", format]).arg("--store-root").arg(golden.store.root());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        if output.status.code() == Some(99) || said.contains("unshare") {
+            return skip("cannot mount a small disk; that needs root");
+        }
+        assert_eq!(output.status.code(), Some(1), "{format}: {said}");
+        assert!(said.contains("writing `image"), "{format}: {said}");
+        assert!(said.contains("No space left"), "{format}: {said}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{format} left a file");
+    }
+}
+
+#[test]
+fn what_is_no_place_for_an_image_is_refused() {
+    let Some(golden) = Golden::new() else { return };
+    let conf = golden.arguments("simple").0;
+    let place = |name: &str| golden.store.root().join(name);
+    let with = |name: &str, file: &str, content: &[u8]| {
+        fs::create_dir(place(name)).unwrap();
+        fs::write(place(name).join(file), content).unwrap();
+    };
+    let marker = br#"{"imageLayoutVersion":"1.0.0"}"#;
+    fs::write(place("file"), "").unwrap();
+    with("foreign", "precious", b"");
+    with("future", "oci-layout", br#"{"imageLayoutVersion":"2.0.0"}"#);
+    with("marker", "oci-layout", b"{");
+    with("index", "oci-layout", marker);
+    fs::write(place("index/index.json"), "[]").unwrap();
+    with("huge", "oci-layout", marker);
+    File::create(place("huge/index.json")).unwrap().set_len(1 << 40).unwrap();
+    for (name, format, tag, expected) in [
+        ("file", "oci", "a:1", "is a file"),
+        ("foreign", "oci", "a:1", "`precious`"),
+        ("future", "oci", "a:1", "2.0.0"),
+        ("marker", "oci", "a:1", "oci-layout"),
+        ("index", "oci", "a:1", "index.json"),
+        ("huge", "oci", "a:1", "bytes"),
+        ("foreign", "oci-archive", "a:1", "is a directory"),
+        ("foreign", "docker-archive", "a:1", "is a directory"),
+        ("none/file", "oci-archive", "a:1", "none"),
+        ("new", "oci", "A:1", "image name"),
+        ("new", "oci", "../a:1", "image name"),
+        ("new", "oci-archive", "a:/1", "image name"),
+    ] {
+        let error = failure_of(&mut write(&golden.store, &conf, &place(name), format, tag));
+        assert!(error.contains(expected), "{name} {format} {tag}: {error}");
+    }
+    assert!(place("foreign/precious").exists());
+}
+
+#[test]
+fn a_killed_run_leaves_a_valid_layout() {
+    let Some(golden) = Golden::new() else { return };
+    let layout = golden.store.root().join("layout");
+    said(write(&golden.store, &golden.arguments("simple").0, &layout, "oci", "a:1"));
+    let conf = golden.arguments("everything").0;
+    for delay in 0..20 {
+        let mut child = write(&golden.store, &conf, &layout, "oci", "a:2")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(delay * 2));
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(check_layout(&layout)[0], "1");
+    }
+    said(write(&golden.store, &conf, &layout, "oci", "a:2"));
+    assert_eq!(check_layout(&layout), ["1", "2"]);
+    let left = fs::read_dir(&layout)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".tmp"));
+    assert_eq!(left.count(), 0);
+}
