@@ -21,6 +21,8 @@ const CONNECT: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(600);
 /// The longest answer to a failed request that is read for its message.
 const MAX_MESSAGE: u64 = 64 << 10;
+/// Characters of it that are shown.
+const MAX_SAID: usize = 200;
 
 /// A connection to one registry.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Client {
     /// What tokens are asked for.
     pub(super) scopes: Vec<String>,
     authorization: Mutex<Option<String>>,
+    /// All that no message may repeat.
+    secrets: Mutex<Vec<String>>,
 }
 
 /// How registries are reached.
@@ -67,12 +71,15 @@ impl Client {
         let others = readable.iter().filter(|name| **name != reference.repository);
         scopes.extend(others.map(|name| format!("repository:{name}:pull")));
         let insecure = !options.tls_verify || reference.is_loopback();
+        let credentials = Credentials::find(reference)?;
+        let secrets = credentials.iter().map(|credentials| credentials.secret().to_owned());
         let mut client = Self {
             agent: agent(insecure, reference.is_loopback()),
             registry: reference.registry.clone(),
             base: format!("https://{}", reference.host()),
             insecure,
-            credentials: Credentials::find(reference)?,
+            secrets: Mutex::new(secrets.collect()),
+            credentials,
             scopes,
             authorization: Mutex::new(None),
         };
@@ -228,8 +235,10 @@ impl Client {
         let mut challenges = challenges.iter().filter_map(|value| value.to_str().ok());
         let Some(challenge) = challenges.find_map(Challenge::parse) else { return Ok(None) };
         let fresh = self.answer(&challenge)?.filter(|fresh| Some(fresh.as_str()) != used);
-        if fresh.is_some() {
-            header.clone_from(&fresh);
+        if let Some(fresh) = &fresh {
+            let secret = fresh.split_once(' ').map_or(&**fresh, |(_, secret)| secret);
+            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(secret.into());
+            *header = Some(fresh.clone());
         }
         Ok(fresh)
     }
@@ -247,26 +256,18 @@ impl Client {
         }
         let retry_after = retry::asked(response.headers());
         let text = read_bounded(response.body_mut(), MAX_MESSAGE).unwrap_or_default();
-        let message = message(&text).map(|text| format!(": {}", self.redact(&text)));
-        let message = message.unwrap_or_default();
+        // First the secrets go, then the length: part of a secret would not be known for one.
+        let said = message(&text).map(|text| self.redact(&text));
+        let said = said.map(|text| text.chars().take(MAX_SAID).collect::<String>());
+        let message = said.map(|text| format!(": {text}")).unwrap_or_default();
         Err(RegistryError::Refused { what: what(), status, message, retry_after })
     }
 
     /// A text from elsewhere without what we keep to ourselves, should it repeat that.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut secrets = Vec::new();
-        match &self.credentials {
-            Some(Credentials::Basic { password, .. }) => secrets.push(password.clone()),
-            Some(Credentials::Identity(token)) => secrets.push(token.clone()),
-            None => {}
-        }
-        // While another thread logs in, nothing is sent that could come back here.
-        if let Ok(header) = self.authorization.try_lock() {
-            let value = header.as_deref().and_then(|header| header.split_once(' '));
-            secrets.extend(value.map(|(_, value)| value.to_owned()));
-        }
-        secrets.retain(|secret| !secret.is_empty());
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 }
 

@@ -41,6 +41,14 @@ impl Credentials {
         Self::find_in(&files(|name| env::var_os(name).map(PathBuf::from)), reference)
     }
 
+    /// What no message may repeat.
+    pub(super) fn secret(&self) -> &str {
+        match self {
+            Self::Basic { password, .. } => password,
+            Self::Identity(token) => token,
+        }
+    }
+
     /// The credentials that the first of these files to know the registry has.
     fn find_in(files: &[PathBuf], reference: &Reference) -> Result<Option<Self>, RegistryError> {
         for file in files {
