@@ -14,7 +14,7 @@ use crate::cache::{Cache, Key, KeyBuilder, LayerDigest};
 use crate::digest::Digest;
 use crate::image::{Image, ImageError, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
-use crate::store::{self, Listing, Scan};
+use crate::store::{self, Listing, Scan, SharedListings};
 pub use blobs::{Blob, Blobs, Part};
 use lane::Lane;
 pub use pieces::{Piece, Pieces};
@@ -27,6 +27,7 @@ pub struct Engine<'a> {
     image: &'a Image,
     cache: &'a Cache,
     table: Table,
+    shared: SharedListings,
 }
 
 /// How the engine goes about it.
@@ -60,7 +61,7 @@ impl<'a> Engine<'a> {
             }
             LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => None,
         });
-        Self { image, cache, table: Table::new(known) }
+        Self { image, cache, table: Table::new(known), shared: SharedListings::default() }
     }
 
     /// Runs `consumer` while the layers are digested and read, and ends when it does.
@@ -86,7 +87,8 @@ impl<'a> Engine<'a> {
 
     /// An engine for an image all of whose layers are known.
     pub fn with_digests(image: &'a Image, cache: &'a Cache, known: &[LayerDigest]) -> Self {
-        Self { image, cache, table: Table::new(known.iter().copied().map(Some)) }
+        let table = Table::new(known.iter().copied().map(Some));
+        Self { image, cache, table, shared: SharedListings::default() }
     }
 
     /// Finds all digests; no layer is read for another reason.
@@ -216,7 +218,12 @@ impl<'a> Engine<'a> {
         Ok(match &self.image.layers[layer].source {
             LayerSource::Store(source) => {
                 let listings = self.table.listings(layer);
-                LayerStream::Tar(Box::new(TarStream::new(&self.image.store, source, listings)))
+                LayerStream::Tar(Box::new(TarStream::new(
+                    &self.image.store,
+                    source,
+                    listings,
+                    &self.shared,
+                )))
             }
             LayerSource::Prebuilt(prebuilt) => {
                 LayerStream::File(Some(Content::open(&prebuilt.tar)?))

@@ -9,7 +9,7 @@ use crate::cache::{Key, LayerDigest};
 use crate::store::Listing;
 
 /// Memory in which listings are kept from the scan to the last use; others are made again.
-const MAX_LISTINGS: usize = 16 << 20;
+const MAX_LISTINGS: usize = 8 << 20;
 
 /// The layers' states, shared by all threads.
 #[derive(Debug)]

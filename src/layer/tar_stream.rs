@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::content::{Content, ReadError, Step};
 use super::{Naming, Stamp, StoreLayer};
-use crate::store::{self, Entry, Listing, Node, Store};
+use crate::store::{self, Entry, Listing, Node, SharedListings, Store};
 use crate::tar::{self, Member};
 
 /// Directories that every layer of store paths starts with, whatever the store's directory.
@@ -30,6 +30,7 @@ pub struct TarStream<'a> {
     store: &'a Store,
     layer: &'a StoreLayer,
     listings: Option<Arc<[Listing]>>,
+    shared: &'a SharedListings,
     started: bool,
     next_path: usize,
     tree: Option<Tree>,
@@ -50,7 +51,7 @@ struct Tree {
 #[derive(Debug)]
 enum Source {
     Kept(Arc<[Listing]>, usize),
-    Scanned(Listing),
+    Shared(Arc<Listing>),
 }
 
 /// The place in the tree.
@@ -67,12 +68,19 @@ struct Cursor {
 }
 
 impl<'a> TarStream<'a> {
-    /// A stream from the first byte on. `listings`, one for each path, spare the walk.
-    pub fn new(store: &'a Store, layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
+    /// A stream from the first byte on. `listings`, one for each path, spare the walk; without
+    /// them, `shared` makes each when its turn has come.
+    pub fn new(
+        store: &'a Store,
+        layer: &'a StoreLayer,
+        listings: Option<Arc<[Listing]>>,
+        shared: &'a SharedListings,
+    ) -> Self {
         Self {
             store,
             layer,
             listings,
+            shared,
             started: false,
             next_path: 0,
             tree: None,
@@ -173,7 +181,7 @@ impl<'a> TarStream<'a> {
         let root = self.store.physical(path);
         let source = match &self.listings {
             Some(listings) => Source::Kept(Arc::clone(listings), index),
-            None => Source::Scanned(store::scan(&root)?.listing),
+            None => Source::Shared(self.shared.get(&root)?),
         };
         let name = match self.layer.naming {
             Naming::Store => path.as_str(),
@@ -207,7 +215,7 @@ impl Tree {
     fn put_header(&mut self, stamp: &Stamp, out: &mut Vec<u8>) -> Option<Node<'_>> {
         let listing = match &self.source {
             Source::Kept(listings, index) => &listings[*index],
-            Source::Scanned(listing) => listing,
+            Source::Shared(listing) => listing,
         };
         let (entry, next) = listing.entry(self.position)?;
         self.position = next;
