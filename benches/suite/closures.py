@@ -15,7 +15,11 @@ def enter_store(directory):
     nix = directory / "nix"
     (nix / "store").mkdir(parents=True, exist_ok=True)
     if not os.path.isdir("/nix"):
-        sys.exit("benchmark: there is no directory /nix to mount the store on; `mkdir /nix`")
+        try:
+            os.mkdir("/nix")
+        except OSError:
+            sys.exit("benchmark: there is no directory /nix to mount the store on; `mkdir /nix`")
+        print("benchmark: made the directory /nix, to mount the store on", file=sys.stderr)
     if os.path.samefile("/nix", nix):
         return
     if not shutil.which("unshare"):
