@@ -33,6 +33,8 @@ pub fn write(
     progress.start(image);
     for (index, layer) in image.layers.iter().enumerate() {
         progress.layer(index, layer, engine);
+        // The reader need not wait for what is there while the digest is being found.
+        output.flush()?;
         let digest = engine.digest(index)?;
         let (name, header) = header(layer, &digest, image.mtime)?;
         output.put(&header)?;

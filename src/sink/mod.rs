@@ -5,6 +5,7 @@ mod new_file;
 mod oci_archive;
 mod oci_layout;
 mod output;
+mod staging;
 
 pub use docker_archive::{write as write_docker_archive, write_without as write_missing_layers};
 pub use new_file::NewFile;

@@ -1,13 +1,15 @@
 //! Standard output, or another file, written to in the fastest way that it takes.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
 
+use super::staging::Staging;
 use crate::layer::Content;
 
 /// Bytes that are gathered before they are written.
@@ -27,6 +29,8 @@ pub struct Output {
     copied: Vec<u8>,
     /// Whether the kernel may copy files into it.
     direct: bool,
+    /// What is gathered for a pipe by the kernel, after what was written and before `gathered`.
+    staging: Option<Staging>,
     /// Whether what is written is cut into HTTP's chunks.
     chunked: bool,
     /// How long a write may wait for the reader.
@@ -62,6 +66,7 @@ impl Output {
             gathered: Vec::with_capacity(BUFFER),
             copied: Vec::new(),
             direct,
+            staging: (kind == FileType::Fifo).then(Staging::new).flatten(),
             chunked: false,
             patience: None,
             written: 0,
@@ -89,7 +94,7 @@ impl Output {
     pub fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         self.written += bytes.len() as u64;
         if self.gathered.len() + bytes.len() > BUFFER {
-            self.flush()?;
+            self.write_gathered()?;
         }
         if bytes.len() >= BUFFER {
             return self.write(bytes);
@@ -100,7 +105,7 @@ impl Output {
 
     /// Writes what is left of a file, by the kernel where it can.
     pub fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
-        self.flush()?;
+        self.write_gathered()?;
         self.written += content.remaining();
         self.in_chunk(content.remaining(), |output| {
             while output.direct && content.remaining() > 0 {
@@ -119,7 +124,7 @@ impl Output {
         content: &mut Content,
         see: impl FnMut(&[u8]),
     ) -> anyhow::Result<()> {
-        self.flush()?;
+        self.write_gathered()?;
         self.written += content.remaining();
         self.in_chunk(content.remaining(), |output| output.copy(content, see))
     }
@@ -130,13 +135,20 @@ impl Output {
             self.copied.reserve(COPY);
             content.read(&mut self.copied)?;
             see(&self.copied);
-            self.write_all(&self.copied)?;
+            let copied = std::mem::take(&mut self.copied);
+            self.write_all(&copied)?;
+            self.copied = copied;
         }
         Ok(content.finish()?)
     }
 
-    /// Writes what was gathered.
+    /// Writes what was gathered, so that the reader has all that was taken so far.
     pub fn flush(&mut self) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        self.drain()
+    }
+
+    fn write_gathered(&mut self) -> anyhow::Result<()> {
         let gathered = std::mem::take(&mut self.gathered);
         let written = self.write(&gathered);
         self.gathered = gathered;
@@ -170,16 +182,19 @@ impl Output {
     }
 
     #[cfg(target_os = "linux")]
-    fn send(&self, content: &Content) -> anyhow::Result<Sent> {
-        use rustix::io::Errno;
+    fn send(&mut self, content: &Content) -> anyhow::Result<Sent> {
         /// The most that the kernel sends at once.
         const MAX: u64 = 0x7fff_f000;
         loop {
             let bytes = content.remaining().min(MAX) as usize;
-            match rustix::fs::sendfile(&self.file, content.file(), None, bytes) {
+            let sent = match &mut self.staging {
+                Some(staging) => staging.put_file(content.file(), bytes),
+                None => rustix::fs::sendfile(&self.file, content.file(), None, bytes),
+            };
+            match sent {
                 Ok(bytes) => return Ok(Sent::Bytes(bytes as u64)),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait_until_writable()?,
+                Err(Errno::AGAIN) => self.make_room()?,
                 // After EIO a plain read and write tells which side is at fault.
                 Err(Errno::INVAL | Errno::NOSYS | Errno::OVERFLOW | Errno::IO) => {
                     return Ok(Sent::Unsupported);
@@ -190,20 +205,38 @@ impl Output {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn send(&self, _content: &Content) -> anyhow::Result<Sent> {
+    fn send(&mut self, _content: &Content) -> anyhow::Result<Sent> {
         Ok(Sent::Unsupported)
     }
 
-    fn write_all(&self, mut bytes: &[u8]) -> anyhow::Result<()> {
+    fn write_all(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
         while !bytes.is_empty() {
-            match (&self.file).write(bytes) {
+            let written = match &mut self.staging {
+                Some(staging) => staging.put(bytes),
+                None => rustix::io::write(&self.file, bytes),
+            };
+            match written {
                 Ok(0) => return Err(write_error(io::ErrorKind::WriteZero.into())),
                 Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait_until_writable()?;
-                }
-                Err(error) => return Err(write_error(error)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.make_room()?,
+                Err(error) => return Err(write_error(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self) -> anyhow::Result<()> {
+        if self.staging.is_some() { self.drain() } else { self.wait_until_writable() }
+    }
+
+    /// Hands over what the kernel gathered.
+    fn drain(&mut self) -> anyhow::Result<()> {
+        while let Some(staging) = self.staging.as_mut().filter(|staging| !staging.is_empty()) {
+            match staging.move_into(&self.file) {
+                Ok(()) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait_until_writable()?,
+                Err(error) => return Err(write_error(error.into())),
             }
         }
         Ok(())
@@ -216,7 +249,7 @@ impl Output {
         let waited = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], patience.as_ref());
         match waited {
             Ok(0) => Err(write_error(io::ErrorKind::TimedOut.into())),
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(write_error(error.into())),
         }
     }
