@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
-use nix_image::store;
+use nix_image::store::{self, Listing, Room, Walk};
 
 const DIRECTORIES: usize = 400;
 const FILES_PER_DIRECTORY: usize = 50;
@@ -19,13 +20,20 @@ fn walk(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let root = directory.path().join("tree");
     grow(&root).expect("the tree can be made");
-    let entries = store::scan(&root).expect("the tree can be listed").listing.entries().count();
+    let mut walk = Walk::new(&root).expect("the tree is there");
+    let mut entries = 0;
+    while walk.next_entry().expect("the tree can be walked").is_some() {
+        entries += 1;
+    }
 
     let mut group = criterion.benchmark_group("walk");
-    group.throughput(Throughput::Elements(entries as u64));
+    group.throughput(Throughput::Elements(entries));
     group.sample_size(20);
+    let room = Arc::new(Room::new(8 << 20));
     group.bench_function("scan", |bencher| {
-        bencher.iter(|| store::scan(&root).expect("the tree can be listed"));
+        bencher.iter(|| {
+            store::scan(&root, Some(Listing::new(&room))).expect("the tree can be listed")
+        });
     });
     group.finish();
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod cache;
 mod golden;
 mod load;
+mod memory;
 mod original;
 mod plan;
 mod properties;

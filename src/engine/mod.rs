@@ -14,11 +14,15 @@ use crate::cache::{Cache, Key, KeyBuilder, LayerDigest};
 use crate::digest::Digest;
 use crate::image::{Image, ImageError, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
-use crate::store::{self, Listing, Scan, SharedListings};
+use crate::store::{self, Listing, Room, Scan};
 pub use blobs::{Blob, Blobs, Part};
 use lane::Lane;
 pub use pieces::{Piece, Pieces};
 use table::{Table, Task};
+
+/// Memory in which the trees' listings are kept from the scan to the last use; trees that find no
+/// room are walked again.
+const LISTINGS: usize = 8 << 20;
 
 /// Digests the layers of one image. [`Self::run`] does the work on threads of its own, while the
 /// caller takes digests and bytes in the layers' order.
@@ -27,7 +31,7 @@ pub struct Engine<'a> {
     image: &'a Image,
     cache: &'a Cache,
     table: Table,
-    shared: SharedListings,
+    room: Arc<Room>,
 }
 
 /// How the engine goes about it.
@@ -61,7 +65,7 @@ impl<'a> Engine<'a> {
             }
             LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => None,
         });
-        Self { image, cache, table: Table::new(known), shared: SharedListings::default() }
+        Self { image, cache, table: Table::new(known), room: Arc::new(Room::new(LISTINGS)) }
     }
 
     /// Runs `consumer` while the layers are digested and read, and ends when it does.
@@ -88,7 +92,7 @@ impl<'a> Engine<'a> {
     /// An engine for an image all of whose layers are known.
     pub fn with_digests(image: &'a Image, cache: &'a Cache, known: &[LayerDigest]) -> Self {
         let table = Table::new(known.iter().copied().map(Some));
-        Self { image, cache, table, shared: SharedListings::default() }
+        Self { image, cache, table, room: Arc::new(Room::new(LISTINGS)) }
     }
 
     /// Finds all digests; no layer is read for another reason.
@@ -201,12 +205,13 @@ impl<'a> Engine<'a> {
     }
 
     fn scan_store_layer(&self, layer: &StoreLayer) -> anyhow::Result<Scanned> {
-        let scan = |path| store::scan(&self.image.store.physical(path));
+        let scan =
+            |path| store::scan(&self.image.store.physical(path), Some(Listing::new(&self.room)));
         let scans = layer.paths.iter().map(scan).collect::<Result<Vec<Scan>, _>>()?;
         let key = Key::of_layer(layer, &scans, &self.image.nar_hashes);
-        let listings: Arc<[Listing]> = scans.into_iter().map(|scan| scan.listing).collect();
-        let size = listings.iter().map(Listing::archived_size).sum();
-        Ok(Scanned { key, size, listings: Some(listings) })
+        let size = scans.iter().map(|scan| scan.archived_size).sum();
+        let listings = scans.into_iter().map(|scan| scan.listing).collect();
+        Ok(Scanned { key, size, listings })
     }
 
     fn lane(&self, layer: usize) -> anyhow::Result<Lane<'_>> {
@@ -218,12 +223,7 @@ impl<'a> Engine<'a> {
         Ok(match &self.image.layers[layer].source {
             LayerSource::Store(source) => {
                 let listings = self.table.listings(layer);
-                LayerStream::Tar(Box::new(TarStream::new(
-                    &self.image.store,
-                    source,
-                    listings,
-                    &self.shared,
-                )))
+                LayerStream::Tar(Box::new(TarStream::new(&self.image.store, source, listings)))
             }
             LayerSource::Prebuilt(prebuilt) => {
                 LayerStream::File(Some(Content::open(&prebuilt.tar)?))
@@ -258,11 +258,10 @@ impl<'a> Engine<'a> {
 }
 
 fn scan_prebuilt(prebuilt: &Prebuilt) -> anyhow::Result<Scanned> {
-    let scan = store::scan(&prebuilt.tar)?;
+    let scan = store::scan(&prebuilt.tar, None)?;
     let mut key = KeyBuilder::new("prebuilt");
     key.add(prebuilt.path.as_bytes());
     key.add_identity(&scan.identity);
     key.add(&scan.fingerprint);
-    let size = scan.listing.archived_size();
-    Ok(Scanned { key: key.finish(), size, listings: None })
+    Ok(Scanned { key: key.finish(), size: scan.archived_size, listings: None })
 }

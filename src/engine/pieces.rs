@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyhow::anyhow;
+
 use super::Engine;
 use crate::base::{Base, BaseLayer, BaseReader};
 use crate::cache::{Key, KeyBuilder, LayerDigest};
@@ -36,12 +38,15 @@ pub enum Piece {
 /// The layers' bytes in the image's order, each layer closed by [`Piece::End`].
 ///
 /// A layer's pieces come in turns, and the readers take turns: each goes through the whole layer,
-/// but opens and reads files in its own turns only.
+/// but opens and reads files in its own turns only. Where there is no listing both walk the trees,
+/// so each turn says where it starts, lest a tree that changes meanwhile be put together wrongly.
 #[derive(Debug)]
 pub struct Pieces {
     readers: Vec<Receiver<anyhow::Result<Turn>>>,
     /// The reader whose turn is next.
     next: usize,
+    /// The layer that comes next, and bytes of it in the turns up to the one at hand.
+    place: (usize, u64),
     /// What is left of the turn at hand.
     current: VecDeque<Piece>,
     buffers: Arc<Buffers>,
@@ -50,6 +55,10 @@ pub struct Pieces {
 /// What a reader hands over at a time.
 #[derive(Debug)]
 struct Turn {
+    /// Where in the layer it starts, in bytes.
+    start: u64,
+    /// Bytes in its pieces.
+    size: u64,
     pieces: Vec<Piece>,
     /// Who has the next turn.
     next: usize,
@@ -83,7 +92,10 @@ pub(super) fn channel() -> (Vec<Reader>, Pieces) {
             (Reader { number, sender, buffers: Arc::clone(&buffers) }, receiver)
         })
         .unzip();
-    (readers, Pieces { readers: receivers, next: 0, current: VecDeque::new(), buffers })
+    (
+        readers,
+        Pieces { readers: receivers, next: 0, place: (0, 0), current: VecDeque::new(), buffers },
+    )
 }
 
 impl Pieces {
@@ -105,7 +117,13 @@ impl Iterator for Pieces {
             }
             match self.readers[self.next].recv().ok()? {
                 Ok(turn) => {
+                    let (layer, offset) = self.place;
+                    if turn.start != offset {
+                        return Some(Err(misfit(layer, offset, turn.start)));
+                    }
                     self.next = turn.next;
+                    let ended = matches!(turn.pieces.last(), Some(Piece::End));
+                    self.place = if ended { (layer + 1, 0) } else { (layer, offset + turn.size) };
                     self.current = turn.pieces.into();
                 }
                 Err(error) => return Some(Err(error)),
@@ -139,45 +157,25 @@ impl Reader {
     fn read_own(&self, engine: &Engine<'_>, layer: usize) -> Result<(), Stop> {
         let mut stream = engine.stream(layer)?;
         let mut scratch = Vec::new();
-        let mut ended = false;
-        for turn in 0.. {
+        let mut start = 0;
+        for number in 0.. {
+            let (size, ended) = if number % READERS == self.number {
+                let mut turn = read_turn(&mut stream, start, &self.buffers)?;
+                let ended = matches!(turn.pieces.last(), Some(Piece::End));
+                // Each layer begins with the first reader.
+                turn.next = if ended { 0 } else { (number + 1) % READERS };
+                let size = turn.size;
+                self.send(turn)?;
+                (size, ended)
+            } else {
+                skip_turn(&mut stream, &mut scratch)?
+            };
             if ended {
                 break;
             }
-            if turn % READERS == self.number {
-                let pieces = self.read_turn(&mut stream)?;
-                ended = matches!(pieces.last(), Some(Piece::End));
-                // Each layer begins with the first reader.
-                let next = if ended { 0 } else { (turn + 1) % READERS };
-                self.send(pieces, next)?;
-            } else {
-                ended = skip_turn(&mut stream, &mut scratch)?;
-            }
+            start += size;
         }
         Ok(())
-    }
-
-    fn read_turn(&self, stream: &mut LayerStream<'_>) -> Result<Vec<Piece>, ReadError> {
-        let mut pieces = Vec::new();
-        let mut size = 0;
-        while size < TURN {
-            let mut buffer = self.buffers.take();
-            let step = stream.fill(&mut buffer, CHUNK)?;
-            size += buffer.len() as u64;
-            pieces.push(Piece::Bytes(buffer));
-            match step {
-                Step::Full => {}
-                Step::File(content) => {
-                    size += content.size();
-                    pieces.push(Piece::File(content));
-                }
-                Step::End => {
-                    pieces.push(Piece::End);
-                    break;
-                }
-            }
-        }
-        Ok(pieces)
     }
 
     /// A base layer is read by the first reader alone. Its bytes are checked against its diffID,
@@ -197,33 +195,84 @@ impl Reader {
         if engine.cache.get(&key) == Some(checked)
             && let Some(section) = base_reader.section(layer)
         {
-            self.send(vec![Piece::File(section?)], 0)?;
+            let section = section?;
+            self.send(Turn::of(0, section.size(), vec![Piece::File(section), Piece::End]))?;
         } else {
+            let mut start = 0;
             base_reader.read(layer, |bytes| {
                 let mut buffer = self.buffers.take();
                 buffer.extend_from_slice(bytes);
-                Ok::<_, Stop>(self.send(vec![Piece::Bytes(buffer)], 0)?)
+                let size = bytes.len() as u64;
+                self.send(Turn::of(start, size, vec![Piece::Bytes(buffer)]))?;
+                start += size;
+                Ok::<_, Stop>(())
             })?;
             engine.cache.put(&key, &checked);
+            self.send(Turn::of(start, 0, vec![Piece::End]))?;
         }
-        Ok(self.send(vec![Piece::End], 0)?)
+        Ok(())
     }
 
-    fn send(&self, pieces: Vec<Piece>, next: usize) -> Result<(), Closed> {
-        self.sender.send(Ok(Turn { pieces, next })).map_err(|_| Closed)
+    fn send(&self, turn: Turn) -> Result<(), Closed> {
+        self.sender.send(Ok(turn)).map_err(|_| Closed)
     }
 }
 
-/// Passes over what another reader's [`Reader::read_turn`] reads; whether it came to the end.
-fn skip_turn(stream: &mut LayerStream<'_>, scratch: &mut Vec<u8>) -> Result<bool, ReadError> {
+impl Turn {
+    /// A turn after which the first reader has the next one.
+    fn of(start: u64, size: u64, pieces: Vec<Piece>) -> Self {
+        Self { start, size, pieces, next: 0 }
+    }
+}
+
+fn read_turn(
+    stream: &mut LayerStream<'_>,
+    start: u64,
+    buffers: &Buffers,
+) -> Result<Turn, ReadError> {
+    let mut turn = Turn::of(start, 0, Vec::new());
+    while turn.size < TURN {
+        let mut buffer = buffers.take();
+        let step = stream.fill(&mut buffer, CHUNK)?;
+        turn.size += buffer.len() as u64;
+        turn.pieces.push(Piece::Bytes(buffer));
+        match step {
+            Step::Full => {}
+            Step::File(content) => {
+                turn.size += content.size();
+                turn.pieces.push(Piece::File(content));
+            }
+            Step::End => {
+                turn.pieces.push(Piece::End);
+                break;
+            }
+        }
+    }
+    Ok(turn)
+}
+
+/// Passes over what another reader's [`read_turn`] reads; returns its size, and whether it came to
+/// the end.
+fn skip_turn(
+    stream: &mut LayerStream<'_>,
+    scratch: &mut Vec<u8>,
+) -> Result<(u64, bool), ReadError> {
     let mut size = 0;
     while size < TURN {
         match stream.skip(scratch, CHUNK)? {
-            0 => return Ok(true),
+            0 => return Ok((size, true)),
             skipped => size += skipped,
         }
     }
-    Ok(false)
+    Ok((size, false))
+}
+
+fn misfit(layer: usize, expected: u64, found: u64) -> anyhow::Error {
+    anyhow!(
+        "the store paths of layer {} changed while they were being read: {expected} bytes \
+         expected before an entry, {found} found; nothing may write to the store meanwhile",
+        layer + 1
+    )
 }
 
 impl Buffers {
@@ -238,7 +287,7 @@ impl Buffers {
 
 /// The key of what is remembered about a layer of the base.
 pub(super) fn base_key(kind: &str, base: &Base, layer: &BaseLayer) -> anyhow::Result<Key> {
-    let scan = store::scan(base.path())?;
+    let scan = store::scan(base.path(), None)?;
     let mut key = KeyBuilder::new(kind);
     key.add_identity(&scan.identity);
     key.add(&scan.fingerprint);

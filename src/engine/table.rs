@@ -8,9 +8,6 @@ use super::Scanned;
 use crate::cache::{Key, LayerDigest};
 use crate::store::Listing;
 
-/// Memory in which listings are kept from the scan to the last use; others are made again.
-const MAX_LISTINGS: usize = 8 << 20;
-
 /// The layers' states, shared by all threads.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -34,8 +31,6 @@ struct Inner {
     next: usize,
     /// Threads that have a lane in use.
     busy: usize,
-    /// Bytes of listings that are kept.
-    kept: usize,
     stopped: bool,
     failure: Option<anyhow::Error>,
 }
@@ -72,7 +67,6 @@ impl Table {
             slots: known.map(slot).collect(),
             next: 0,
             busy: 0,
-            kept: 0,
             stopped: false,
             failure: None,
         };
@@ -114,14 +108,11 @@ impl Table {
     /// A layer was scanned, and its digest is remembered or has to be found.
     pub(super) fn scanned(&self, layer: usize, scanned: Scanned, known: Option<LayerDigest>) {
         let mut inner = self.lock();
-        let memory = scanned.listings.iter().flat_map(|all| all.iter()).map(Listing::len).sum();
-        let keep = inner.kept + memory <= MAX_LISTINGS;
-        inner.kept += if keep { memory } else { 0 };
         inner.slots[layer] = Slot {
             state: known.map_or(State::Waiting, State::Known),
             key: Some(scanned.key),
             size: known.map_or(scanned.size, |known| known.size),
-            listings: scanned.listings.filter(|_| keep),
+            listings: scanned.listings,
         };
         self.changed.notify_all();
     }
@@ -274,9 +265,7 @@ impl Inner {
 
     fn drop_listings_before(&mut self, layer: usize) {
         for slot in &mut self.slots[..layer] {
-            if let Some(listings) = slot.listings.take() {
-                self.kept -= listings.iter().map(Listing::len).sum::<usize>();
-            }
+            slot.listings = None;
         }
     }
 }

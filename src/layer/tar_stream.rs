@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::content::{Content, ReadError, Step};
 use super::{Naming, Stamp, StoreLayer};
-use crate::store::{self, Entry, Listing, Node, SharedListings, Store};
+use crate::store::{self, Entry, Listing, Node, Store, Walk, WalkError};
 use crate::tar::{self, Member};
 
 /// Directories that every layer of store paths starts with, whatever the store's directory.
@@ -30,7 +30,6 @@ pub struct TarStream<'a> {
     store: &'a Store,
     layer: &'a StoreLayer,
     listings: Option<Arc<[Listing]>>,
-    shared: &'a SharedListings,
     started: bool,
     next_path: usize,
     tree: Option<Tree>,
@@ -43,15 +42,16 @@ pub struct TarStream<'a> {
 #[derive(Debug)]
 struct Tree {
     source: Source,
-    position: usize,
     cursor: Cursor,
 }
 
-/// Where the entries come from: from the scan that the layer's key was made of, or anew.
+/// Where the entries come from.
 #[derive(Debug)]
 enum Source {
-    Kept(Arc<[Listing]>, usize),
-    Shared(Arc<Listing>),
+    /// The scan that the layer's key was made of.
+    Listing { listings: Arc<[Listing]>, index: usize, position: usize },
+    /// A walk of its own, where there was no room for a listing.
+    Walk(Walk),
 }
 
 /// The place in the tree.
@@ -68,19 +68,12 @@ struct Cursor {
 }
 
 impl<'a> TarStream<'a> {
-    /// A stream from the first byte on. `listings`, one for each path, spare the walk; without
-    /// them, `shared` makes each when its turn has come.
-    pub fn new(
-        store: &'a Store,
-        layer: &'a StoreLayer,
-        listings: Option<Arc<[Listing]>>,
-        shared: &'a SharedListings,
-    ) -> Self {
+    /// A stream from the first byte on. `listings`, one for each path, spare the walk.
+    pub fn new(store: &'a Store, layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
         Self {
             store,
             layer,
             listings,
-            shared,
             started: false,
             next_path: 0,
             tree: None,
@@ -142,7 +135,7 @@ impl<'a> TarStream<'a> {
                 }
                 continue;
             };
-            match tree.put_header(&self.layer.stamp, out) {
+            match tree.put_header(&self.layer.stamp, out)? {
                 Some(Node::File(size)) if size >= LARGE => {
                     self.offset += out.len() as u64 + skipped - start as u64 + size;
                     // The tree is there: this entry came out of it.
@@ -180,8 +173,10 @@ impl<'a> TarStream<'a> {
         self.next_path += 1;
         let root = self.store.physical(path);
         let source = match &self.listings {
-            Some(listings) => Source::Kept(Arc::clone(listings), index),
-            None => Source::Shared(self.shared.get(&root)?),
+            Some(listings) => {
+                Source::Listing { listings: Arc::clone(listings), index, position: 0 }
+            }
+            None => Source::Walk(Walk::new(&root)?),
         };
         let name = match self.layer.naming {
             Naming::Store => path.as_str(),
@@ -189,7 +184,7 @@ impl<'a> TarStream<'a> {
         };
         let name = name.as_bytes().to_owned();
         let cursor = Cursor { root, lengths: vec![name.len()], name, directories: Vec::new() };
-        Ok(Some(Tree { source, position: 0, cursor }))
+        Ok(Some(Tree { source, cursor }))
     }
 }
 
@@ -212,13 +207,12 @@ enum Advance<'a> {
 
 impl Tree {
     /// Appends the next entry's header and tells what the entry is; nothing at the tree's end.
-    fn put_header(&mut self, stamp: &Stamp, out: &mut Vec<u8>) -> Option<Node<'_>> {
-        let listing = match &self.source {
-            Source::Kept(listings, index) => &listings[*index],
-            Source::Shared(listing) => listing,
-        };
-        let (entry, next) = listing.entry(self.position)?;
-        self.position = next;
+    fn put_header(
+        &mut self,
+        stamp: &Stamp,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Node<'_>>, WalkError> {
+        let Some(entry) = self.source.next_entry()? else { return Ok(None) };
         self.cursor.enter(&entry);
         let mut header =
             Member { name: &self.cursor.name, mode: entry.mode.into(), ..stamped(stamp) };
@@ -231,7 +225,22 @@ impl Tree {
             Node::Block(device) => (header.typeflag, header.device) = (tar::BLOCK_DEVICE, device),
         }
         tar::encode(&header, out);
-        Some(entry.node)
+        Ok(Some(entry.node))
+    }
+}
+
+impl Source {
+    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, WalkError> {
+        match self {
+            Self::Listing { listings, index, position } => {
+                let Some((entry, next)) = listings[*index].entry(*position) else {
+                    return Ok(None);
+                };
+                *position = next;
+                Ok(Some(entry))
+            }
+            Self::Walk(walk) => Ok(walk.next_entry()?.map(|found| found.entry)),
+        }
     }
 }
 

@@ -1,12 +1,25 @@
 //! What is below a store path, in the order in which it is archived, in little memory.
 
-use crate::tar::{self, Device};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::tar::Device;
+
+/// Bytes by which a listing grows, at the least and at the most.
+const GROWTH: (usize, usize) = (4 << 10, 256 << 10);
 
 /// The entries of a tree, packed: about nine bytes each, and their names.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Listing {
     bytes: Vec<u8>,
+    /// Where its memory comes from, and how much of it.
+    room: Arc<Room>,
+    reserved: usize,
 }
+
+/// Memory that all listings of an image may take together.
+#[derive(Debug)]
+pub struct Room(AtomicUsize);
 
 /// One entry of a [`Listing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,46 +51,81 @@ pub enum Node<'a> {
     Block(Device),
 }
 
-impl Listing {
-    /// Bytes of memory that the entries take.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
+impl Room {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(AtomicUsize::new(bytes))
     }
 
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+    /// Whether there were so many bytes left, which are taken then.
+    fn take(&self, bytes: usize) -> bool {
+        let take = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    /// Adds an entry and returns its packed form.
-    pub fn push(&mut self, entry: &Entry<'_>) -> &[u8] {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&entry.mode.to_le_bytes());
-        self.put_number(entry.depth as u64);
-        self.put_text(entry.name);
-        match entry.node {
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.room.give_back(self.reserved);
+    }
+}
+
+impl Entry<'_> {
+    /// Appends the entry's packed form.
+    pub(super) fn pack(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.mode.to_le_bytes());
+        put_number(out, self.depth as u64);
+        put_text(out, self.name);
+        match self.node {
             Node::File(size) => {
-                self.bytes.push(0);
-                self.put_number(size);
+                out.push(0);
+                put_number(out, size);
             }
-            Node::Directory => self.bytes.push(1),
+            Node::Directory => out.push(1),
             Node::Symlink(target) => {
-                self.bytes.push(2);
-                self.put_text(target);
+                out.push(2);
+                put_text(out, target);
             }
-            Node::Fifo => self.bytes.push(3),
+            Node::Fifo => out.push(3),
             Node::Character(device) | Node::Block(device) => {
-                self.bytes.push(if matches!(entry.node, Node::Character(_)) { 4 } else { 5 });
-                self.put_number(device.major.into());
-                self.put_number(device.minor.into());
+                out.push(if matches!(self.node, Node::Character(_)) { 4 } else { 5 });
+                put_number(out, device.major.into());
+                put_number(out, device.minor.into());
             }
         }
-        &self.bytes[start..]
+    }
+}
+
+impl Listing {
+    /// A listing without entries.
+    pub fn new(room: &Arc<Room>) -> Self {
+        Self { bytes: Vec::new(), room: Arc::clone(room), reserved: 0 }
+    }
+
+    /// The listing with one more entry, of this packed form; nothing if there is no room for it.
+    pub(super) fn with(mut self, packed: &[u8]) -> Option<Self> {
+        let needed = self.bytes.len() + packed.len();
+        if needed > self.reserved {
+            let growth = self.reserved.clamp(GROWTH.0, GROWTH.1).max(needed - self.reserved);
+            if !self.room.take(growth) {
+                return None;
+            }
+            self.reserved += growth;
+            self.bytes.reserve_exact(self.reserved - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(packed);
+        Some(self)
     }
 
     /// Gives back memory that is reserved and not used.
-    pub fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
+        self.room.give_back(self.reserved - self.bytes.len());
+        self.reserved = self.bytes.len();
     }
 
     /// The entry at an offset, which starts at 0, and the offset of the next one; nothing at the
@@ -97,39 +145,20 @@ impl Listing {
         };
         Some((Entry { depth, name, mode, node }, self.bytes.len() - rest.0.len()))
     }
+}
 
-    /// All entries in order.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let mut offset = 0;
-        std::iter::from_fn(move || {
-            let (entry, next) = self.entry(offset)?;
-            offset = next;
-            Some(entry)
-        })
-    }
+fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    put_number(out, text.len() as u64);
+    out.extend_from_slice(text);
+}
 
-    /// About how many bytes the tree takes in an archive: its contents, and a header an entry.
-    pub fn archived_size(&self) -> u64 {
-        let size = |entry: Entry<'_>| match entry.node {
-            Node::File(size) => size.next_multiple_of(tar::BLOCK) + tar::BLOCK,
-            _ => tar::BLOCK,
-        };
-        self.entries().map(size).sum()
+/// Seven bits a byte, the lowest first, the highest bit says that more follow.
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
     }
-
-    fn put_text(&mut self, text: &[u8]) {
-        self.put_number(text.len() as u64);
-        self.bytes.extend_from_slice(text);
-    }
-
-    /// Seven bits a byte, the lowest first, the highest bit says that more follow.
-    fn put_number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.bytes.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.bytes.push(number as u8);
-    }
+    out.push(number as u8);
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -182,10 +211,37 @@ mod tests {
             entry(3, b"b", 0o600, Node::Block(Device { major: 0, minor: 128 })),
             entry(1, b"z", 0o444, Node::File(0)),
         ];
-        let mut listing = Listing::default();
+        let mut listing = Listing::new(&Arc::new(Room::new(1 << 20)));
+        let mut packed = Vec::new();
         for entry in &entries {
-            listing.push(entry);
+            packed.clear();
+            entry.pack(&mut packed);
+            listing = listing.with(&packed).unwrap();
         }
-        assert!(listing.entries().eq(entries));
+        listing.shrink();
+        let mut offset = 0;
+        for entry in entries {
+            let (found, next) = listing.entry(offset).unwrap();
+            assert_eq!(found, entry);
+            offset = next;
+        }
+        assert_eq!(listing.entry(offset), None);
+    }
+
+    #[test]
+    fn room_is_shared_and_comes_back() {
+        let room = Arc::new(Room::new(3 * GROWTH.0));
+        let entry = [0; 1000];
+        let mut first = Listing::new(&room);
+        for _ in 0..8 {
+            first = first.with(&entry).unwrap();
+        }
+        let second = Listing::new(&room).with(&entry).unwrap();
+        assert!(Listing::new(&room).with(&entry).is_none());
+        drop(second);
+        first.shrink();
+        let third = Listing::new(&room).with(&entry).unwrap();
+        drop((first, third));
+        assert_eq!(room.0.load(Ordering::Relaxed), 3 * GROWTH.0);
     }
 }

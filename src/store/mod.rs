@@ -4,12 +4,12 @@ mod identity;
 mod listing;
 mod names;
 mod path;
-mod shared;
+mod scan;
 mod walk;
 
 pub use identity::Identity;
-pub use listing::{Entry, Listing, Node};
+pub use listing::{Entry, Listing, Node, Room};
 pub use path::{Store, StoreError, StorePath};
-pub use shared::SharedListings;
+pub use scan::{Scan, scan};
 pub(crate) use walk::open_directory;
-pub use walk::{Scan, WalkError, scan};
+pub use walk::{Found, Walk, WalkError};

@@ -5,36 +5,43 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
 /// A directory's names in Python's order, without `.` and `..`.
+#[derive(Debug)]
 pub(super) struct Names {
     /// The names, each with a final NUL.
     bytes: Vec<u8>,
-    /// Start and length of each.
-    index: Vec<(u32, u32)>,
+    /// Where each starts.
+    starts: Vec<u32>,
 }
 
 impl Names {
     pub(super) fn get(&self, index: usize) -> Option<&CStr> {
-        let &(start, length) = self.index.get(index)?;
-        CStr::from_bytes_with_nul(&self.bytes[start as usize..][..=length as usize]).ok()
+        let &start = self.starts.get(index)?;
+        CStr::from_bytes_until_nul(&self.bytes[start as usize..]).ok()
     }
 
     pub(super) fn read(directory: BorrowedFd<'_>) -> rustix::io::Result<Self> {
-        let mut names = Self { bytes: Vec::new(), index: Vec::new() };
+        let (mut bytes, mut starts) = (Vec::new(), Vec::new());
+        let mut text = true;
         each_name(directory, |name| {
             if name != c"." && name != c".." {
-                names.index.push((names.bytes.len() as u32, name.count_bytes() as u32));
-                names.bytes.extend_from_slice(name.to_bytes_with_nul());
+                text &= name.to_str().is_ok();
+                starts.push(bytes.len() as u32);
+                bytes.extend_from_slice(name.to_bytes_with_nul());
             }
         })?;
-        let Self { bytes, index } = &mut names;
-        let text = |&(start, length): &(u32, u32)| &bytes[start as usize..][..length as usize];
-        // The bytes' order is the characters' order, unless some bytes are none.
-        if index.iter().all(|name| str::from_utf8(text(name)).is_ok()) {
-            index.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+        let from = |start: u32| &bytes[start as usize..];
+        // The bytes' order is the characters' order, unless some bytes are none. Names end with
+        // their NUL, which is less than any other byte: two of them differ there at the latest.
+        if text {
+            starts.sort_unstable_by(|&a, &b| from(a).cmp(from(b)));
         } else {
-            index.sort_unstable_by(|a, b| compare(text(a), text(b)));
+            let name = |start: u32| CStr::from_bytes_until_nul(from(start)).unwrap_or_default();
+            starts.sort_unstable_by(|&a, &b| compare(name(a).to_bytes(), name(b).to_bytes()));
         }
-        Ok(names)
+        // Several directories with very many names may be held at a time.
+        bytes.shrink_to_fit();
+        starts.shrink_to_fit();
+        Ok(Self { bytes, starts })
     }
 }
 

@@ -1,32 +1,65 @@
 //! Walks the tree below a store path, relative to open directories, in Python's order.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
+use rustix::io::Errno;
 use thiserror::Error;
 
-use super::identity::{Identity, identify};
-use super::listing::{Entry, Listing, Node};
+use super::listing::{Entry, Node};
 use super::names::Names;
-use crate::sha256::Sha256;
 use crate::tar::Device;
 
 /// The longest path that the kernel takes (`PATH_MAX`); it also bounds the walk's depth.
 const MAX_PATH: usize = 4096;
 
-/// What a walk found.
+/// A walk through a tree, one entry after the other; it holds no more than the names in the
+/// directories on the way to the entry at hand.
 #[derive(Debug)]
-pub struct Scan {
-    /// The tree's entries, the root first.
-    pub listing: Listing,
-    /// SHA-256 over every entry's name, type, mode, size or target, and time of last change.
-    pub fingerprint: [u8; 32],
-    /// Which tree of that look it is.
-    pub identity: Identity,
+pub struct Walk {
+    /// The path of the entry at hand.
+    path: Vec<u8>,
+    /// How much of the path is not the entry's own name.
+    parent_length: usize,
+    /// Where the entry at hand points to, if it is a link.
+    target: Vec<u8>,
+    root: Stat,
+    state: State,
+    /// The directories on the way to the entry at hand.
+    levels: Vec<Level>,
+}
+
+/// What the walk does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It starts.
+    Root,
+    /// It opens the directory at hand.
+    Open,
+    /// It goes on in the directory that was opened last.
+    Next,
+}
+
+/// A directory whose entries are being visited.
+#[derive(Debug)]
+struct Level {
+    directory: OwnedFd,
+    names: Names,
+    next: usize,
+    path_length: usize,
+}
+
+/// An entry with its time of last change, in seconds and nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The entry.
+    pub entry: Entry<'a>,
+    /// Seconds since 1970 and nanoseconds.
+    pub changed: (i64, u64),
 }
 
 /// Why a tree cannot be archived.
@@ -53,141 +86,129 @@ pub enum WalkError {
     TooLong(PathBuf),
 }
 
-/// Walks the tree at `root` (a symbolic link is a tree of its own) and lists all of it.
-pub fn scan(root: &Path) -> Result<Scan, WalkError> {
-    let stat = statat(CWD, root, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| match error {
-        rustix::io::Errno::NOENT => WalkError::Missing(root.to_owned()),
-        error => io_error("examine", root, error),
-    })?;
-    let mut walk = Walk {
-        path: root.as_os_str().as_bytes().to_owned(),
-        listing: Listing::default(),
-        fingerprint: Sha256::new(),
-    };
-    walk.add(CWD, c"", 0, &stat)?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        let directory = open_directory(CWD, root.as_os_str());
-        walk.descend(directory.map_err(|error| walk.error("open", error))?)?;
-    }
-    let identity = identify(root, &stat).map_err(|source| WalkError::Io {
-        action: "read",
-        path: root.to_owned(),
-        source,
-    })?;
-    let Walk { mut listing, fingerprint, .. } = walk;
-    listing.shrink();
-    Ok(Scan { listing, fingerprint: fingerprint.finish(), identity })
-}
-
 /// Opens a directory without following a link in its place.
 pub(crate) fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
 }
 
-struct Walk {
-    /// The path of the entry at hand, for messages.
-    path: Vec<u8>,
-    listing: Listing,
-    fingerprint: Sha256,
-}
-
-/// A directory whose entries are being visited.
-struct Level {
-    directory: OwnedFd,
-    names: Names,
-    next: usize,
-    path_length: usize,
-}
-
 impl Walk {
-    /// Lists everything below a directory; on a stack of its own, as trees may be deep.
-    fn descend(&mut self, root: OwnedFd) -> Result<(), WalkError> {
-        let mut levels = vec![self.level(root)?];
-        loop {
-            let depth = levels.len();
-            let Some(level) = levels.last_mut() else { return Ok(()) };
+    /// A walk through the tree at `root`, which comes first. A symbolic link is a tree of its own.
+    pub fn new(root: &Path) -> Result<Self, WalkError> {
+        let stat = statat(CWD, root, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| match error {
+            Errno::NOENT => WalkError::Missing(root.to_owned()),
+            error => {
+                WalkError::Io { action: "examine", path: root.to_owned(), source: error.into() }
+            }
+        })?;
+        let path = root.as_os_str().as_bytes().to_owned();
+        Ok(Self {
+            parent_length: path.len(),
+            path,
+            target: Vec::new(),
+            root: stat,
+            state: State::Root,
+            levels: Vec::new(),
+        })
+    }
+
+    /// What the kernel says of the root.
+    pub(super) fn root(&self) -> &Stat {
+        &self.root
+    }
+
+    /// The next entry, or nothing at the end.
+    pub fn next_entry(&mut self) -> Result<Option<Found<'_>>, WalkError> {
+        let Some(stat) = self.advance()? else { return Ok(None) };
+        let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        self.state = if directory { State::Open } else { State::Next };
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            self.read_link()?;
+        }
+        let entry = Entry {
+            depth: self.levels.len(),
+            name: &self.path[self.parent_length..],
+            mode: (stat.st_mode & 0o7777) as u16,
+            node: self.node(&stat)?,
+        };
+        Ok(Some(Found { entry, changed: (stat.st_mtime, stat.st_mtime_nsec) }))
+    }
+
+    /// Goes to the next entry. The stack is our own, as trees may be deep.
+    fn advance(&mut self) -> Result<Option<Stat>, WalkError> {
+        match self.state {
+            State::Root => return Ok(Some(self.root)),
+            State::Open => self.open()?,
+            State::Next => {}
+        }
+        while let Some(level) = self.levels.last_mut() {
             self.path.truncate(level.path_length);
-            level.next += 1;
-            let Some(name) = level.names.get(level.next - 1) else {
-                levels.pop();
+            let Some(name) = level.names.get(level.next) else {
+                self.levels.pop();
                 continue;
             };
-            self.enter(name.to_bytes())?;
-            let parent = level.directory.as_fd();
-            let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| self.error("examine", error))?;
-            self.add(parent, name, depth, &stat)?;
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                let child = open_directory(parent, OsStr::from_bytes(name.to_bytes()))
-                    .map_err(|error| self.error("open", error))?;
-                levels.push(self.level(child)?);
+            level.next += 1;
+            self.path.push(b'/');
+            self.parent_length = self.path.len();
+            self.path.extend_from_slice(name.to_bytes());
+            if self.path.len() >= MAX_PATH {
+                self.path.truncate(256);
+                return Err(WalkError::TooLong(self.path()));
             }
+            return match statat(&level.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => Ok(Some(stat)),
+                Err(error) => Err(self.error("examine", error)),
+            };
         }
+        Ok(None)
     }
 
-    fn enter(&mut self, name: &[u8]) -> Result<(), WalkError> {
-        self.path.push(b'/');
-        self.path.extend_from_slice(name);
-        if self.path.len() < MAX_PATH {
-            return Ok(());
-        }
-        self.path.truncate(256);
-        Err(WalkError::TooLong(self.path()))
-    }
-
-    fn level(&self, directory: OwnedFd) -> Result<Level, WalkError> {
+    /// Opens the directory at hand and reads the names in it.
+    fn open(&mut self) -> Result<(), WalkError> {
+        let opened = open_directory(self.parent(), self.own_name());
+        let directory = opened.map_err(|error| self.error("open", error))?;
         let names = Names::read(directory.as_fd()).map_err(|error| self.error("list", error))?;
-        Ok(Level { directory, names, next: 0, path_length: self.path.len() })
+        self.levels.push(Level { directory, names, next: 0, path_length: self.path.len() });
+        Ok(())
     }
 
-    /// Lists one entry.
-    fn add(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &CStr,
-        depth: usize,
-        stat: &Stat,
-    ) -> Result<(), WalkError> {
-        let target;
-        let node = match FileType::from_raw_mode(stat.st_mode) {
+    fn read_link(&mut self) -> Result<(), WalkError> {
+        let buffer = std::mem::take(&mut self.target);
+        let target = readlinkat(self.parent(), self.own_name(), buffer);
+        self.target = target.map_err(|error| self.error("read the link", error))?.into_bytes();
+        Ok(())
+    }
+
+    fn node(&self, stat: &Stat) -> Result<Node<'_>, WalkError> {
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Node::File(stat.st_size.cast_unsigned()),
             FileType::Directory => Node::Directory,
-            FileType::Symlink => {
-                // The root's own name is its path.
-                let link = if depth == 0 {
-                    OsStr::from_bytes(&self.path)
-                } else {
-                    OsStr::from_bytes(name.to_bytes())
-                };
-                target = readlinkat(parent, link, Vec::new())
-                    .map_err(|error| self.error("read the link", error))?;
-                Node::Symlink(target.as_bytes())
-            }
+            FileType::Symlink => Node::Symlink(&self.target),
             FileType::Fifo => Node::Fifo,
             FileType::CharacterDevice => Node::Character(device(stat)),
             FileType::BlockDevice => Node::Block(device(stat)),
             _ => return Err(WalkError::Socket(self.path())),
-        };
-        let mode = (stat.st_mode & 0o7777) as u16;
-        let packed = self.listing.push(&Entry { depth, name: name.to_bytes(), mode, node });
-        self.fingerprint.update(packed);
-        self.fingerprint.update(&stat.st_mtime.to_le_bytes());
-        self.fingerprint.update(&stat.st_mtime_nsec.to_le_bytes());
-        Ok(())
+        })
+    }
+
+    /// The directory that the entry at hand is opened from.
+    fn parent(&self) -> BorrowedFd<'_> {
+        self.levels.last().map_or(CWD, |level| level.directory.as_fd())
+    }
+
+    /// The entry's name in it; the root's is its path.
+    fn own_name(&self) -> &OsStr {
+        let start = if self.levels.is_empty() { 0 } else { self.parent_length };
+        OsStr::from_bytes(&self.path[start..])
     }
 
     fn path(&self) -> PathBuf {
         OsStr::from_bytes(&self.path).into()
     }
 
-    fn error(&self, action: &'static str, error: rustix::io::Errno) -> WalkError {
+    fn error(&self, action: &'static str, error: Errno) -> WalkError {
         WalkError::Io { action, path: self.path(), source: error.into() }
     }
-}
-
-fn io_error(action: &'static str, path: &Path, error: rustix::io::Errno) -> WalkError {
-    WalkError::Io { action, path: path.to_owned(), source: error.into() }
 }
 
 fn device(stat: &Stat) -> Device {
@@ -206,10 +227,12 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, file).unwrap();
         }
-        let scan = scan(root.path()).unwrap();
-        let names: Vec<_> =
-            scan.listing.entries().map(|e| (e.depth, str::from_utf8(e.name).unwrap())).collect();
+        let mut walk = Walk::new(root.path()).unwrap();
+        let mut names = Vec::new();
+        while let Some(Found { entry, .. }) = walk.next_entry().unwrap() {
+            names.push((entry.depth, str::from_utf8(entry.name).unwrap().to_owned()));
+        }
         let expected = [(0, ""), (1, ".hidden"), (1, "a"), (2, "x"), (1, "a-b"), (1, "a.b")];
-        assert_eq!(names, expected);
+        assert_eq!(names, expected.map(|(depth, name)| (depth, name.to_owned())));
     }
 }
