@@ -13,7 +13,7 @@ use super::range::{Wanted, Window};
 use super::repository::Blob;
 use super::route::{Page, Route};
 use crate::digest::Digest;
-use crate::engine::Blobs;
+use crate::engine::{Blobs, Part};
 use crate::http::{Head, HeadError};
 use crate::oci::{Descriptor, Flavor, Index};
 use crate::sink::{Output, is_closed};
@@ -222,12 +222,19 @@ impl<'a> Answer<'a> {
                     send_part(blobs, layer, Window::new(range), output)?;
                 }
                 Body::Layer(blobs, layer, _) => {
-                    blobs.read(layer, |part| match part {
-                        crate::engine::Part::Bytes(bytes) => output.put(bytes),
-                        crate::engine::Part::File(mut content) => output.put_file(&mut content),
+                    let blob = &blobs.all()[layer];
+                    server.progress.expect_more(blob.size);
+                    let mut before = output.position();
+                    blobs.read(layer, |part| {
+                        match part {
+                            Part::Bytes(bytes) => output.put(bytes)?,
+                            Part::File(mut content) => output.put_file(&mut content)?,
+                        }
+                        server.progress.advance(output.position() - before);
+                        before = output.position();
+                        Ok(())
                     })?;
                     output.flush()?;
-                    let blob = &blobs.all()[layer];
                     server.note_sent(blob.digest, blob.size);
                 }
             }
