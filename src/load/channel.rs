@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 
 use super::command;
 
@@ -32,10 +32,13 @@ pub(super) struct Channel {
 impl Channel {
     pub(super) fn unix(path: &Path) -> anyhow::Result<Self> {
         // The standard library waits for ever where too many wait to be accepted already.
-        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
-        let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(CONNECTING))?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+            Err(Errno::AGAIN) => bail!("it takes no connection for {} s", CONNECTING.as_secs()),
+            connected => connected?,
+        }
         Self::of_socket(UnixStream::from(socket).into())
     }
 

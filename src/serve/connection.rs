@@ -116,13 +116,27 @@ fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
                 json!({"name": name, "tags": tags}).to_string()
             }),
         },
-        Route::Manifest(name, target) => match repository.manifest(&name, &target) {
-            None => not_found("MANIFEST_UNKNOWN", "there is no such manifest"),
-            Some(documents) => {
-                let Descriptor { media_type, digest, .. } = &documents.descriptor;
-                Answer::text(media_type, documents.manifest.clone()).with_digest(*digest)
+        Route::Manifest(name, target) => {
+            let all = repository.manifests(&name, &target);
+            let types = all.iter().map(|documents| documents.descriptor.media_type.as_str());
+            match all.iter().find(|documents| head.accepts(&documents.descriptor.media_type)) {
+                None if all.is_empty() => {
+                    not_found("MANIFEST_UNKNOWN", "there is no such manifest")
+                }
+                // As other registries answer it.
+                None => not_found(
+                    "MANIFEST_UNKNOWN",
+                    &format!(
+                        "the field Accept must name {}",
+                        types.collect::<Vec<_>>().join(" or ")
+                    ),
+                ),
+                Some(documents) => {
+                    let Descriptor { media_type, digest, .. } = &documents.descriptor;
+                    Answer::text(media_type, documents.manifest.clone()).with_digest(*digest)
+                }
             }
-        },
+        }
         Route::Blob(name, digest) => match repository.blob(&name, digest) {
             None => not_found("BLOB_UNKNOWN", "there is no such blob"),
             Some(Blob::Document(text)) => Answer::text(BYTES, text.into()).with_digest(digest),
