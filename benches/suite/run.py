@@ -56,6 +56,7 @@ def report(args, figures, part, programs, rounds, names, measure_one):
         closure = Closure.make(name, args.directory)
         results[name], tables = measure_one(closure, args)
         lines += ["", f"### {CLOSURES[name]}", "", closure.describe(), *tables]
+    lines[0] += f", when they ended: {os.getloadavg()[0]:.1f}."
     figures[part] = {"machine": lines[0], "closures": results}
     text = "\n".join([*lines, ""])
     print(text, end="", flush=True)
@@ -163,7 +164,7 @@ def machine(args, programs, rounds):
             f"{os.cpu_count()} cores, {memory:.0f} GB; Linux {platform.release()}; "
             f"{', '.join(versions)}; Python {platform.python_version()}. "
             f"Rounds: {rounds}, on {time.strftime('%Y-%m-%d')}; load when they began: "
-            f"{os.getloadavg()[0]:.1f}.")
+            f"{os.getloadavg()[0]:.1f}")
 
 
 def version(program):
