@@ -98,6 +98,32 @@ impl Progress {
         }
     }
 
+    /// Something begins that takes so many bytes, if it is known how many.
+    pub fn expect(&self, doing: &'static str, bytes: Option<u64>) {
+        if let Self::Bar(bar) = self {
+            bar.set_position(0);
+            match bytes {
+                Some(bytes) => bar.set_length(bytes),
+                None => bar.unset_length(),
+            }
+            bar.set_message(doing);
+        }
+    }
+
+    /// So many bytes more are to come, as somebody asks for them.
+    pub fn expect_more(&self, bytes: u64) {
+        if let Self::Bar(bar) = self {
+            bar.set_length(bar.length().unwrap_or(0) + bytes);
+        }
+    }
+
+    /// So many bytes more were written.
+    pub fn advance(&self, bytes: u64) {
+        if let Self::Bar(bar) = self {
+            bar.inc(bytes);
+        }
+    }
+
     /// All layers were written.
     pub fn documents(&self) {
         self.line("Adding manifests...");

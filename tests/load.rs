@@ -1,7 +1,7 @@
 //! `nix-image load`, into real engines and into one that misbehaves.
 
 use crate::golden::Golden;
-use crate::support::{NIX_IMAGE, TempStore, engines, stdout_of};
+use crate::support::{NIX_IMAGE, TempStore, engines, failure_of, stdout_of};
 use nix_image::http::{Body, Head};
 use serde_json::{Value, json};
 use std::io::{BufReader, Read as _, Write as _};
@@ -78,6 +78,40 @@ fn docker_can_pull() {
     assert_eq!(engine.images(), [format!("golden:1 sha256:{id}")]);
 }
 
+#[test]
+fn docker_with_a_containerd_store_pulls_what_it_lacks() {
+    let Some(golden) = Golden::new() else { return };
+    let Some(engine) = engines::docker_with_containerd_store() else { return };
+    let (everything, _) = golden.arguments("everything");
+    let mut conf: Value = serde_json::from_slice(&std::fs::read(&everything).unwrap()).unwrap();
+    let changed = format!("/nix/store/{}-changed", "7".repeat(32));
+    golden.store.write(&format!("{changed}/file"), "changed");
+    *conf["store_layers"].as_array_mut().unwrap().last_mut().unwrap() = json!([changed]);
+    let changed = golden.store.write_conf("confs/changed", &conf);
+    for (conf, name, options, sent) in [
+        (&everything, "golden:1", &[][..], 8),
+        (&everything, "golden:1", &[], 0),
+        (&everything, "me/other:2", &[], 0),
+        (&changed, "golden:1", &[], 1),
+        (&everything, "golden:1", &[], 0),
+        (&changed, "golden:3", &["--way", "stream"], 8),
+    ] {
+        let mut command = engine.reach(golden.store.nix_image("load", conf));
+        command.args(["--engine", "docker", "-t", name]).args(options);
+        let said = load(command);
+        assert!(said.starts_with(&format!("loaded {name}: {sent} of 8 layers, ")), "{said}");
+        let archive = stdout_of(&mut golden.store.nix_image("stream", conf));
+        let layers = &crate::support::archive::image(&archive).config["rootfs"]["diff_ids"];
+        let format = "{{json .RootFS.Layers}}";
+        let mut inspect = engine.command("docker", &["inspect", "--format", format, name]);
+        let found: Value = serde_json::from_slice(&stdout_of(&mut inspect)).unwrap();
+        assert_eq!(&found, layers, "{name}: {said}");
+    }
+    let images = engine.images();
+    let names: Vec<_> = images.iter().map(|image| image.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["golden:1", "golden:3", "me/other:2"]);
+}
+
 /// A dockerd that claims to hold the layers of every image, and does as its test says.
 #[derive(Debug)]
 struct Fake {
@@ -98,6 +132,8 @@ enum Behaviour {
     Floods,
     /// Takes everything and has nothing.
     Forgets,
+    /// Takes every request and answers none.
+    Silent,
 }
 
 impl Fake {
@@ -134,6 +170,9 @@ fn answer(
     let mut output = stream;
     loop {
         let head = Head::read(&mut input, None)?;
+        if behaviour == Behaviour::Silent {
+            continue;
+        }
         let path = head.line.split(' ').nth(1).unwrap().to_owned();
         let mut status = "200 OK";
         let mut body = json!({});
@@ -218,6 +257,20 @@ fn an_engine_that_misbehaves_is_an_error() {
         assert!(said.contains("error: "), "{behaviour:?}: {said}");
         assert!(!said.contains("loaded test:1"), "{behaviour:?}: {said}");
     }
+}
+
+#[test]
+fn a_silent_engine_is_not_waited_for_without_an_end() {
+    let (store, conf) = small_image();
+    let fake = Fake::start(Behaviour::Silent, json!([]));
+    let mut command = fake.reach(store.nix_image("load", &conf));
+    let said = failure_of(command.args(["--timeout", "1"]));
+    let socket =
+        format!("dockerd at unix://{} has not answered", fake.folder.path().join("s").display());
+    assert!(said.contains(&socket), "{said}");
+    assert!(said.contains("--timeout"), "{said}");
+    // What was silent once is not asked again, in another way.
+    assert!(!said.contains("warning"), "{said}");
 }
 
 #[test]

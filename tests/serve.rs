@@ -114,6 +114,41 @@ fn clients_get_what_the_store_has() {
 }
 
 #[test]
+fn clients_get_the_kind_of_manifest_that_they_take() {
+    let Some(golden) = Golden::new() else { return };
+    let (server, _) = start(&golden);
+    let oci = "application/vnd.oci.image.manifest.v1+json";
+    let docker = "application/vnd.docker.distribution.manifest.v2+json";
+    for (accepted, expected) in [
+        (format!("Accept: {oci}\r\n"), oci),
+        (format!("Accept: {docker}\r\n"), docker),
+        (format!("Accept: {docker}\r\nAccept: {oci}\r\n"), oci),
+        (format!("Accept: text/html, {docker};q=0.1\r\n"), docker),
+        ("Accept: */*\r\n".into(), oci),
+        (String::new(), oci),
+    ] {
+        let (line, head, body) = server.get("/v2/golden/manifests/1", &accepted);
+        assert_eq!(line, "HTTP/1.1 200 OK", "{accepted}");
+        let manifest: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(head.field("content-type"), Some(expected), "{accepted}");
+        assert_eq!(manifest["mediaType"], expected, "{accepted}");
+        let id = golden.expected["everything"]["config"].as_str().unwrap();
+        assert_eq!(manifest["config"]["digest"], format!("sha256:{id}"));
+        // Each is there by its digest as well.
+        let digest = format!("sha256:{}", sha256(&body));
+        let by_digest = server.get(&format!("/v2/golden/manifests/{digest}"), &accepted);
+        assert_eq!(by_digest.2, body, "{accepted}");
+    }
+    let (line, _, body) = server.get("/v2/golden/manifests/1", "Accept: text/html\r\n");
+    assert_eq!(line, "HTTP/1.1 404 Not Found");
+    let said = String::from_utf8(body).unwrap();
+    assert!(
+        said.contains("MANIFEST_UNKNOWN") && said.contains(oci) && said.contains(docker),
+        "{said}"
+    );
+}
+
+#[test]
 fn parts_of_layers_are_served() {
     let Some(golden) = Golden::new() else { return };
     let (server, layer) = start(&golden);

@@ -55,18 +55,31 @@ class Closure:
         size = sum(size for size, _ in self.files) / 1e6
         return f"{len(self.paths)} paths, {len(self.files):,} files, {size:,.0f} MB."
 
-    def archive(self, binary):
-        path = self.directory / "archives" / f"{self.conf.name}.tar"
+    def archive(self, binary, conf=None):
+        conf = conf or self.conf
+        path = self.directory / "archives" / f"{conf.name}.tar"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             part = path.with_suffix(".part")
             with open(part, "wb") as out:
-                command = [binary, "stream", self.conf, "--no-cache"]
+                command = [binary, "stream", conf, "--no-cache"]
                 if subprocess.run(command, stdout=out, stderr=subprocess.DEVNULL).returncode:
-                    sys.exit(f"benchmark: {binary} could not stream {self.conf}")
+                    sys.exit(f"benchmark: {binary} could not stream {conf}")
             part.rename(path)
             os.sync()
         return path
+
+    def with_nar_hashes(self, conf, folder):
+        """Writes a conf that has the NAR hashes of its paths, as those made with our flake do."""
+        said = json.loads(conf.read_text())
+        paths = [path for layer in said["store_layers"] for path in layer]
+        paths.append(said["customisation_layer"])
+        command = ["nix-store", "--query", "--hash", *paths]
+        hashes = subprocess.run(command, env=nix_environment(self.directory), check=True,
+                                capture_output=True, text=True).stdout.split()
+        named = folder / f"named-{conf.name}"
+        named.write_text(json.dumps({**said, "nar_hashes": dict(zip(paths, hashes))}))
+        return named
 
     def file_list(self, batches):
         """Lists the files in batches about equal in size; returns the list and their length."""
@@ -87,11 +100,15 @@ def build(attribute, directory):
                    "--max-jobs", str(os.cpu_count())]
         for option in ("sandbox=false", "substitute=false", "build-users-group="):
             command += ["--option", *option.split("=")]
-        environment = dict(os.environ, NIX_REMOTE="local", NIX_STORE_DIR="/nix/store",
-                           NIX_STATE_DIR="/nix/var/nix", NIX_LOG_DIR="/nix/var/log/nix",
-                           XDG_CACHE_HOME=str(directory / "nix-cache"))
+        environment = nix_environment(directory)
         if subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode:
             sys.exit(f"benchmark: nix-build could not make {attribute}")
     elif not link.is_symlink():
         sys.exit("benchmark: there is no nix-build to make the closures with")
     return link.readlink()
+
+
+def nix_environment(directory):
+    return dict(os.environ, NIX_REMOTE="local", NIX_STORE_DIR="/nix/store",
+                NIX_STATE_DIR="/nix/var/nix", NIX_LOG_DIR="/nix/var/log/nix",
+                XDG_CACHE_HOME=str(directory / "nix-cache"))

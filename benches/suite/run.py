@@ -1,30 +1,31 @@
 #!/usr/bin/env python3
-"""Measures nix-image against others over three closures made by Nix; prints Markdown tables.
+"""Measures nix-image against others over closures made by Nix; prints Markdown tables.
 
-Each contender is run as a whole process into `cat > /dev/null`, in turn with all the others.
+Each contender is run as a whole process, in turn with all the others: first the streams into
+`cat > /dev/null`, then the deliveries into engines and a registry that run for this only.
 A private store in the benchmark's directory is mounted on /nix, for this process alone.
 """
 import argparse
-import ctypes
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Callable
 
+import deliver
 from closures import Closure, enter_store
+from measuring import Contender, adopt_orphans, measure, present
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLOSURES = {"large": "Few large files", "small": "Many small files", "mix": "A real mix"}
+DELIVERIES = {f"deliver-{name}": name for name in ("large", "mix")}
 COLD, WARM = "nix-image, cold", "nix-image, warm"
-BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+MARKS = ("<!-- {part}: begin -->", "<!-- {part}: end -->")
 
 
 def main():
@@ -33,20 +34,48 @@ def main():
     if not args.binary.exists():
         sys.exit(f"benchmark: there is no {args.binary}; run `cargo build --release`")
     adopt_orphans()
-    about, results, lines = machine(args), {}, []
-    for name in args.only:
-        closure = Closure.make(name, args.directory)
-        results[name] = measure(contenders_for(closure, args), args.rounds, name)
-        lines += ["", f"### {CLOSURES[name]}", "", closure.describe(), "",
-                  *table(results[name])]
-    text = "\n".join([about, *lines, ""])
-    print(text, end="")
+    # Servers are ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmark: terminated"))
+    figures = {}
+    streamed = [name for name in args.only if name in CLOSURES]
+    delivered = [DELIVERIES[name] for name in args.only if name in DELIVERIES]
+    if streamed:
+        report(args, figures, "benchmark", ("openssl", "tar"), args.rounds, streamed,
+               measure_streams)
+    if delivered:
+        report(args, figures, "deliveries", deliver.PROGRAMS, args.deliver_rounds, delivered,
+               measure_deliveries)
     if args.json:
-        figures = {"machine": about, "closures": results}
         args.json.write_text(json.dumps(figures, indent=1, default=vars) + "\n")
+
+
+def report(args, figures, part, programs, rounds, names, measure_one):
+    """Measures some closures, and prints or puts into a document the tables of that part."""
+    lines, results = [machine(args, programs, rounds)], {}
+    for name in names:
+        closure = Closure.make(name, args.directory)
+        results[name], tables = measure_one(closure, args)
+        lines += ["", f"### {CLOSURES[name]}", "", closure.describe(), *tables]
+    lines[0] += f", when they ended: {os.getloadavg()[0]:.1f}."
+    figures[part] = {"machine": lines[0], "closures": results}
+    text = "\n".join([*lines, ""])
+    print(text, end="", flush=True)
     if args.update:
-        before, rest = args.update.read_text().split(BEGIN)
-        args.update.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+        begin, end = (mark.format(part=part) for mark in MARKS)
+        before, rest = args.update.read_text().split(begin)
+        args.update.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def measure_streams(closure, args):
+    contenders = contenders_for(closure, args)
+    samples = measure(contenders, args.rounds, closure.name)
+    found = {contender.label: runs for contender, runs in zip(contenders, samples)}
+    return found, ["", *table(found)]
+
+
+def measure_deliveries(closure, args):
+    found = deliver.deliver(closure, args)
+    return found, deliver.tables(found)
 
 
 def parse_arguments():
@@ -65,31 +94,20 @@ def parse_arguments():
     parser.add_argument("--directory", type=path, default=cache / "nix-image-bench", metavar="DIR",
                         help="keeps the store and the archives, 4 GB in all [%(default)s]")
     parser.add_argument("--rounds", type=int, default=5, help="after a first one [%(default)s]")
-    parser.add_argument("--only", nargs="+", choices=CLOSURES, default=list(CLOSURES))
+    parser.add_argument("--deliver-rounds", type=int, default=3, metavar="ROUNDS",
+                        help="of the deliveries [%(default)s]")
+    parts = [*CLOSURES, *DELIVERIES]
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts,
+                        help="the streams of these closures, and the deliveries of those [all]")
     parser.add_argument("--json", type=path, metavar="FILE", help="takes every single figure")
     parser.add_argument("--update", type=path, metavar="FILE",
-                        help="a document that gets the tables between its two marks")
+                        help="a document that gets the tables between its marks")
     args = parser.parse_args()
     args.script = path(args.script)
     return args
 
 
-def say(message):
-    print(f"benchmark: {message}", file=sys.stderr, flush=True)
-
-
 # The contenders
-
-
-@dataclass
-class Contender:
-    label: str
-    command: list
-    environment: dict = field(default_factory=dict)
-    # Done before each run and not measured.
-    prepare: Callable = lambda: None
-    # What else has to be there.
-    needs: str = "cat"
 
 
 def contenders_for(closure, args):
@@ -117,63 +135,7 @@ def contenders_for(closure, args):
         Contender("the Python script", [sys.executable, args.script, closure.conf],
                   needs=str(args.script)),
     ]
-    present = []
-    for contender in contenders:
-        needs = [str(contender.command[0]), contender.needs]
-        absent = [need for need in needs if not shutil.which(need) and not os.path.exists(need)]
-        if absent:
-            say(f"{closure.name}: goes on without {contender.label}: there is no {absent[0]}")
-        else:
-            present.append(contender)
-    return present
-
-
-# Measuring
-
-
-@dataclass
-class Sample:
-    seconds: float
-    cpu_seconds: float
-    peak_mib: float
-
-
-def adopt_orphans():
-    """Has the processes that a shell leaves behind become this one's children."""
-    set_child_subreaper = 36
-    if ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "cannot adopt processes")
-
-
-def run(command, environment):
-    """Runs a command into `cat > /dev/null`."""
-    cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    with tempfile.NamedTemporaryFile() as messages:
-        start = time.perf_counter()
-        # By way of a shell, as a process's peak memory includes that of the one that forked it.
-        # The shell ends by exec, so that it leaves the process's end to this one to see.
-        shell = subprocess.Popen(
-            ["sh", "-c", '"$@" 2> "$0" & exec echo $! >&2', messages.name, *command],
-            env={**os.environ, **environment}, stdout=cat.stdin, stderr=subprocess.PIPE)
-        cat.stdin.close()
-        _, status, usage = os.wait4(int(shell.communicate()[1]), 0)
-        cat.wait()
-        seconds = time.perf_counter() - start
-        if status:
-            sys.exit(f"benchmark: {command[0]} failed: {messages.read().decode(errors='replace')}")
-    return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def measure(contenders, rounds, name):
-    samples = {contender.label: [] for contender in contenders}
-    for number in range(rounds + 1):
-        say(f"{name}: " + (f"round {number} of {rounds}" if number else "warming up"))
-        for contender in contenders:
-            contender.prepare()
-            sample = run(contender.command, contender.environment)
-            if number:
-                samples[contender.label].append(sample)
-    return samples
+    return present(contenders, closure.name)
 
 
 # The report
@@ -192,19 +154,24 @@ def table(samples):
     return rows
 
 
-def machine(args):
+def machine(args, programs, rounds):
     processor = Path("/proc/cpuinfo").read_text()
     model = [line.split(": ")[1] for line in processor.splitlines() if "model name" in line]
     extensions = "with" if " sha_ni" in processor or " sha2" in processor else "without"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    versions = [subprocess.run(command, capture_output=True, text=True).stdout.split("\n")[0]
-                for command in ([args.binary, "--version"], ["openssl", "version"],
-                                ["tar", "--version"]) if shutil.which(command[0])]
+    versions = [version(program) for program in (args.binary, *programs) if shutil.which(program)]
     return (f"{(model or [platform.machine()])[0]} ({extensions} SHA-256 instructions), "
             f"{os.cpu_count()} cores, {memory:.0f} GB; Linux {platform.release()}; "
             f"{', '.join(versions)}; Python {platform.python_version()}. "
-            f"Rounds: {args.rounds}, on {time.strftime('%Y-%m-%d')}; load when they began: "
-            f"{os.getloadavg()[0]:.1f}.")
+            f"Rounds: {rounds}, on {time.strftime('%Y-%m-%d')}; load when they began: "
+            f"{os.getloadavg()[0]:.1f}")
+
+
+def version(program):
+    # openssl takes no option for it, all others do.
+    option = "version" if program == "openssl" else "--version"
+    done = subprocess.run([program, option], capture_output=True, text=True)
+    return done.stdout.split("\n")[0]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 //! `nix-image load`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::image_args::ImageArgs;
 use super::summary::Summary;
@@ -17,6 +17,10 @@ pub(super) struct Args {
     /// The engine; `auto` takes the first of docker, podman and containerd that is there
     #[arg(long, value_enum, default_value_t = EngineArg::Auto)]
     engine: EngineArg,
+    /// How long dockerd may take to answer; for its work, ten times that without a sign of it
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: u32,
     /// Deliver in this way alone
     #[arg(long, value_enum, hide = true)]
     way: Option<Way>,
@@ -43,6 +47,7 @@ impl Args {
         for warning in &image.warnings {
             progress.warn(warning);
         }
+        progress.expect("reading", None);
         let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
         let blobs = Blobs::find(&image, &cache, options)?;
         let kind = match self.engine {
@@ -51,7 +56,7 @@ impl Args {
             EngineArg::Podman => Some(Kind::Podman),
             EngineArg::Containerd => Some(Kind::Containerd),
         };
-        let way = self.way;
+        let (way, timeout) = (self.way, Duration::from_secs(self.timeout.into()));
         let delivery = Delivery {
             blobs: &blobs,
             name: &name,
@@ -59,6 +64,7 @@ impl Args {
             options,
             progress: &progress,
             way,
+            timeout,
         };
         let written = delivery.load_into(kind)?;
         let summary = Summary { written, layers: image.layers.len(), size: blobs.size(), start };

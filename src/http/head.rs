@@ -72,12 +72,30 @@ impl Head {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The entries of a field that is a list; empty ones are none.
+    fn entries(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.fields.iter().filter(move |(known, _)| known == name);
+        let entries = values.flat_map(|(_, value)| value.split(',')).map(str::trim);
+        entries.filter(|entry| !entry.is_empty())
+    }
+
     /// Whether a field that is a list holds a word.
     pub fn lists(&self, name: &str, word: &str) -> bool {
-        let values = self.fields.iter().filter(|(known, _)| known == name);
-        values
-            .flat_map(|(_, value)| value.split(','))
-            .any(|value| value.trim().eq_ignore_ascii_case(word))
+        self.entries(name).any(|entry| entry.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether whoever sent this takes documents of a media type.
+    pub fn accepts(&self, media_type: &str) -> bool {
+        // Preferences (`;q=`) do not matter where there is one document of each type.
+        let mut ranges = self.entries("accept").map(|entry| entry.split(';').next()).peekable();
+        let kind = media_type.split('/').next();
+        ranges.peek().is_none()
+            || ranges.flatten().any(|range| {
+                let range = range.trim();
+                range.eq_ignore_ascii_case(media_type)
+                    || range == "*/*"
+                    || range.strip_suffix("/*").is_some_and(|range| Some(range) == kind)
+            })
     }
 
     /// How long the body is said to be; an error if that is no number, or said in two ways.
@@ -141,6 +159,24 @@ mod tests {
         assert!(head.lists("connection", "close"));
         assert_eq!(head.content_length().unwrap(), None);
         assert_eq!(input, b"rest");
+    }
+
+    #[test]
+    fn media_types_are_accepted_by_name_and_by_range() {
+        for (fields, accepted) in [
+            ("", true),
+            ("Accept: a/b\r\n", true),
+            ("Accept: x/y, A/B;q=0.5\r\n", true),
+            ("Accept: x/y\r\nAccept: a/*\r\n", true),
+            ("Accept: */*\r\n", true),
+            ("Accept: a/bc\r\n", false),
+            ("Accept: x/*, a\r\n", false),
+            ("Accept:\r\n", true),
+        ] {
+            let text = format!("x\r\n{fields}\r\n");
+            let head = Head::read(&mut text.as_bytes(), None).unwrap();
+            assert_eq!(head.accepts("a/b"), accepted, "{fields}");
+        }
     }
 
     #[test]

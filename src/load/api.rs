@@ -1,24 +1,43 @@
 //! Docker's API: requests and answers over one connection.
 
-use std::fs::File;
-use std::io::{BufReader, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::io::{self, BufReader, Read as _};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
+use thiserror::Error;
 
-use super::endpoint::{Channel, Endpoint};
-use crate::http::{Body, Head};
+use super::channel::{Channel, Input};
+use super::endpoint::Endpoint;
+use crate::http::{Body, Head, HeadError};
 use crate::sink::Output;
 
 /// The largest answer that is read: a list of very many images.
 const MAX_ANSWER: u64 = 64 << 20;
+/// Work may stand still for so many times as long as a question may take: a layer is being
+/// written to a slow disk, perhaps.
+const STANDSTILL: u32 = 10;
 
 /// A connection that is kept from request to request.
 #[derive(Debug)]
 pub(super) struct Api {
     endpoint: Endpoint,
-    connection: Option<(Channel, BufReader<File>)>,
+    /// How long the answer to a question may take.
+    timeout: Duration,
+    connection: Option<(Channel, BufReader<Input>)>,
+}
+
+/// dockerd is there and does nothing.
+#[derive(Debug, Error)]
+#[error(
+    "dockerd at {place} has {failed} for {} s; restart it, name another one with DOCKER_HOST, or \
+     wait longer with `--timeout`",
+    waited.as_secs()
+)]
+struct Silence {
+    place: String,
+    failed: String,
+    waited: Duration,
 }
 
 /// What was answered.
@@ -29,8 +48,8 @@ pub(super) struct Answer {
 }
 
 impl Api {
-    pub(super) fn connect(endpoint: Endpoint) -> anyhow::Result<Self> {
-        let mut api = Self { endpoint, connection: None };
+    pub(super) fn connect(endpoint: Endpoint, timeout: Duration) -> anyhow::Result<Self> {
+        let mut api = Self { endpoint, timeout, connection: None };
         api.connection()?;
         Ok(api)
     }
@@ -41,7 +60,7 @@ impl Api {
 
     /// Asks for a document; nothing if there is no such thing.
     pub(super) fn get(&mut self, path: &str) -> anyhow::Result<Option<Value>> {
-        let answer = self.request("GET", path)?;
+        let answer = self.request("GET", path, self.timeout)?;
         if answer.status == 404 {
             return Ok(None);
         }
@@ -50,74 +69,91 @@ impl Api {
         json.map(Some).with_context(|| format!("dockerd's answer to {path} is not JSON"))
     }
 
-    /// Has something done.
+    /// Has a small thing done.
     pub(super) fn call(&mut self, method: &str, path: &str) -> anyhow::Result<()> {
-        self.request(method, path)?.check(path)
+        self.request(method, path, self.timeout)?.check(path)
     }
 
-    /// Sends a body of unknown length.
+    /// Has something done that takes as long as it takes, as long as it goes on.
+    pub(super) fn work(&mut self, method: &str, path: &str) -> anyhow::Result<()> {
+        self.request(method, path, self.timeout * STANDSTILL)?.check(path)
+    }
+
+    /// Sends a body of unknown length, and waits for what is made of it.
     pub(super) fn send(
         &mut self,
         path: &str,
         write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let limit = self.timeout * STANDSTILL;
+        let fields = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n";
+        self.put_head("POST", path, fields)?;
         let (channel, _) = self.connection()?;
-        let output = channel.output.try_clone().context("sending to dockerd")?;
-        put_head(
-            channel,
-            "POST",
-            path,
-            "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n",
-        )?;
-        let written = Output::chunked(output).and_then(|mut output| write(&mut output));
-        match written {
-            Ok(()) => self.answer()?.check(path),
+        let output = channel.output().context("sending to dockerd")?;
+        let output = Output::chunked(output).map(|output| output.with_patience(limit));
+        match output.and_then(|mut output| write(&mut output)) {
+            Ok(()) => self.answer(path, limit)?.check(path),
             // It stopped reading, and may have said why.
             Err(error) if crate::sink::is_closed(&error) => {
-                let answer = self.answer().and_then(|answer| answer.check(path));
+                let answer = self.answer(path, limit).and_then(|answer| answer.check(path));
                 self.connection = None;
                 answer.and(Err(error))
             }
             // The body is not complete, so the connection is of no use any more.
             Err(error) => {
                 self.connection = None;
-                Err(error)
+                Err(self.or_silence(error, "taken nothing of the archive", limit))
             }
         }
     }
 
-    fn request(&mut self, method: &str, path: &str) -> anyhow::Result<Answer> {
-        let (channel, _) = self.connection()?;
-        put_head(channel, method, path, "Content-Length: 0\r\n")?;
-        self.answer()
+    fn request(&mut self, method: &str, path: &str, limit: Duration) -> anyhow::Result<Answer> {
+        self.put_head(method, path, "Content-Length: 0\r\n")?;
+        self.answer(path, limit)
     }
 
-    fn connection(&mut self) -> anyhow::Result<&mut (Channel, BufReader<File>)> {
+    fn connection(&mut self) -> anyhow::Result<&mut (Channel, BufReader<Input>)> {
         if self.connection.is_none() {
             let channel = self.endpoint.connect()?;
-            let input = channel.input.try_clone().context("connecting to dockerd")?;
+            let input = channel.input().context("connecting to dockerd")?;
             self.connection = Some((channel, BufReader::new(input)));
         }
         self.connection.as_mut().context("there is no connection")
     }
 
-    fn answer(&mut self) -> anyhow::Result<Answer> {
-        const READING: &str = "dockerd's answer cannot be read";
+    fn put_head(&mut self, method: &str, path: &str, fields: &str) -> anyhow::Result<()> {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: nix-image\r\n{fields}\r\n"
+        );
+        let limit = self.timeout;
+        let (channel, _) = self.connection()?;
+        let mut output = Output::new(channel.output()?)?.with_patience(limit);
+        let sent = output.put(head.as_bytes()).and_then(|()| output.flush());
+        sent.map_err(|error| self.or_silence(error, "taken no request", limit))
+    }
+
+    fn answer(&mut self, path: &str, limit: Duration) -> anyhow::Result<Answer> {
+        let answer = self.read_answer(limit).context("dockerd's answer cannot be read");
+        answer.map_err(|error| self.or_silence(error, &format!("not answered {path}"), limit))
+    }
+
+    fn read_answer(&mut self, limit: Duration) -> anyhow::Result<Answer> {
         let (_, input) = self.connection()?;
+        input.get_mut().limit = limit;
         let (head, status) = loop {
-            let head = Head::read(input, None).context(READING)?;
+            let head = Head::read(input, None)?;
             let status = head.line.split(' ').nth(1).and_then(|status| status.parse().ok());
-            let status: u16 = status.context("dockerd's answer is not HTTP")?;
+            let status: u16 = status.context("it is not HTTP")?;
             // Those below 200 announce another one.
             if status >= 200 {
                 break (head, status);
             }
         };
         let mut body = Vec::new();
-        let length = head.content_length().context(READING)?;
+        let length = head.content_length()?;
         let mut close = head.lists("connection", "close") || head.line.starts_with("HTTP/1.0");
-        let reader: &mut dyn std::io::Read = if status == 204 || status == 304 {
-            &mut std::io::empty()
+        let reader: &mut dyn io::Read = if status == 204 || status == 304 {
+            &mut io::empty()
         } else if head.lists("transfer-encoding", "chunked") {
             &mut Body::chunked(input)
         } else if let Some(length) = length {
@@ -126,23 +162,34 @@ impl Api {
             close = true;
             &mut Body::to_end(input)
         };
-        reader.take(MAX_ANSWER + 1).read_to_end(&mut body).context(READING)?;
+        reader.take(MAX_ANSWER + 1).read_to_end(&mut body)?;
         if body.len() as u64 > MAX_ANSWER {
-            bail!("dockerd's answer has more than {MAX_ANSWER} bytes");
+            bail!("it has more than {MAX_ANSWER} bytes");
         }
         if close {
             self.connection = None;
         }
         Ok(Answer { status, body })
     }
+
+    /// An error, or what it means if it is that a limit has passed.
+    fn or_silence(&self, error: anyhow::Error, failed: &str, waited: Duration) -> anyhow::Error {
+        let timed_out = error.chain().any(|cause| {
+            matches!(cause.downcast_ref(), Some(HeadError::TimedOut))
+                || cause
+                    .downcast_ref::<io::Error>()
+                    .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        });
+        if !timed_out {
+            return error;
+        }
+        Silence { place: self.endpoint.to_string(), failed: failed.to_owned(), waited }.into()
+    }
 }
 
-fn put_head(channel: &Channel, method: &str, path: &str, fields: &str) -> anyhow::Result<()> {
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: nix-image\r\n{fields}\r\n"
-    );
-    let output = channel.output.as_fd().try_clone_to_owned().context("sending to dockerd")?;
-    File::from(output).write_all(head.as_bytes()).context("sending to dockerd")
+/// Whether it is of no use to ask again.
+pub(super) fn is_silence(error: &anyhow::Error) -> bool {
+    error.is::<Silence>()
 }
 
 impl Answer {

@@ -11,6 +11,8 @@ use crate::sink::{self, Written};
 
 /// Images that are asked for their layers; the newest come first.
 const MAX_IMAGES: usize = 500;
+/// Not quiet, as what dockerd says meanwhile shows that it goes on.
+const LOAD: &str = "/images/load?quiet=0";
 
 /// Whether dockerd is what the user wants, or at least answers.
 pub(super) fn is_there() -> bool {
@@ -25,7 +27,10 @@ pub(super) fn is_there() -> bool {
 }
 
 pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
-    let connect = || Api::connect(Endpoint::of_user()?).map(|api| Docker::new(delivery, api));
+    let connect = || {
+        let api = Api::connect(Endpoint::of_user()?, delivery.timeout)?;
+        anyhow::Ok(Docker::new(delivery, api))
+    };
     // That dockerd is not there is no reason to try it again.
     let mut docker = connect()?;
     let short = move || {
@@ -74,17 +79,22 @@ impl<'a> Docker<'a> {
     fn send_archive(&mut self) -> anyhow::Result<Written> {
         let blobs = self.delivery.blobs;
         let held = self.held_layers()?;
-        self.api.send("/images/load?quiet=1", |output| {
-            sink::write_missing_layers(blobs, held, output)
+        let sent = &blobs.all()[held..];
+        let sent = Written { layers: sent.len(), bytes: sent.iter().map(|blob| blob.size).sum() };
+        let progress = self.delivery.progress;
+        progress.expect("sending", Some(sent.bytes));
+        self.api.send(LOAD, |output| {
+            sink::write_missing_layers(blobs, held, output, progress)?;
+            progress.expect("dockerd unpacks", None);
+            Ok(())
         })?;
         self.check()?;
-        let sent = &blobs.all()[held..];
-        Ok(Written { layers: sent.len(), bytes: sent.iter().map(|blob| blob.size).sum() })
+        Ok(sent)
     }
 
     fn send_whole(&mut self) -> anyhow::Result<()> {
         let delivery = self.delivery;
-        self.api.send("/images/load?quiet=1", |output| delivery.stream(output))?;
+        self.api.send(LOAD, |output| delivery.stream(output))?;
         if self.has_containerd_store()? { self.check_layers() } else { self.check() }
     }
 
@@ -96,7 +106,7 @@ impl<'a> Docker<'a> {
         let delivery = self.delivery;
         let sent = delivery.with_registry(|source| {
             let (name, tag) = (source.name(), &source.tag);
-            self.api.call("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
+            self.api.work("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
             let tagged = self.tag(&source.to_string());
             let untagged = self.api.call("DELETE", &format!("/images/{source}?noprune=1"));
             tagged.and(untagged)

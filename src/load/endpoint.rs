@@ -1,16 +1,12 @@
 //! Where dockerd is: what the docker command would talk to.
 
-use std::fs::File;
-use std::net::TcpStream;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::command;
+use super::channel::Channel;
 use crate::digest::Digest;
 
 const DEFAULT: &str = "/var/run/docker.sock";
@@ -25,15 +21,6 @@ pub(super) enum Endpoint {
     Tcp(String),
     /// Where only the docker command can get to, by ssh or TLS.
     Command(String),
-}
-
-/// A connection to an API.
-#[derive(Debug)]
-pub(super) struct Channel {
-    pub(super) input: File,
-    pub(super) output: OwnedFd,
-    /// The docker command that it leads through.
-    pub(super) child: Option<Child>,
 }
 
 impl Endpoint {
@@ -92,57 +79,26 @@ impl Endpoint {
 
     pub(super) fn connect(&self) -> anyhow::Result<Channel> {
         match self {
-            Self::Unix(path) => {
-                let stream = UnixStream::connect(path).with_context(|| {
-                    format!(
-                        "cannot reach dockerd at `{}`; start it, or say where it is with \
-                         DOCKER_HOST",
-                        path.display()
-                    )
-                })?;
-                let input = OwnedFd::from(stream.try_clone()?);
-                Ok(Channel { input: input.into(), output: stream.into(), child: None })
-            }
-            Self::Tcp(place) => {
-                let stream = TcpStream::connect(place).with_context(|| {
-                    format!("cannot reach dockerd at tcp://{place}; DOCKER_HOST says where it is")
-                })?;
-                // Speed alone depends on it.
-                let _ = stream.set_nodelay(true);
-                let input = OwnedFd::from(stream.try_clone()?);
-                Ok(Channel { input: input.into(), output: stream.into(), child: None })
-            }
-            Self::Command(host) => through_command(host),
+            Self::Unix(path) => Channel::unix(path).with_context(|| {
+                format!(
+                    "cannot reach dockerd at `{}`; start it, or say where it is with DOCKER_HOST",
+                    path.display()
+                )
+            }),
+            Self::Tcp(place) => Channel::tcp(place).with_context(|| {
+                format!("cannot reach dockerd at tcp://{place}; DOCKER_HOST says where it is")
+            }),
+            Self::Command(host) => Channel::through_command(host),
         }
     }
 }
 
-/// The docker command knows keys, certificates and ssh, and lends its connection.
-fn through_command(host: &str) -> anyhow::Result<Channel> {
-    if command::find("docker").is_none() {
-        bail!(
-            "dockerd at {host} is reached through the docker command, which is not on PATH; \
-             install it, or run `nix-image stream CONF | ssh HOST docker load`"
-        );
-    }
-    let mut child = Command::new("docker")
-        .args(["system", "dial-stdio"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting `docker`")?;
-    let output = child.stdin.take().context("docker has no standard input")?;
-    let input = child.stdout.take().context("docker has no standard output")?;
-    let input = File::from(OwnedFd::from(input));
-    Ok(Channel { input, output: output.into(), child: Some(child) })
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // It would wait for more.
-            let _ = child.kill();
-            let _ = child.wait();
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(formatter, "unix://{}", path.display()),
+            Self::Tcp(place) => write!(formatter, "tcp://{place}"),
+            Self::Command(host) => formatter.write_str(host),
         }
     }
 }

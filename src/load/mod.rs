@@ -5,12 +5,15 @@
 //! wrong there, the whole stream is the way that always works.
 
 mod api;
+mod channel;
 mod command;
 mod containerd;
 mod docker;
 mod endpoint;
 mod podman;
 mod pull;
+
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -58,6 +61,8 @@ pub struct Delivery<'a> {
     pub progress: &'a Progress,
     /// Only this way, no other.
     pub way: Option<Way>,
+    /// How long dockerd may take for an answer; its work may stand still for ten times that.
+    pub timeout: Duration,
 }
 
 impl Delivery<'_> {
@@ -84,7 +89,7 @@ impl Delivery<'_> {
         if self.way != Some(Way::Stream) {
             match short() {
                 Ok(written) => return Ok(written),
-                Err(error) if self.way.is_some() => return Err(error),
+                Err(error) if self.way.is_some() || api::is_silence(&error) => return Err(error),
                 Err(error) => self.progress.warn(&format!(
                     "the engine did not take the missing layers alone; sending the whole image \
                      ({error:#})"
@@ -100,7 +105,7 @@ impl Delivery<'_> {
         let known = self.blobs.known();
         let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
         engine.run(self.options, |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, output, &Progress::Quiet, false)
+            sink::write_docker_archive(engine, &mut pieces, output, self.progress, false)
         })
     }
 }

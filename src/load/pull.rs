@@ -25,6 +25,7 @@ impl Delivery<'_> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind(loopback, &repository, self.progress)?;
         name.registry = Some(server.address().to_string());
+        self.progress.expect("the engine pulls", None);
         std::thread::scope(|scope| {
             let _stop = Stop(&server);
             scope.spawn(|| server.run());

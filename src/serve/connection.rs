@@ -13,7 +13,7 @@ use super::range::{Wanted, Window};
 use super::repository::Blob;
 use super::route::{Page, Route};
 use crate::digest::Digest;
-use crate::engine::Blobs;
+use crate::engine::{Blobs, Part};
 use crate::http::{Head, HeadError};
 use crate::oci::{Descriptor, Flavor, Index};
 use crate::sink::{Output, is_closed};
@@ -116,13 +116,27 @@ fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
                 json!({"name": name, "tags": tags}).to_string()
             }),
         },
-        Route::Manifest(name, target) => match repository.manifest(&name, &target) {
-            None => not_found("MANIFEST_UNKNOWN", "there is no such manifest"),
-            Some(documents) => {
-                let Descriptor { media_type, digest, .. } = &documents.descriptor;
-                Answer::text(media_type, documents.manifest.clone()).with_digest(*digest)
+        Route::Manifest(name, target) => {
+            let all = repository.manifests(&name, &target);
+            let types = all.iter().map(|documents| documents.descriptor.media_type.as_str());
+            match all.iter().find(|documents| head.accepts(&documents.descriptor.media_type)) {
+                None if all.is_empty() => {
+                    not_found("MANIFEST_UNKNOWN", "there is no such manifest")
+                }
+                // As other registries answer it.
+                None => not_found(
+                    "MANIFEST_UNKNOWN",
+                    &format!(
+                        "the field Accept must name {}",
+                        types.collect::<Vec<_>>().join(" or ")
+                    ),
+                ),
+                Some(documents) => {
+                    let Descriptor { media_type, digest, .. } = &documents.descriptor;
+                    Answer::text(media_type, documents.manifest.clone()).with_digest(*digest)
+                }
             }
-        },
+        }
         Route::Blob(name, digest) => match repository.blob(&name, digest) {
             None => not_found("BLOB_UNKNOWN", "there is no such blob"),
             Some(Blob::Document(text)) => Answer::text(BYTES, text.into()).with_digest(digest),
@@ -222,12 +236,19 @@ impl<'a> Answer<'a> {
                     send_part(blobs, layer, Window::new(range), output)?;
                 }
                 Body::Layer(blobs, layer, _) => {
-                    blobs.read(layer, |part| match part {
-                        crate::engine::Part::Bytes(bytes) => output.put(bytes),
-                        crate::engine::Part::File(mut content) => output.put_file(&mut content),
+                    let blob = &blobs.all()[layer];
+                    server.progress.expect_more(blob.size);
+                    let mut before = output.position();
+                    blobs.read(layer, |part| {
+                        match part {
+                            Part::Bytes(bytes) => output.put(bytes)?,
+                            Part::File(mut content) => output.put_file(&mut content)?,
+                        }
+                        server.progress.advance(output.position() - before);
+                        before = output.position();
+                        Ok(())
                     })?;
                     output.flush()?;
-                    let blob = &blobs.all()[layer];
                     server.note_sent(blob.digest, blob.size);
                 }
             }

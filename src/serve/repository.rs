@@ -18,7 +18,8 @@ pub struct Repository<'a> {
 #[derive(Debug)]
 struct Image<'a> {
     blobs: &'a Blobs<'a>,
-    documents: Documents,
+    /// The kinds of manifest that it has, the preferred one first.
+    documents: [Documents; 2],
 }
 
 /// A blob of an image.
@@ -41,7 +42,7 @@ impl<'a> Repository<'a> {
                 name.tag
             );
         }
-        let documents = blobs.documents(Flavor::Oci);
+        let documents = [Flavor::Oci, Flavor::Docker].map(|flavor| blobs.documents(flavor));
         tags.insert(name.tag.clone(), Image { blobs, documents });
         Ok(())
     }
@@ -56,21 +57,25 @@ impl<'a> Repository<'a> {
         Some(self.images.get(name)?.keys().map(String::as_str).collect())
     }
 
-    pub(super) fn manifest(&self, name: &str, target: &Target) -> Option<&Documents> {
-        let tags = self.images.get(name)?;
-        let image = match target {
-            Target::Tag(tag) => tags.get(tag),
-            Target::Digest(digest) => {
-                tags.values().find(|image| image.documents.descriptor.digest == *digest)
+    /// The manifests of that name, the preferred one first.
+    pub(super) fn manifests(&self, name: &str, target: &Target) -> Vec<&Documents> {
+        let Some(tags) = self.images.get(name) else { return Vec::new() };
+        match target {
+            Target::Tag(tag) => {
+                tags.get(tag).map_or(Vec::new(), |image| image.documents.iter().collect())
             }
-        };
-        image.map(|image| &image.documents)
+            Target::Digest(digest) => {
+                let mut all = tags.values().flat_map(|image| &image.documents);
+                all.find(|documents| documents.descriptor.digest == *digest).into_iter().collect()
+            }
+        }
     }
 
     pub(super) fn blob(&self, name: &str, digest: Digest) -> Option<Blob<'_>> {
         self.images.get(name)?.values().find_map(|image| {
-            if image.documents.config_descriptor.digest == digest {
-                return Some(Blob::Document(&image.documents.config));
+            let [documents, _] = &image.documents;
+            if documents.config_descriptor.digest == digest {
+                return Some(Blob::Document(&documents.config));
             }
             let layer = image.blobs.all().iter().position(|blob| blob.digest == digest);
             layer.map(|layer| Blob::Layer(image.blobs, layer))

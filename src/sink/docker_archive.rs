@@ -53,7 +53,12 @@ pub fn write(
 ///
 /// Its documents are those of the whole archive: dockerd looks for a layer's member only when
 /// it does not hold the layer, and refuses the archive if it does not find it then.
-pub fn write_without(blobs: &Blobs<'_>, held: usize, output: &mut Output) -> anyhow::Result<()> {
+pub fn write_without(
+    blobs: &Blobs<'_>,
+    held: usize,
+    output: &mut Output,
+    progress: &Progress,
+) -> anyhow::Result<()> {
     let image = blobs.image();
     let mut members = Vec::with_capacity(image.layers.len());
     for (index, layer) in image.layers.iter().enumerate() {
@@ -65,9 +70,13 @@ pub fn write_without(blobs: &Blobs<'_>, held: usize, output: &mut Output) -> any
             continue;
         }
         output.put(&header)?;
-        blobs.read(index, |part| match part {
-            Part::Bytes(bytes) => output.put(bytes),
-            Part::File(mut content) => output.put_file(&mut content),
+        blobs.read(index, |part| {
+            match part {
+                Part::Bytes(bytes) => output.put(bytes)?,
+                Part::File(mut content) => output.put_file(&mut content)?,
+            }
+            progress.written(output.position());
+            Ok(())
         })?;
         output.put(tar::padding(blob.size))?;
     }

@@ -16,9 +16,12 @@ class Engine:
 
     process = None
 
+    def __init__(self, parent=None):
+        self.parent = parent
+
     def __enter__(self):
         # Short, because the paths of sockets may not be long.
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nix-image-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nix-image-", dir=self.parent))
         self.bin = self.folder / "bin"
         self.bin.mkdir()
         try:
@@ -81,16 +84,17 @@ class Docker(Engine):
     scripts = ["layered", "nix-shell"]
 
     def start(self):
-        socket = f"unix://{self.folder}/docker.sock"
-        self.wrap("docker", "--host", socket)
+        self.address = f"unix://{self.folder}/docker.sock"
+        self.storage = storage_driver(self.folder)
+        self.wrap("docker", "--host", self.address)
         self.spawn(
             [
                 "dockerd",
-                *("--host", socket),
+                *("--host", self.address),
                 *("--data-root", self.folder / "data"),
                 *("--exec-root", self.folder / "exec"),
                 *("--pidfile", self.folder / "docker.pid"),
-                *("--storage-driver", storage_driver(self.folder)),
+                *("--storage-driver", self.storage),
                 # The containers have no network, and the machine's is left alone.
                 *("--bridge=none", "--iptables=false", "--ip6tables=false"),
             ],
@@ -113,13 +117,13 @@ class Podman(Engine):
     scripts = ["layered", "nix-shell"]
 
     def start(self):
-        driver = "overlay" if storage_driver(self.folder) == "overlay2" else "vfs"
+        self.storage = "overlay" if storage_driver(self.folder) == "overlay2" else "vfs"
         self.wrap(
             "podman",
             *("--root", self.folder / "data"),
             *("--runroot", self.folder / "run"),
             *("--tmpdir", self.folder / "tmp"),
-            *("--storage-driver", driver),
+            *("--storage-driver", self.storage),
             *("--cgroup-manager=cgroupfs", "--events-backend=none"),
             # crun refuses machines that have both versions of cgroups.
             *("--runtime", shutil.which("runc")),

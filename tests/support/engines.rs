@@ -43,14 +43,35 @@ pub(crate) fn all() -> Vec<Engine> {
 
 /// dockerd with its own, classic, store.
 pub(crate) fn docker() -> Option<Engine> {
+    docker_with("{\"features\": {\"containerd-snapshotter\": false}}")
+}
+
+/// dockerd with containerd's store, which it has since version 24.
+pub(crate) fn docker_with_containerd_store() -> Option<Engine> {
+    let engine = docker_with("{\"features\": {\"containerd-snapshotter\": true}}")?;
+    let mut info = engine.command("docker", &["info", "--format", "{{.DriverStatus}}"]);
+    if String::from_utf8_lossy(&super::stdout_of(&mut info)).contains("io.containerd.snapshotter") {
+        return Some(engine);
+    }
+    skip("this dockerd has no containerd store");
+    None
+}
+
+fn docker_with(config: &str) -> Option<Engine> {
     if !is_root() || !has("dockerd") || !has("docker") {
         return None;
     }
     let folder = folder();
+    fs::write(folder.path().join("config.json"), config).unwrap();
     let socket = format!("unix://{}", folder.path().join("s").display());
     let mut daemon = Command::new("dockerd");
     daemon.args(["--host", &socket, "--bridge=none", "--iptables=false", "--ip6tables=false"]);
-    for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
+    for (option, name) in [
+        ("--config-file", "config.json"),
+        ("--data-root", "data"),
+        ("--exec-root", "exec"),
+        ("--pidfile", "pid"),
+    ] {
         daemon.arg(option).arg(folder.path().join(name));
     }
     let environment = vec![("DOCKER_HOST", socket)];
