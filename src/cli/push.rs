@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// be compressed in any way]
     #[arg(long)]
     compression: Option<Compression>,
-    /// How hard to compress: 1 to 9 for gzip, 1 to 19 for zstd
+    /// How hard to compress: 1 to 12 for gzip, 1 to 19 for zstd
     #[arg(long, value_name = "N")]
     level: Option<u8>,
     /// Whose kind of manifest to push

@@ -10,7 +10,7 @@ use super::known::{self, Knowledge, Known};
 use super::progress::Progress;
 use crate::base::BaseReader;
 use crate::cache::{Cache, Key, LayerDigest};
-use crate::compress::{Compression, Settings};
+use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::image::LayerSource;
@@ -31,8 +31,8 @@ pub(super) struct Target<'a> {
     pub(super) settings: Settings,
     /// The compressions that a layer may have that is there already.
     pub(super) accepted: &'a [Compression],
-    /// Threads that compress one layer.
-    pub(super) threads: usize,
+    /// Threads that compress all of them.
+    pub(super) pool: &'a Pool,
     pub(super) progress: &'a Progress,
 }
 
@@ -179,9 +179,8 @@ impl Target<'_> {
         base: Option<&mut BaseReader<'_>>,
     ) -> anyhow::Result<(Made, u64)> {
         thread::scope(|scope| {
-            let mut blob =
-                BlobStream::start(scope, engine, layer, base, self.settings, self.threads);
-            let mut start = Vec::new();
+            let mut blob = BlobStream::start(scope, engine, layer, base, self.settings, self.pool);
+            let mut start = Vec::with_capacity(SMALL as usize);
             let read = (&mut blob).take(SMALL).read_to_end(&mut start);
             if let Some(failure) = blob.failure() {
                 return Err(failure);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::cache::Cache;
-use crate::compress::{Compression, Settings};
+use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::{self, Engine};
 use crate::image::Image;
@@ -27,9 +27,6 @@ pub use known::LAYER_KEY;
 use known::{Knowledge, Known};
 use layer::Target;
 pub use progress::Progress;
-
-/// Threads that compress one layer, whose memory grows with them.
-const COMPRESSING: usize = 4;
 
 /// How to push.
 #[derive(Clone, Debug)]
@@ -99,6 +96,7 @@ impl<'a> Push<'a> {
         let [first, ..] = references else { bail!("there is no name to push to") };
         let (repository, knowledge) = self.prepare(first, references)?;
         let layers = self.layers();
+        let pool = Pool::new(self.options.settings, engine::Options::default().threads);
         self.progress.start(layers.len());
         let target = Target {
             repository: &repository,
@@ -110,7 +108,7 @@ impl<'a> Push<'a> {
             } else {
                 std::slice::from_ref(&self.options.settings.compression)
             },
-            threads: engine::Options::default().threads.min(COMPRESSING),
+            pool: &pool,
             progress: self.progress,
         };
         let delivered = self.deliver(&target, &layers)?;

@@ -201,7 +201,7 @@ fn the_layers_are_compressed_as_asked() {
     }
     let registry = Registry::start();
     for (arguments, reason) in [
-        (["--compression", "gzip", "--level", "10"], "1 to 9"),
+        (["--compression", "gzip", "--level", "13"], "1 to 12"),
         (["--compression", "none", "--level", "1"], "--level"),
     ] {
         let error = failure_of(image.push(&registry.name("me/app:1")).args(arguments));
