@@ -12,7 +12,8 @@ use crate::compress::{Compression, Settings};
 use crate::conf::Conf;
 use crate::image::Image;
 use crate::oci::Flavor;
-use crate::push::{Options, Progress, Push, Pushed};
+use crate::progress::PushProgress;
+use crate::push::{Options, Push, Pushed};
 use crate::registry::{self, Reference};
 
 /// Push an image to registries, sending only the blobs that they lack
@@ -65,7 +66,7 @@ impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         let settings = self.settings()?;
-        let progress = Progress::new();
+        let progress = PushProgress::new();
         let mut images = Vec::new();
         let mut references: Vec<Reference> = Vec::new();
         for operand in &self.operands {

@@ -7,13 +7,13 @@ use anyhow::{Context as _, bail};
 
 use super::blob::{BlobStream, Made};
 use super::known::{self, Knowledge, Known};
-use super::progress::Progress;
 use crate::base::BaseReader;
 use crate::cache::{Cache, Key, LayerDigest};
 use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::image::LayerSource;
+use crate::progress::PushProgress;
 use crate::registry::{Presence, RegistryError, Repository, retry};
 
 /// Blobs up to this size are made before they are sent, so that one that is there already is not
@@ -33,7 +33,7 @@ pub(super) struct Target<'a> {
     pub(super) accepted: &'a [Compression],
     /// Threads that compress all of them.
     pub(super) pool: &'a Pool,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a PushProgress,
 }
 
 /// A layer that is in the repository.

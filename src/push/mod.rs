@@ -9,7 +9,6 @@ mod deliver;
 mod documents;
 mod known;
 mod layer;
-mod progress;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,11 +21,11 @@ use crate::digest::Digest;
 use crate::engine::{self, Engine};
 use crate::image::Image;
 use crate::oci::{Flavor, Platform};
+use crate::progress::PushProgress;
 use crate::registry::{self, Client, Reference, Repository};
 pub use known::LAYER_KEY;
 use known::{Knowledge, Known};
 use layer::Target;
-pub use progress::Progress;
 
 /// How to push.
 #[derive(Clone, Debug)]
@@ -69,7 +68,7 @@ pub struct Push<'a> {
     engines: Vec<Engine<'a>>,
     cache: &'a Cache,
     options: &'a Options,
-    progress: &'a Progress,
+    progress: &'a PushProgress,
     /// The layers that were pushed so far, and to which registry.
     pushed: Vec<(String, Known)>,
 }
@@ -80,7 +79,7 @@ impl<'a> Push<'a> {
         images: &'a [Image],
         cache: &'a Cache,
         options: &'a Options,
-        progress: &'a Progress,
+        progress: &'a PushProgress,
     ) -> anyhow::Result<Self> {
         let mut seen = HashSet::new();
         let mut architectures = images.iter().map(|image| image.platform().architecture);
