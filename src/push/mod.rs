@@ -20,7 +20,7 @@ use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::{self, Engine};
 use crate::image::Image;
-use crate::oci::{Flavor, Platform};
+use crate::oci::{Annotations, Flavor, Platform};
 use crate::progress::PushProgress;
 use crate::registry::{self, Client, Reference, Repository};
 pub use known::LAYER_KEY;
@@ -36,6 +36,10 @@ pub struct Options {
     pub any_compression: bool,
     /// Whose media types the manifest has.
     pub flavor: Flavor,
+    /// What the manifest says beside what the image says of itself.
+    pub annotations: Annotations,
+    /// Threads that hash and compress.
+    pub reading: engine::Options,
     /// Whether to learn from what registries have.
     pub learn: bool,
     /// Further images to learn from.
@@ -95,7 +99,7 @@ impl<'a> Push<'a> {
         let [first, ..] = references else { bail!("there is no name to push to") };
         let (repository, knowledge) = self.prepare(first, references)?;
         let layers = self.layers();
-        let pool = Pool::new(self.options.settings, engine::Options::default().threads);
+        let pool = Pool::new(self.options.settings, self.options.reading.threads);
         self.progress.start(layers.len());
         let target = Target {
             repository: &repository,
@@ -111,7 +115,8 @@ impl<'a> Push<'a> {
             progress: self.progress,
         };
         let delivered = self.deliver(&target, &layers)?;
-        let digest = self.put_documents(&repository, references, &layers, &delivered)?;
+        let digest =
+            self.put_documents(&repository, references, &knowledge, &layers, &delivered)?;
         self.progress.end();
         let known = delivered.iter().map(|layer| Known {
             diff_id: layer.diff_id,
