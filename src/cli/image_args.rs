@@ -27,7 +27,7 @@ pub(super) struct ReadingArgs {
     /// Neither use nor remember digests
     #[arg(long)]
     pub(super) no_cache: bool,
-    /// Threads that hash [default: one for each core]
+    /// Threads that hash, and when pushing compress [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 }

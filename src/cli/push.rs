@@ -1,18 +1,18 @@
 //! `nix-image push`.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use indicatif::DecimalBytes;
 
-use crate::cache::Cache;
+use super::image_args::ReadingArgs;
 use crate::compress::{Compression, Settings};
 use crate::conf::Conf;
 use crate::image::Image;
 use crate::oci::Flavor;
-use crate::push::{Options, Progress, Push, Pushed};
+use crate::progress::PushProgress;
+use crate::push::{Options, Push, Pushed};
 use crate::registry::{self, Reference};
 
 /// Push an image to registries, sending only the blobs that they lack
@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// be compressed in any way]
     #[arg(long)]
     compression: Option<Compression>,
-    /// How hard to compress: 1 to 9 for gzip, 1 to 19 for zstd
+    /// How hard to compress: 1 to 12 for gzip, 1 to 19 for zstd
     #[arg(long, value_name = "N")]
     level: Option<u8>,
     /// Whose kind of manifest to push
@@ -42,15 +42,15 @@ pub(super) struct Args {
     /// A further image to take unchanged layers from; may be given several times
     #[arg(long, value_name = "REFERENCE")]
     cache_from: Vec<Reference>,
-    /// Neither use nor remember digests, here and in registries
-    #[arg(long)]
-    no_cache: bool,
+    /// Say this of the image in its manifest, such as
+    /// org.opencontainers.image.source=https://example.org/app; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
+    annotation: Vec<(String, String)>,
     /// Check certificates, and refuse plain HTTP to other machines
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
-    /// Read /nix/store/... below this directory
-    #[arg(long, value_name = "DIR")]
-    store_root: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -65,13 +65,16 @@ impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         let settings = self.settings()?;
-        let progress = Progress::new();
+        if matches!(self.format, Format::Docker) && !self.annotation.is_empty() {
+            bail!("--annotation is for --format oci; Docker's manifests have no annotations");
+        }
+        let progress = PushProgress::new();
         let mut images = Vec::new();
         let mut references: Vec<Reference> = Vec::new();
         for operand in &self.operands {
             if images.is_empty() || std::path::Path::new(operand).is_file() {
                 let conf = Conf::load(operand.as_ref())?;
-                let root = self.store_root.as_deref();
+                let root = self.reading.store_root.as_deref();
                 let image = Image::new(conf, self.repo_tag.clone(), root)?;
                 image.warnings.iter().for_each(|warning| progress.warn(warning));
                 images.push(image);
@@ -94,11 +97,13 @@ impl Args {
                 Format::Oci => Flavor::Oci,
                 Format::Docker => Flavor::Docker,
             },
-            learn: !self.no_cache,
+            annotations: self.annotation.into_iter().collect(),
+            reading: self.reading.options(),
+            learn: !self.reading.no_cache,
             cache_from: self.cache_from,
             registry: registry::Options { tls_verify: self.tls_verify },
         };
-        let cache = if self.no_cache { Cache::none() } else { Cache::of_user() };
+        let cache = self.reading.cache();
         let mut push = Push::new(&images, &cache, &options, &progress)?;
         while let Some(first) = references.first().cloned() {
             let (group, rest) =
@@ -125,6 +130,13 @@ impl Args {
                 bail!("{compression} has no level {level}; choose one of {lowest} to {highest}")
             }
         }
+    }
+}
+
+fn annotation(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("expected KEY=VALUE".into()),
     }
 }
 

@@ -1,219 +1,65 @@
-//! gzip on several threads: the data is cut into blocks, each compressed for itself with the end
-//! of the one before as its dictionary, and all of them together are one ordinary gzip member.
+//! gzip by libdeflate, a member a block.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
-use flate2::{Compress, Crc, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor};
 
 /// Names the bytes that this module makes. A format break: to be changed with every constant here
-/// and with the pinned versions of `flate2` and `zlib-rs` whenever that changes any output, as it
-/// changes the digest of every compressed layer and each is uploaded once more.
-pub const GZIP_FORMAT: &str = "gzip-1";
+/// and with the pinned versions of `libdeflater` and `libdeflate-sys` whenever that changes any
+/// output, as it changes the digest of every compressed layer and each is uploaded once more.
+pub const GZIP_FORMAT: &str = "gzip-2";
 
-/// The usual level.
-pub(super) const DEFAULT_LEVEL: u8 = 6;
-/// Bytes of data that are compressed at a time. Part of the format.
-const BLOCK: usize = 512 << 10;
-/// Bytes before a block that it may refer to: deflate's window. Part of the format.
-const DICTIONARY: usize = 32 << 10;
-/// What looks like noise, such as files that are compressed already, is tried on so many bytes at
-/// this level before it is stored as it is: deflate takes several times as long for it as for
-/// anything else, and the lowest levels make it longer. Part of the format.
+/// The usual level, of libdeflate's own: as small as zlib at its usual one, in half the time.
+pub(super) const DEFAULT_LEVEL: u8 = 3;
+/// The level that stores the data as it is.
+const STORED: u8 = 0;
+/// Whether a block looks like noise is asked of so many bytes from all over it, and whether it is
+/// of as many at its start. Part of the format.
 const SAMPLE: usize = 64 << 10;
-const SAMPLE_LEVEL: u8 = 2;
-/// Bytes that a stored part can have, by the format's definition.
-const MAX_STORED: usize = 0xffff;
-/// Magic number, deflate, no flags, no time, no hint at the level, no word about the system, so
-/// that only the data decides. Part of the format.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+/// Bytes that stand side by side in the first sample. Part of the format.
+const STRETCH: usize = 4 << 10;
 
-/// Compresses one stream.
-#[derive(Debug)]
-pub struct Encoder {
-    level: u8,
-    threads: usize,
-    started: bool,
-    block: Vec<u8>,
-    dictionary: Vec<u8>,
-    checksum: Crc,
-    /// Where the threads take their blocks from; none are there before the second block.
-    tasks: Option<Sender<Task>>,
-    /// The answers to come, in the blocks' order.
-    answers: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+/// Compresses a block.
+///
+/// What is noise, such as files that are compressed already, is stored as it is: deflate takes
+/// longer for it than for anything else.
+pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
+    let level = if is_noise(data)? { STORED } else { level };
+    compress_at(data, level, out)
 }
 
-struct Task {
-    block: Block,
-    answer: SyncSender<io::Result<Vec<u8>>>,
+fn compress_at(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
+    let level = CompressionLvl::new(level.into());
+    let level = level.map_err(|_| io::Error::other("gzip has no such level"))?;
+    let mut compressor = Compressor::new(level);
+    out.resize(compressor.gzip_compress_bound(data.len()), 0);
+    let size = compressor.gzip_compress(data, out).map_err(io::Error::other)?;
+    out.truncate(size);
+    Ok(())
 }
 
-/// What a block's compressed form depends on.
-struct Block {
-    data: Vec<u8>,
-    dictionary: Vec<u8>,
-    level: u8,
-    last: bool,
-}
-
-impl Encoder {
-    pub(super) fn new(level: u8, threads: usize) -> Self {
-        Self {
-            level,
-            threads: threads.max(1),
-            started: false,
-            block: Vec::new(),
-            dictionary: Vec::new(),
-            checksum: Crc::new(),
-            tasks: None,
-            answers: VecDeque::new(),
-        }
+fn is_noise(data: &[u8]) -> io::Result<bool> {
+    if !looks_like_noise(data) {
+        return Ok(false);
     }
-
-    pub(super) fn write(&mut self, mut data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        self.checksum.update(data);
-        while !data.is_empty() {
-            // A full block waits for more data, as the last one is closed in another way.
-            if self.block.len() == BLOCK {
-                self.send_block(out)?;
-            }
-            let (front, rest) = data.split_at(data.len().min(BLOCK - self.block.len()));
-            self.block.extend_from_slice(front);
-            data = rest;
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        self.start(out);
-        while !self.answers.is_empty() {
-            self.take_answer(out)?;
-        }
-        out.extend_from_slice(&self.next_block(true).compress()?);
-        out.extend_from_slice(&self.checksum.sum().to_le_bytes());
-        out.extend_from_slice(&self.checksum.amount().to_le_bytes());
-        Ok(())
-    }
-
-    fn start(&mut self, out: &mut Vec<u8>) {
-        if !self.started {
-            self.started = true;
-            out.extend_from_slice(&HEADER);
-        }
-    }
-
-    /// Gives a block to the threads. As many as there are threads are under way, and one waits.
-    fn send_block(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        self.start(out);
-        let (answer, receiver) = sync_channel(1);
-        let task = Task { block: self.next_block(false), answer };
-        let tasks = self.tasks.get_or_insert_with(|| spawn(self.threads));
-        tasks.send(task).map_err(|_| ended())?;
-        self.answers.push_back(receiver);
-        if self.answers.len() > self.threads { self.take_answer(out) } else { Ok(()) }
-    }
-
-    fn next_block(&mut self, last: bool) -> Block {
-        let data = std::mem::take(&mut self.block);
-        let tail = data[data.len().saturating_sub(DICTIONARY)..].to_vec();
-        let dictionary = std::mem::replace(&mut self.dictionary, tail);
-        Block { data, dictionary, level: self.level, last }
-    }
-
-    fn take_answer(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        if let Some(answer) = self.answers.pop_front() {
-            out.extend_from_slice(&answer.recv().map_err(|_| ended())??);
-        }
-        Ok(())
-    }
-}
-
-impl Block {
-    fn compress(&self) -> io::Result<Vec<u8>> {
-        if is_noise(&self.data) {
-            let sample = &self.data[..SAMPLE.min(self.data.len())];
-            let packed = self.compress_part(sample, SAMPLE_LEVEL, FlushCompress::Sync)?;
-            // Noise that is the same as noise before it is not what it looked like.
-            if packed.len() >= sample.len() / 16 * 15 {
-                return Ok(self.store());
-            }
-        }
-        let flush = if self.last { FlushCompress::Finish } else { FlushCompress::Sync };
-        self.compress_part(&self.data, self.level, flush)
-    }
-
-    /// The block as it is. The one before has ended at a whole byte, as this one does.
-    fn store(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.data.len() + self.data.len() / 8192 + 16);
-        let mut put = |last: bool, part: &[u8]| {
-            let length = part.len() as u16;
-            out.push(u8::from(last));
-            out.extend_from_slice(&length.to_le_bytes());
-            out.extend_from_slice(&(!length).to_le_bytes());
-            out.extend_from_slice(part);
-        };
-        self.data.chunks(MAX_STORED).for_each(|part| put(false, part));
-        if self.last {
-            put(true, &[]);
-        }
-        out
-    }
-
-    /// The compressor's state is made anew for each block: a used one, even when it was reset and
-    /// given the dictionary, makes bytes that depend on what it compressed before.
-    fn compress_part(&self, data: &[u8], level: u8, flush: FlushCompress) -> io::Result<Vec<u8>> {
-        let mut compressor = Compress::new(flate2::Compression::new(level.into()), false);
-        if !self.dictionary.is_empty() {
-            compressor.set_dictionary(&self.dictionary)?;
-        }
-        let mut out = Vec::with_capacity(data.len() / 2 + 64);
-        loop {
-            let rest = &data[compressor.total_in() as usize..];
-            let status = compressor.compress_vec(rest, &mut out, flush)?;
-            let all_read = compressor.total_in() as usize == data.len();
-            // Room that is left means that the compressor had no more to say.
-            let said_all = all_read && out.len() < out.capacity();
-            if status == Status::StreamEnd || (flush == FlushCompress::Sync && said_all) {
-                return Ok(out);
-            }
-            out.reserve(32 << 10);
-        }
-    }
+    // Noise that is the same as noise before it is not what it looked like.
+    let sample = &data[..data.len().min(SAMPLE)];
+    let mut packed = Vec::new();
+    compress_at(sample, 1, &mut packed)?;
+    Ok(packed.len() >= sample.len() / 16 * 15)
 }
 
 /// Whether all bytes are about as frequent: the sum of the squares of their numbers is within a
-/// sixteenth of the least that it can be. Part of the format.
-fn is_noise(data: &[u8]) -> bool {
+/// sixteenth of the least that it can be.
+fn looks_like_noise(data: &[u8]) -> bool {
+    let step = (data.len() / (SAMPLE / STRETCH)).max(STRETCH);
     let mut counts = [0_u64; 256];
-    for &byte in data {
-        counts[usize::from(byte)] += 1;
+    for stretch in data.chunks(step) {
+        for &byte in &stretch[..stretch.len().min(STRETCH)] {
+            counts[usize::from(byte)] += 1;
+        }
     }
     let squares: u64 = counts.iter().map(|count| count * count).sum();
-    let length = data.len() as u64;
+    let length: u64 = counts.iter().sum();
     squares * 256 <= length * length / 16 * 17
-}
-
-/// Starts the threads, which end when the sender of tasks is dropped.
-fn spawn(threads: usize) -> Sender<Task> {
-    let (sender, receiver) = channel::<Task>();
-    let receiver = Arc::new(Mutex::new(receiver));
-    for _ in 0..threads {
-        let receiver = Arc::clone(&receiver);
-        thread::spawn(move || {
-            loop {
-                let task = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(Task { block, answer }) = task else { return };
-                // Whoever asked may have given up.
-                let _ = answer.send(block.compress());
-            }
-        });
-    }
-    sender
-}
-
-fn ended() -> io::Error {
-    io::Error::other("a thread that compresses has ended")
 }

@@ -3,24 +3,32 @@
 //! A registry tells blobs apart by the digest of their compressed bytes, so these bytes are a
 //! format of ours: [`Settings::format`] names it, with everything that it depends on, and digests
 //! are remembered under that name.
+//!
+//! The data is cut into blocks of [`BLOCK`] bytes. Each is compressed for itself, by a compressor
+//! that has seen nothing before, into a whole frame of zstd or member of gzip; one after the other
+//! they are a file of that format. So any thread can take any block.
 
+mod encoder;
 mod gzip;
 mod zstd;
 
 use std::fmt;
-use std::io;
 
+pub use encoder::{Encoder, Pool};
 pub use gzip::GZIP_FORMAT;
 pub use zstd::ZSTD_FORMAT;
+
+/// Bytes of data that are compressed at a time. Part of both formats.
+pub const BLOCK: usize = 1 << 20;
 
 /// How a layer is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Compression {
     /// Not at all.
     None,
-    /// One gzip member, which everything reads.
+    /// Read by everything.
     Gzip,
-    /// One zstd frame: smaller and much faster, read by every engine since about 2021.
+    /// Smaller and much faster, read by every engine since about 2021.
     Zstd,
 }
 
@@ -29,7 +37,7 @@ impl Compression {
     pub fn levels(self) -> Option<(u8, u8, u8)> {
         match self {
             Self::None => None,
-            Self::Gzip => Some((1, gzip::DEFAULT_LEVEL, 9)),
+            Self::Gzip => Some((1, gzip::DEFAULT_LEVEL, 12)),
             Self::Zstd => Some((1, zstd::DEFAULT_LEVEL, 19)),
         }
     }
@@ -61,7 +69,7 @@ impl Settings {
         Self { compression, level }
     }
 
-    /// The name of the format that this makes, such as `zstd-1 level 3`; none for no compression.
+    /// The name of the format that this makes, such as `zstd-2 level 2`; none for no compression.
     pub fn format(self) -> Option<String> {
         let name = match self.compression {
             Compression::None => return None,
@@ -69,47 +77,6 @@ impl Settings {
             Compression::Zstd => ZSTD_FORMAT,
         };
         Some(format!("{name} level {}", self.level))
-    }
-}
-
-/// Compresses one stream.
-#[derive(Debug)]
-pub enum Encoder {
-    /// Hands the bytes on as they are.
-    None,
-    /// Compresses with gzip.
-    Gzip(gzip::Encoder),
-    /// Compresses with zstd.
-    Zstd(zstd::Encoder),
-}
-
-impl Encoder {
-    /// An encoder that works on so many threads beside the caller's.
-    pub fn new(settings: Settings, threads: usize) -> io::Result<Self> {
-        Ok(match settings.compression {
-            Compression::None => Self::None,
-            Compression::Gzip => Self::Gzip(gzip::Encoder::new(settings.level, threads)),
-            Compression::Zstd => Self::Zstd(zstd::Encoder::new(settings.level, threads)?),
-        })
-    }
-
-    /// Takes more of the data and appends what is compressed by now to `out`.
-    pub fn write(&mut self, data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Self::None => out.extend_from_slice(data),
-            Self::Gzip(encoder) => encoder.write(data, out)?,
-            Self::Zstd(encoder) => encoder.write(data, out)?,
-        }
-        Ok(())
-    }
-
-    /// Appends the rest.
-    pub fn finish(self, out: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Self::None => Ok(()),
-            Self::Gzip(encoder) => encoder.finish(out),
-            Self::Zstd(encoder) => encoder.finish(out),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::annotation::REF_NAME;
-use super::{Descriptor, DocumentError, Flavor, parse};
+use super::{Annotations, Descriptor, DocumentError, Flavor, parse};
 
 /// An index. Entries and fields of others are kept as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ impl Index {
         let mut value = self.rest.clone();
         value.insert("manifests".into(), self.entries.clone().into());
         Value::Object(value).to_string()
+    }
+
+    /// Sets what is said of the index itself.
+    pub fn annotate(&mut self, annotations: &Annotations) {
+        if !annotations.is_empty() {
+            self.rest.insert("annotations".into(), json!(annotations));
+        }
     }
 
     /// Adds an entry.

@@ -18,7 +18,7 @@ pub struct Reference {
 /// A name that engines and registries do not take.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "`{name}` is no image name: its {part} `{found}` {problem}; choose another with `-t NAME:TAG`"
+    "`{name}` is no image name: its {part} `{found}` {problem}; names look like `ghcr.io/me/app:1`"
 )]
 pub struct ReferenceError {
     name: String,
@@ -30,15 +30,18 @@ pub struct ReferenceError {
 const MAX_REPOSITORY: usize = 255;
 const MAX_TAG: usize = 128;
 
+impl ReferenceError {
+    /// Says that a part of a name is not as it must be.
+    pub(crate) fn new(name: &str, part: &'static str, found: &str, problem: &'static str) -> Self {
+        let short = |text: &str| text.chars().take(300).collect();
+        Self { name: short(name), part, found: short(found), problem }
+    }
+}
+
 impl Reference {
     /// Takes `[REGISTRY/]NAME[:TAG]` apart.
     pub fn parse(name: &str) -> Result<Self, ReferenceError> {
-        let error = |part, found: &str, problem| ReferenceError {
-            name: name.chars().take(300).collect(),
-            part,
-            found: found.chars().take(300).collect(),
-            problem,
-        };
+        let error = |part, found, problem| ReferenceError::new(name, part, found, problem);
         let (path, tag) = match name.rsplit_once(':') {
             Some((path, tag)) if !tag.contains('/') => (path, tag),
             _ => (name, "latest"),

@@ -2,26 +2,22 @@
 //! one pass, of which nothing is kept.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
 use super::known;
-use crate::base::BaseReader;
+use crate::base::{BaseLayer, BaseReader};
 use crate::cache::LayerDigest;
-use crate::compress::{Compression, Encoder, Settings};
+use crate::compress::{BLOCK, Compression, Encoder, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::image::LayerSource;
-use crate::sha256::Sha256;
+use crate::sha256::{Sha256, update_two};
 
-/// Bytes that are handed over at a time.
-const CHUNK: usize = 256 << 10;
-/// What a buffer holds beyond that, the largest file that is read with its header included.
-const SLACK: usize = 80 << 10;
-/// Buffers that are read ahead.
-const AHEAD: usize = 3;
+/// Blocks that are read ahead.
+const AHEAD: usize = 1;
 
 /// What was made.
 #[derive(Clone, Copy, Debug)]
@@ -33,30 +29,30 @@ pub(super) struct Made {
     pub(super) compression: Compression,
 }
 
-/// Some of a layer, or its end.
-enum Chunk {
-    Bytes(Vec<u8>),
-    End(LayerDigest),
-}
+/// A block of a layer, nothing at its end.
+type Message = anyhow::Result<Option<Vec<u8>>>;
 
 /// The bytes of a blob, made while they are read.
-pub(super) struct BlobStream {
-    chunks: Receiver<anyhow::Result<Chunk>>,
-    used: Sender<Vec<u8>>,
-    settings: Settings,
-    threads: usize,
-    encoder: Option<Encoder>,
+pub(super) struct BlobStream<'a> {
+    blocks: Receiver<Message>,
+    pool: &'a Pool,
+    encoder: Encoder<'a>,
     compression: Compression,
+    /// The blob's bytes that are read next.
     out: Vec<u8>,
     start: usize,
-    /// Over the blob; none where that is the layer as it was hashed already.
-    hash: Option<Sha256>,
-    layer: Option<LayerDigest>,
+    /// The layer, where it is known; otherwise its hash.
+    known: Option<LayerDigest>,
+    layer: Sha256,
+    blob: Sha256,
+    /// Whether the layer has been read, and whether the blob has been made.
+    layer_ended: bool,
+    ended: bool,
     /// Why there is no more to read, if it is not the end.
     failure: Option<anyhow::Error>,
 }
 
-impl BlobStream {
+impl<'a> BlobStream<'a> {
     /// Starts to read a layer on a thread of its own. `base` goes on from one layer of the base
     /// image to the next.
     pub(super) fn start<'scope>(
@@ -65,38 +61,42 @@ impl BlobStream {
         layer: usize,
         base: Option<&'scope mut BaseReader<'_>>,
         settings: Settings,
-        threads: usize,
-    ) -> Self {
-        let (sender, chunks) = sync_channel(AHEAD);
-        let (give_back, used) = channel();
-        // A layer of the base image that comes compressed stays as it is.
-        let compressed = match &engine.image().layers[layer].source {
-            LayerSource::Base(base) => base.encoding().map(known::compression),
+        pool: &'a Pool,
+    ) -> Self
+    where
+        'a: 'scope,
+    {
+        let (sender, blocks) = sync_channel(AHEAD);
+        // A layer of the base image is what its diffID says, which is checked while it is read,
+        // and one that comes compressed stays as it is.
+        let source = match &engine.image().layers[layer].source {
+            LayerSource::Base(base) => Some(base),
             _ => None,
         };
+        let known = source.map(|base| LayerDigest { digest: base.diff_id, size: base.member.size });
+        let compressed = source.and_then(BaseLayer::encoding).map(known::compression);
         let compressed = compressed.filter(|compression| *compression != Compression::None);
-        let compression = compressed.unwrap_or(settings.compression);
-        let settings =
-            if compressed.is_some() { Settings::usual(Compression::None) } else { settings };
+        let settings = compressed.map_or(settings, |_| Settings::usual(Compression::None));
         scope.spawn(move || {
-            let reader = Reader { sender, used };
+            let reader = Reader { pool, sender: &sender };
             let read = match base {
                 Some(base) => reader.read_base(engine, layer, base),
                 None => reader.read_own(engine, layer),
             };
-            let _ = reader.sender.send(read.map(Chunk::End));
+            let _ = sender.send(read.map(|()| None));
         });
         Self {
-            chunks,
-            used: give_back,
-            settings,
-            threads,
-            encoder: None,
-            compression,
+            blocks,
+            pool,
+            encoder: Encoder::new(pool, settings),
+            compression: compressed.unwrap_or(settings.compression),
             out: Vec::new(),
             start: 0,
-            hash: (compression != Compression::None).then(Sha256::new),
-            layer: None,
+            known,
+            layer: Sha256::new(),
+            blob: Sha256::new(),
+            layer_ended: false,
+            ended: false,
             failure: None,
         }
     }
@@ -106,11 +106,10 @@ impl BlobStream {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let layer = self.layer.context("a layer was not read to its end")?;
-        let blob = self.hash.map_or(layer, |hash| {
-            let size = hash.len();
-            LayerDigest { digest: Digest(hash.finish()), size }
-        });
+        anyhow::ensure!(self.ended, "a layer was not read to its end");
+        let digest = |hash: Sha256| LayerDigest { size: hash.len(), digest: Digest(hash.finish()) };
+        let layer = self.known.unwrap_or_else(|| digest(self.layer));
+        let blob = if self.compression == Compression::None { layer } else { digest(self.blob) };
         Ok(Made { layer, blob, compression: self.compression })
     }
 
@@ -121,43 +120,54 @@ impl BlobStream {
 
     /// Makes more output; nothing at the end.
     fn advance(&mut self) -> anyhow::Result<()> {
-        self.out.clear();
+        self.pool.recycle(std::mem::take(&mut self.out));
         self.start = 0;
-        while self.out.is_empty() && self.layer.is_none() {
-            match self.chunks.recv().map_err(|_| anyhow!("reading a layer ended early"))?? {
-                Chunk::Bytes(bytes) => {
-                    let encoder = match &mut self.encoder {
-                        Some(encoder) => encoder,
-                        none => none.insert(Encoder::new(self.settings, self.threads)?),
-                    };
-                    encoder.write(&bytes, &mut self.out)?;
-                    let _ = self.used.send(bytes);
-                }
-                Chunk::End(layer) => {
-                    self.layer = Some(layer);
-                    if let Some(encoder) = self.encoder.take() {
-                        encoder.finish(&mut self.out)?;
-                    }
-                }
+        while self.out.is_empty() && !self.ended {
+            let block = self.next_block()?;
+            if self.layer_ended || self.encoder.is_full() {
+                let out = self.encoder.read()?;
+                self.ended = out.is_none();
+                self.out = out.unwrap_or_default();
             }
-        }
-        if let Some(hash) = &mut self.hash {
-            hash.update(&self.out);
+            self.hash(block.as_deref().unwrap_or_default());
+            if let Some(block) = block {
+                self.encoder.write(block)?;
+            }
         }
         Ok(())
     }
+
+    fn next_block(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+        if self.layer_ended {
+            return Ok(None);
+        }
+        let block = self.blocks.recv().map_err(|_| anyhow!("reading a layer ended early"))??;
+        self.layer_ended = block.is_none();
+        Ok(block)
+    }
+
+    /// Hashes what was read and what was made, both at once where both are wanted.
+    fn hash(&mut self, block: &[u8]) {
+        match (self.known, self.compression) {
+            (None, Compression::None) => self.layer.update(block),
+            (None, _) => update_two(&mut self.layer, block, &mut self.blob, &self.out),
+            (Some(_), Compression::None) => {}
+            (Some(_), _) => self.blob.update(&self.out),
+        }
+    }
 }
 
-impl Read for BlobStream {
+impl Read for BlobStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let failed = || io::Error::other("the blob could not be made");
         if self.failure.is_some() {
-            return Err(io::Error::other("the blob could not be made"));
+            return Err(failed());
         }
         if self.start == self.out.len()
             && let Err(error) = self.advance()
         {
             self.failure = Some(error);
-            return Err(io::Error::other("the blob could not be made"));
+            return Err(failed());
         }
         let bytes = buffer.len().min(self.out.len() - self.start);
         buffer[..bytes].copy_from_slice(&self.out[self.start..][..bytes]);
@@ -167,25 +177,21 @@ impl Read for BlobStream {
 }
 
 /// The thread that reads.
-struct Reader {
-    sender: SyncSender<anyhow::Result<Chunk>>,
-    used: Receiver<Vec<u8>>,
+struct Reader<'a> {
+    pool: &'a Pool,
+    sender: &'a SyncSender<Message>,
 }
 
-impl Reader {
-    fn read_own(&self, engine: &Engine<'_>, layer: usize) -> anyhow::Result<LayerDigest> {
+impl Reader<'_> {
+    fn read_own(&self, engine: &Engine<'_>, layer: usize) -> anyhow::Result<()> {
         let mut reader = engine.open(layer)?;
-        let mut hash = Sha256::new();
+        let mut block = self.pool.buffer();
         loop {
-            let mut buffer = self.buffer();
-            reader.fill(&mut buffer, CHUNK)?;
-            let ended = buffer.len() < CHUNK;
-            hash.update(&buffer);
-            self.send(buffer)?;
-            if ended {
-                let size = hash.len();
-                return Ok(LayerDigest { digest: Digest(hash.finish()), size });
+            reader.fill(&mut block, BLOCK)?;
+            if block.len() < BLOCK {
+                return self.send(block);
             }
+            self.send_full(&mut block)?;
         }
     }
 
@@ -195,26 +201,28 @@ impl Reader {
         engine: &Engine<'_>,
         layer: usize,
         base: &mut BaseReader<'_>,
-    ) -> anyhow::Result<LayerDigest> {
+    ) -> anyhow::Result<()> {
         let LayerSource::Base(source) = &engine.image().layers[layer].source else {
             anyhow::bail!("layer {} is no layer of the base image", layer + 1);
         };
+        let mut block = self.pool.buffer();
         base.read(source, |bytes| {
-            let mut buffer = self.buffer();
-            buffer.extend_from_slice(bytes);
-            self.send(buffer)
+            block.extend_from_slice(bytes);
+            if block.len() < BLOCK { Ok(()) } else { self.send_full(&mut block) }
         })?;
-        Ok(LayerDigest { digest: source.diff_id, size: source.member.size })
+        self.send(block)
     }
 
-    fn buffer(&self) -> Vec<u8> {
-        let mut buffer = self.used.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK + SLACK));
-        buffer.clear();
-        buffer
+    /// Sends a block, and keeps what is there beyond it.
+    fn send_full(&self, block: &mut Vec<u8>) -> anyhow::Result<()> {
+        let mut rest = self.pool.buffer();
+        rest.extend_from_slice(&block[BLOCK..]);
+        block.truncate(BLOCK);
+        self.send(std::mem::replace(block, rest))
     }
 
-    fn send(&self, bytes: Vec<u8>) -> anyhow::Result<()> {
+    fn send(&self, block: Vec<u8>) -> anyhow::Result<()> {
         // The other side says itself why it has enough.
-        self.sender.send(Ok(Chunk::Bytes(bytes))).map_err(|_| anyhow!("nobody reads the layer"))
+        self.sender.send(Ok(Some(block))).map_err(|_| anyhow!("nobody reads the layer"))
     }
 }

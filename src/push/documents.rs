@@ -1,7 +1,7 @@
 //! Configurations, manifests and indexes, which are stored when all layers are there.
 
 use super::Push;
-use super::known::{self, LAYER_KEY};
+use super::known::{self, Knowledge, LAYER_KEY};
 use super::layer::Delivered;
 use crate::digest::Digest;
 use crate::image::Image;
@@ -14,6 +14,7 @@ impl Push<'_> {
         &self,
         repository: &Repository,
         references: &[Reference],
+        knowledge: &Knowledge,
         layers: &[(usize, usize)],
         delivered: &[Delivered],
     ) -> anyhow::Result<Digest> {
@@ -21,7 +22,7 @@ impl Push<'_> {
         for (index, image) in self.images.iter().enumerate() {
             let own = layers.iter().zip(delivered).filter(|((image, _), _)| *image == index);
             let own: Vec<Delivered> = own.map(|(_, delivered)| *delivered).collect();
-            manifests.push(self.put_config(repository, image, &own)?.to_json());
+            manifests.push(self.put_config(repository, knowledge, image, &own)?.to_json());
         }
         let flavor = self.options.flavor;
         let (media_type, document) = match <[String; 1]>::try_from(manifests) {
@@ -34,6 +35,9 @@ impl Push<'_> {
                     let name = format!("sha256:{}", entry.digest);
                     repository.put_manifest(&name, flavor.manifest(), manifest)?;
                     index.push(&entry);
+                }
+                if flavor == Flavor::Oci {
+                    index.annotate(&self.options.annotations);
                 }
                 (flavor.index(), index.to_json())
             }
@@ -48,6 +52,7 @@ impl Push<'_> {
     fn put_config(
         &self,
         repository: &Repository,
+        knowledge: &Knowledge,
         image: &Image,
         delivered: &[Delivered],
     ) -> anyhow::Result<Manifest> {
@@ -64,17 +69,24 @@ impl Push<'_> {
             let mut descriptor = Descriptor::new(media_type, digest, size);
             if flavor == Flavor::Oci {
                 descriptor.annotations = annotation::of_layer(&image.layers[index]);
-                if let Some(key) = known::portable_key(image, index) {
-                    descriptor.annotations.insert(LAYER_KEY.into(), key.to_string());
-                }
+                // Where the conf does not say what the layer was made of, an image that was pushed
+                // with a conf that does may have said it.
+                let key = known::portable_key(image, index).map(|key| key.to_string());
+                let key = key.or_else(|| knowledge.key_of(delivered.diff_id).map(str::to_owned));
+                descriptor.annotations.extend(key.map(|key| (LAYER_KEY.into(), key)));
             }
             descriptor
         };
+        let mut annotations = Annotations::new();
+        if flavor == Flavor::Oci {
+            annotations = annotation::of_image(&serde_json::from_str(&config)?);
+            annotations.extend(self.options.annotations.clone());
+        }
         Ok(Manifest {
             flavor,
             config: descriptor,
             layers: delivered.iter().enumerate().map(layer).collect(),
-            annotations: Annotations::new(),
+            annotations,
         })
     }
 }

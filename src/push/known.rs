@@ -44,6 +44,8 @@ pub(super) struct Known {
 pub(super) struct Knowledge {
     by_key: HashMap<String, Known>,
     by_diff_id: HashMap<Digest, Vec<Known>>,
+    /// The key that the layer of a diffID has.
+    keys: HashMap<Digest, String>,
 }
 
 impl Knowledge {
@@ -60,9 +62,16 @@ impl Knowledge {
         self.by_diff_id.get(&diff_id).map_or(&[], Vec::as_slice)
     }
 
+    /// The key that an image in a registry gives the layer of this diffID.
+    pub(super) fn key_of(&self, diff_id: Digest) -> Option<&str> {
+        self.keys.get(&diff_id).map(String::as_str)
+    }
+
     /// Notes a layer; what is known first holds.
     pub(super) fn add(&mut self, key: Option<&str>, known: Known) {
-        if let Some(key) = key {
+        // Whatever is no digest is no key of ours, and is not to be passed on.
+        if let Some(key) = key.filter(|key| key.parse::<Digest>().is_ok()) {
+            self.keys.entry(known.diff_id).or_insert_with(|| key.into());
             self.by_key.entry(key.into()).or_insert_with(|| known.clone());
         }
         let all = self.by_diff_id.entry(known.diff_id).or_default();

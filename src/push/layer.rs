@@ -1,25 +1,26 @@
 //! One layer's way into a repository.
 
-use std::io::{Cursor, Read as _};
+use std::io::{self, Cursor, Read as _};
 use std::thread;
 
 use anyhow::{Context as _, bail};
 
 use super::blob::{BlobStream, Made};
 use super::known::{self, Knowledge, Known};
-use super::progress::Progress;
 use crate::base::BaseReader;
 use crate::cache::{Cache, Key, LayerDigest};
-use crate::compress::{Compression, Settings};
+use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::image::LayerSource;
-use crate::registry::{Presence, RegistryError, Repository, retry};
+use crate::progress::PushProgress;
+use crate::registry::{Presence, RegistryError, Repository, Upload, retry};
 
-/// Blobs up to this size are made before they are sent, so that one that is there already is not
-/// sent, and one that fails is sent again without being made again.
-const SMALL: u64 = 4 << 20;
-/// Times that a larger blob is made and sent before its failure is final.
+/// Blobs below this size are made before they are sent, so that one that is there already is not
+/// sent, and one that fails is sent again without being made again. Of larger ones so much is
+/// sent at a time when an upload goes on that broke.
+const PIECE: u64 = 4 << 20;
+/// Times that a larger blob is made and sent without progress before its failure is final.
 const ATTEMPTS: u32 = 4;
 
 /// Where layers go, and what is known.
@@ -31,9 +32,9 @@ pub(super) struct Target<'a> {
     pub(super) settings: Settings,
     /// The compressions that a layer may have that is there already.
     pub(super) accepted: &'a [Compression],
-    /// Threads that compress one layer.
-    pub(super) threads: usize,
-    pub(super) progress: &'a Progress,
+    /// Threads that compress all of them.
+    pub(super) pool: &'a Pool,
+    pub(super) progress: &'a PushProgress,
 }
 
 /// A layer that is in the repository.
@@ -151,18 +152,25 @@ impl Target<'_> {
         Ok(())
     }
 
+    /// Makes a blob and sends it, again and again where that may help. What a registry has of a
+    /// large blob when the upload breaks is made anew, as it is the same, but not sent anew.
     fn send_repeatedly(
         &self,
         engine: &Engine<'_>,
         layer: usize,
         mut base: Option<&mut BaseReader<'_>>,
     ) -> anyhow::Result<(Made, u64)> {
+        let mut upload = BrokenUpload::default();
         let mut attempt = 1;
         loop {
-            let result = self.send(engine, layer, base.as_deref_mut());
-            let passing = result.as_ref().err().and_then(|error| error.downcast_ref());
-            let passing = passing.filter(|error: &&RegistryError| error.is_passing());
-            match passing {
+            let before = upload.offset;
+            let result = self.send(engine, layer, base.as_deref_mut(), &mut upload);
+            // Progress is bounded by the blob's size, attempts without it by their number.
+            if upload.offset >= before + PIECE {
+                attempt = 1;
+            }
+            let error = result.as_ref().err().and_then(|error| error.downcast_ref());
+            match error.filter(|error| upload.may_go_better(error)) {
                 Some(error) if attempt < ATTEMPTS => {
                     thread::sleep(retry::pause(attempt, error.retry_after()));
                     attempt += 1;
@@ -177,17 +185,17 @@ impl Target<'_> {
         engine: &Engine<'_>,
         layer: usize,
         base: Option<&mut BaseReader<'_>>,
+        broken: &mut BrokenUpload,
     ) -> anyhow::Result<(Made, u64)> {
         thread::scope(|scope| {
-            let mut blob =
-                BlobStream::start(scope, engine, layer, base, self.settings, self.threads);
-            let mut start = Vec::new();
-            let read = (&mut blob).take(SMALL).read_to_end(&mut start);
+            let mut blob = BlobStream::start(scope, engine, layer, base, self.settings, self.pool);
+            let mut start = Vec::with_capacity(PIECE as usize);
+            let read = (&mut blob).take(PIECE).read_to_end(&mut start);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
             read.context("making a blob")?;
-            if (start.len() as u64) < SMALL {
+            if (start.len() as u64) < PIECE {
                 let made = blob.finish()?;
                 let there = self.repository.look(made.blob.digest, made.blob.size)?;
                 if there == Presence::Present {
@@ -197,9 +205,7 @@ impl Target<'_> {
                 self.progress.sent(made.blob.size);
                 return Ok((made, made.blob.size));
             }
-            let upload = self.repository.begin()?;
-            let mut body = Cursor::new(&start).chain(&mut blob);
-            let sent = self.repository.send(&upload, &mut self.progress.count(&mut body));
+            let sent = self.send_large(start, &mut blob, broken);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
@@ -208,6 +214,64 @@ impl Target<'_> {
             self.repository.close(&upload, &[], made.blob.digest)?;
             Ok((made, made.blob.size))
         })
+    }
+
+    /// Sends a blob of which the first piece has been made: all of it in one request, or, when an
+    /// upload broke, what the registry lacks in requests that say which bytes they have.
+    fn send_large(
+        &self,
+        start: Vec<u8>,
+        blob: &mut BlobStream<'_>,
+        broken: &mut BrokenUpload,
+    ) -> anyhow::Result<Upload> {
+        let resumed = match broken.upload.take() {
+            Some(upload) => self.repository.resume(&upload)?,
+            None => None,
+        };
+        let Some((mut upload, mut offset)) = resumed else {
+            *broken = BrokenUpload { upload: Some(self.repository.begin()?), offset: 0 };
+            let upload = broken.upload.as_ref().context("an upload was begun")?;
+            let mut body = self.progress.count(Cursor::new(start).chain(&mut *blob));
+            return Ok(self.repository.send(upload, &mut body)?);
+        };
+        let mut piece = Vec::with_capacity(PIECE as usize);
+        let mut body = Cursor::new(start).chain(blob);
+        io::copy(&mut (&mut body).take(offset), &mut io::sink())?;
+        loop {
+            *broken = BrokenUpload { upload: Some(upload.clone()), offset };
+            piece.clear();
+            (&mut body).take(PIECE).read_to_end(&mut piece)?;
+            if piece.is_empty() {
+                return Ok(upload);
+            }
+            upload = self.repository.append(&upload, offset, &piece)?;
+            offset += piece.len() as u64;
+            self.progress.sent(piece.len() as u64);
+        }
+    }
+}
+
+/// An upload that broke, or that may yet.
+#[derive(Debug, Default)]
+struct BrokenUpload {
+    upload: Option<Upload>,
+    /// The bytes of it that had arrived when it was gone on with; none for one that was not.
+    offset: u64,
+}
+
+impl BrokenUpload {
+    /// Whether another attempt may go better. What was gone on with is begun anew when the registry
+    /// finds fault with it.
+    fn may_go_better(&mut self, error: &RegistryError) -> bool {
+        let refused = matches!(error, RegistryError::Refused { .. }) && self.offset > 0;
+        let lost = self.upload.is_some() && error.is_lost_upload();
+        if error.is_passing() {
+            return true;
+        }
+        if refused || lost {
+            *self = Self::default();
+        }
+        refused || lost
     }
 }
 

@@ -9,7 +9,6 @@ mod deliver;
 mod documents;
 mod known;
 mod layer;
-mod progress;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,19 +16,16 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::cache::Cache;
-use crate::compress::{Compression, Settings};
+use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::{self, Engine};
 use crate::image::Image;
-use crate::oci::{Flavor, Platform};
+use crate::oci::{Annotations, Flavor, Platform};
+use crate::progress::PushProgress;
 use crate::registry::{self, Client, Reference, Repository};
 pub use known::LAYER_KEY;
 use known::{Knowledge, Known};
 use layer::Target;
-pub use progress::Progress;
-
-/// Threads that compress one layer, whose memory grows with them.
-const COMPRESSING: usize = 4;
 
 /// How to push.
 #[derive(Clone, Debug)]
@@ -40,6 +36,10 @@ pub struct Options {
     pub any_compression: bool,
     /// Whose media types the manifest has.
     pub flavor: Flavor,
+    /// What the manifest says beside what the image says of itself.
+    pub annotations: Annotations,
+    /// Threads that hash and compress.
+    pub reading: engine::Options,
     /// Whether to learn from what registries have.
     pub learn: bool,
     /// Further images to learn from.
@@ -72,7 +72,7 @@ pub struct Push<'a> {
     engines: Vec<Engine<'a>>,
     cache: &'a Cache,
     options: &'a Options,
-    progress: &'a Progress,
+    progress: &'a PushProgress,
     /// The layers that were pushed so far, and to which registry.
     pushed: Vec<(String, Known)>,
 }
@@ -83,7 +83,7 @@ impl<'a> Push<'a> {
         images: &'a [Image],
         cache: &'a Cache,
         options: &'a Options,
-        progress: &'a Progress,
+        progress: &'a PushProgress,
     ) -> anyhow::Result<Self> {
         let mut seen = HashSet::new();
         let mut architectures = images.iter().map(|image| image.platform().architecture);
@@ -99,6 +99,7 @@ impl<'a> Push<'a> {
         let [first, ..] = references else { bail!("there is no name to push to") };
         let (repository, knowledge) = self.prepare(first, references)?;
         let layers = self.layers();
+        let pool = Pool::new(self.options.settings, self.options.reading.threads);
         self.progress.start(layers.len());
         let target = Target {
             repository: &repository,
@@ -110,11 +111,12 @@ impl<'a> Push<'a> {
             } else {
                 std::slice::from_ref(&self.options.settings.compression)
             },
-            threads: engine::Options::default().threads.min(COMPRESSING),
+            pool: &pool,
             progress: self.progress,
         };
         let delivered = self.deliver(&target, &layers)?;
-        let digest = self.put_documents(&repository, references, &layers, &delivered)?;
+        let digest =
+            self.put_documents(&repository, references, &knowledge, &layers, &delivered)?;
         self.progress.end();
         let known = delivered.iter().map(|layer| Known {
             diff_id: layer.diff_id,

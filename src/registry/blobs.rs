@@ -2,13 +2,14 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::thread;
 
 use ureq::Body;
 use ureq::http::Response;
 
-use super::RegistryError;
 use super::client::{Call, Client};
 use super::text::{percent_encode, read_bounded};
+use super::{RegistryError, retry};
 use crate::digest::Digest;
 
 /// A repository of a registry.
@@ -28,7 +29,7 @@ pub enum Presence {
 }
 
 /// An upload that was begun.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Upload {
     place: String,
 }
@@ -47,15 +48,20 @@ impl Repository {
     /// Whether a blob is there. Registries that cannot tell are taken to have nothing: that costs
     /// an upload, and no image is wrong for it.
     pub fn look(&self, digest: Digest, size: u64) -> Result<Presence, RegistryError> {
+        let found = self.head(digest)? == Some(size);
+        Ok(if found { Presence::Present } else { Presence::Absent })
+    }
+
+    /// The size of a blob, if it is there.
+    fn head(&self, digest: Digest) -> Result<Option<u64>, RegistryError> {
         let place = format!("/v2/{}/blobs/sha256:{digest}", self.name);
         let call = Call { method: "HEAD", place: &place, headers: &[], body: b"" };
         let response = self.client.call(call, &[400, 403, 404, 405, 410, 501])?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let same_size = header("content-length") == Some(&size.to_string());
         let same_digest =
             header("docker-content-digest").is_none_or(|found| found == format!("sha256:{digest}"));
-        let found = response.status() == 200 && same_size && same_digest;
-        Ok(if found { Presence::Present } else { Presence::Absent })
+        let size = header("content-length").and_then(|size| size.parse().ok());
+        Ok(size.filter(|_| response.status() == 200 && same_digest))
     }
 
     /// Makes a blob of another repository of this registry one of this repository too; `Absent`
@@ -106,18 +112,62 @@ impl Repository {
         begun(&self.client.call(call, &[])?, &format!("beginning an upload to `{}`", self.name))
     }
 
-    /// Uploads a blob that is in memory.
+    /// Uploads a blob that is in memory; anew, if the registry forgets the upload that it began.
     pub fn upload(&self, blob: &[u8], digest: Digest) -> Result<(), RegistryError> {
-        let upload = self.begin()?;
-        self.close(&upload, blob, digest)
+        let mut attempt = 1;
+        loop {
+            let upload = self.begin()?;
+            match self.close(&upload, blob, digest) {
+                Err(error) if error.is_lost_upload() && attempt < retry::ATTEMPTS => {
+                    thread::sleep(retry::pause(attempt, None));
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Sends bytes, of which the number need not be known, and returns where the upload goes on.
-    /// After an error nothing of the upload can be used.
+    /// After an error [`Self::resume`] tells how many of them arrived.
     pub fn send(&self, upload: &Upload, body: &mut dyn Read) -> Result<Upload, RegistryError> {
         let headers = [("content-type", "application/octet-stream")];
         let response = self.client.stream("PATCH", &upload.place, &headers, body)?;
         begun(&response, &format!("an upload to `{}`", self.name))
+    }
+
+    /// Sends the bytes from `offset` on, which the upload must have reached, in one attempt.
+    pub fn append(
+        &self,
+        upload: &Upload,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<Upload, RegistryError> {
+        let range = format!("{offset}-{}", (offset + bytes.len() as u64).saturating_sub(1));
+        let headers =
+            [("content-type", "application/octet-stream"), ("content-range", range.as_str())];
+        let call = Call { method: "PATCH", place: &upload.place, headers: &headers, body: bytes };
+        let response = self.client.call_once(&call, &[], 1)?;
+        begun(&response, &format!("an upload to `{}`", self.name))
+    }
+
+    /// How far an upload came that broke, and where it goes on; nothing where the registry does
+    /// not say, or has forgotten it.
+    pub fn resume(&self, upload: &Upload) -> Result<Option<(Upload, u64)>, RegistryError> {
+        let call = Call { method: "GET", place: &upload.place, headers: &[], body: b"" };
+        let response = self.client.call(call, &[400, 403, 404, 405, 410, 416, 501])?;
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        // The number of the last byte, so that `0-0` may mean none and is as good as that.
+        let last = header("range").and_then(|range| {
+            let range = range.trim_start_matches("bytes=");
+            range.strip_prefix("0-")?.parse::<u64>().ok()
+        });
+        let place = match header("location") {
+            None => upload.place.clone(),
+            Some(place) if is_usable(place) => place.to_owned(),
+            Some(_) => return Ok(None),
+        };
+        let last = last.filter(|last| *last > 0 && response.status() == 204);
+        Ok(last.map(|last| (Upload { place }, last.saturating_add(1))))
     }
 
     /// Ends an upload with its last bytes, possibly none. The registry checks the digest.
@@ -127,7 +177,11 @@ impl Repository {
         let place = format!("{}{separator}digest={encoded}", upload.place);
         let headers = [("content-type", "application/octet-stream")];
         let call = Call { method: "PUT", place: &place, headers: &headers, body: rest };
-        let response = self.client.call(call, &[])?;
+        let response = match self.client.call(call, &[]) {
+            // If the answer to an earlier attempt was lost, the upload is gone and the blob there.
+            Err(error) if error.is_lost_upload() && self.head(digest)?.is_some() => return Ok(()),
+            response => response?,
+        };
         check_digest(&response, digest, || format!("uploading the blob sha256:{digest}"))
     }
 }
@@ -135,16 +189,17 @@ impl Repository {
 /// The upload that an answer says was begun.
 fn begun(response: &Response<Body>, what: &str) -> Result<Upload, RegistryError> {
     let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-    let usable = |place: &&str| {
-        place.starts_with('/') || place.starts_with("https://") || place.starts_with("http://")
-    };
-    match location.filter(usable) {
+    match location.filter(|place| is_usable(place)) {
         Some(place) if response.status() == 202 => Ok(Upload { place: place.into() }),
         _ => Err(RegistryError::Answer {
             what: what.into(),
             problem: format!("status {} without a usable location", response.status().as_u16()),
         }),
     }
+}
+
+fn is_usable(place: &str) -> bool {
+    place.starts_with('/') || place.starts_with("https://") || place.starts_with("http://")
 }
 
 /// Checks the digest that a registry says it has stored, if it says one.

@@ -138,7 +138,8 @@ impl Client {
         }
     }
 
-    fn call_once(
+    /// Makes a request, once but for a login in between. `attempt` is for the message.
+    pub(super) fn call_once(
         &self,
         call: &Call<'_>,
         expected: &[u16],

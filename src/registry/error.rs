@@ -87,6 +87,11 @@ impl RegistryError {
         }
     }
 
+    /// Whether the registry does not know the upload, or not at that place, that is to go on.
+    pub fn is_lost_upload(&self) -> bool {
+        matches!(self, Self::Refused { status: 404 | 410 | 416, .. })
+    }
+
     /// The pause that the registry asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -19,4 +19,4 @@ pub use client::{Client, Options};
 pub use credentials::Credentials;
 pub use error::RegistryError;
 pub use manifests::Document;
-pub use reference::{Reference, ReferenceError};
+pub use reference::Reference;

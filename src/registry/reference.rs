@@ -1,11 +1,10 @@
-//! Names of images in registries, as docker reads them.
+//! Names of images in registries: where a name leads to, and possibly a digest.
 
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
 use crate::digest::Digest;
+use crate::oci::{Reference as Name, ReferenceError};
 
 /// The registry of names that say none.
 const DEFAULT_REGISTRY: &str = "docker.io";
@@ -13,10 +12,6 @@ const DEFAULT_REGISTRY: &str = "docker.io";
 const DEFAULT_REGISTRY_HOST: &str = "registry-1.docker.io";
 /// The tag of names that say none.
 const DEFAULT_TAG: &str = "latest";
-/// The longest repository name and the longest tag.
-const MAX_REPOSITORY: usize = 255;
-const MAX_TAG: usize = 128;
-
 /// The name of an image in a registry: `registry/repository:tag`, possibly with a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
@@ -28,14 +23,6 @@ pub struct Reference {
     pub tag: Option<String>,
     /// The digest.
     pub digest: Option<Digest>,
-}
-
-/// Why a text names no image.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is no image name: {problem}; names look like `ghcr.io/me/app:1`")]
-pub struct ReferenceError {
-    text: String,
-    problem: &'static str,
 }
 
 impl Reference {
@@ -82,85 +69,29 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let error = |problem| ReferenceError { text: text.chars().take(300).collect(), problem };
         let bare = text.strip_prefix("docker://").unwrap_or(text);
-        let (rest, digest) = match bare.split_once('@') {
+        let (bare, digest) = match bare.split_once('@') {
             None => (bare, None),
             Some((rest, digest)) => {
-                let digest = digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
-                (rest, Some(digest.ok_or_else(|| error("its digest is no SHA-256"))?))
+                let found = digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+                let error = || ReferenceError::new(text, "digest", digest, "is no SHA-256");
+                (rest, Some(found.ok_or_else(error)?))
             }
         };
-        // A colon in the first part is a port's, in the last one a tag's.
-        let (name, tag) = match rest.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-            _ => (rest, None),
-        };
-        if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(error("its tag is not made of letters, digits, `_`, `.` and `-`"));
-        }
-        let (registry, path) = match name.split_once('/') {
-            Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => {
-                (first, path.to_owned())
-            }
-            Some(_) => (DEFAULT_REGISTRY, name.to_owned()),
-            None => (DEFAULT_REGISTRY, format!("library/{name}")),
-        };
+        let name = Name::parse(bare)?;
+        let registry = name.registry.as_deref().unwrap_or(DEFAULT_REGISTRY);
         let registry = match registry {
             "index.docker.io" | DEFAULT_REGISTRY_HOST => DEFAULT_REGISTRY,
             other => other,
         };
-        if !is_host(registry) {
-            return Err(error("its registry is no host name"));
-        }
-        if !is_repository(&path) {
-            return Err(error(
-                "its repository is not made of lower-case letters and digits, parted by `/`, `.`, \
-                 `_` and `-`",
-            ));
-        }
-        let latest = digest.is_none().then_some(DEFAULT_TAG);
-        Ok(Self {
-            registry: registry.into(),
-            repository: path,
-            tag: tag.or(latest).map(str::to_owned),
-            digest,
-        })
+        let repository = match &name.registry {
+            None if !name.repository.contains('/') => format!("library/{}", name.repository),
+            _ => name.repository.clone(),
+        };
+        // With a digest, a tag is there only if it was given.
+        let tag = bare.ends_with(&format!(":{}", name.tag)) || digest.is_none();
+        Ok(Self { registry: registry.into(), repository, tag: tag.then_some(name.tag), digest })
     }
-}
-
-fn is_host(host: &str) -> bool {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-        _ => (host, None),
-    };
-    let inside = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let name_holds = match inside {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !name.is_empty() && name.bytes().all(plain) && !name.starts_with(['.', '-']),
-    };
-    name_holds && port.is_none_or(|port| port.parse::<u16>().is_ok())
-}
-
-/// Lower-case components, in which `.`, `_`, `__` or dashes stand between letters and digits; so
-/// none is `.` or `..`.
-fn is_repository(path: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let component = |component: &str| {
-        component.bytes().all(|byte| plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
-            && component.bytes().next().is_some_and(plain)
-            && component.bytes().next_back().is_some_and(plain)
-            && !component.contains("..")
-    };
-    path.len() <= MAX_REPOSITORY && path.split('/').all(component)
-}
-
-fn is_tag(tag: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    tag.len() <= MAX_TAG
-        && tag.bytes().next().is_some_and(plain)
-        && tag.bytes().all(|byte| plain(byte) || matches!(byte, b'.' | b'-'))
 }
 
 #[cfg(test)]

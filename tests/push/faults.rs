@@ -29,6 +29,19 @@ fn is(method: &'static str, part: &'static str) -> impl Fn(&Request) -> bool + S
     move |request| request.method == method && request.target.contains(part)
 }
 
+/// The fault of the one, or else of the other.
+fn either(
+    one: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
+    other: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
+) -> impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static {
+    move |request| one(request).or_else(|| other(request))
+}
+
+/// The request goes on with a broken upload.
+fn goes_on(request: &Request) -> bool {
+    request.method == "PATCH" && request.headers.contains_key("content-range")
+}
+
 fn status(status: u16) -> Fault {
     Fault::Answer(status, vec![], vec![])
 }
@@ -45,6 +58,27 @@ fn what_passes_is_tried_again() {
         }),
         ("a drop at a blob's end", {
             Registry::start_with(first(1, is("PUT", "uploads"), Fault::DropAfter(100)))
+        }),
+        ("a lost answer at a blob's end", {
+            Registry::start_with(first(1, is("PUT", "uploads"), Fault::DropAnswer))
+        }),
+        ("a lost answer to an upload", {
+            Registry::start_with(first(1, is("PATCH", "uploads"), Fault::DropAnswer))
+        }),
+        ("an upload that is forgotten", {
+            let drop = first(1, is("PATCH", "uploads"), Fault::DropAfter(5 << 20));
+            Registry::start_with(either(drop, first(1, is("GET", "uploads"), status(404))))
+        }),
+        ("an upload that is forgotten at its end", {
+            Registry::start_with(first(1, is("PUT", "digest="), status(404)))
+        }),
+        ("an upload that may not go on", {
+            let drop = first(1, is("PATCH", "uploads"), Fault::DropAfter(5 << 20));
+            Registry::start_with(either(drop, first(1, goes_on, status(416))))
+        }),
+        ("an upload that breaks again", {
+            let drop = first(1, is("PATCH", "uploads"), Fault::DropAfter(2 << 20));
+            Registry::start_with(either(drop, first(2, goes_on, Fault::DropAfter(1 << 20))))
         }),
         ("drops of looks", Registry::start_with(first(3, is("HEAD", "blobs"), Fault::Drop))),
         ("a drop of the manifest", {
@@ -63,6 +97,21 @@ fn what_passes_is_tried_again() {
         registry.check("me/app", "1");
         assert!(start.elapsed().as_secs() < 60, "{case}");
     }
+}
+
+#[test]
+fn a_broken_upload_goes_on_where_it_broke() {
+    let mut image = Fixture::new(1, true);
+    image.add("large", &bytes(77, 24 << 20));
+    let whole = is("PATCH", "uploads");
+    let registry = Registry::start_with(first(1, whole, Fault::DropAfter(10 << 20)));
+    said(&mut image.push(&registry.name("me/app:1")));
+    registry.check("me/app", "1");
+    let requests = registry.requests();
+    let rest: Vec<_> = requests.iter().filter(|request| request.method == "PATCH").collect();
+    assert!(rest.iter().all(|request| goes_on(request)));
+    let sent: usize = rest.iter().map(|request| request.body.len()).sum();
+    assert!(sent > 12 << 20 && sent < 15 << 20, "{sent}");
 }
 
 #[test]

@@ -25,8 +25,10 @@ pub(super) enum Fault {
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The connection ends without one.
     Drop,
-    /// The connection ends after so many bytes of the body.
+    /// The connection ends after so many bytes of the body, which an upload keeps.
     DropAfter(usize),
+    /// The registry does what it should, and the connection ends before it can say so.
+    DropAnswer,
     /// The registry's answer, with a header changed.
     Header(&'static str, String),
 }
@@ -40,6 +42,7 @@ struct State {
     /// By repository and tag or digest: media type and bytes.
     manifests: HashMap<(String, String), (String, Vec<u8>)>,
     uploads: HashMap<String, Vec<u8>>,
+    begun: usize,
     requests: Vec<Request>,
 }
 
@@ -147,7 +150,10 @@ impl Registry {
         match fault {
             Some(Fault::Drop) => return end(connection),
             Some(Fault::DropAfter(bytes)) => {
-                body.read(&mut reader, bytes)?;
+                request.body = body.read(&mut reader, bytes)?;
+                if request.method == "PATCH" {
+                    self.answer(&request);
+                }
                 return end(connection);
             }
             _ => request.body = body.read(&mut reader, usize::MAX)?,
@@ -163,6 +169,9 @@ impl Registry {
         if let Some(Fault::Header(name, value)) = &fault {
             headers.retain(|(known, _)| known != name);
             headers.push((name, value.clone()));
+        }
+        if matches!(fault, Some(Fault::DropAnswer)) {
+            return end(connection);
         }
         let mut out = format!("HTTP/1.1 {status} X\r\n");
         if !headers.iter().any(|(name, _)| *name == "content-length") {
@@ -237,16 +246,30 @@ impl State {
             |id: &str| ("location", format!("/v2/{repository}/blobs/uploads/{id}?_state=s"));
         match request.method.as_str() {
             "POST" => {
-                let id = self.uploads.len().to_string();
+                let id = self.begun.to_string();
+                self.begun += 1;
                 self.uploads.insert(id.clone(), Vec::new());
                 (202, vec![place(&id)], vec![])
             }
+            "GET" => {
+                let Some(upload) = self.uploads.get(id) else { return (404, vec![], vec![]) };
+                let range = format!("0-{}", upload.len().saturating_sub(1));
+                (204, vec![place(id), ("range", range)], vec![])
+            }
             "PATCH" => {
-                self.uploads.get_mut(id).unwrap().extend_from_slice(&request.body);
+                let Some(upload) = self.uploads.get_mut(id) else { return (404, vec![], vec![]) };
+                if let Some(range) = request.headers.get("content-range") {
+                    let expected =
+                        format!("{}-{}", upload.len(), upload.len() + request.body.len() - 1);
+                    if *range != expected {
+                        return (416, vec![], vec![]);
+                    }
+                }
+                upload.extend_from_slice(&request.body);
                 (202, vec![place(id)], vec![])
             }
             "PUT" => {
-                let mut blob = self.uploads.get(id).cloned().unwrap();
+                let Some(mut blob) = self.uploads.remove(id) else { return (404, vec![], vec![]) };
                 blob.extend_from_slice(&request.body);
                 let digest = format!("sha256:{}", sha256(&blob));
                 if query.get("digest") != Some(&digest) {

@@ -201,10 +201,76 @@ fn the_layers_are_compressed_as_asked() {
     }
     let registry = Registry::start();
     for (arguments, reason) in [
-        (["--compression", "gzip", "--level", "10"], "1 to 9"),
+        (["--compression", "gzip", "--level", "13"], "1 to 12"),
         (["--compression", "none", "--level", "1"], "--level"),
     ] {
         let error = failure_of(image.push(&registry.name("me/app:1")).args(arguments));
         assert!(error.contains(reason), "{error}");
     }
+}
+
+#[test]
+fn the_manifest_says_what_the_image_says_of_itself() {
+    let image = Fixture::new(1, true);
+    let conf = image.conf_with(|conf| {
+        conf["created"] = json!("2020-01-02T03:04:05Z");
+        conf["config"]["Labels"] = json!({
+            "org.opencontainers.image.source": "https://example.org/app",
+            "org.opencontainers.image.version": "1",
+            "other": "x",
+        });
+    });
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    let push = |confs: &[&std::path::Path], arguments: &[&str]| {
+        let mut push = crate::support::command(crate::support::NIX_IMAGE, &["push"]);
+        push.args(confs).arg(&name).arg("--store-root").arg(image.store.root()).args(arguments);
+        push
+    };
+    let more = ["--annotation", "org.opencontainers.image.version=2=b", "--annotation", "a="];
+    said(&mut push(&[&conf], &more));
+    let manifest = registry.manifest("me/app", "1").unwrap();
+    let expected = json!({
+        "a": "",
+        "org.opencontainers.image.created": "2020-01-02T03:04:05+00:00",
+        "org.opencontainers.image.source": "https://example.org/app",
+        "org.opencontainers.image.version": "2=b",
+    });
+    assert_eq!(manifest["annotations"], expected);
+    said(&mut push(&[&conf], &more));
+    assert_eq!(registry.manifest("me/app", "1").unwrap().to_string(), manifest.to_string());
+
+    // An index has those that the user gives.
+    let arm = image.conf_with(|conf| conf["architecture"] = json!("arm64"));
+    said(&mut push(&[&conf, &arm], &more[2..]));
+    let index = registry.manifest("me/app", "1").unwrap();
+    assert_eq!(index["annotations"], json!({"a": ""}));
+    let first = registry.manifest("me/app", index["manifests"][0]["digest"].as_str().unwrap());
+    assert_eq!(first.unwrap()["annotations"]["org.opencontainers.image.version"], "1");
+
+    let error = failure_of(&mut push(&[&conf], &["--format", "docker", "--annotation", "a=b"]));
+    assert!(error.contains("--format oci"), "{error}");
+    for bad in ["a", "=b"] {
+        let wrong = push(&[&conf], &["--annotation", bad]).output().unwrap();
+        let error = String::from_utf8_lossy(&wrong.stderr);
+        assert!(wrong.status.code() == Some(2) && error.contains("expected KEY=VALUE"), "{error}");
+    }
+}
+
+#[test]
+fn layers_keep_their_keys_when_the_conf_has_none() {
+    let (image, plain) = (Fixture::new(3, true), Fixture::new(3, false));
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    let manifest = registry.manifest("me/app", "1").unwrap();
+    assert!(manifest["layers"][1]["annotations"]["nix-image.layer-key"].is_string());
+    said(&mut plain.push(&name));
+    assert_eq!(registry.manifest("me/app", "1").unwrap(), manifest);
+    // So that whoever has the NAR hashes still needs nothing else.
+    assert!(said(&mut image.push_from_nowhere(&name)).contains("0 of 4 layers"));
+    // What is not believed is not passed on either.
+    said(plain.push(&name).arg("--no-cache"));
+    let without = registry.manifest("me/app", "1").unwrap();
+    assert!(without["layers"][1]["annotations"]["nix-image.layer-key"].is_null());
 }

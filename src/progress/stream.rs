@@ -1,10 +1,8 @@
-//! What a run says on standard error: nixpkgs' lines, or a progress bar on a terminal.
+//! What a run says that writes an image: nixpkgs' lines, or a bar.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::time::Duration;
+use indicatif::ProgressBar;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use super::write_line;
 use crate::engine::Engine;
 use crate::image::{Image, Layer, LayerSource};
 use crate::python::repr;
@@ -21,20 +19,11 @@ pub enum Progress {
 }
 
 const BAR: &str = "{msg:>16} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
-const STEADY: Duration = Duration::from_millis(100);
 
 impl Progress {
     /// A bar where standard error is a terminal, otherwise lines.
     pub fn new() -> Self {
-        if !io::stderr().is_terminal() {
-            return Self::Lines;
-        }
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let style =
-            ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.progress_chars("=> "));
-        bar.enable_steady_tick(STEADY);
-        Self::Bar(bar)
+        super::bar(BAR).map_or(Self::Lines, Self::Bar)
     }
 
     /// A bar where standard error is a terminal, otherwise nothing.
@@ -139,11 +128,11 @@ impl Progress {
 
     /// Says that something is odd and yet no error.
     pub fn warn(&self, warning: &str) {
-        let line = format!("warning: {warning}");
-        match self {
-            Self::Lines | Self::Quiet => write_line(&line),
-            Self::Bar(bar) => bar.suspend(|| write_line(&line)),
-        }
+        let bar = match self {
+            Self::Lines | Self::Quiet => None,
+            Self::Bar(bar) => Some(bar),
+        };
+        super::warn(bar, warning);
     }
 
     fn line(&self, line: &str) {
@@ -157,9 +146,4 @@ impl Default for Progress {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Nobody need listen.
-fn write_line(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
