@@ -11,21 +11,49 @@ pub const GZIP_FORMAT: &str = "gzip-2";
 
 /// The usual level, of libdeflate's own: as small as zlib at its usual one, in half the time.
 pub(super) const DEFAULT_LEVEL: u8 = 3;
-/// The level that stores the data as it is.
+/// The level that stores the data as it is, and the fastest one that compresses.
 const STORED: u8 = 0;
-/// Whether a block looks like noise is asked of so many bytes from all over it, and whether it is
-/// of as many at its start. Part of the format.
-const SAMPLE: usize = 64 << 10;
-/// Bytes that stand side by side in the first sample. Part of the format.
+const FASTEST: u8 = 1;
+/// Whether a block is noise is asked of so many stretches from all over it, and whether it is the
+/// same noise again of so many bytes at its start. Part of the format.
+const STRETCHES: usize = 16;
 const STRETCH: usize = 4 << 10;
+const SAMPLE: usize = 64 << 10;
 
 /// Compresses a block.
 ///
-/// What is noise, such as files that are compressed already, is stored as it is: deflate takes
-/// longer for it than for anything else.
+/// Deflate takes longer for noise, such as files that are compressed already, than for anything
+/// else. A block of hardly anything else is stored as it is, and one of which a quarter is noise
+/// gets less effort, as little is to be gained. Part of the format.
 pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
-    let level = if is_noise(data)? { STORED } else { level };
+    let stretches = data.chunks((data.len() / STRETCHES).max(STRETCH));
+    let all = stretches.len();
+    let noise = stretches.filter(|stretch| is_noise(&stretch[..stretch.len().min(STRETCH)]));
+    let level = match noise.count() {
+        noise if noise * 16 >= all * 15 && !repeats(data)? => STORED,
+        noise if noise * 4 >= all => FASTEST,
+        _ => level,
+    };
     compress_at(data, level, out)
+}
+
+/// Whether all bytes are about as frequent: the sum of the squares of their numbers is within a
+/// quarter of the least that it can be.
+fn is_noise(stretch: &[u8]) -> bool {
+    let mut counts = [0_usize; 256];
+    for &byte in stretch {
+        counts[usize::from(byte)] += 1;
+    }
+    let squares: usize = counts.iter().map(|count| count * count).sum();
+    squares * 256 <= stretch.len() * stretch.len() / 4 * 5
+}
+
+/// Whether noise is the same as noise before it, so that it can be compressed.
+fn repeats(data: &[u8]) -> io::Result<bool> {
+    let sample = &data[..data.len().min(SAMPLE)];
+    let mut packed = Vec::new();
+    compress_at(sample, FASTEST, &mut packed)?;
+    Ok(packed.len() < sample.len() / 16 * 15)
 }
 
 fn compress_at(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
@@ -36,30 +64,4 @@ fn compress_at(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
     let size = compressor.gzip_compress(data, out).map_err(io::Error::other)?;
     out.truncate(size);
     Ok(())
-}
-
-fn is_noise(data: &[u8]) -> io::Result<bool> {
-    if !looks_like_noise(data) {
-        return Ok(false);
-    }
-    // Noise that is the same as noise before it is not what it looked like.
-    let sample = &data[..data.len().min(SAMPLE)];
-    let mut packed = Vec::new();
-    compress_at(sample, 1, &mut packed)?;
-    Ok(packed.len() >= sample.len() / 16 * 15)
-}
-
-/// Whether all bytes are about as frequent: the sum of the squares of their numbers is within a
-/// sixteenth of the least that it can be.
-fn looks_like_noise(data: &[u8]) -> bool {
-    let step = (data.len() / (SAMPLE / STRETCH)).max(STRETCH);
-    let mut counts = [0_u64; 256];
-    for stretch in data.chunks(step) {
-        for &byte in &stretch[..stretch.len().min(STRETCH)] {
-            counts[usize::from(byte)] += 1;
-        }
-    }
-    let squares: u64 = counts.iter().map(|count| count * count).sum();
-    let length: u64 = counts.iter().sum();
-    squares * 256 <= length * length / 16 * 17
 }
