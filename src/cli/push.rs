@@ -1,12 +1,12 @@
 //! `nix-image push`.
 
 use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::bail;
-use indicatif::DecimalBytes;
 
 use super::image_args::ReadingArgs;
+use super::summary::Summary;
 use crate::compress::{Compression, Settings};
 use crate::conf::Conf;
 use crate::image::Image;
@@ -14,6 +14,7 @@ use crate::oci::Flavor;
 use crate::progress::PushProgress;
 use crate::push::{Options, Push, Pushed};
 use crate::registry::{self, Reference};
+use crate::sink::Written;
 
 /// Push an image to registries, sending only the blobs that they lack
 ///
@@ -109,7 +110,7 @@ impl Args {
             let (group, rest) =
                 references.into_iter().partition(|other| other.name() == first.name());
             references = rest;
-            tell(&push.push(&group)?, start.elapsed())?;
+            tell(&push.push(&group)?, start)?;
         }
         Ok(())
     }
@@ -141,17 +142,11 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 }
 
 /// The name by digest on standard output, what it took on standard error.
-fn tell(pushed: &Pushed, took: Duration) -> anyhow::Result<()> {
+fn tell(pushed: &Pushed, start: Instant) -> anyhow::Result<()> {
+    let written = Written { layers: pushed.layers_sent, bytes: pushed.bytes_sent };
+    let summary = Summary { written, layers: pushed.layers, size: pushed.bytes, start };
     for reference in &pushed.references {
-        let _ = writeln!(
-            io::stderr(),
-            "pushed {reference}: {} of {} layers, {} of {}, {:.1} s",
-            pushed.layers_sent,
-            pushed.layers,
-            DecimalBytes(pushed.bytes_sent),
-            DecimalBytes(pushed.bytes),
-            took.as_secs_f64(),
-        );
+        let _ = writeln!(io::stderr(), "pushed {reference}: {summary}");
     }
     if let Some(reference) = pushed.references.first() {
         writeln!(io::stdout(), "{}@sha256:{}", reference.name(), pushed.digest)?;

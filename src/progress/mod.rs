@@ -1,5 +1,6 @@
 //! What commands say on standard error: a bar on a terminal, otherwise lines.
 
+mod bytes;
 mod push;
 mod stream;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub use bytes::Bytes;
 pub use push::PushProgress;
 pub use stream::Progress;
 

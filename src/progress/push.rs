@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use indicatif::{DecimalBytes, ProgressBar};
+use indicatif::ProgressBar;
 
-use super::write_line;
+use super::{Bytes, write_line};
 
 const BAR: &str = "[{bar:30}] {pos}/{len} layers, {msg}";
 
@@ -59,7 +59,7 @@ impl PushProgress {
             None if sent == 0 => {}
             None => {
                 let (layer, layers) = (layer + 1, self.layers.load(Ordering::Relaxed));
-                let sent = DecimalBytes(sent);
+                let sent = Bytes(sent);
                 write_line(&format!("Pushed layer {layer}, {sent}; {done} of {layers} are there"));
             }
         }
@@ -70,8 +70,8 @@ impl PushProgress {
         let sent = self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(bar) = &self.bar {
             let milliseconds = self.start.elapsed().as_millis().max(1) as u64;
-            let rate = DecimalBytes(sent.saturating_mul(1000) / milliseconds);
-            bar.set_message(format!("{} sent, {rate}/s", DecimalBytes(sent)));
+            let rate = Bytes(sent.saturating_mul(1000) / milliseconds);
+            bar.set_message(format!("{} sent, {rate}/s", Bytes(sent)));
         }
     }
 

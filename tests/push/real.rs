@@ -109,12 +109,12 @@ fn a_real_registry_is_sent_nothing_twice() {
     let mut image = Fixture::new(20, true);
     let name = format!("{}/me/app:1", registry.address);
     assert!(said(&mut image.push(&name)).contains("21 of 21 layers"));
-    assert!(said(&mut image.push(&name)).contains("0 of 21 layers, 0 B of"));
-    assert!(said(&mut image.push_from_nowhere(&name)).contains("0 of 21 layers, 0 B of"));
+    assert!(said(&mut image.push(&name)).contains("0 of 21 layers, 0 bytes of"));
+    assert!(said(&mut image.push_from_nowhere(&name)).contains("0 of 21 layers, 0 bytes of"));
     image.forget();
     image.change(4);
     assert!(said(&mut image.push(&name)).contains("1 of 21 layers"));
     let other = format!("{}/you/app:1", registry.address);
     let text = said(image.push_from_nowhere(&other).arg("--cache-from").arg(&name));
-    assert!(text.contains("0 of 21 layers, 0 B of"), "{text}");
+    assert!(text.contains("0 of 21 layers, 0 bytes of"), "{text}");
 }

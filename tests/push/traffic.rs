@@ -44,7 +44,7 @@ fn a_second_push_sends_nothing_and_reads_nothing() {
     registry.requests();
     // With a store in which nothing is, and nothing remembered.
     let text = said(&mut image.push_from_nowhere(&name));
-    assert!(text.contains("0 of 21 layers, 0 B of"), "{text}");
+    assert!(text.contains("0 of 21 layers, 0 bytes of"), "{text}");
     assert_eq!(registry.sent(), (0, 0));
     assert_eq!(registry.manifest("me/app", "1"), manifest);
     // From memory, and without NAR hashes after hashing anew.
