@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
-use nix_image::store::{self, Listing, Room, Walk};
+use nix_image::budget::Budget;
+use nix_image::store::{self, Listing, Walk};
 
 const DIRECTORIES: usize = 400;
 const FILES_PER_DIRECTORY: usize = 50;
@@ -29,10 +29,10 @@ fn walk(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("walk");
     group.throughput(Throughput::Elements(entries));
     group.sample_size(20);
-    let room = Arc::new(Room::new(8 << 20));
+    let budget = Budget::new(8 << 20);
     group.bench_function("scan", |bencher| {
         bencher.iter(|| {
-            store::scan(&root, Some(Listing::new(&room))).expect("the tree can be listed")
+            store::scan(&root, Some(Listing::new(&budget))).expect("the tree can be listed")
         });
     });
     group.finish();

@@ -5,6 +5,7 @@
 //! and bytes where it needs them.
 
 pub mod base;
+pub mod budget;
 pub mod cache;
 pub mod cli;
 pub mod compress;

@@ -86,6 +86,8 @@ def measure(contenders, rounds, name, warm_up=True):
         say(f"{name}: " + (f"round {number} of {rounds}" if number else "warming up"))
         for contender, runs in zip(contenders, samples):
             contender.prepare()
+            # What others have left to be written to disk would be written during this run.
+            os.sync()
             sample = run(contender.command, contender.environment)
             sample.moved = contender.moved()
             if number:

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 
+use crate::budget::Budget;
 use crate::cache::{Cache, Key, KeyBuilder, LayerDigest};
 use crate::digest::Digest;
 use crate::image::{Image, ImageError, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
-use crate::store::{self, Listing, Room, Scan};
+use crate::store::{self, Listing, Scan};
 pub use blobs::{Blob, Blobs, Part};
 use lane::Lane;
 pub use pieces::{Piece, Pieces};
@@ -31,7 +32,7 @@ pub struct Engine<'a> {
     image: &'a Image,
     cache: &'a Cache,
     table: Table,
-    room: Arc<Room>,
+    budget: Arc<Budget>,
 }
 
 /// How the engine goes about it.
@@ -65,7 +66,7 @@ impl<'a> Engine<'a> {
             }
             LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => None,
         });
-        Self { image, cache, table: Table::new(known), room: Arc::new(Room::new(LISTINGS)) }
+        Self { image, cache, table: Table::new(known), budget: Budget::new(LISTINGS) }
     }
 
     /// Runs `consumer` while the layers are digested and read, and ends when it does.
@@ -92,7 +93,7 @@ impl<'a> Engine<'a> {
     /// An engine for an image all of whose layers are known.
     pub fn with_digests(image: &'a Image, cache: &'a Cache, known: &[LayerDigest]) -> Self {
         let table = Table::new(known.iter().copied().map(Some));
-        Self { image, cache, table, room: Arc::new(Room::new(LISTINGS)) }
+        Self { image, cache, table, budget: Budget::new(LISTINGS) }
     }
 
     /// Finds all digests; no layer is read for another reason.
@@ -206,7 +207,7 @@ impl<'a> Engine<'a> {
 
     fn scan_store_layer(&self, layer: &StoreLayer) -> anyhow::Result<Scanned> {
         let scan =
-            |path| store::scan(&self.image.store.physical(path), Some(Listing::new(&self.room)));
+            |path| store::scan(&self.image.store.physical(path), Some(Listing::new(&self.budget)));
         let scans = layer.paths.iter().map(scan).collect::<Result<Vec<Scan>, _>>()?;
         let key = Key::of_layer(layer, &scans, &self.image.nar_hashes);
         let size = scans.iter().map(|scan| scan.archived_size).sum();

@@ -1,24 +1,25 @@
 //! One layer's way into a repository.
 
-use std::io::{self, Cursor, Read as _};
+use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, bail};
 
 use super::blob::{BlobStream, Made};
+use super::held::Held;
 use super::known::{self, Knowledge, Known};
 use crate::base::BaseReader;
+use crate::budget::Budget;
 use crate::cache::{Cache, Key, LayerDigest};
 use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::image::LayerSource;
 use crate::progress::PushProgress;
-use crate::registry::{Presence, RegistryError, Repository, Upload, retry};
+use crate::registry::{Presence, RegistryError, Repository, Upload, read_parts, retry};
 
-/// Blobs below this size are made before they are sent, so that one that is there already is not
-/// sent, and one that fails is sent again without being made again. Of larger ones so much is
-/// sent at a time when an upload goes on that broke.
+/// Bytes that are sent at a time when an upload goes on that broke.
 const PIECE: u64 = 4 << 20;
 /// Times that a larger blob is made and sent without progress before its failure is final.
 const ATTEMPTS: u32 = 4;
@@ -34,6 +35,8 @@ pub(super) struct Target<'a> {
     pub(super) accepted: &'a [Compression],
     /// Threads that compress all of them.
     pub(super) pool: &'a Pool,
+    /// Memory to hold blobs in.
+    pub(super) budget: Arc<Budget>,
     pub(super) progress: &'a PushProgress,
 }
 
@@ -189,23 +192,24 @@ impl Target<'_> {
     ) -> anyhow::Result<(Made, u64)> {
         thread::scope(|scope| {
             let mut blob = BlobStream::start(scope, engine, layer, base, self.settings, self.pool);
-            let mut start = Vec::with_capacity(PIECE as usize);
-            let read = (&mut blob).take(PIECE).read_to_end(&mut start);
+            let held = Held::read(&mut blob, self.pool, &self.budget);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
-            read.context("making a blob")?;
-            if (start.len() as u64) < PIECE {
+            // What is made before it is sent is not sent if it is there already, not made again to
+            // be sent again, and taken in larger pieces by registries, as it comes with its length.
+            let (held, is_whole) = held.context("making a blob")?;
+            if is_whole {
                 let made = blob.finish()?;
                 let there = self.repository.look(made.blob.digest, made.blob.size)?;
                 if there == Presence::Present {
                     return Ok((made, 0));
                 }
-                self.repository.upload(&start, made.blob.digest)?;
+                self.repository.upload(&held.parts(), made.blob.digest)?;
                 self.progress.sent(made.blob.size);
                 return Ok((made, made.blob.size));
             }
-            let sent = self.send_large(start, &mut blob, broken);
+            let sent = self.send_large(&held.parts(), &mut blob, broken);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
@@ -216,11 +220,11 @@ impl Target<'_> {
         })
     }
 
-    /// Sends a blob of which the first piece has been made: all of it in one request, or, when an
+    /// Sends a blob of which the start has been made: all of it in one request, or, when an
     /// upload broke, what the registry lacks in requests that say which bytes they have.
     fn send_large(
         &self,
-        start: Vec<u8>,
+        start: &[&[u8]],
         blob: &mut BlobStream<'_>,
         broken: &mut BrokenUpload,
     ) -> anyhow::Result<Upload> {
@@ -231,11 +235,11 @@ impl Target<'_> {
         let Some((mut upload, mut offset)) = resumed else {
             *broken = BrokenUpload { upload: Some(self.repository.begin()?), offset: 0 };
             let upload = broken.upload.as_ref().context("an upload was begun")?;
-            let mut body = self.progress.count(Cursor::new(start).chain(&mut *blob));
+            let mut body = self.progress.count(read_parts(start).chain(&mut *blob));
             return Ok(self.repository.send(upload, &mut body)?);
         };
         let mut piece = Vec::with_capacity(PIECE as usize);
-        let mut body = Cursor::new(start).chain(blob);
+        let mut body = read_parts(start).chain(blob);
         io::copy(&mut (&mut body).take(offset), &mut io::sink())?;
         loop {
             *broken = BrokenUpload { upload: Some(upload.clone()), offset };

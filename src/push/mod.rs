@@ -7,6 +7,7 @@
 mod blob;
 mod deliver;
 mod documents;
+mod held;
 mod known;
 mod layer;
 
@@ -112,6 +113,7 @@ impl<'a> Push<'a> {
                 std::slice::from_ref(&self.options.settings.compression)
             },
             pool: &pool,
+            budget: held::budget(),
             progress: self.progress,
         };
         let delivered = self.deliver(&target, &layers)?;

@@ -92,7 +92,7 @@ impl Client {
                 query.retain(|(name, _)| *name != "scope");
                 query.push(("scope", &scopes));
                 let headers = [("content-type", "application/x-www-form-urlencoded")];
-                self.raw("POST", realm, &headers, encode(&query).as_bytes())
+                self.raw("POST", realm, &headers, &[encode(&query).as_bytes()])
             }
             credentials => {
                 let header = match credentials {
@@ -102,7 +102,7 @@ impl Client {
                 let headers: Vec<_> =
                     header.iter().map(|header| ("authorization", header.as_str())).collect();
                 let separator = if realm.contains('?') { '&' } else { '?' };
-                self.raw("GET", &format!("{realm}{separator}{}", encode(&query)), &headers, b"")
+                self.raw("GET", &format!("{realm}{separator}{}", encode(&query)), &headers, &[])
             }
         };
         let mut response = response.map_err(|error| {

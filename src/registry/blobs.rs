@@ -55,7 +55,7 @@ impl Repository {
     /// The size of a blob, if it is there.
     fn head(&self, digest: Digest) -> Result<Option<u64>, RegistryError> {
         let place = format!("/v2/{}/blobs/sha256:{digest}", self.name);
-        let call = Call { method: "HEAD", place: &place, headers: &[], body: b"" };
+        let call = Call { method: "HEAD", place: &place, headers: &[], body: &[] };
         let response = self.client.call(call, &[400, 403, 404, 405, 410, 501])?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let same_digest =
@@ -70,7 +70,7 @@ impl Repository {
         let digest = percent_encode(&format!("sha256:{digest}"));
         let from = percent_encode(from);
         let place = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.name);
-        let call = Call { method: "POST", place: &place, headers: &[], body: b"" };
+        let call = Call { method: "POST", place: &place, headers: &[], body: &[] };
         let response = self.client.call(call, &[400, 401, 403, 404, 405, 501])?;
         match response.status().as_u16() {
             201 => Ok(Presence::Present),
@@ -78,7 +78,7 @@ impl Repository {
                 // It began an upload instead, which nobody will end.
                 if let Ok(upload) = begun(&response, "the answer to a mount") {
                     let call =
-                        Call { method: "DELETE", place: &upload.place, headers: &[], body: b"" };
+                        Call { method: "DELETE", place: &upload.place, headers: &[], body: &[] };
                     let _ = self.client.call(call, &[400, 404, 405, 501]);
                 }
                 Ok(Presence::Absent)
@@ -94,7 +94,7 @@ impl Repository {
         if size > limit {
             return Err(RegistryError::TooLarge { what: what(), limit });
         }
-        let call = Call { method: "GET", place: &place, headers: &[], body: b"" };
+        let call = Call { method: "GET", place: &place, headers: &[], body: &[] };
         let mut response = self.client.call(call, &[])?;
         let blob = read_bounded(response.body_mut(), limit)
             .map_err(|error| RegistryError::Answer { what: what(), problem: error.to_string() })?;
@@ -108,12 +108,13 @@ impl Repository {
     /// Begins an upload.
     pub fn begin(&self) -> Result<Upload, RegistryError> {
         let place = format!("/v2/{}/blobs/uploads/", self.name);
-        let call = Call { method: "POST", place: &place, headers: &[], body: b"" };
+        let call = Call { method: "POST", place: &place, headers: &[], body: &[] };
         begun(&self.client.call(call, &[])?, &format!("beginning an upload to `{}`", self.name))
     }
 
-    /// Uploads a blob that is in memory; anew, if the registry forgets the upload that it began.
-    pub fn upload(&self, blob: &[u8], digest: Digest) -> Result<(), RegistryError> {
+    /// Uploads a blob that is in memory, in parts; anew, if the registry forgets the upload that
+    /// it began.
+    pub fn upload(&self, blob: &[&[u8]], digest: Digest) -> Result<(), RegistryError> {
         let mut attempt = 1;
         loop {
             let upload = self.begin()?;
@@ -145,7 +146,8 @@ impl Repository {
         let range = format!("{offset}-{}", (offset + bytes.len() as u64).saturating_sub(1));
         let headers =
             [("content-type", "application/octet-stream"), ("content-range", range.as_str())];
-        let call = Call { method: "PATCH", place: &upload.place, headers: &headers, body: bytes };
+        let call =
+            Call { method: "PATCH", place: &upload.place, headers: &headers, body: &[bytes] };
         let response = self.client.call_once(&call, &[], 1)?;
         begun(&response, &format!("an upload to `{}`", self.name))
     }
@@ -153,7 +155,7 @@ impl Repository {
     /// How far an upload came that broke, and where it goes on; nothing where the registry does
     /// not say, or has forgotten it.
     pub fn resume(&self, upload: &Upload) -> Result<Option<(Upload, u64)>, RegistryError> {
-        let call = Call { method: "GET", place: &upload.place, headers: &[], body: b"" };
+        let call = Call { method: "GET", place: &upload.place, headers: &[], body: &[] };
         let response = self.client.call(call, &[400, 403, 404, 405, 410, 416, 501])?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         // The number of the last byte, so that `0-0` may mean none and is as good as that.
@@ -171,7 +173,12 @@ impl Repository {
     }
 
     /// Ends an upload with its last bytes, possibly none. The registry checks the digest.
-    pub fn close(&self, upload: &Upload, rest: &[u8], digest: Digest) -> Result<(), RegistryError> {
+    pub fn close(
+        &self,
+        upload: &Upload,
+        rest: &[&[u8]],
+        digest: Digest,
+    ) -> Result<(), RegistryError> {
         let separator = if upload.place.contains('?') { '&' } else { '?' };
         let encoded = percent_encode(&format!("sha256:{digest}"));
         let place = format!("{}{separator}digest={encoded}", upload.place);

@@ -1,6 +1,6 @@
 //! Requests to one registry: where it is, how they are authorised, and when they are repeated.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -54,7 +54,8 @@ pub(super) struct Call<'a> {
     /// A path from the registry's root, or a whole address that the registry gave.
     pub(super) place: &'a str,
     pub(super) headers: &'a [(&'a str, &'a str)],
-    pub(super) body: &'a [u8],
+    /// In parts, one after the other.
+    pub(super) body: &'a [&'a [u8]],
 }
 
 impl Client {
@@ -105,7 +106,7 @@ impl Client {
         for attempt in 1..=retry::ATTEMPTS {
             for scheme in schemes {
                 self.base = format!("{scheme}://{host}");
-                match self.raw("GET", &format!("{}/v2/", self.base), &[], b"") {
+                match self.raw("GET", &format!("{}/v2/", self.base), &[], &[]) {
                     // What servers of TLS answer to plain HTTP.
                     Ok(response) if scheme == "http" && response.status() == 400 => {}
                     Ok(_) => return Ok(()),
@@ -196,14 +197,16 @@ impl Client {
         method: &str,
         address: &str,
         headers: &[(&str, &str)],
-        body: &[u8],
+        body: &[&[u8]],
     ) -> Result<Response<Body>, ureq::Error> {
         let headers = headers.iter().copied();
         if matches!(method, "GET" | "HEAD" | "DELETE") {
-            self.agent.run(request(method, address, headers, SendBody::none())?)
-        } else {
-            self.agent.run(request(method, address, headers, body)?)
+            return self.agent.run(request(method, address, headers, SendBody::none())?);
         }
+        let length = body.iter().map(|part| part.len()).sum::<usize>().to_string();
+        let headers = headers.chain([("content-length", length.as_str())]);
+        let mut body = read_parts(body);
+        self.agent.run(request(method, address, headers, SendBody::from_reader(&mut body))?)
     }
 
     /// The address of a place in the registry.
@@ -270,6 +273,12 @@ impl Client {
         let secrets = secrets.iter().filter(|secret| !secret.is_empty());
         secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
+}
+
+/// Reads parts of something one after the other.
+pub fn read_parts<'a>(parts: &[&'a [u8]]) -> Box<dyn Read + 'a> {
+    let nothing: Box<dyn Read> = Box::new(io::empty());
+    parts.iter().fold(nothing, |before, part| Box::new(before.chain(*part)))
 }
 
 fn agent(insecure: bool, loopback: bool) -> Agent {

@@ -27,7 +27,7 @@ impl Repository {
             .map(|flavor| format!("{}, {}", flavor.manifest(), flavor.index()))
             .join(", ");
         let headers = [("accept", accept.as_str())];
-        let call = Call { method: "GET", place: &place, headers: &headers, body: b"" };
+        let call = Call { method: "GET", place: &place, headers: &headers, body: &[] };
         let mut response = self.client.call(call, &[404])?;
         if response.status() == 404 {
             return Ok(None);
@@ -62,7 +62,7 @@ impl Repository {
         let place = format!("/v2/{}/manifests/{name}", self.name);
         let headers = [("content-type", media_type)];
         let body = document.as_bytes();
-        let call = Call { method: "PUT", place: &place, headers: &headers, body };
+        let call = Call { method: "PUT", place: &place, headers: &headers, body: &[body] };
         let response = self.client.call(call, &[])?;
         let what = || format!("storing the manifest `{name}` of `{}`", self.name);
         check_digest(&response, Digest::of(body), what)

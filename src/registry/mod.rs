@@ -15,7 +15,7 @@ pub mod retry;
 mod text;
 
 pub use blobs::{Presence, Repository, Upload};
-pub use client::{Client, Options};
+pub use client::{Client, Options, read_parts};
 pub use credentials::Credentials;
 pub use error::RegistryError;
 pub use manifests::Document;

@@ -1,8 +1,8 @@
 //! What is below a store path, in the order in which it is archived, in little memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::budget::{Budget, Share};
 use crate::tar::Device;
 
 /// Bytes by which a listing grows, at the least and at the most.
@@ -12,14 +12,9 @@ const GROWTH: (usize, usize) = (4 << 10, 256 << 10);
 #[derive(Debug)]
 pub struct Listing {
     bytes: Vec<u8>,
-    /// Where its memory comes from, and how much of it.
-    room: Arc<Room>,
-    reserved: usize,
+    /// Its memory.
+    share: Share,
 }
-
-/// Memory that all listings of an image may take together.
-#[derive(Debug)]
-pub struct Room(AtomicUsize);
 
 /// One entry of a [`Listing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,29 +46,6 @@ pub enum Node<'a> {
     Block(Device),
 }
 
-impl Room {
-    /// Room for so many bytes.
-    pub fn new(bytes: usize) -> Self {
-        Self(AtomicUsize::new(bytes))
-    }
-
-    /// Whether there were so many bytes left, which are taken then.
-    fn take(&self, bytes: usize) -> bool {
-        let take = |left: usize| left.checked_sub(bytes);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Listing {
-    fn drop(&mut self) {
-        self.room.give_back(self.reserved);
-    }
-}
-
 impl Entry<'_> {
     /// Appends the entry's packed form.
     pub(super) fn pack(&self, out: &mut Vec<u8>) {
@@ -102,20 +74,20 @@ impl Entry<'_> {
 
 impl Listing {
     /// A listing without entries.
-    pub fn new(room: &Arc<Room>) -> Self {
-        Self { bytes: Vec::new(), room: Arc::clone(room), reserved: 0 }
+    pub fn new(budget: &Arc<Budget>) -> Self {
+        Self { bytes: Vec::new(), share: Share::new(budget) }
     }
 
     /// The listing with one more entry, of this packed form; nothing if there is no room for it.
     pub(super) fn with(mut self, packed: &[u8]) -> Option<Self> {
         let needed = self.bytes.len() + packed.len();
-        if needed > self.reserved {
-            let growth = self.reserved.clamp(GROWTH.0, GROWTH.1).max(needed - self.reserved);
-            if !self.room.take(growth) {
+        let reserved = self.share.bytes();
+        if needed > reserved {
+            let growth = reserved.clamp(GROWTH.0, GROWTH.1).max(needed - reserved);
+            if !self.share.grow(growth) {
                 return None;
             }
-            self.reserved += growth;
-            self.bytes.reserve_exact(self.reserved - self.bytes.len());
+            self.bytes.reserve_exact(reserved + growth - self.bytes.len());
         }
         self.bytes.extend_from_slice(packed);
         Some(self)
@@ -124,8 +96,7 @@ impl Listing {
     /// Gives back memory that is reserved and not used.
     pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
-        self.room.give_back(self.reserved - self.bytes.len());
-        self.reserved = self.bytes.len();
+        self.share.shrink_to(self.bytes.len());
     }
 
     /// The entry at an offset, which starts at 0, and the offset of the next one; nothing at the
@@ -211,7 +182,7 @@ mod tests {
             entry(3, b"b", 0o600, Node::Block(Device { major: 0, minor: 128 })),
             entry(1, b"z", 0o444, Node::File(0)),
         ];
-        let mut listing = Listing::new(&Arc::new(Room::new(1 << 20)));
+        let mut listing = Listing::new(&Budget::new(1 << 20));
         let mut packed = Vec::new();
         for entry in &entries {
             packed.clear();
@@ -230,18 +201,18 @@ mod tests {
 
     #[test]
     fn room_is_shared_and_comes_back() {
-        let room = Arc::new(Room::new(3 * GROWTH.0));
+        let budget = Budget::new(3 * GROWTH.0);
         let entry = [0; 1000];
-        let mut first = Listing::new(&room);
+        let mut first = Listing::new(&budget);
         for _ in 0..8 {
             first = first.with(&entry).unwrap();
         }
-        let second = Listing::new(&room).with(&entry).unwrap();
-        assert!(Listing::new(&room).with(&entry).is_none());
+        let second = Listing::new(&budget).with(&entry).unwrap();
+        assert!(Listing::new(&budget).with(&entry).is_none());
         drop(second);
         first.shrink();
-        let third = Listing::new(&room).with(&entry).unwrap();
+        let third = Listing::new(&budget).with(&entry).unwrap();
         drop((first, third));
-        assert_eq!(room.0.load(Ordering::Relaxed), 3 * GROWTH.0);
+        assert!(Share::new(&budget).grow(3 * GROWTH.0));
     }
 }

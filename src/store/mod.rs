@@ -8,7 +8,7 @@ mod scan;
 mod walk;
 
 pub use identity::Identity;
-pub use listing::{Entry, Listing, Node, Room};
+pub use listing::{Entry, Listing, Node};
 pub use path::{Store, StoreError, StorePath};
 pub use scan::{Scan, scan};
 pub(crate) use walk::open_directory;

@@ -21,7 +21,7 @@ fn first(
 
 fn image() -> Fixture {
     let mut image = Fixture::new(3, true);
-    image.add("large", &bytes(77, 6 << 20));
+    image.add("large", &bytes(77, 18 << 20));
     image
 }
 

@@ -72,7 +72,7 @@ fn skopeo(arguments: &[&str]) -> Option<Vec<u8>> {
 fn skopeo_reads_what_was_pushed() {
     let Some(registry) = DockerRegistry::start() else { return };
     let mut image = Fixture::new(4, true);
-    image.add("large", &bytes(77, 6 << 20));
+    image.add("large", &bytes(77, 18 << 20));
     image.add("text", &b"compressible text ".repeat(400_000));
     let id = format!("sha256:{}", sha256(&image.config()));
     for (compression, format) in

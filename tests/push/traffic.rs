@@ -8,11 +8,12 @@ use serde_json::json;
 #[test]
 fn the_first_push_brings_the_image_that_the_stream_has() {
     let mut image = Fixture::new(3, true);
-    // Large enough to be sent while it is made.
-    image.add("large", &bytes(77, 6 << 20));
+    // Large enough to be sent while it is made, and small enough to be held until it is made.
+    image.add("large", &bytes(77, 18 << 20));
+    image.add("held", &bytes(78, 6 << 20));
     let registry = Registry::start();
     let said = said(&mut image.push(&registry.name("me/app:1")));
-    assert!(said.contains("5 of 5 layers"), "{said}");
+    assert!(said.contains("6 of 6 layers"), "{said}");
     registry.check("me/app", "1");
     let manifest = registry.manifest("me/app", "1").unwrap();
     let config = manifest["config"]["digest"].as_str().unwrap();

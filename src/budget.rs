@@ -1,0 +1,74 @@
+//! Memory that several things share, so that all of them together stay within bounds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The bytes of memory that are left for all.
+#[derive(Debug)]
+pub struct Budget(AtomicUsize);
+
+/// What one of them has of it, until it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(bytes)))
+    }
+}
+
+impl Share {
+    /// A share of nothing yet.
+    pub fn new(budget: &Arc<Budget>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
+    /// Bytes that it has.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there were so many more bytes left, which it has then.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let take = |left: usize| left.checked_sub(bytes);
+        let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if taken {
+            self.bytes += bytes;
+        }
+        taken
+    }
+
+    /// Gives back all above so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let back = self.bytes.saturating_sub(bytes);
+        self.budget.0.fetch_add(back, Ordering::Relaxed);
+        self.bytes -= back;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_comes_back() {
+        let budget = Budget::new(10);
+        let (mut one, mut other) = (Share::new(&budget), Share::new(&budget));
+        assert!(one.grow(6) && !other.grow(5) && other.grow(4) && !one.grow(1));
+        one.shrink_to(5);
+        assert!(other.grow(1) && !other.grow(1));
+        assert_eq!((one.bytes(), other.bytes()), (5, 5));
+        drop((one, other));
+        assert!(Share::new(&budget).grow(10));
+    }
+}
