@@ -5,6 +5,7 @@ use crate::support::{NIX_IMAGE, TempStore, engines, failure_of, stdout_of};
 use nix_image::http::{Body, Head};
 use serde_json::{Value, json};
 use std::io::{BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -274,6 +275,69 @@ fn a_silent_engine_is_not_waited_for_without_an_end() {
 }
 
 #[test]
+fn a_command_that_hangs_is_not_waited_for_without_an_end() {
+    let (store, conf) = small_image();
+    let podman = "case $1 in tag) exit 1;; *) exec sleep 1000; esac";
+    let untagged = "case $1 in tag) exec sleep 1000; esac";
+    let ctr = "exec sleep 1000";
+    std::thread::scope(|scope| {
+        for (number, engine, program, script, options, hung) in [
+            (0, "podman", "podman", podman, &[][..], "podman pull"),
+            (1, "podman", "podman", untagged, &[], "podman tag"),
+            (2, "podman", "podman", podman, &["--way", "stream"], "podman load"),
+            (3, "containerd", "ctr", ctr, &[], "ctr images pull"),
+        ] {
+            let folder = store.root().join(number.to_string());
+            let path = with_program(&folder, program, script);
+            let mut command = store.nix_image("load", &conf);
+            command.env("PATH", path).args(["--engine", engine, "--timeout", "1"]).args(options);
+            scope.spawn(move || {
+                let said = failure_of(&mut command);
+                assert!(said.contains(hung) && said.contains("for 10 s"), "{said}");
+                assert!(said.contains("--timeout"), "{said}");
+                assert!(!said.contains("warning"), "{said}");
+            });
+        }
+    });
+}
+
+/// A PATH on which a script comes first.
+fn with_program(folder: &Path, name: &str, script: &str) -> String {
+    std::fs::create_dir(folder).unwrap();
+    let program = folder.join(name);
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+}
+
+/// The docker command lends its connection; here it leads to this machine again.
+#[test]
+fn dockerd_is_reached_by_ssh() {
+    let Some(engine) = engines::docker() else { return };
+    let (store, conf) = small_image();
+    let script = "while [ \"$1\" != docker ]; do shift; done; DOCKER_HOST=$NEAR exec \"$@\"";
+    let path = with_program(&store.root().join("bin"), "ssh", script);
+    let near = engine.command("docker", &[]);
+    let near = near.get_envs().find(|(name, _)| *name == "DOCKER_HOST").unwrap().1.unwrap();
+    for (name, sent) in [("far", 2), ("far:2", 0)] {
+        let mut command = store.nix_image("load", &conf);
+        command.envs([
+            ("NEAR", near),
+            ("DOCKER_HOST", "ssh://far".as_ref()),
+            ("PATH", path.as_ref()),
+        ]);
+        let said = load({
+            command.args(["--engine", "docker", "--timeout", "3", "-t", name]);
+            command
+        });
+        let full = if name == "far" { "far:latest" } else { name };
+        assert!(said.starts_with(&format!("loaded {full}: {sent} of 2 layers, ")), "{said}");
+    }
+    let names: Vec<_> = engine.images();
+    assert!(names.iter().any(|image| image.starts_with("far:latest ")), "{names:?}");
+}
+
+#[test]
 fn where_there_is_no_engine_the_remedy_is_named() {
     let (store, conf) = small_image();
     let empty = store.root().join("empty");
@@ -284,8 +348,8 @@ fn where_there_is_no_engine_the_remedy_is_named() {
         (&[("DOCKER_HOST", "ssh://far")], "docker", "docker command, which is not on PATH"),
         (&[("DOCKER_HOST", "nonsense")], "docker", "expected unix:///PATH"),
         (&[("DOCKER_CONTEXT", "none"), ("DOCKER_CONFIG", "/nowhere")], "docker", "none"),
-        (&[], "podman", "starting `podman`"),
-        (&[], "containerd", "starting `ctr`"),
+        (&[], "podman", "`podman` is not on PATH"),
+        (&[], "containerd", "`ctr` is not on PATH"),
     ] {
         let mut command = store.nix_image("load", &conf);
         command.env_remove("DOCKER_HOST").env("PATH", &empty).args(["--engine", engine]);

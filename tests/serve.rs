@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 /// A server that runs as long as this does.
 #[derive(Debug)]
@@ -234,6 +235,26 @@ fn many_clients_are_served_at_once() {
     }
 }
 
+/// Clients keep connections for later, and hostile ones keep them for nothing.
+#[test]
+fn idle_clients_make_room_for_others() {
+    let Some(golden) = Golden::new() else { return };
+    let (server, layer) = start(&golden);
+    let idle: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = server.connect();
+            client.write_all(b"GET /v2/ HTT").unwrap();
+            client
+        })
+        .collect();
+    let start = Instant::now();
+    let blob = server.get(&format!("/v2/golden/blobs/sha256:{layer}"), "").2;
+    assert_eq!(sha256(&blob), layer);
+    // Each of them may take 20 s for a request.
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    drop(idle);
+}
+
 #[test]
 fn what_cannot_be_served_is_an_error() {
     let Some(golden) = Golden::new() else { return };
@@ -245,4 +266,11 @@ fn what_cannot_be_served_is_an_error() {
     let mut command = golden.store.nix_image("serve", &conf);
     let error = failure_of(command.args(["--listen", &address]));
     assert!(error.contains(&address) && error.contains("--listen"), "{error}");
+    for bad in ["5000", "localhost:5000", "127.0.0.1:99999", ""] {
+        let mut command = golden.store.nix_image("serve", &conf);
+        let output = command.args(["--listen", bad]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{bad}: {said}");
+        assert!(said.contains("such as 127.0.0.1:5000"), "{bad}: {said}");
+    }
 }

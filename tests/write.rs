@@ -7,6 +7,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -239,7 +240,9 @@ fn a_wrong_digest_never_gets_a_name() {
         let target = folder.join("image");
         let error = failure_of(&mut write(&store, &conf, &target, format, "test:1"));
         assert!(error.contains("run the command again"), "{format}: {error}");
-        assert!(!target.join("index.json").exists(), "{format}");
+        if format == "oci" {
+            assert_eq!(check_layout(&target), [""; 0]);
+        }
         if format != "oci" {
             assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{format} left something");
         }
@@ -308,10 +311,69 @@ fn what_is_no_place_for_an_image_is_refused() {
     assert!(place("foreign/precious").exists());
 }
 
+/// `/dev/stdout` is one of them, where the reader is a program.
+#[test]
+fn pipes_are_written_to_and_stay() {
+    let Some(golden) = Golden::new() else { return };
+    let conf = golden.arguments("simple").0;
+    let fifo = golden.store.root().join("fifo");
+    stdout_of(&mut support::command("mkfifo", &[&fifo]));
+    for format in ["docker-archive", "oci-archive"] {
+        let file = golden.store.root().join("file");
+        said(write(&golden.store, &conf, &file, format, "a:1"));
+        let file = fs::read(file).unwrap();
+        let reader = support::command("cat", &[&fifo]).stdout(Stdio::piped()).spawn().unwrap();
+        said(write(&golden.store, &conf, &fifo, format, "a:1"));
+        assert!(fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo(), "{format}");
+        assert!(reader.wait_with_output().unwrap().stdout == file, "{format}");
+        let stdout = Path::new("/dev/stdout");
+        let piped = stdout_of(&mut write(&golden.store, &conf, stdout, format, "a:1"));
+        assert!(piped == file, "{format}");
+    }
+}
+
+#[test]
+fn what_a_killed_run_left_beside_an_archive_goes() {
+    let Some(golden) = Golden::new() else { return };
+    let folder = golden.store.root().join("out");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(".nix-image-1-0.tmp"), "left by a killed run").unwrap();
+    let conf = golden.arguments("simple").0;
+    said(write(&golden.store, &conf, &folder.join("image"), "oci-archive", "a:1"));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+/// dockerd refuses archives that name an image without a tag.
+#[test]
+fn a_name_without_a_tag_gets_one() {
+    let Some(golden) = Golden::new() else { return };
+    let conf = golden.arguments("simple").0;
+    let place = golden.store.root().join("image");
+    let said = said(write(&golden.store, &conf, &place, "oci-archive", "me/app"));
+    assert!(said.starts_with("wrote me/app:latest to "), "{said}");
+    let archive = fs::read(&place).unwrap();
+    let mut archive = tar::Archive::new(&*archive);
+    let mut members = archive.entries().unwrap().map(Result::unwrap);
+    let manifest = members.find(|member| *member.path_bytes() == *b"manifest.json").unwrap();
+    let manifest: Value = serde_json::from_reader(manifest).unwrap();
+    assert_eq!(manifest[0]["RepoTags"], json!(["me/app:latest"]));
+}
+
 #[test]
 fn a_killed_run_leaves_a_valid_layout() {
     let Some(golden) = Golden::new() else { return };
     let layout = golden.store.root().join("layout");
+    let mut first = write(&golden.store, &golden.arguments("sizes").0, &layout, "oci", "a:0");
+    let mut first = first.stderr(Stdio::null()).spawn().unwrap();
+    // A layout from its first blob on.
+    let blobs = layout.join("blobs/sha256");
+    while fs::read_dir(&blobs).map_or(0, Iterator::count) == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = first.kill();
+    first.wait().unwrap();
+    check_layout(&layout);
+    fs::remove_dir_all(&layout).unwrap();
     said(write(&golden.store, &golden.arguments("simple").0, &layout, "oci", "a:1"));
     let conf = golden.arguments("everything").0;
     for delay in 0..20 {

@@ -6,6 +6,7 @@ use crate::cache::Cache;
 use crate::conf::Conf;
 use crate::engine::Options;
 use crate::image::Image;
+use crate::oci::Reference;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImageArgs {
@@ -38,6 +39,14 @@ impl ImageArgs {
         let conf = Conf::load(&self.conf)?;
         Ok(Image::new(conf, self.repo_tag.clone(), self.reading.store_root.as_deref())?)
     }
+}
+
+/// The image's name, taken apart. Where it has no tag it gets the one that it stands for, as
+/// dockerd refuses archives that name an image without one.
+pub(super) fn full_name(image: &mut Image) -> anyhow::Result<Reference> {
+    let name = Reference::parse(&image.repo_tag)?;
+    image.repo_tag = name.to_string();
+    Ok(name)
 }
 
 impl ReadingArgs {

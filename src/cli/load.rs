@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::image_args::ImageArgs;
+use super::image_args::{ImageArgs, full_name};
 use super::summary::Summary;
 use crate::engine::Blobs;
 use crate::load::{Delivery, Kind, Way};
-use crate::oci::Reference;
 use crate::progress::Progress;
 
 /// Load an image into a container engine, and send only the layers that it lacks
@@ -17,7 +16,7 @@ pub(super) struct Args {
     /// The engine; `auto` takes the first of docker, podman and containerd that is there
     #[arg(long, value_enum, default_value_t = EngineArg::Auto)]
     engine: EngineArg,
-    /// How long dockerd may take to answer; for its work, ten times that without a sign of it
+    /// How long the engine may take to answer; for its work, ten times that without a sign of it
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
@@ -41,8 +40,8 @@ enum EngineArg {
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
-        let image = self.image.image()?;
-        let name = Reference::parse(&image.repo_tag)?;
+        let mut image = self.image.image()?;
+        let name = full_name(&mut image)?;
         let progress = Progress::quiet();
         for warning in &image.warnings {
             progress.warn(warning);

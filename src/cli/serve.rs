@@ -21,10 +21,17 @@ pub(super) struct Args {
     #[arg(required = true)]
     confs: Vec<PathBuf>,
     /// Address and port to listen on; port 0 is any that is free
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0",
+          value_parser = address)]
     listen: SocketAddr,
     #[command(flatten)]
     reading: ReadingArgs,
+}
+
+/// Names are not looked up: which of its addresses would be served?
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = "expected an IP address and a port, such as 127.0.0.1:5000 or [::1]:5000";
+    text.parse().map_err(|_| expected.into())
 }
 
 impl Args {

@@ -1,16 +1,16 @@
 //! `nix-image write`.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
 
-use super::image_args::ImageArgs;
+use super::image_args::{ImageArgs, full_name};
 use super::summary::Summary;
 use crate::cache::Cache;
 use crate::engine::{Blobs, Engine};
 use crate::image::Image;
-use crate::oci::Reference;
 use crate::progress::Progress;
 use crate::sink::{self, Layout, NewFile, Output, Written};
 
@@ -39,15 +39,15 @@ enum Format {
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
-        let image = self.image.image()?;
+        let mut image = self.image.image()?;
         let progress = Progress::quiet();
         for warning in &image.warnings {
             progress.warn(warning);
         }
         let cache = self.image.reading.cache();
         let (written, size) = match self.format {
-            Format::Oci => self.write_layout(&image, &cache)?,
-            Format::OciArchive => self.write_oci_archive(&image, &cache)?,
+            Format::Oci => self.write_layout(&mut image, &cache)?,
+            Format::OciArchive => self.write_oci_archive(&mut image, &cache)?,
             Format::DockerArchive => self.write_docker_archive(&image, &cache, &progress)?,
         };
         let summary = Summary { written, layers: image.layers.len(), size, start };
@@ -56,15 +56,19 @@ impl Args {
         Ok(())
     }
 
-    fn write_layout(&self, image: &Image, cache: &Cache) -> anyhow::Result<(Written, u64)> {
-        let name = Reference::parse(&image.repo_tag)?;
+    fn write_layout(&self, image: &mut Image, cache: &Cache) -> anyhow::Result<(Written, u64)> {
+        let name = full_name(image)?;
         let layout = Layout::open(&self.path)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
         Ok((layout.add(&blobs, &name)?, blobs.size()))
     }
 
-    fn write_oci_archive(&self, image: &Image, cache: &Cache) -> anyhow::Result<(Written, u64)> {
-        let name = Reference::parse(&image.repo_tag)?;
+    fn write_oci_archive(
+        &self,
+        image: &mut Image,
+        cache: &Cache,
+    ) -> anyhow::Result<(Written, u64)> {
+        let name = full_name(image)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
         self.write_file(|output| sink::write_oci_archive(&blobs, &name, output))?;
         let bytes = blobs.size();
@@ -96,15 +100,23 @@ impl Args {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        if self.path.is_dir() {
+        let writing = || format!("writing `{}`", self.path.display());
+        let found = fs::metadata(&self.path);
+        if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
             anyhow::bail!(
                 "`{}` is a directory; name a file, or write a directory with `--format oci`",
                 self.path.display()
             );
         }
+        // Pipes and devices are written to, and stay what they are; `/dev/stdout` leads to any.
+        if found.is_ok_and(|found| !found.is_file() || directory == Path::new("/dev")) {
+            let file = File::options().write(true).open(&self.path).with_context(writing)?;
+            return write(&mut Output::new(file.into())?).with_context(writing);
+        }
+        NewFile::remove_abandoned(directory);
         let file = NewFile::create_in(directory)?;
         let mut output = Output::new(file.handle()?)?;
-        write(&mut output).with_context(|| format!("writing `{}`", self.path.display()))?;
+        write(&mut output).with_context(writing)?;
         file.finish(&self.path)
     }
 }

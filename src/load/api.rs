@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
-use thiserror::Error;
 
 use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
-use crate::http::{Body, Head, HeadError};
+use super::{STANDSTILL, Silence, has_timed_out};
+use crate::http::{Body, Head};
 use crate::sink::Output;
 
 /// The largest answer that is read: a list of very many images.
 const MAX_ANSWER: u64 = 64 << 20;
-/// Work may stand still for so many times as long as a question may take: a layer is being
-/// written to a slow disk, perhaps.
-const STANDSTILL: u32 = 10;
 
 /// A connection that is kept from request to request.
 #[derive(Debug)]
@@ -25,19 +22,6 @@ pub(super) struct Api {
     /// How long the answer to a question may take.
     timeout: Duration,
     connection: Option<(Channel, BufReader<Input>)>,
-}
-
-/// dockerd is there and does nothing.
-#[derive(Debug, Error)]
-#[error(
-    "dockerd at {place} has {failed} for {} s; restart it, name another one with DOCKER_HOST, or \
-     wait longer with `--timeout`",
-    waited.as_secs()
-)]
-struct Silence {
-    place: String,
-    failed: String,
-    waited: Duration,
 }
 
 /// What was answered.
@@ -174,22 +158,13 @@ impl Api {
 
     /// An error, or what it means if it is that a limit has passed.
     fn or_silence(&self, error: anyhow::Error, failed: &str, waited: Duration) -> anyhow::Error {
-        let timed_out = error.chain().any(|cause| {
-            matches!(cause.downcast_ref(), Some(HeadError::TimedOut))
-                || cause
-                    .downcast_ref::<io::Error>()
-                    .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-        });
-        if !timed_out {
+        if !has_timed_out(&error) {
             return error;
         }
-        Silence { place: self.endpoint.to_string(), failed: failed.to_owned(), waited }.into()
+        let what = format!("dockerd at {} has {failed}", self.endpoint);
+        let remedy = "restart it, name another one with DOCKER_HOST";
+        Silence { what, remedy, waited }.into()
     }
-}
-
-/// Whether it is of no use to ask again.
-pub(super) fn is_silence(error: &anyhow::Error) -> bool {
-    error.is::<Silence>()
 }
 
 impl Answer {

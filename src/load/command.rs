@@ -1,11 +1,16 @@
-//! Programs of the engines.
+//! Programs of the engines, none of which is waited for without an end.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::sink::Output;
+use super::{Silence, has_timed_out};
+use crate::sink;
 
 /// What is shown of a program's complaints.
 const MAX_COMPLAINT: usize = 2000;
@@ -16,14 +21,29 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// How long a program may stand still.
+pub(super) struct Patience<'a> {
+    pub(super) limit: Duration,
+    /// A number that changes while the program gets on.
+    pub(super) pulse: &'a dyn Fn() -> u64,
+}
+
+impl Patience<'_> {
+    /// Of a program that only shows by its end that it got on.
+    pub(super) fn of(limit: Duration) -> Self {
+        Self { limit, pulse: &|| 0 }
+    }
+}
+
 /// Runs a program and returns what it prints.
-pub(super) fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("starting `{program}`"))?;
-    check(program, arguments, output.status, &output.stderr)?;
+pub(super) fn run(
+    program: &str,
+    arguments: &[&str],
+    patience: &Patience<'_>,
+) -> anyhow::Result<String> {
+    let (running, _) = Running::start(program, arguments, Stdio::null())?;
+    let output = running.wait(patience)?;
+    running.check(&output)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -31,44 +51,92 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
 pub(super) fn feed(
     program: &str,
     arguments: &[&str],
-    write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
+    limit: Duration,
+    write: impl FnOnce(&mut sink::Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("starting `{program}`"))?;
-    let stdin = child.stdin.take().context("the program has no standard input")?;
-    let written = Output::new(stdin.into()).and_then(|mut output| write(&mut output));
-    if written.as_ref().is_err_and(|error| !crate::sink::is_closed(error)) {
-        // What it has must not look like all that there is.
-        let _ = child.kill();
-    }
-    let output = child.wait_with_output().with_context(|| format!("running `{program}`"))?;
+    let (running, stdin) = Running::start(program, arguments, Stdio::piped())?;
+    let stdin = stdin.context("the program has no standard input")?;
+    // So that a write has its limit, too; the program has the other end.
+    rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
+    let output = sink::Output::new(stdin.into()).map(|output| output.with_patience(limit));
+    let written = output.and_then(|mut output| write(&mut output));
     match written {
+        // What it has must not look like all that there is.
+        Err(error) if !sink::is_closed(&error) => {
+            running.kill();
+            Err(if has_timed_out(&error) { running.silence(limit) } else { error })
+        }
         // That it stopped reading is no reason, it says one itself.
-        Err(error) if !crate::sink::is_closed(&error) => Err(error),
         written => {
-            check(program, arguments, output.status, &output.stderr)?;
+            running.check(&running.wait(&Patience::of(limit))?)?;
             written
         }
     }
 }
 
-fn check(
-    program: &str,
-    arguments: &[&str],
-    status: std::process::ExitStatus,
-    stderr: &[u8],
-) -> anyhow::Result<()> {
-    if status.success() {
-        return Ok(());
+/// A program that was started.
+struct Running {
+    line: String,
+    id: Pid,
+    ended: Receiver<std::io::Result<Output>>,
+}
+
+impl Running {
+    fn start(
+        program: &str,
+        arguments: &[&str],
+        stdin: Stdio,
+    ) -> anyhow::Result<(Self, Option<ChildStdin>)> {
+        if find(program).is_none() {
+            bail!("`{program}` is not on PATH; install it, or name another engine with `--engine`");
+        }
+        let mut child: Child = Command::new(program)
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting `{program}`"))?;
+        let (stdin, id) = (child.stdin.take(), Pid::from_child(&child));
+        let (sender, ended) = mpsc::channel();
+        // Never joined: what a killed program has started may hold its outputs open for ever.
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        Ok((Self { line: format!("{program} {}", arguments.join(" ")), id, ended }, stdin))
     }
-    let said = String::from_utf8_lossy(stderr);
-    let said = said.trim();
-    let start = said.len().saturating_sub(MAX_COMPLAINT);
-    let said = said.get(start..).unwrap_or(said);
-    bail!("`{program} {}` ended with {status} and said: {said}", arguments.join(" "))
+
+    /// Waits for its end, as long as it gets on.
+    fn wait(&self, patience: &Patience<'_>) -> anyhow::Result<Output> {
+        let mut pulse = (patience.pulse)();
+        loop {
+            if let Ok(ended) = self.ended.recv_timeout(patience.limit) {
+                return ended.with_context(|| format!("running `{}`", self.line));
+            }
+            let before = std::mem::replace(&mut pulse, (patience.pulse)());
+            if before == pulse {
+                self.kill();
+                return Err(self.silence(patience.limit));
+            }
+        }
+    }
+
+    fn kill(&self) {
+        // It may have ended by itself.
+        let _ = kill_process(self.id, Signal::KILL);
+    }
+
+    fn silence(&self, waited: Duration) -> anyhow::Error {
+        let what = format!("`{}` has got nowhere", self.line);
+        Silence { what, remedy: "see what its engine waits for", waited }.into()
+    }
+
+    fn check(&self, output: &Output) -> anyhow::Result<()> {
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim();
+        let start = said.len().saturating_sub(MAX_COMPLAINT);
+        let said = said.get(start..).unwrap_or(said);
+        bail!("`{}` ended with {} and said: {said}", self.line, output.status)
+    }
 }

@@ -21,29 +21,34 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
     if delivery.way == Some(Way::Archive) {
         bail!("containerd takes whole archives only; choose another way");
     }
-    let name = delivery.name.canonical();
+    let (name, limit) = (delivery.name.canonical(), delivery.command_limit());
     if command::find(NERDCTL).is_some() {
         let pull = || {
-            delivery.with_registry(|source| {
+            delivery.with_registry(|source, patience| {
                 let source = source.to_string();
-                command::run(NERDCTL, &["pull", "--quiet", "--insecure-registry", &source])?;
-                let tagged = command::run(NERDCTL, &["tag", &source, &name]);
-                let untagged = command::run(NERDCTL, &["rmi", &source]);
+                command::run(
+                    NERDCTL,
+                    &["pull", "--quiet", "--insecure-registry", &source],
+                    patience,
+                )?;
+                let tagged = command::run(NERDCTL, &["tag", &source, &name], patience);
+                let untagged = command::run(NERDCTL, &["rmi", &source], patience);
                 tagged.and(untagged).map(drop)
             })
         };
-        let whole = || command::feed(NERDCTL, &["load"], |output| delivery.stream(output));
+        let whole = || command::feed(NERDCTL, &["load"], limit, |output| delivery.stream(output));
         return delivery.deliver(pull, whole);
     }
     let pull = || {
-        delivery.with_registry(|source| {
+        delivery.with_registry(|source, patience| {
             let source = source.to_string();
-            command::run(CTR, &["images", "pull", "--plain-http", &source])?;
-            let tagged = command::run(CTR, &["images", "tag", "--force", &source, &name]);
-            let untagged = command::run(CTR, &["images", "rm", &source]);
+            command::run(CTR, &["images", "pull", "--plain-http", &source], patience)?;
+            let tagged = command::run(CTR, &["images", "tag", "--force", &source, &name], patience);
+            let untagged = command::run(CTR, &["images", "rm", &source], patience);
             tagged.and(untagged).map(drop)
         })
     };
-    let whole = || command::feed(CTR, &["images", "import", "-"], |output| delivery.stream(output));
+    let whole =
+        || command::feed(CTR, &["images", "import", "-"], limit, |output| delivery.stream(output));
     delivery.deliver(pull, whole)
 }

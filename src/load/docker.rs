@@ -104,7 +104,7 @@ impl<'a> Docker<'a> {
             bail!("dockerd is not on this machine, so it cannot pull from it");
         }
         let delivery = self.delivery;
-        let sent = delivery.with_registry(|source| {
+        let sent = delivery.with_registry(|source, _| {
             let (name, tag) = (source.name(), &source.tag);
             self.api.work("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
             let tagged = self.tag(&source.to_string());

@@ -28,7 +28,10 @@ impl Endpoint {
     pub(super) fn of_user() -> anyhow::Result<Self> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(host) = variable("DOCKER_HOST") {
-            return Self::parse(&host, variable("DOCKER_TLS_VERIFY").is_some());
+            let tls = ["DOCKER_TLS_VERIFY", "DOCKER_TLS"]
+                .into_iter()
+                .any(|name| variable(name).is_some());
+            return Self::parse(&host, tls);
         }
         let folder = variable("DOCKER_CONFIG")
             .map(PathBuf::from)
@@ -49,8 +52,9 @@ impl Endpoint {
         let meta = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
         let meta: Value = serde_json::from_slice(&meta)
             .with_context(|| format!("`{}` is not valid JSON", path.display()))?;
-        let host = meta["Endpoints"]["docker"]["Host"].as_str().unwrap_or_default();
-        Self::parse(host, contexts.join("tls").join(&id).exists())
+        let endpoint = &meta["Endpoints"]["docker"];
+        let tls = endpoint["SkipTLSVerify"] == true || contexts.join("tls").join(&id).exists();
+        Self::parse(endpoint["Host"].as_str().unwrap_or_default(), tls)
     }
 
     fn parse(host: &str, tls: bool) -> anyhow::Result<Self> {
@@ -60,11 +64,15 @@ impl Endpoint {
             Some(("tcp" | "http", place)) => {
                 let place = place.split('/').next().unwrap_or_default();
                 match place.rsplit_once(':') {
+                    Some(("", port)) => Self::Tcp(format!("localhost:{port}")),
                     Some((_, port)) if port.parse::<u16>().is_ok() => Self::Tcp(place.into()),
                     _ => Self::Tcp(format!("{place}:{DEFAULT_PORT}")),
                 }
             }
             Some(("ssh" | "https", _)) => Self::Command(host.into()),
+            None if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+                Self::parse(&format!("tcp://{host}"), tls)?
+            }
             _ => bail!(
                 "`{host}` is no address of dockerd; expected unix:///PATH, tcp://HOST:PORT or \
                  ssh://HOST in DOCKER_HOST or the docker context"
@@ -120,6 +128,9 @@ mod tests {
             ("unix:///run/docker.sock", false, Endpoint::Unix("/run/docker.sock".into())),
             ("tcp://host:1", false, tcp("host:1")),
             ("tcp://host", false, tcp("host:2375")),
+            ("tcp://:1", false, tcp("localhost:1")),
+            ("host:1", false, tcp("host:1")),
+            ("[::1]:7", false, tcp("[::1]:7")),
             ("tcp://[::1]:7/x", false, tcp("[::1]:7")),
             ("tcp://host:1", true, Endpoint::Command("tcp://host:1".into())),
             ("ssh://me@host", false, Endpoint::Command("ssh://me@host".into())),

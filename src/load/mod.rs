@@ -16,13 +16,28 @@ mod pull;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use thiserror::Error;
 
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::engine::{Blobs, Engine, Options};
+use crate::http::HeadError;
 use crate::oci::Reference;
 use crate::progress::Progress;
 use crate::sink::{self, Output, Written};
+
+/// Work may stand still for so many times as long as a question may take: a layer is being
+/// written to a slow disk, perhaps.
+const STANDSTILL: u32 = 10;
+
+/// An engine is there and does nothing. It is of no use to ask it in another way.
+#[derive(Debug, Error)]
+#[error("{what} for {} s; {remedy}, or wait longer with `--timeout`", waited.as_secs())]
+struct Silence {
+    what: String,
+    remedy: &'static str,
+    waited: Duration,
+}
 
 /// A kind of container engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -61,7 +76,7 @@ pub struct Delivery<'a> {
     pub progress: &'a Progress,
     /// Only this way, no other.
     pub way: Option<Way>,
-    /// How long dockerd may take for an answer; its work may stand still for ten times that.
+    /// How long the engine may take for an answer; its work may stand still for ten times that.
     pub timeout: Duration,
 }
 
@@ -80,6 +95,11 @@ impl Delivery<'_> {
         Digest::of(self.blobs.config_json().as_bytes())
     }
 
+    /// How long a command of the engine may stand still: each of them is work.
+    fn command_limit(&self) -> Duration {
+        self.timeout * STANDSTILL
+    }
+
     /// Goes the short way, and after its failure the long one.
     fn deliver(
         &self,
@@ -89,7 +109,7 @@ impl Delivery<'_> {
         if self.way != Some(Way::Stream) {
             match short() {
                 Ok(written) => return Ok(written),
-                Err(error) if self.way.is_some() || api::is_silence(&error) => return Err(error),
+                Err(error) if self.way.is_some() || error.is::<Silence>() => return Err(error),
                 Err(error) => self.progress.warn(&format!(
                     "the engine did not take the missing layers alone; sending the whole image \
                      ({error:#})"
@@ -108,6 +128,16 @@ impl Delivery<'_> {
             sink::write_docker_archive(engine, &mut pieces, output, self.progress, false)
         })
     }
+}
+
+/// Whether an error is that somebody did not read or write in time.
+fn has_timed_out(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(HeadError::TimedOut))
+            || cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    })
 }
 
 /// The engine of this machine.

@@ -2,7 +2,8 @@
 
 use anyhow::{anyhow, bail};
 
-use super::{Delivery, Way, command};
+use super::command::Patience;
+use super::{Delivery, Silence, Way, command};
 use crate::oci::Reference;
 use crate::sink::Written;
 
@@ -11,30 +12,37 @@ const PODMAN: &str = "podman";
 pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
     let id = delivery.id().to_string();
     let name = local_name(delivery.name);
+    let limit = delivery.command_limit();
     let pull = || {
         if delivery.way == Some(Way::Archive) {
             bail!("podman takes whole archives only; choose another way");
         }
-        delivery.with_registry(|source| {
+        delivery.with_registry(|source, patience| {
             let source = source.to_string();
-            let pulled = command::run(PODMAN, &["pull", "--quiet", "--tls-verify=false", &source])?;
+            let pull = ["pull", "--quiet", "--tls-verify=false", &source];
+            let pulled = command::run(PODMAN, &pull, patience)?;
             let tagged = if pulled.trim_start_matches("sha256:") == id {
-                command::run(PODMAN, &["tag", &id, &name]).map(drop)
+                command::run(PODMAN, &["tag", &id, &name], patience).map(drop)
             } else {
                 Err(anyhow!("image {id} expected, podman pulled {pulled}"))
             };
-            let untagged = command::run(PODMAN, &["untag", &pulled, &source]);
+            let untagged = command::run(PODMAN, &["untag", &pulled, &source], patience);
             tagged.and(untagged.map(drop))
         })
     };
     let tag_or_pull = || {
         // An image of that ID is this image, whole: podman keeps no other.
-        if delivery.way.is_none() && command::run(PODMAN, &["tag", &id, &name]).is_ok() {
-            return Ok(Written::default());
+        if delivery.way.is_none() {
+            match command::run(PODMAN, &["tag", &id, &name], &Patience::of(limit)) {
+                Ok(_) => return Ok(Written::default()),
+                Err(error) if error.is::<Silence>() => return Err(error),
+                Err(_) => {}
+            }
         }
         pull()
     };
-    let whole = || command::feed(PODMAN, &["load", "--quiet"], |output| delivery.stream(output));
+    let whole =
+        || command::feed(PODMAN, &["load", "--quiet"], limit, |output| delivery.stream(output));
     delivery.deliver(tag_or_pull, whole)
 }
 

@@ -3,15 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::Delivery;
+use super::command::Patience;
 use crate::oci::Reference;
 use crate::serve::{Repository, Server};
 use crate::sink::Written;
 
 impl Delivery<'_> {
-    /// Serves the image on the loopback while `pull` runs, which is given its name there.
+    /// Serves the image on the loopback while `pull` runs, which is given its name there and how
+    /// long a command may stand still; it does not as long as it takes bytes.
     pub(super) fn with_registry(
         &self,
-        pull: impl FnOnce(&Reference) -> anyhow::Result<()>,
+        pull: impl FnOnce(&Reference, &Patience<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<Written> {
         // A name of ours, since the image's own may be none that a registry takes.
         let id = self.id().to_string();
@@ -29,7 +31,7 @@ impl Delivery<'_> {
         std::thread::scope(|scope| {
             let _stop = Stop(&server);
             scope.spawn(|| server.run());
-            pull(&name)?;
+            pull(&name, &Patience { limit: self.command_limit(), pulse: &|| server.moved() })?;
             Ok(server.sent())
         })
     }

@@ -2,6 +2,7 @@
 
 use std::io::BufReader;
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -46,10 +47,10 @@ enum Body<'a> {
 #[error("nothing more is wanted")]
 struct Enough;
 
-pub(super) fn serve(server: &Server<'_>, stream: &TcpStream) {
+pub(super) fn serve(server: &Server<'_>, number: u64, stream: &TcpStream) {
     // Speed alone depends on it.
     let _ = stream.set_nodelay(true);
-    if let Err(error) = converse(server, stream)
+    if let Err(error) = converse(server, number, stream)
         && !is_closed(&error)
         && !server.lock().stopped
     {
@@ -58,14 +59,17 @@ pub(super) fn serve(server: &Server<'_>, stream: &TcpStream) {
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
 
-fn converse(server: &Server<'_>, stream: &TcpStream) -> anyhow::Result<()> {
+fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Result<()> {
     stream.set_read_timeout(Some(REQUEST_TIME)).context("setting up a connection")?;
     stream.set_write_timeout(Some(STALL_TIME)).context("setting up a connection")?;
     let mut input = BufReader::new(stream);
     let output = stream.try_clone().context("setting up a connection")?;
     let mut output = Output::new(output.into())?.with_patience(STALL_TIME);
     loop {
-        let head = match Head::read(&mut input, Some(Instant::now() + REQUEST_TIME)) {
+        server.note_waiting(number, true);
+        let head = Head::read(&mut input, Some(Instant::now() + REQUEST_TIME));
+        server.note_waiting(number, false);
+        let head = match head {
             Ok(head) => head,
             Err(HeadError::Closed | HeadError::TimedOut | HeadError::Io(_)) => return Ok(()),
             Err(error @ (HeadError::TooLarge | HeadError::Malformed)) => {
@@ -233,7 +237,7 @@ impl<'a> Answer<'a> {
             match self.body {
                 Body::Text(text) => output.put(text.as_bytes())?,
                 Body::Layer(blobs, layer, Wanted::Part(range)) => {
-                    send_part(blobs, layer, Window::new(range), output)?;
+                    send_part(server, blobs, layer, Window::new(range), output)?;
                 }
                 Body::Layer(blobs, layer, _) => {
                     let blob = &blobs.all()[layer];
@@ -244,7 +248,7 @@ impl<'a> Answer<'a> {
                             Part::Bytes(bytes) => output.put(bytes)?,
                             Part::File(mut content) => output.put_file(&mut content)?,
                         }
-                        server.progress.advance(output.position() - before);
+                        server.note_moved(output.position() - before);
                         before = output.position();
                         Ok(())
                     })?;
@@ -258,6 +262,7 @@ impl<'a> Answer<'a> {
 }
 
 fn send_part(
+    server: &Server<'_>,
     blobs: &Blobs<'_>,
     layer: usize,
     mut window: Window,
@@ -267,7 +272,10 @@ fn send_part(
         if window.is_done() {
             return Err(Enough.into());
         }
-        window.put(part, output)
+        let before = output.position();
+        window.put(part, output)?;
+        server.moved.fetch_add(output.position() - before, Ordering::Relaxed);
+        Ok(())
     });
     match sent {
         Err(error) if error.is::<Enough>() => Ok(()),

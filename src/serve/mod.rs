@@ -11,8 +11,9 @@ mod route;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -23,6 +24,8 @@ pub use repository::Repository;
 
 /// Connections at a time; further ones wait.
 const MAX_CONNECTIONS: usize = 64;
+/// How long a connection may be idle when others wait for its place.
+const IDLE_TIME: Duration = Duration::from_millis(500);
 /// How long to pause when the system has no more connections to give.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,15 +38,24 @@ pub struct Server<'a> {
     progress: &'a Progress,
     state: Mutex<State>,
     changed: Condvar,
+    /// Bytes of layers that were sent.
+    moved: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     stopped: bool,
     /// Connections by their number.
-    open: HashMap<u64, TcpStream>,
+    open: HashMap<u64, Connection>,
     /// Sizes of the layers that were sent whole.
     sent: HashMap<Digest, u64>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    /// Since when a request is waited for.
+    waiting: Option<Instant>,
 }
 
 impl<'a> Server<'a> {
@@ -58,7 +70,8 @@ impl<'a> Server<'a> {
         let listener = TcpListener::bind(address).with_context(listening)?;
         let address = listener.local_addr().with_context(listening)?;
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Ok(Self { listener, address, repository, progress, state, changed })
+        let moved = AtomicU64::new(0);
+        Ok(Self { listener, address, repository, progress, state, changed, moved })
     }
 
     /// Where it listens.
@@ -80,11 +93,11 @@ impl<'a> Server<'a> {
                         if state.stopped {
                             return;
                         }
-                        state.open.insert(number, handle);
+                        state.open.insert(number, Connection { stream: handle, waiting: None });
                         drop(state);
                         scope.spawn(move || {
                             let _guard = Open { server: self, number };
-                            connection::serve(self, &stream);
+                            connection::serve(self, number, &stream);
                         });
                     }
                     // The client has gone again.
@@ -99,7 +112,7 @@ impl<'a> Server<'a> {
     pub fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;
-        for stream in state.open.values() {
+        for Connection { stream, .. } in state.open.values() {
             // It may be closed already.
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
@@ -115,6 +128,22 @@ impl<'a> Server<'a> {
         Written { layers: state.sent.len(), bytes: state.sent.values().sum() }
     }
 
+    /// Bytes of layers that were sent so far, whole layers or not.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    fn note_moved(&self, bytes: u64) {
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
+        self.progress.advance(bytes);
+    }
+
+    fn note_waiting(&self, number: u64, waiting: bool) {
+        if let Some(connection) = self.lock().open.get_mut(&number) {
+            connection.waiting = waiting.then(Instant::now);
+        }
+    }
+
     fn note_sent(&self, digest: Digest, size: u64) {
         self.lock().sent.insert(digest, size);
     }
@@ -123,13 +152,28 @@ impl<'a> Server<'a> {
     fn wait_for_room(&self) -> bool {
         let mut state = self.lock();
         while state.open.len() >= MAX_CONNECTIONS && !state.stopped {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.close_idle();
+            let waited = self.changed.wait_timeout(state, PAUSE);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         !state.stopped
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Closes the connection that has been waiting for a request for the longest time, if that
+    /// is long enough: others wait for its place.
+    fn close_idle(&self) {
+        let waiting = self.open.values().filter_map(|open| Some((open.waiting?, &open.stream)));
+        if let Some((since, stream)) = waiting.min_by_key(|(since, _)| *since)
+            && since.elapsed() > IDLE_TIME
+        {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 

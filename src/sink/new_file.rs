@@ -1,7 +1,9 @@
 //! Files that appear under their names when they are complete.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,22 +28,23 @@ impl NewFile {
     /// A new file in a directory, the one of its later name or on the same file system.
     pub fn create_in(directory: &Path) -> anyhow::Result<Self> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{count}{SUFFIX}", std::process::id());
-        let temporary = directory.join(name);
-        let created = File::create_new(&temporary).or_else(|error| {
-            // A process of the same number was killed there.
-            if error.kind() != std::io::ErrorKind::AlreadyExists {
-                return Err(error);
+        let creating = || format!("creating a file in `{}`", directory.display());
+        loop {
+            let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{PREFIX}{}-{count}{SUFFIX}", std::process::id());
+            let temporary = directory.join(name);
+            let file = match File::create_new(&temporary) {
+                // A process of the same number was killed there, or is at work in a container.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                created => created.with_context(creating)?,
+            };
+            // Where there are no locks, nobody removes what is abandoned either.
+            let _ = flock(&file, FlockOperation::LockExclusive);
+            // Until it was locked it looked abandoned.
+            if file.metadata().with_context(creating)?.nlink() > 0 {
+                return Ok(Self { temporary, finished: false, file });
             }
-            fs::remove_file(&temporary)?;
-            File::create_new(&temporary)
-        });
-        let file =
-            created.with_context(|| format!("creating a file in `{}`", directory.display()))?;
-        // Where there are no locks, nobody removes what is abandoned either.
-        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
-        Ok(Self { temporary, finished: false, file })
+        }
     }
 
     /// Another handle of the file, to write it.
@@ -113,5 +116,22 @@ mod tests {
         fs::write(directory.path().join(".nix-image-1-0.tmp"), "killed").unwrap();
         NewFile::remove_abandoned(directory.path());
         assert_eq!(names(directory.path()), ["file"]);
+    }
+
+    /// Processes in containers have the same numbers, and may share a directory.
+    #[test]
+    fn files_of_others_are_not_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        let others: Vec<_> = (0..1000)
+            .map(|count| format!("{PREFIX}{}-{count}{SUFFIX}", std::process::id()))
+            .map(|name| directory.path().join(name))
+            .collect();
+        for other in &others {
+            fs::write(other, "theirs").unwrap();
+        }
+        let ours = NewFile::create_in(directory.path()).unwrap();
+        assert!(others.iter().all(|other| fs::read_to_string(other).unwrap() == "theirs"));
+        ours.finish(&directory.path().join("file")).unwrap();
+        assert_eq!(names(directory.path()).len(), others.len() + 1);
     }
 }

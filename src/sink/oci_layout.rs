@@ -70,6 +70,7 @@ impl Layout {
         fs::create_dir_all(&directory)
             .with_context(|| format!("creating `{}`", directory.display()))?;
         NewFile::remove_abandoned(&self.directory);
+        self.begin()?;
         let missing = self.missing(blobs);
         self.write_layers(blobs, &missing)?;
         let documents = blobs.documents(Flavor::Oci);
@@ -82,15 +83,26 @@ impl Layout {
             }
         }
         let lock = self.lock()?;
-        if !self.directory.join(LAYOUT_FILE).exists() {
-            self.put(&self.directory.join(LAYOUT_FILE), LAYOUT)?;
-        }
         let mut index = self.index()?;
         index.put(&tagged(documents.descriptor, name));
         self.put(&self.directory.join(INDEX), &index.to_json())?;
         drop(lock);
         let bytes = missing.iter().map(|&layer| blobs.all()[layer].size).sum();
         Ok(Written { layers: missing.len(), bytes })
+    }
+
+    /// Makes the directory a layout, as yet without an image, so that it is one whenever the run
+    /// ends.
+    fn begin(&self) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
+        let index = Index::new(Flavor::Oci).to_json();
+        for (name, text) in [(LAYOUT_FILE, LAYOUT), (INDEX, &index)] {
+            let path = self.directory.join(name);
+            if !path.exists() {
+                self.put(&path, text)?;
+            }
+        }
+        Ok(())
     }
 
     /// A directory that is no layout must be empty, but for what a killed run has left there.

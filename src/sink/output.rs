@@ -158,8 +158,11 @@ impl Output {
 
     /// Writes what was gathered, and the mark of the last chunk's end.
     pub fn finish(&mut self) -> anyhow::Result<()> {
-        self.flush()?;
-        if self.chunked { self.write_all(b"0\r\n\r\n") } else { Ok(()) }
+        self.write_gathered()?;
+        if self.chunked {
+            self.write_all(b"0\r\n\r\n")?;
+        }
+        self.drain()
     }
 
     fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {

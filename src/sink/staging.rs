@@ -131,6 +131,19 @@ mod tests {
         }
     }
 
+    /// Whoever waits for the end of a body must not have to wait for the end of the pipe.
+    #[test]
+    fn the_end_of_a_body_is_written_while_the_pipe_stays_open() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK).unwrap();
+        let mut output = Output::chunked(writer).unwrap();
+        output.put(b"body").unwrap();
+        output.finish().unwrap();
+        let mut found = [0; 64];
+        let count = File::from(reader).read(&mut found).unwrap();
+        assert_eq!(&found[..count], b"4\r\nbody\r\n0\r\n\r\n");
+    }
+
     #[test]
     fn a_full_pipe_takes_no_more_until_it_is_moved_on() {
         let mut staging = Staging::new().unwrap();
