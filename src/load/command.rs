@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -120,8 +120,10 @@ impl Running {
     }
 
     fn kill(&self) {
-        // It may have ended by itself.
-        let _ = kill_process(self.id, Signal::KILL);
+        // What has ended by itself has left its number to others.
+        if let Err(TryRecvError::Empty) = self.ended.try_recv() {
+            let _ = kill_process(self.id, Signal::KILL);
+        }
     }
 
     fn silence(&self, waited: Duration) -> anyhow::Error {
