@@ -123,6 +123,7 @@ fn hint(error: &ureq::Error) -> &'static str {
 
 fn remedy(status: u16) -> &'static str {
     match status {
+        300..=399 => "; name the registry by the address that it sends requests to",
         401 => "; log in with `docker login`, `podman login` or `skopeo login`",
         403 => "; does the account that you are logged in with have the right to push there?",
         404 => "; does the repository exist, and do you have access to it?",

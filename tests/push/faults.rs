@@ -181,6 +181,25 @@ fn tokens_are_fetched_once_and_again_when_they_end() {
     assert!(registry.manifest("me/app", "2").is_none());
 }
 
+/// Followed, such a request would become one that reads, and find there what was there before.
+#[test]
+fn what_is_sent_on_elsewhere_is_not_stored() {
+    for code in [301, 302, 303, 307, 308] {
+        for part in ["/manifests/", "digest="] {
+            let registry = Registry::start_with(move |request| {
+                let location = ("location", request.target.replace("/uploads/", "/?"));
+                let put = request.method == "PUT" && request.target.contains(part);
+                put.then(|| Fault::Answer(code, vec![location], vec![]))
+            });
+            registry.set_manifest("me/app", "1", b"{}");
+            let image = Fixture::new(1, true);
+            let error = failure_of(&mut image.push(&registry.name("me/app:1")));
+            assert!(error.contains(&format!("status {code}; name the registry")), "{error}");
+            assert_eq!(registry.manifest("me/app", "1").unwrap(), serde_json::json!({}));
+        }
+    }
+}
+
 #[test]
 fn messages_repeat_no_secret() {
     let registry = Registry::start_with(|request| {
