@@ -181,6 +181,27 @@ fn tokens_are_fetched_once_and_again_when_they_end() {
     assert!(registry.manifest("me/app", "2").is_none());
 }
 
+#[test]
+fn a_token_server_in_trouble_is_asked_again() {
+    let asked = AtomicUsize::new(0);
+    let registry = Registry::start_with(move |request| {
+        if request.target.starts_with("/token") {
+            return Some(match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => status(503),
+                1 => Fault::Answer(429, vec![("retry-after", "1".into())], vec![]),
+                2 => Fault::Drop,
+                _ => Fault::Answer(200, vec![], b"{\"token\":\"t\"}".to_vec()),
+            });
+        }
+        let given = request.headers.get("authorization").map(String::as_str);
+        let challenge = format!("Bearer realm=\"http://{}/token\"", request.headers["host"]);
+        let refused = Fault::Answer(401, vec![("www-authenticate", challenge)], vec![]);
+        (given != Some("Bearer t")).then_some(refused)
+    });
+    said(&mut Fixture::new(1, true).push(&registry.name("me/app:1")));
+    registry.check("me/app", "1");
+}
+
 /// Followed, such a request would become one that reads, and find there what was there before.
 #[test]
 fn what_is_sent_on_elsewhere_is_not_stored() {
