@@ -11,7 +11,7 @@ use ureq::{Agent, AsSendBody, Body, ResponseExt as _, SendBody};
 
 use super::auth::Challenge;
 use super::text::{describe, message, read_bounded};
-use super::{Credentials, Reference, RegistryError, retry};
+use super::{Credentials, Reference, RegistryError, proxy, retry};
 
 /// Connections that are kept open for further requests.
 const CONNECTIONS: usize = 16;
@@ -78,7 +78,7 @@ impl Client {
         let credentials = Credentials::find(reference)?;
         let secrets = credentials.iter().map(|credentials| credentials.secret().to_owned());
         let mut client = Self {
-            agent: agent(insecure, reference.is_loopback()),
+            agent: agent(insecure),
             registry: reference.registry.clone(),
             base: format!("https://{}", reference.host()),
             insecure,
@@ -215,7 +215,9 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = self.agent.configure_request(request.body(body)?);
+        let request = request.body(body)?;
+        let proxy = proxy::of(request.uri(), |name| std::env::var(name).ok())?;
+        let request = self.agent.configure_request(request).proxy(proxy);
         // What writes would be sent on as something that reads, and seem to have succeeded.
         let redirects = if is_reading(method) { REDIRECTS } else { 0 };
         self.agent.run(request.max_redirects(redirects).build())
@@ -287,26 +289,24 @@ impl Client {
     }
 }
 
-fn agent(insecure: bool, loopback: bool) -> Agent {
+fn agent(insecure: bool) -> Agent {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .disable_verification(insecure)
         .build();
-    let mut config = Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         // Neither a redirection nor an upload's place leads around the check of certificates.
         .https_only(!insecure)
         .tls_config(tls)
         .user_agent(concat!("nix-image/", env!("CARGO_PKG_VERSION")))
+        // Each request has its own.
+        .proxy(None)
         .max_idle_connections(CONNECTIONS)
         .max_idle_connections_per_host(CONNECTIONS)
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(ANSWER))
         .timeout_recv_body(Some(BODY));
-    if loopback {
-        // As with Go's programs, a proxy is not for this machine.
-        config = config.proxy(None);
-    }
     config.build().new_agent()
 }
 
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_refused_where_certificates_are_checked() {
-        let result = agent(false, true).get("http://127.0.0.1:1/").call();
+        let result = agent(false).get("http://127.0.0.1:1/").call();
         assert!(matches!(result, Err(ureq::Error::RequireHttpsOnly(_))), "{result:?}");
     }
 }

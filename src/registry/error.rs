@@ -117,6 +117,10 @@ fn hint(error: &ureq::Error) -> &'static str {
             "; if its certificate is your own, name it in SSL_CERT_FILE or push with \
              --tls-verify=false"
         }
+        ureq::Error::Rustls(_) => "; SSL_CERT_FILE names the certificates to trust",
+        ureq::Error::InvalidProxyUrl => {
+            "; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name a proxy as in http://proxy.example.org:3128"
+        }
         _ => "",
     }
 }
