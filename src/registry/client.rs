@@ -21,6 +21,8 @@ const CONNECT: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(600);
 /// Time for the rest of it: only documents are read, which have some MiB at most.
 const BODY: Duration = Duration::from_secs(120);
+/// Time for which a registry may take nothing of what is sent to it.
+const STALL: Duration = Duration::from_secs(120);
 /// Redirections of one request that are followed.
 const REDIRECTS: u32 = 10;
 /// The longest answer to a failed request that is read for its message.
@@ -305,6 +307,7 @@ fn agent(insecure: bool) -> Agent {
         .max_idle_connections(CONNECTIONS)
         .max_idle_connections_per_host(CONNECTIONS)
         .timeout_connect(Some(CONNECT))
+        .timeout_per_write(Some(STALL))
         .timeout_recv_response(Some(ANSWER))
         .timeout_recv_body(Some(BODY));
     config.build().new_agent()
