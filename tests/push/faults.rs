@@ -222,6 +222,31 @@ fn what_is_sent_on_elsewhere_is_not_stored() {
 }
 
 #[test]
+fn an_upload_at_another_place_takes_no_secret_along() {
+    let other = Registry::start();
+    let place = format!("http://{}", other.name("v2/me/app/blobs/uploads/x"));
+    let registry = Registry::start_with(move |request| {
+        if !request.headers.contains_key("authorization") {
+            let challenge = ("www-authenticate", "Basic realm=\"x\"".to_owned());
+            return Some(Fault::Answer(401, vec![challenge], vec![]));
+        }
+        is("POST", "uploads")(request).then(|| Fault::Header("location", place.clone()))
+    });
+    let image = Fixture::new(1, true);
+    let host = registry.name("");
+    let auth = image.store.root().join("auth.json");
+    let entry =
+        serde_json::json!({"auths": {host.trim_end_matches('/'): {"auth": "dTpzZWNyZXQ="}}});
+    std::fs::write(&auth, entry.to_string()).unwrap();
+    // The other place knows no such upload.
+    let mut push = image.push(&registry.name("me/app:1"));
+    assert!(failure_of(push.env("REGISTRY_AUTH_FILE", &auth)).contains("status 404"));
+    let sent = other.requests();
+    assert!(!sent.is_empty());
+    assert!(sent.iter().all(|request| !request.headers.contains_key("authorization")));
+}
+
+#[test]
 fn messages_repeat_no_secret() {
     let registry = Registry::start_with(|request| {
         let given = request.headers.get("authorization").cloned().unwrap_or_default();
