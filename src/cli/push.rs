@@ -80,7 +80,7 @@ impl Args {
                 image.warnings.iter().for_each(|warning| progress.warn(warning));
                 images.push(image);
             } else {
-                references.push(operand.parse()?);
+                references.push(target(operand)?);
             }
         }
         if references.is_empty() {
@@ -132,6 +132,16 @@ impl Args {
             }
         }
     }
+}
+
+/// A name to push to. With a digest it would be the manifest of that digest that is stored, and
+/// the tag that stays what it was.
+fn target(operand: &str) -> anyhow::Result<Reference> {
+    let reference: Reference = operand.parse()?;
+    if reference.digest.is_some() {
+        bail!("`{operand}` has a digest, which follows from the image; push to a tag");
+    }
+    Ok(reference)
 }
 
 fn annotation(text: &str) -> Result<(String, String), String> {

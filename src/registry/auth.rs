@@ -3,10 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use ureq::Body;
+use ureq::http::Response;
 
 use super::client::Client;
-use super::text::{percent_encode, read_bounded};
-use super::{Credentials, RegistryError};
+use super::text::{describe, percent_encode, read_bounded};
+use super::{Credentials, RegistryError, retry};
 
 /// The largest answer of a token server.
 const MAX_TOKEN: u64 = 1 << 20;
@@ -81,40 +83,19 @@ impl Client {
         if !safe && !(realm.starts_with("http://") && (self.is_plain() || self.insecure)) {
             return Err(login("its token server is not reached by https".into()));
         }
-        let mut query: Vec<(&str, &str)> = Vec::new();
-        query.extend(service.map(|service| ("service", service)));
-        query.extend(self.scopes.iter().map(|scope| ("scope", scope.as_str())));
-        let response = match &self.credentials {
-            Some(Credentials::Identity(token)) => {
-                query.extend([("grant_type", "refresh_token"), ("client_id", "nix-image")]);
-                query.push(("refresh_token", token));
-                let scopes = self.scopes.join(" ");
-                query.retain(|(name, _)| *name != "scope");
-                query.push(("scope", &scopes));
-                let headers = [("content-type", "application/x-www-form-urlencoded")];
-                self.raw("POST", realm, &headers, &[encode(&query).as_bytes()])
+        let response = retry::repeat(|attempt| self.ask_for_token(realm, service, attempt));
+        let mut response = response.map_err(|error| match error {
+            RegistryError::Refused { status, .. } => {
+                let remedy = "; log in with `docker login`, `podman login` or `skopeo login`";
+                let had = if self.credentials.is_some() { "these credentials" } else { "a guest" };
+                login(format!("its token server refuses {had}, status {status}{remedy}"))
             }
-            credentials => {
-                let header = match credentials {
-                    Some(Credentials::Basic { user, password }) => Some(basic(user, password)),
-                    _ => None,
-                };
-                let headers: Vec<_> =
-                    header.iter().map(|header| ("authorization", header.as_str())).collect();
-                let separator = if realm.contains('?') { '&' } else { '?' };
-                self.raw("GET", &format!("{realm}{separator}{}", encode(&query)), &headers, &[])
+            RegistryError::Transport { source, .. } => {
+                let error = self.redact(&source.to_string());
+                login(format!("its token server does not answer: {error}"))
             }
-        };
-        let mut response = response.map_err(|error| {
-            let error = self.redact(&error.to_string());
-            login(format!("its token server does not answer: {error}"))
+            error => error,
         })?;
-        let status = response.status().as_u16();
-        if status != 200 {
-            let remedy = "; log in with `docker login`, `podman login` or `skopeo login`";
-            let had = if self.credentials.is_some() { "these credentials" } else { "a guest" };
-            return Err(login(format!("its token server refuses {had}, status {status}{remedy}")));
-        }
         let text = read_bounded(response.body_mut(), MAX_TOKEN)
             .map_err(|_| login("its token server's answer cannot be read".into()))?;
         let answer: Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -122,6 +103,42 @@ impl Client {
         let plain = |token: &&str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
         let token = token.filter(plain);
         token.map(str::to_owned).ok_or_else(|| login("its token server gives no token".into()))
+    }
+
+    /// Asks a token server once.
+    fn ask_for_token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        attempt: u32,
+    ) -> Result<Response<Body>, RegistryError> {
+        let mut query: Vec<(&str, &str)> =
+            service.map(|name| ("service", name)).into_iter().collect();
+        let (method, response) = if let Some(Credentials::Identity(token)) = &self.credentials {
+            let scopes = self.scopes.join(" ");
+            query.extend([("grant_type", "refresh_token"), ("client_id", "nix-image")]);
+            query.extend([("refresh_token", token.as_str()), ("scope", &scopes)]);
+            let headers = [("content-type", "application/x-www-form-urlencoded")];
+            ("POST", self.raw("POST", realm, &headers, &[encode(&query).as_bytes()]))
+        } else {
+            query.extend(self.scopes.iter().map(|scope| ("scope", scope.as_str())));
+            let header = match &self.credentials {
+                Some(Credentials::Basic { user, password }) => Some(basic(user, password)),
+                _ => None,
+            };
+            let headers: Vec<_> =
+                header.iter().map(|header| ("authorization", header.as_str())).collect();
+            let separator = if realm.contains('?') { '&' } else { '?' };
+            let address = format!("{realm}{separator}{}", encode(&query));
+            ("GET", self.raw("GET", &address, &headers, &[]))
+        };
+        let what = || describe(method, realm);
+        let response = response.map_err(|source| RegistryError::Transport {
+            what: what(),
+            attempts: attempt,
+            source: source.into(),
+        })?;
+        self.judge(response, what, &[])
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ureq::http::{Request, Response};
+use ureq::http::{Request, Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body, SendBody};
+use ureq::{Agent, Body, ResponseExt as _, SendBody};
 
 use super::auth::Challenge;
 use super::text::{describe, message, read_bounded};
-use super::{Credentials, Reference, RegistryError, retry};
+use super::{Credentials, Reference, RegistryError, proxy, retry};
 
 /// Connections that are kept open for further requests.
 const CONNECTIONS: usize = 16;
@@ -19,6 +19,12 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// Time to the first byte of an answer; registries that copy a finished blob to its place before
 /// they answer take some minutes for the largest.
 const ANSWER: Duration = Duration::from_secs(600);
+/// Time for the rest of it: only documents are read, which have some MiB at most.
+const BODY: Duration = Duration::from_secs(120);
+/// Time for which a registry may take nothing of what is sent to it.
+const STALL: Duration = Duration::from_secs(120);
+/// Redirections of one request that are followed.
+const REDIRECTS: u32 = 10;
 /// The longest answer to a failed request that is read for its message.
 const MAX_MESSAGE: u64 = 64 << 10;
 /// Characters of it that are shown.
@@ -75,7 +81,7 @@ impl Client {
         let credentials = Credentials::find(reference)?;
         let secrets = credentials.iter().map(|credentials| credentials.secret().to_owned());
         let mut client = Self {
-            agent: agent(insecure, reference.is_loopback()),
+            agent: agent(insecure),
             registry: reference.registry.clone(),
             base: format!("https://{}", reference.host()),
             insecure,
@@ -107,8 +113,11 @@ impl Client {
             for scheme in schemes {
                 self.base = format!("{scheme}://{host}");
                 match self.raw("GET", &format!("{}/v2/", self.base), &[], &[]) {
-                    // What servers of TLS answer to plain HTTP.
-                    Ok(response) if scheme == "http" && response.status() == 400 => {}
+                    // What servers of TLS answer to plain HTTP, or where they send it.
+                    Ok(response)
+                        if scheme == "http"
+                            && (response.status() == 400
+                                || response.get_uri().scheme_str() == Some("https")) => {}
                     Ok(_) => return Ok(()),
                     Err(error) => last = Some(error),
                 }
@@ -120,23 +129,14 @@ impl Client {
         Err(RegistryError::Transport { what, attempts: retry::ATTEMPTS, source })
     }
 
-    /// Makes a request until it is answered for good. Answers of status 400 and above are errors,
+    /// Makes a request until it is answered for good. Answers of status 300 and above are errors,
     /// but for those that the caller expects.
     pub(super) fn call(
         &self,
         call: Call<'_>,
         expected: &[u16],
     ) -> Result<Response<Body>, RegistryError> {
-        let mut attempt = 1;
-        loop {
-            match self.call_once(&call, expected, attempt) {
-                Err(error) if error.is_passing() && attempt < retry::ATTEMPTS => {
-                    thread::sleep(retry::pause(attempt, error.retry_after()));
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
+        retry::repeat(|attempt| self.call_once(&call, expected, attempt))
     }
 
     /// Makes a request, once but for a login in between. `attempt` is for the message.
@@ -180,8 +180,8 @@ impl Client {
         let authorization = self.authorization(&address);
         let header = authorization.as_deref().map(|header| ("authorization", header));
         let headers = headers.iter().copied().chain(header);
-        let request = request(method, &address, headers, SendBody::from_reader(body));
-        let response = request.and_then(|request| self.agent.run(request)).map_err(|source| {
+        let body = SendBody::from_reader(body);
+        let response = self.send(method, &address, headers, body).map_err(|source| {
             RegistryError::Transport { what: what(), attempts: 1, source: source.into() }
         })?;
         if response.status() == 401 && self.is_ours(&address) {
@@ -200,13 +200,32 @@ impl Client {
         body: &[&[u8]],
     ) -> Result<Response<Body>, ureq::Error> {
         let headers = headers.iter().copied();
-        if matches!(method, "GET" | "HEAD" | "DELETE") {
-            return self.agent.run(request(method, address, headers, SendBody::none())?);
+        if is_reading(method) || method == "DELETE" {
+            return self.send(method, address, headers, SendBody::none());
         }
         let length = body.iter().map(|part| part.len()).sum::<usize>().to_string();
         let headers = headers.chain([("content-length", length.as_str())]);
         let mut body = read_parts(body);
-        self.agent.run(request(method, address, headers, SendBody::from_reader(&mut body))?)
+        self.send(method, address, headers, SendBody::from_reader(&mut body))
+    }
+
+    fn send<'a>(
+        &self,
+        method: &str,
+        address: &str,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        body: SendBody<'_>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let mut request = Request::builder().method(method).uri(address);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(body)?;
+        let proxy = proxy::of(request.uri(), |name| std::env::var(name).ok())?;
+        let request = self.agent.configure_request(request).proxy(proxy);
+        // What writes would be sent on as something that reads, and seem to have succeeded.
+        let redirects = if is_reading(method) { REDIRECTS } else { 0 };
+        self.agent.run(request.max_redirects(redirects).build())
     }
 
     /// The address of a place in the registry.
@@ -216,7 +235,7 @@ impl Client {
 
     /// Whether an address is the registry's own; secrets are for no other.
     fn is_ours(&self, address: &str) -> bool {
-        address.strip_prefix(&self.base).is_some_and(|path| path.starts_with('/'))
+        is_same_server(&self.base, address)
     }
 
     fn authorization(&self, address: &str) -> Option<String> {
@@ -248,14 +267,14 @@ impl Client {
     }
 
     /// An answer as it is, or as the error that it stands for.
-    fn judge(
+    pub(super) fn judge(
         &self,
         mut response: Response<Body>,
         what: impl Fn() -> String,
         expected: &[u16],
     ) -> Result<Response<Body>, RegistryError> {
         let status = response.status().as_u16();
-        if status < 400 || expected.contains(&status) {
+        if status < 300 || expected.contains(&status) {
             return Ok(response);
         }
         let retry_after = retry::asked(response.headers());
@@ -281,35 +300,69 @@ pub fn read_parts<'a>(parts: &[&'a [u8]]) -> Box<dyn Read + 'a> {
     parts.iter().fold(nothing, |before, part| Box::new(before.chain(*part)))
 }
 
-fn agent(insecure: bool, loopback: bool) -> Agent {
+fn agent(insecure: bool) -> Agent {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .disable_verification(insecure)
         .build();
-    let mut config = Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
+        // Neither a redirection nor an upload's place leads around the check of certificates.
+        .https_only(!insecure)
         .tls_config(tls)
         .user_agent(concat!("nix-image/", env!("CARGO_PKG_VERSION")))
+        // Each request has its own.
+        .proxy(None)
         .max_idle_connections(CONNECTIONS)
         .max_idle_connections_per_host(CONNECTIONS)
         .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(ANSWER));
-    if loopback {
-        // As with Go's programs, a proxy is not for this machine.
-        config = config.proxy(None);
-    }
+        .timeout_per_write(Some(STALL))
+        .timeout_recv_response(Some(ANSWER))
+        .timeout_recv_body(Some(BODY));
     config.build().new_agent()
 }
 
-fn request<'a, B>(
-    method: &str,
-    address: &str,
-    headers: impl Iterator<Item = (&'a str, &'a str)>,
-    body: B,
-) -> Result<Request<B>, ureq::Error> {
-    let mut request = Request::builder().method(method).uri(address);
-    for (name, value) in headers {
-        request = request.header(name, value);
+fn is_reading(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+/// Whether two addresses are of one server.
+fn is_same_server(one: &str, other: &str) -> bool {
+    let server = |address: &str| {
+        let address: Uri = address.parse().ok()?;
+        let scheme = address.scheme_str()?.to_owned();
+        let usual = if scheme == "https" { 443 } else { 80 };
+        let host = address.host()?.to_ascii_lowercase();
+        Some((scheme, host, address.port_u16().unwrap_or(usual)))
+    };
+    server(one).is_some_and(|one| server(other) == Some(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_for_one_server() {
+        for (address, ours) in [
+            ("https://reg.io/v2/", true),
+            ("https://reg.io:443/v2/?a", true),
+            ("https://REG.io?a", true),
+            ("http://reg.io/v2/", false),
+            ("https://reg.io:444/v2/", false),
+            ("https://reg.io.evil.io/", false),
+            ("https://reg.io@evil.io/", false),
+            ("https://evil.io/https://reg.io/", false),
+            ("/v2/", false),
+        ] {
+            assert_eq!(is_same_server("https://reg.io", address), ours, "{address}");
+        }
+        assert!(is_same_server("http://[::1]:5000", "http://[::1]:5000/v2/"));
     }
-    Ok(request.body(body)?)
+
+    #[test]
+    fn plain_http_is_refused_where_certificates_are_checked() {
+        let result = agent(false).get("http://127.0.0.1:1/").call();
+        assert!(matches!(result, Err(ureq::Error::RequireHttpsOnly(_))), "{result:?}");
+    }
 }

@@ -117,12 +117,17 @@ fn hint(error: &ureq::Error) -> &'static str {
             "; if its certificate is your own, name it in SSL_CERT_FILE or push with \
              --tls-verify=false"
         }
+        ureq::Error::Rustls(_) => "; SSL_CERT_FILE names the certificates to trust",
+        ureq::Error::InvalidProxyUrl => {
+            "; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name a proxy as in http://proxy.example.org:3128"
+        }
         _ => "",
     }
 }
 
 fn remedy(status: u16) -> &'static str {
     match status {
+        300..=399 => "; name the registry by the address that it sends requests to",
         401 => "; log in with `docker login`, `podman login` or `skopeo login`",
         403 => "; does the account that you are logged in with have the right to push there?",
         404 => "; does the repository exist, and do you have access to it?",

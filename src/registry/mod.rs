@@ -10,6 +10,7 @@ mod client;
 mod credentials;
 mod error;
 mod manifests;
+mod proxy;
 mod reference;
 pub mod retry;
 mod text;

@@ -1,8 +1,13 @@
 //! How often, and after what time, something is tried again.
 
+use std::thread;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use ureq::http::HeaderMap;
+
+use super::RegistryError;
 
 /// Times that a request is made in all before its failure is final.
 pub const ATTEMPTS: u32 = 5;
@@ -11,22 +16,41 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause, also when a registry asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The pause before the attempt after this one, counted from 1. What the registry asks for holds,
-/// within bounds; otherwise a part of the pause is left to chance, so that many clients that
+/// The pause before the attempt after this one, counted from 1. A longer one that the registry
+/// asks for holds, within bounds; of our own a part is left to chance, so that many clients that
 /// failed together do not come back together.
 pub fn pause(attempt: u32, asked: Option<Duration>) -> Duration {
-    if let Some(asked) = asked {
-        return asked.min(LONGEST_PAUSE);
-    }
     let pause = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-    pause.min(LONGEST_PAUSE).mul_f64(0.5 + chance() / 2.0)
+    let pause = pause.mul_f64(0.5 + chance() / 2.0);
+    pause.max(asked.unwrap_or_default()).min(LONGEST_PAUSE)
 }
 
-/// The pause that an answer's `Retry-After` asks for, in seconds; its other form, a date, is
-/// hardly in use.
+/// Does something until it is done, or fails in a way that does not pass, or too often. It is told
+/// the number of the attempt.
+pub(super) fn repeat<T>(
+    mut work: impl FnMut(u32) -> Result<T, RegistryError>,
+) -> Result<T, RegistryError> {
+    let mut attempt = 1;
+    loop {
+        match work(attempt) {
+            Err(error) if error.is_passing() && attempt < ATTEMPTS => {
+                thread::sleep(pause(attempt, error.retry_after()));
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The pause that an answer's `Retry-After` asks for: in seconds, or until a date.
 pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("retry-after")?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let text = headers.get("retry-after")?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTimeParser::new().parse_timestamp(text).ok()?;
+    // A date in the past is one that need not be waited for.
+    Some(date.duration_since(Timestamp::now()).try_into().unwrap_or_default())
 }
 
 /// Something between 0 and 1 that differs from one client to the next.
@@ -49,5 +73,22 @@ mod tests {
         }
         assert_eq!(pause(1, Some(Duration::from_secs(3))), Duration::from_secs(3));
         assert_eq!(pause(1, Some(Duration::from_secs(1 << 40))), LONGEST_PAUSE);
+        assert!(pause(4, Some(Duration::ZERO)) > FIRST_PAUSE);
+    }
+
+    #[test]
+    fn registries_ask_for_seconds_or_a_date() {
+        let found = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("retry-after", text.parse().unwrap());
+            asked(&headers)
+        };
+        assert_eq!(found(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(found("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let long = Duration::from_secs(20 * 365 * 86_400);
+        assert!(found("Mon, 06 Nov 2090 08:49:37 GMT").unwrap() > long);
+        for bad in ["", "-1", "soon", "99999999999999999999"] {
+            assert_eq!(found(bad), None, "{bad}");
+        }
     }
 }

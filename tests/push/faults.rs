@@ -182,6 +182,71 @@ fn tokens_are_fetched_once_and_again_when_they_end() {
 }
 
 #[test]
+fn a_token_server_in_trouble_is_asked_again() {
+    let asked = AtomicUsize::new(0);
+    let registry = Registry::start_with(move |request| {
+        if request.target.starts_with("/token") {
+            return Some(match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => status(503),
+                1 => Fault::Answer(429, vec![("retry-after", "1".into())], vec![]),
+                2 => Fault::Drop,
+                _ => Fault::Answer(200, vec![], b"{\"token\":\"t\"}".to_vec()),
+            });
+        }
+        let given = request.headers.get("authorization").map(String::as_str);
+        let challenge = format!("Bearer realm=\"http://{}/token\"", request.headers["host"]);
+        let refused = Fault::Answer(401, vec![("www-authenticate", challenge)], vec![]);
+        (given != Some("Bearer t")).then_some(refused)
+    });
+    said(&mut Fixture::new(1, true).push(&registry.name("me/app:1")));
+    registry.check("me/app", "1");
+}
+
+/// Followed, such a request would become one that reads, and find there what was there before.
+#[test]
+fn what_is_sent_on_elsewhere_is_not_stored() {
+    for code in [301, 302, 303, 307, 308] {
+        for part in ["/manifests/", "digest="] {
+            let registry = Registry::start_with(move |request| {
+                let location = ("location", request.target.replace("/uploads/", "/?"));
+                let put = request.method == "PUT" && request.target.contains(part);
+                put.then(|| Fault::Answer(code, vec![location], vec![]))
+            });
+            registry.set_manifest("me/app", "1", b"{}");
+            let image = Fixture::new(1, true);
+            let error = failure_of(&mut image.push(&registry.name("me/app:1")));
+            assert!(error.contains(&format!("status {code}; name the registry")), "{error}");
+            assert_eq!(registry.manifest("me/app", "1").unwrap(), serde_json::json!({}));
+        }
+    }
+}
+
+#[test]
+fn an_upload_at_another_place_takes_no_secret_along() {
+    let other = Registry::start();
+    let place = format!("http://{}", other.name("v2/me/app/blobs/uploads/x"));
+    let registry = Registry::start_with(move |request| {
+        if !request.headers.contains_key("authorization") {
+            let challenge = ("www-authenticate", "Basic realm=\"x\"".to_owned());
+            return Some(Fault::Answer(401, vec![challenge], vec![]));
+        }
+        is("POST", "uploads")(request).then(|| Fault::Header("location", place.clone()))
+    });
+    let image = Fixture::new(1, true);
+    let host = registry.name("");
+    let auth = image.store.root().join("auth.json");
+    let entry =
+        serde_json::json!({"auths": {host.trim_end_matches('/'): {"auth": "dTpzZWNyZXQ="}}});
+    std::fs::write(&auth, entry.to_string()).unwrap();
+    // The other place knows no such upload.
+    let mut push = image.push(&registry.name("me/app:1"));
+    assert!(failure_of(push.env("REGISTRY_AUTH_FILE", &auth)).contains("status 404"));
+    let sent = other.requests();
+    assert!(!sent.is_empty());
+    assert!(sent.iter().all(|request| !request.headers.contains_key("authorization")));
+}
+
+#[test]
 fn messages_repeat_no_secret() {
     let registry = Registry::start_with(|request| {
         let given = request.headers.get("authorization").cloned().unwrap_or_default();

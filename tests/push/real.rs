@@ -1,7 +1,7 @@
 //! Debian's registry, and skopeo as the second reader.
 
 use super::images::{Fixture, bytes, said};
-use crate::support::{command, run, sha256, skip, stdout_of};
+use crate::support::{command, engines, run, sha256, skip, stdout_of};
 use serde_json::Value;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -117,4 +117,44 @@ fn a_real_registry_is_sent_nothing_twice() {
     let other = format!("{}/you/app:1", registry.address);
     let text = said(image.push_from_nowhere(&other).arg("--cache-from").arg(&name));
     assert!(text.contains("0 of 21 layers, 0 bytes of"), "{text}");
+}
+
+/// An image of a few blocks a layer, so that its blobs are several gzip members or zstd frames.
+#[test]
+fn engines_pull_what_was_pushed() {
+    let Some(registry) = DockerRegistry::start() else { return };
+    let mut image = Fixture::new(2, true);
+    image.add("large", &bytes(77, 3 << 20));
+    image.add("text", &b"compressible text ".repeat(400_000));
+    let id = format!("sha256:{}", sha256(&image.config()));
+    let formats = [("zstd", "oci"), ("gzip", "oci"), ("none", "oci"), ("gzip", "docker")];
+    let name =
+        |(compression, format)| format!("{}/me/app:{compression}-{format}", registry.address);
+    for (compression, format) in formats {
+        let mut push = image.push(&name((compression, format)));
+        said(push.args(["--compression", compression, "--format", format]));
+    }
+    for engine in engines::all() {
+        // Debian's dockerd reads no zstd yet.
+        let readable =
+            formats.iter().filter(|format| engine.name != "docker" || format.0 != "zstd");
+        for format in readable {
+            let name = name(*format);
+            // Each checks that what it unpacks has the diffIDs of the configuration.
+            let mut pull = match engine.name {
+                "containerd" => engine.command("ctr", &["images", "pull", "--plain-http", &name]),
+                "podman" => engine.command("podman", &["pull", "-q", "--tls-verify=false", &name]),
+                docker => engine.command(docker, &["pull", "-q", &name]),
+            };
+            stdout_of(&mut pull);
+            let images = engine.images();
+            assert!(images.iter().any(|image| image.ends_with(&id)), "{name}: {images:?}");
+            let mut remove = match engine.name {
+                "containerd" => engine.command("ctr", &["images", "rm", "--sync", &name]),
+                other => engine.command(other, &["rmi", &name]),
+            };
+            // So that the next is unpacked from its own blobs.
+            stdout_of(&mut remove);
+        }
+    }
 }

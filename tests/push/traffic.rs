@@ -36,6 +36,16 @@ fn what_is_pushed_is_named_by_digest_on_standard_output() {
 }
 
 #[test]
+fn a_name_with_a_digest_is_refused_before_anything_is_sent() {
+    let image = Fixture::new(1, false);
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    let error = failure_of(&mut image.push(&format!("{name}@sha256:{}", sha256(b"x"))));
+    assert!(error.contains("push to a tag"), "{error}");
+    assert!(registry.requests().is_empty());
+}
+
+#[test]
 fn a_second_push_sends_nothing_and_reads_nothing() {
     let image = Fixture::new(20, true);
     let registry = Registry::start();
