@@ -1,5 +1,6 @@
 //! The order in which layers are looked for and made, on how many threads.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -23,14 +24,35 @@ impl Push<'_> {
         target: &Target<'_>,
         layers: &[(usize, usize)],
     ) -> anyhow::Result<Vec<Delivered>> {
+        let mut delivered = self.find(target, layers)?;
+        let indices = missing(&delivered);
+        let firsts = self.firsts(layers, &indices)?;
+        let indices = indices.into_iter().zip(firsts);
+        let (own, twins): (Vec<_>, Vec<_>) = indices.partition(|(index, first)| index == first);
+        let tasks = self.tasks(layers, own.into_iter().map(|(index, _)| index));
+        let made = in_parallel(MAKING, &tasks, |task| self.make(target, layers, task))?;
+        for (index, made) in tasks.iter().flatten().zip(made.into_iter().flatten()) {
+            delivered[*index] = Some(made);
+        }
+        for (index, first) in twins {
+            let made = delivered[first];
+            delivered[index] = made.map(|made| Delivered { sent: 0, uploaded: false, ..made });
+        }
+        delivered.into_iter().map(|layer| layer.context("a layer was left out")).collect()
+    }
+
+    /// Which layers are there already, or in another repository of the registry.
+    fn find(
+        &self,
+        target: &Target<'_>,
+        layers: &[(usize, usize)],
+    ) -> anyhow::Result<Vec<Option<Delivered>>> {
         let mut delivered = in_parallel(LOOKING, layers, |&(image, layer)| {
             target.find_by_key(&self.engines[image], layer)
         })?;
-        let missing = |delivered: &[Option<Delivered>]| -> Vec<usize> {
-            (0..layers.len()).filter(|&index| delivered[index].is_none()).collect()
-        };
-        // Where nothing is known that could match, the hash is made while the layer is sent.
-        let by_hash = !target.knowledge.is_empty();
+        // Where nothing is known that could match, the hash is made while the layer is sent. Of
+        // several images, layers may be the same.
+        let by_hash = !target.knowledge.is_empty() || self.images.len() > 1;
         for image in 0..self.images.len() {
             let here = missing(&delivered).into_iter().map(|index| layers[index]);
             let here: Vec<_> = here.filter(|at| at.0 == image).map(|(_, layer)| layer).collect();
@@ -50,20 +72,30 @@ impl Push<'_> {
         for (index, found) in indices.into_iter().zip(found) {
             delivered[index] = found;
         }
-        let tasks = self.tasks(layers, &missing(&delivered));
-        let made = in_parallel(MAKING, &tasks, |task| self.make(target, layers, task))?;
-        for (index, made) in tasks.iter().flatten().zip(made.into_iter().flatten()) {
-            delivered[*index] = Some(made);
-        }
-        delivered.into_iter().map(|layer| layer.context("a layer was left out")).collect()
+        Ok(delivered)
+    }
+
+    /// For each of these layers the first one that is the same, as far as digests are known.
+    fn firsts(&self, layers: &[(usize, usize)], indices: &[usize]) -> anyhow::Result<Vec<usize>> {
+        let mut seen = HashMap::new();
+        let first = |&index: &usize| {
+            let (image, layer) = layers[index];
+            let known = self.engines[image].look(layer)?;
+            Ok(known.map_or(index, |known| *seen.entry(known.digest).or_insert(index)))
+        };
+        indices.iter().map(first).collect()
     }
 
     /// Which layers are made, the largest first as it would keep all waiting at the end. Those of
     /// a compressed base image are one task, as they are read one after the other.
-    fn tasks(&self, layers: &[(usize, usize)], missing: &[usize]) -> Vec<Vec<usize>> {
+    fn tasks(
+        &self,
+        layers: &[(usize, usize)],
+        missing: impl Iterator<Item = usize>,
+    ) -> Vec<Vec<usize>> {
         let mut tasks: Vec<Vec<usize>> = Vec::new();
         let mut bases: Vec<Vec<usize>> = vec![Vec::new(); self.images.len()];
-        for &index in missing {
+        for index in missing {
             let (image, layer) = layers[index];
             let base = self.images[image].base.as_ref();
             let is_base = matches!(self.images[image].layers[layer].source, LayerSource::Base(_));
@@ -99,6 +131,11 @@ impl Push<'_> {
         };
         task.iter().map(make).collect()
     }
+}
+
+/// The layers that are not in the repository yet.
+fn missing(delivered: &[Option<Delivered>]) -> Vec<usize> {
+    (0..delivered.len()).filter(|&index| delivered[index].is_none()).collect()
 }
 
 /// Does something for each item on some threads. The first error ends it.

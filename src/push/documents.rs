@@ -61,7 +61,7 @@ impl Push<'_> {
         let config = image.config_json(&diff_ids);
         let descriptor = Descriptor::of(flavor.config(), config.as_bytes());
         if repository.look(descriptor.digest, descriptor.size)? == Presence::Absent {
-            repository.upload(&[config.as_bytes()], descriptor.digest)?;
+            repository.upload(config.as_bytes(), descriptor.digest)?;
         }
         let layer = |(index, delivered): (usize, &Delivered)| {
             let media_type = flavor.layer(known::encoding(delivered.compression));

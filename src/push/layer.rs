@@ -1,6 +1,6 @@
 //! One layer's way into a repository.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread;
 
@@ -20,7 +20,7 @@ use crate::progress::PushProgress;
 use crate::registry::{Presence, RegistryError, Repository, Upload, read_parts, retry};
 
 /// Bytes that are sent at a time when an upload goes on that broke.
-const PIECE: u64 = 4 << 20;
+const PIECE: u64 = 1 << 20;
 /// Times that a larger blob is made and sent without progress before its failure is final.
 const ATTEMPTS: u32 = 4;
 
@@ -178,6 +178,7 @@ impl Target<'_> {
                     thread::sleep(retry::pause(attempt, error.retry_after()));
                     attempt += 1;
                 }
+                _ if attempt > 1 => return result.with_context(|| format!("attempt {attempt}")),
                 _ => return result,
             }
         }
@@ -196,18 +197,11 @@ impl Target<'_> {
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
-            // What is made before it is sent is not sent if it is there already, not made again to
-            // be sent again, and taken in larger pieces by registries, as it comes with its length.
             let (held, is_whole) = held.context("making a blob")?;
             if is_whole {
                 let made = blob.finish()?;
-                let there = self.repository.look(made.blob.digest, made.blob.size)?;
-                if there == Presence::Present {
-                    return Ok((made, 0));
-                }
-                self.repository.upload(&held.parts(), made.blob.digest)?;
-                self.progress.sent(made.blob.size);
-                return Ok((made, made.blob.size));
+                let sent = self.send_held(&held.parts(), made.blob, broken)?;
+                return Ok((made, sent));
             }
             let sent = self.send_large(&held.parts(), &mut blob, broken);
             if let Some(failure) = blob.failure() {
@@ -220,12 +214,36 @@ impl Target<'_> {
         })
     }
 
+    /// Sends a blob that is held in memory, unless it is there already, and returns how much was
+    /// sent: all of it in one request, with its length, as registries take that in larger pieces
+    /// than what comes without; or, when that broke, as larger ones.
+    fn send_held(
+        &self,
+        held: &[&[u8]],
+        blob: LayerDigest,
+        broken: &mut BrokenUpload,
+    ) -> anyhow::Result<u64> {
+        if self.repository.look(blob.digest, blob.size)? == Presence::Present {
+            return Ok(0);
+        }
+        if broken.upload.is_some() {
+            let upload = self.send_large(held, &mut io::empty(), broken)?;
+            self.repository.close(&upload, &[], blob.digest)?;
+        } else {
+            let upload = self.repository.begin()?;
+            *broken = BrokenUpload { upload: Some(upload.clone()), offset: 0 };
+            self.repository.close(&upload, held, blob.digest)?;
+            self.progress.sent(blob.size);
+        }
+        Ok(blob.size)
+    }
+
     /// Sends a blob of which the start has been made: all of it in one request, or, when an
     /// upload broke, what the registry lacks in requests that say which bytes they have.
     fn send_large(
         &self,
         start: &[&[u8]],
-        blob: &mut BlobStream<'_>,
+        rest: &mut impl Read,
         broken: &mut BrokenUpload,
     ) -> anyhow::Result<Upload> {
         let resumed = match broken.upload.take() {
@@ -235,11 +253,11 @@ impl Target<'_> {
         let Some((mut upload, mut offset)) = resumed else {
             *broken = BrokenUpload { upload: Some(self.repository.begin()?), offset: 0 };
             let upload = broken.upload.as_ref().context("an upload was begun")?;
-            let mut body = self.progress.count(read_parts(start).chain(&mut *blob));
+            let mut body = self.progress.count(read_parts(start).chain(rest));
             return Ok(self.repository.send(upload, &mut body)?);
         };
         let mut piece = Vec::with_capacity(PIECE as usize);
-        let mut body = read_parts(start).chain(blob);
+        let mut body = read_parts(start).chain(rest);
         io::copy(&mut (&mut body).take(offset), &mut io::sink())?;
         loop {
             *broken = BrokenUpload { upload: Some(upload.clone()), offset };

@@ -112,15 +112,17 @@ impl Repository {
         begun(&self.client.call(call, &[])?, &format!("beginning an upload to `{}`", self.name))
     }
 
-    /// Uploads a blob that is in memory, in parts; anew, if the registry forgets the upload that
-    /// it began.
-    pub fn upload(&self, blob: &[&[u8]], digest: Digest) -> Result<(), RegistryError> {
+    /// Uploads a small blob, anew whenever that fails in a way that passes.
+    pub fn upload(&self, blob: &[u8], digest: Digest) -> Result<(), RegistryError> {
         let mut attempt = 1;
         loop {
             let upload = self.begin()?;
-            match self.close(&upload, blob, digest) {
-                Err(error) if error.is_lost_upload() && attempt < retry::ATTEMPTS => {
-                    thread::sleep(retry::pause(attempt, None));
+            match self.close(&upload, &[blob], digest) {
+                Err(error)
+                    if (error.is_lost_upload() || error.is_passing())
+                        && attempt < retry::ATTEMPTS =>
+                {
+                    thread::sleep(retry::pause(attempt, error.retry_after()));
                     attempt += 1;
                 }
                 result => return result,
@@ -172,7 +174,8 @@ impl Repository {
         Ok(last.map(|last| (Upload { place }, last.saturating_add(1))))
     }
 
-    /// Ends an upload with its last bytes, possibly none. The registry checks the digest.
+    /// Ends an upload with its last bytes, possibly none, of which the registry checks the digest.
+    /// If there are any, there is only one attempt, as part of them may have arrived.
     pub fn close(
         &self,
         upload: &Upload,
@@ -184,7 +187,11 @@ impl Repository {
         let place = format!("{}{separator}digest={encoded}", upload.place);
         let headers = [("content-type", "application/octet-stream")];
         let call = Call { method: "PUT", place: &place, headers: &headers, body: rest };
-        let response = match self.client.call(call, &[]) {
+        let response = match rest {
+            [] => self.client.call(call, &[]),
+            _ => self.client.call_once(&call, &[], 1),
+        };
+        let response = match response {
             // If the answer to an earlier attempt was lost, the upload is gone and the blob there.
             Err(error) if error.is_lost_upload() && self.head(digest)?.is_some() => return Ok(()),
             response => response?,

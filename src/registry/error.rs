@@ -11,7 +11,7 @@ use crate::digest::Digest;
 #[derive(Debug, Error)]
 pub enum RegistryError {
     /// No answer came, or none that is HTTP.
-    #[error("{what} failed at attempt {attempts}{}", hint(source))]
+    #[error("{what} failed{}{}", at(*attempts), hint(source))]
     Transport {
         /// The request.
         what: String,
@@ -109,6 +109,10 @@ fn is_passing(error: &ureq::Error) -> bool {
         ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_) => true,
         _ => false,
     }
+}
+
+fn at(attempt: u32) -> String {
+    if attempt > 1 { format!(" at attempt {attempt}") } else { String::new() }
 }
 
 fn hint(error: &ureq::Error) -> &'static str {

@@ -21,7 +21,9 @@ fn first(
 
 fn image() -> Fixture {
     let mut image = Fixture::new(3, true);
+    // One that is sent while it is made, and one that is made first.
     image.add("large", &bytes(77, 18 << 20));
+    image.add("held", &bytes(78, 5 << 20));
     image
 }
 
@@ -58,6 +60,9 @@ fn what_passes_is_tried_again() {
         }),
         ("a drop at a blob's end", {
             Registry::start_with(first(1, is("PUT", "uploads"), Fault::DropAfter(100)))
+        }),
+        ("a drop in a blob", {
+            Registry::start_with(first(2, is("PUT", "uploads"), Fault::DropAfter(2 << 20)))
         }),
         ("a lost answer at a blob's end", {
             Registry::start_with(first(1, is("PUT", "uploads"), Fault::DropAnswer))
@@ -129,7 +134,10 @@ fn what_does_not_pass_is_an_error_and_no_tag() {
             let fault = Fault::Header("location", "file:///etc/passwd".into());
             Registry::start_with(first(99, is("POST", "uploads"), fault))
         }),
-        ("attempt", Registry::start_with(first(99, is("PATCH", ""), Fault::DropAfter(100_000)))),
+        (
+            "attempt 4: PATCH",
+            Registry::start_with(first(99, is("PATCH", ""), Fault::DropAfter(100_000))),
+        ),
     ];
     let image = image();
     for (reason, registry) in cases {

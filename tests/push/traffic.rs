@@ -175,7 +175,9 @@ fn several_confs_become_one_index() {
     let name = registry.name("me/app:1");
     let mut push = crate::support::command(crate::support::NIX_IMAGE, &["push"]);
     push.arg(image.conf()).arg(&arm).arg(&name).arg("--store-root").arg(image.store.root());
-    said(&mut push);
+    // What they have in common is sent once.
+    let text = said(&mut push);
+    assert!(text.contains("3 of 6 layers"), "{text}");
     let index = registry.manifest("me/app", "1").unwrap();
     let platforms: Vec<_> = index["manifests"].as_array().unwrap().iter().collect();
     assert_eq!(platforms[0]["platform"], json!({"architecture": "amd64", "os": "linux"}));
