@@ -131,8 +131,8 @@ impl Buffers {
 /// network.
 fn most_threads(settings: Settings) -> usize {
     match (settings.compression, settings.level) {
-        (Compression::Zstd, 13..) => 3,
-        (Compression::Zstd, 5..) | (Compression::Gzip, 10..) => 4,
+        (Compression::Zstd, 10..) => 2,
+        (Compression::Zstd, 5..) | (Compression::Gzip, 10..) => 3,
         _ => 8,
     }
 }

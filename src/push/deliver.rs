@@ -15,7 +15,7 @@ use crate::image::LayerSource;
 /// Requests that ask for blobs at a time.
 const LOOKING: usize = 8;
 /// Layers that are made and sent at a time; each takes about 12 MiB of memory.
-const MAKING: usize = 3;
+const MAKING: usize = 4;
 
 impl Push<'_> {
     /// Brings all layers into the repository.

@@ -11,7 +11,7 @@ const MOST: usize = 16 << 20;
 /// Bytes for which there is always room.
 const LEAST: usize = 4 << 20;
 /// Memory for what all blobs hold beyond that.
-const SHARED: usize = 12 << 20;
+const SHARED: usize = 24 << 20;
 
 /// The start of a blob, or all of it.
 #[derive(Debug)]

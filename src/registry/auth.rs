@@ -119,18 +119,25 @@ impl Client {
             query.extend([("grant_type", "refresh_token"), ("client_id", "nix-image")]);
             query.extend([("refresh_token", token.as_str()), ("scope", &scopes)]);
             let headers = [("content-type", "application/x-www-form-urlencoded")];
-            ("POST", self.raw("POST", realm, &headers, &[encode(&query).as_bytes()]))
+            (
+                "POST",
+                self.transport.send(
+                    "POST",
+                    realm,
+                    headers.into_iter(),
+                    &[encode(&query).as_bytes()],
+                ),
+            )
         } else {
             query.extend(self.scopes.iter().map(|scope| ("scope", scope.as_str())));
             let header = match &self.credentials {
                 Some(Credentials::Basic { user, password }) => Some(basic(user, password)),
                 _ => None,
             };
-            let headers: Vec<_> =
-                header.iter().map(|header| ("authorization", header.as_str())).collect();
+            let headers = header.iter().map(|header| ("authorization", header.as_str()));
             let separator = if realm.contains('?') { '&' } else { '?' };
             let address = format!("{realm}{separator}{}", encode(&query));
-            ("GET", self.raw("GET", &address, &headers, &[]))
+            ("GET", self.transport.send("GET", &address, headers, &[]))
         };
         let what = || describe(method, realm);
         let response = response.map_err(|source| RegistryError::Transport {

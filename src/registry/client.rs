@@ -1,30 +1,17 @@
 //! Requests to one registry: where it is, how they are authorised, and when they are repeated.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use ureq::http::{Request, Response, Uri};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body, ResponseExt as _, SendBody};
+use ureq::http::Response;
+use ureq::{Body, ResponseExt as _};
 
 use super::auth::Challenge;
 use super::text::{describe, message, read_bounded};
-use super::{Credentials, Reference, RegistryError, proxy, retry};
+use super::transport::{Transport, is_same_server};
+use super::{Credentials, Reference, RegistryError, retry};
 
-/// Connections that are kept open for further requests.
-const CONNECTIONS: usize = 16;
-const CONNECT: Duration = Duration::from_secs(30);
-/// Time to the first byte of an answer; registries that copy a finished blob to its place before
-/// they answer take some minutes for the largest.
-const ANSWER: Duration = Duration::from_secs(600);
-/// Time for the rest of it: only documents are read, which have some MiB at most.
-const BODY: Duration = Duration::from_secs(120);
-/// Time for which a registry may take nothing of what is sent to it.
-const STALL: Duration = Duration::from_secs(120);
-/// Redirections of one request that are followed.
-const REDIRECTS: u32 = 10;
 /// The longest answer to a failed request that is read for its message.
 const MAX_MESSAGE: u64 = 64 << 10;
 /// Characters of it that are shown.
@@ -33,7 +20,7 @@ const MAX_SAID: usize = 200;
 /// A connection to one registry.
 #[derive(Debug)]
 pub struct Client {
-    agent: Agent,
+    pub(super) transport: Transport,
     pub(super) registry: String,
     /// `https://host:port`.
     base: String,
@@ -81,7 +68,7 @@ impl Client {
         let credentials = Credentials::find(reference)?;
         let secrets = credentials.iter().map(|credentials| credentials.secret().to_owned());
         let mut client = Self {
-            agent: agent(insecure),
+            transport: Transport::new(insecure),
             registry: reference.registry.clone(),
             base: format!("https://{}", reference.host()),
             insecure,
@@ -112,7 +99,8 @@ impl Client {
         for attempt in 1..=retry::ATTEMPTS {
             for scheme in schemes {
                 self.base = format!("{scheme}://{host}");
-                match self.raw("GET", &format!("{}/v2/", self.base), &[], &[]) {
+                let address = format!("{}/v2/", self.base);
+                match self.transport.send("GET", &address, [].into_iter(), &[]) {
                     // What servers of TLS answer to plain HTTP, or where they send it.
                     Ok(response)
                         if scheme == "http"
@@ -149,11 +137,13 @@ impl Client {
         let address = self.address(call.place);
         let what = || describe(call.method, &address);
         let send = |authorization: Option<&str>| {
-            let headers = call.headers.iter().copied();
-            let headers: Vec<_> =
-                headers.chain(authorization.map(|header| ("authorization", header))).collect();
-            self.raw(call.method, &address, &headers, call.body).map_err(|source| {
-                RegistryError::Transport { what: what(), attempts: attempt, source: source.into() }
+            let header = authorization.map(|header| ("authorization", header));
+            let headers = call.headers.iter().copied().chain(header);
+            let response = self.transport.send(call.method, &address, headers, call.body);
+            response.map_err(|source| RegistryError::Transport {
+                what: what(),
+                attempts: attempt,
+                source: source.into(),
             })
         };
         let authorization = self.authorization(&address);
@@ -180,52 +170,17 @@ impl Client {
         let authorization = self.authorization(&address);
         let header = authorization.as_deref().map(|header| ("authorization", header));
         let headers = headers.iter().copied().chain(header);
-        let body = SendBody::from_reader(body);
-        let response = self.send(method, &address, headers, body).map_err(|source| {
-            RegistryError::Transport { what: what(), attempts: 1, source: source.into() }
+        let response = self.transport.stream(method, &address, headers, body);
+        let response = response.map_err(|source| RegistryError::Transport {
+            what: what(),
+            attempts: 1,
+            source: source.into(),
         })?;
         if response.status() == 401 && self.is_ours(&address) {
             self.log_in(&response, authorization.as_deref())?;
             return Err(RegistryError::Expired { what: what() });
         }
         self.judge(response, what, &[])
-    }
-
-    /// Makes one request, with no further ado.
-    pub(super) fn raw(
-        &self,
-        method: &str,
-        address: &str,
-        headers: &[(&str, &str)],
-        body: &[&[u8]],
-    ) -> Result<Response<Body>, ureq::Error> {
-        let headers = headers.iter().copied();
-        if is_reading(method) || method == "DELETE" {
-            return self.send(method, address, headers, SendBody::none());
-        }
-        let length = body.iter().map(|part| part.len()).sum::<usize>().to_string();
-        let headers = headers.chain([("content-length", length.as_str())]);
-        let mut body = read_parts(body);
-        self.send(method, address, headers, SendBody::from_reader(&mut body))
-    }
-
-    fn send<'a>(
-        &self,
-        method: &str,
-        address: &str,
-        headers: impl Iterator<Item = (&'a str, &'a str)>,
-        body: SendBody<'_>,
-    ) -> Result<Response<Body>, ureq::Error> {
-        let mut request = Request::builder().method(method).uri(address);
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let request = request.body(body)?;
-        let proxy = proxy::of(request.uri(), |name| std::env::var(name).ok())?;
-        let request = self.agent.configure_request(request).proxy(proxy);
-        // What writes would be sent on as something that reads, and seem to have succeeded.
-        let redirects = if is_reading(method) { REDIRECTS } else { 0 };
-        self.agent.run(request.max_redirects(redirects).build())
     }
 
     /// The address of a place in the registry.
@@ -291,78 +246,5 @@ impl Client {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = secrets.iter().filter(|secret| !secret.is_empty());
         secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
-    }
-}
-
-/// Reads parts of something one after the other.
-pub fn read_parts<'a>(parts: &[&'a [u8]]) -> Box<dyn Read + 'a> {
-    let nothing: Box<dyn Read> = Box::new(io::empty());
-    parts.iter().fold(nothing, |before, part| Box::new(before.chain(*part)))
-}
-
-fn agent(insecure: bool) -> Agent {
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
-        .disable_verification(insecure)
-        .build();
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        // Neither a redirection nor an upload's place leads around the check of certificates.
-        .https_only(!insecure)
-        .tls_config(tls)
-        .user_agent(concat!("nix-image/", env!("CARGO_PKG_VERSION")))
-        // Each request has its own.
-        .proxy(None)
-        .max_idle_connections(CONNECTIONS)
-        .max_idle_connections_per_host(CONNECTIONS)
-        .timeout_connect(Some(CONNECT))
-        .timeout_per_write(Some(STALL))
-        .timeout_recv_response(Some(ANSWER))
-        .timeout_recv_body(Some(BODY));
-    config.build().new_agent()
-}
-
-fn is_reading(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD")
-}
-
-/// Whether two addresses are of one server.
-fn is_same_server(one: &str, other: &str) -> bool {
-    let server = |address: &str| {
-        let address: Uri = address.parse().ok()?;
-        let scheme = address.scheme_str()?.to_owned();
-        let usual = if scheme == "https" { 443 } else { 80 };
-        let host = address.host()?.to_ascii_lowercase();
-        Some((scheme, host, address.port_u16().unwrap_or(usual)))
-    };
-    server(one).is_some_and(|one| server(other) == Some(one))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_for_one_server() {
-        for (address, ours) in [
-            ("https://reg.io/v2/", true),
-            ("https://reg.io:443/v2/?a", true),
-            ("https://REG.io?a", true),
-            ("http://reg.io/v2/", false),
-            ("https://reg.io:444/v2/", false),
-            ("https://reg.io.evil.io/", false),
-            ("https://reg.io@evil.io/", false),
-            ("https://evil.io/https://reg.io/", false),
-            ("/v2/", false),
-        ] {
-            assert_eq!(is_same_server("https://reg.io", address), ours, "{address}");
-        }
-        assert!(is_same_server("http://[::1]:5000", "http://[::1]:5000/v2/"));
-    }
-
-    #[test]
-    fn plain_http_is_refused_where_certificates_are_checked() {
-        let result = agent(false).get("http://127.0.0.1:1/").call();
-        assert!(matches!(result, Err(ureq::Error::RequireHttpsOnly(_))), "{result:?}");
     }
 }

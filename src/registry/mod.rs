@@ -14,10 +14,12 @@ mod proxy;
 mod reference;
 pub mod retry;
 mod text;
+mod transport;
 
 pub use blobs::{Presence, Repository, Upload};
-pub use client::{Client, Options, read_parts};
+pub use client::{Client, Options};
 pub use credentials::Credentials;
 pub use error::RegistryError;
 pub use manifests::Document;
 pub use reference::Reference;
+pub use transport::read_parts;
