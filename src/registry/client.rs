@@ -106,7 +106,10 @@ impl Client {
                         if scheme == "http"
                             && (response.status() == 400
                                 || response.get_uri().scheme_str() == Some("https")) => {}
-                    Ok(_) => return Ok(()),
+                    Ok(mut response) => {
+                        let _ = read_bounded(response.body_mut(), MAX_MESSAGE);
+                        return Ok(());
+                    }
                     Err(error) => last = Some(error),
                 }
             }
@@ -152,6 +155,8 @@ impl Client {
             && self.is_ours(&address)
             && let Some(fresh) = self.log_in(&response, authorization.as_deref())?
         {
+            // What is read to its end leaves a connection that can be used again.
+            let _ = read_bounded(response.body_mut(), MAX_MESSAGE);
             response = send(Some(&fresh))?;
         }
         self.judge(response, what, expected)
