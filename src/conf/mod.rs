@@ -57,12 +57,20 @@ pub enum ConfError {
         source: std::io::Error,
     },
     /// It is not JSON.
-    #[error("the conf `{}` is not valid JSON: {source}", path.display())]
+    #[error("the conf `{}` is not valid JSON", path.display())]
     Json {
         /// The conf.
         path: PathBuf,
         /// What is wrong, with line and column.
         source: serde_json::Error,
+    },
+    /// It says something that makes no sense.
+    #[error("the conf `{}` cannot be used", path.display())]
+    Content {
+        /// The conf.
+        path: PathBuf,
+        /// Why.
+        source: Box<ConfError>,
     },
     /// It is JSON, but not an object.
     #[error("the conf must be an object, but it is {0}")]
@@ -110,6 +118,7 @@ impl Conf {
         let value = serde_json::from_slice(&text)
             .map_err(|source| ConfError::Json { path: path.to_owned(), source })?;
         Self::from_json(value)
+            .map_err(|source| ConfError::Content { path: path.to_owned(), source: source.into() })
     }
 
     /// Reads a conf from its JSON.
