@@ -69,7 +69,7 @@ impl Settings {
         Self { compression, level }
     }
 
-    /// The name of the format that this makes, such as `zstd-2 level 2`; none for no compression.
+    /// The name of the format that this makes, such as `zstd-3 level 2`; none for no compression.
     pub fn format(self) -> Option<String> {
         let name = match self.compression {
             Compression::None => return None,
