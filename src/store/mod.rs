@@ -7,7 +7,7 @@ mod path;
 mod scan;
 mod walk;
 
-pub use identity::Identity;
+pub use identity::{Identity, identity};
 pub use listing::{Entry, Listing, Node};
 pub use path::{Store, StoreError, StorePath};
 pub use scan::{Scan, scan};

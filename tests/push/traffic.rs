@@ -167,6 +167,44 @@ fn a_key_that_disagrees_with_what_is_found_is_an_error() {
     registry.check("me/app", "1");
 }
 
+/// A layer that was pushed with a damaged file is found out once Nix has put another tree there.
+#[test]
+fn a_path_that_was_repaired_is_read_again() {
+    let image = Fixture::new(3, true);
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    let good = std::fs::read(image.file(1)).unwrap();
+    // The other tree is there at the same time, so that it has another inode.
+    let replace = |content: &[u8]| {
+        let root = image.file(1).parent().unwrap().to_owned();
+        let new = image.store.place("/new");
+        std::fs::create_dir(&new).unwrap();
+        std::fs::write(new.join("file"), content).unwrap();
+        std::fs::rename(&root, image.store.place("/old")).unwrap();
+        std::fs::rename(&new, &root).unwrap();
+        std::fs::remove_dir_all(image.store.place("/old")).unwrap();
+    };
+    std::fs::write(image.file(1), vec![0; good.len()]).unwrap();
+    said(&mut image.push(&name));
+    registry.requests();
+    said(&mut image.push(&name));
+    assert_eq!(registry.sent(), (0, 0));
+    replace(&good);
+    let error = failure_of(&mut image.push(&name));
+    assert!(error.contains("layer 2") && error.contains("--no-cache"), "{error}");
+    said(image.push(&name).arg("--no-cache"));
+    // Fetched again, it is the same; that is found out once.
+    replace(&good);
+    registry.requests();
+    for _ in 0..2 {
+        said(&mut image.push(&name));
+        assert_eq!(registry.sent(), (0, 0));
+    }
+    let manifest = registry.manifest("me/app", "1").unwrap();
+    let config = registry.blob("me/app", manifest["config"]["digest"].as_str().unwrap());
+    assert_eq!(config.unwrap(), image.config());
+}
+
 #[test]
 fn several_confs_become_one_index() {
     let image = Fixture::new(2, true);
