@@ -7,6 +7,7 @@ mod pieces;
 mod table;
 
 use std::sync::Arc;
+use std::thread::Scope;
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -16,6 +17,7 @@ use crate::digest::Digest;
 use crate::image::{Image, ImageError, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
 use crate::store::{self, Listing, Scan};
+use crate::threads;
 pub use blobs::{Blob, Blobs, Part};
 use lane::Lane;
 pub use pieces::{Piece, Pieces};
@@ -89,15 +91,13 @@ impl<'a> Engine<'a> {
         consumer: impl FnOnce(&Self, Pieces) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         std::thread::scope(|scope| {
-            let threads = options.threads.max(1);
-            for _ in 0..threads {
-                scope.spawn(move || self.table.fail_with(|| self.work(threads, Hints::Check)));
-            }
-            let (readers, pieces) = pieces::channel();
-            for reader in readers {
-                scope.spawn(move || pieces::read(self, &reader));
-            }
-            let result = consumer(self, pieces);
+            let result = self.start(scope, options, Hints::Check).and_then(|()| {
+                let (readers, pieces) = pieces::channel();
+                for reader in readers {
+                    threads::spawn(scope, move || pieces::read(self, &reader))?;
+                }
+                consumer(self, pieces)
+            });
             self.table.stop();
             result
         })
@@ -111,7 +111,7 @@ impl<'a> Engine<'a> {
 
     /// Finds all digests; no layer is read for another reason.
     pub fn digest_all(&self, options: Options) -> anyhow::Result<Vec<LayerDigest>> {
-        self.work_in_threads(options);
+        self.work_in_threads(options)?;
         self.table.wait_for_all()
     }
 
@@ -120,17 +120,28 @@ impl<'a> Engine<'a> {
         for layer in 0..self.image.layers.len() {
             self.table.skip(layer, !layers.contains(&layer));
         }
-        self.work_in_threads(options);
+        self.work_in_threads(options)?;
         layers.iter().try_for_each(|&layer| self.table.wait_until_known(layer).map(drop))
     }
 
-    fn work_in_threads(&self, options: Options) {
+    fn work_in_threads(&self, options: Options) -> anyhow::Result<()> {
         std::thread::scope(|scope| {
-            let threads = options.threads.max(1);
-            for _ in 0..threads {
-                scope.spawn(move || self.table.fail_with(|| self.work(threads, Hints::Ignore)));
-            }
-        });
+            self.start(scope, options, Hints::Ignore).inspect_err(|_| self.table.stop())
+        })
+    }
+
+    /// Starts the threads that scan and hash.
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        options: Options,
+        hints: Hints,
+    ) -> anyhow::Result<()> {
+        let threads = options.threads.max(1);
+        for _ in 0..threads {
+            threads::spawn(scope, move || self.table.fail_with(|| self.work(threads, hints)))?;
+        }
+        Ok(())
     }
 
     /// The digest of a layer if it is known or remembered, after a look at what it is made of.
