@@ -4,7 +4,7 @@ use crate::digest::Digest;
 
 /// The hash as `sha256:` and hexadecimal digits, whichever of Nix's two forms it came in; nothing
 /// for what is no SHA-256.
-pub(super) fn canonical(hash: &str) -> Option<String> {
+pub(crate) fn canonical(hash: &str) -> Option<String> {
     let text = hash.strip_prefix("sha256:")?;
     let digest = match text.parse() {
         Ok(digest) => digest,

@@ -2,7 +2,7 @@
 
 use super::images::{Fixture, bytes, said};
 use super::registry::Registry;
-use crate::support::{failure_of, sha256, stdout_of};
+use crate::support::{failure_of, sha256, skip, stdout_of};
 use serde_json::json;
 
 #[test]
@@ -64,6 +64,33 @@ fn a_second_push_sends_nothing_and_reads_nothing() {
     let plain = Fixture::new(20, false);
     said(&mut plain.push(&name));
     assert_eq!(registry.sent(), (0, 0));
+}
+
+/// Without NAR hashes in the conf, as in those of nixpkgs, they come from Nix's database.
+#[test]
+fn nixs_database_spares_the_look_at_unchanged_layers() {
+    let mut image = Fixture::new(5, false);
+    if !image.register() {
+        return skip("there is no nix-store on PATH");
+    }
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    let manifest = registry.manifest("me/app", "1");
+    let hashed = Fixture::new(5, true);
+    said(&mut hashed.push(&registry.name("me/hashed:1")));
+    assert_eq!(manifest, registry.manifest("me/hashed", "1"), "as if the conf had them");
+    // Nothing below the roots is looked at: that this file is gone does not show.
+    std::fs::remove_file(image.file(2)).unwrap();
+    image.forget();
+    registry.requests();
+    said(&mut image.push(&name));
+    assert_eq!(registry.sent(), (0, 0));
+    assert_eq!(registry.manifest("me/app", "1"), manifest);
+    // A path that the database does not know is hashed.
+    image.change(3);
+    let text = said(&mut image.push(&name));
+    assert!(text.contains("1 of 6 layers"), "{text}");
 }
 
 #[test]
