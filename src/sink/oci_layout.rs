@@ -178,7 +178,7 @@ impl Layout {
     fn write_layer(&self, blobs: &Blobs<'_>, layer: usize) -> anyhow::Result<()> {
         let path = self.blob(blobs.all()[layer].digest);
         let file = NewFile::create_in(&self.directory)?;
-        let mut output = Output::new(file.handle()?)?;
+        let mut output = Output::new(file.handle()?)?.of("the blob");
         put_blob(blobs, layer, &mut output)
             .and_then(|()| output.finish())
             .with_context(|| format!("writing `{}`", path.display()))?;
@@ -187,7 +187,7 @@ impl Layout {
 
     fn put(&self, path: &Path, text: &str) -> anyhow::Result<()> {
         let file = NewFile::create_in(&self.directory)?;
-        let mut output = Output::new(file.handle()?)?;
+        let mut output = Output::new(file.handle()?)?.of("the document");
         output
             .put(text.as_bytes())
             .and_then(|()| output.finish())
