@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
@@ -50,7 +50,7 @@ fn engines_are_sent_only_what_they_lack() {
             let mut command = engine.reach(golden.store.nix_image("load", conf));
             command.args(["--engine", engine.name]).args(options);
             let said = load(command);
-            let start = format!("loaded {name}: ");
+            let start = format!("loaded {name} into {}: ", engine.name);
             assert!(said.starts_with(&start), "{case_name}: {said}");
             // Layers of the base are new to dockerd below the others, and known to the others.
             if case != "base-gz" || engine.name == "docker" {
@@ -64,6 +64,7 @@ fn engines_are_sent_only_what_they_lack() {
         }
         let names = engine.images().join("\n");
         assert!(!names.contains("nix-image"), "temporary names are left: {names}");
+        assert!(!names.contains("load"), "temporary names are left: {names}");
     }
 }
 
@@ -100,7 +101,10 @@ fn docker_with_a_containerd_store_pulls_what_it_lacks() {
         let mut command = engine.reach(golden.store.nix_image("load", conf));
         command.args(["--engine", "docker", "-t", name]).args(options);
         let said = load(command);
-        assert!(said.starts_with(&format!("loaded {name}: {sent} of 8 layers, ")), "{said}");
+        assert!(
+            said.starts_with(&format!("loaded {name} into docker: {sent} of 8 layers, ")),
+            "{said}"
+        );
         let archive = stdout_of(&mut golden.store.nix_image("stream", conf));
         let layers = &crate::support::archive::image(&archive).config["rootfs"]["diff_ids"];
         let format = "{{json .RootFS.Layers}}";
@@ -135,6 +139,8 @@ enum Behaviour {
     Forgets,
     /// Takes every request and answers none.
     Silent,
+    /// Pulls something else than it is told.
+    PullsAnother,
 }
 
 impl Fake {
@@ -173,6 +179,9 @@ fn answer(
         let head = Head::read(&mut input, None)?;
         if behaviour == Behaviour::Silent {
             continue;
+        }
+        if behaviour == Behaviour::PullsAnother {
+            loaded.lock().unwrap().push(head.line.clone().into_bytes());
         }
         let path = head.line.split(' ').nth(1).unwrap().to_owned();
         let mut status = "200 OK";
@@ -214,11 +223,11 @@ fn answer(
     }
 }
 
-fn small_image() -> (TempStore, std::path::PathBuf) {
+fn small_image() -> (TempStore, PathBuf) {
     let store = TempStore::new();
     let path = format!("/nix/store/{}-small", "1".repeat(32));
     store.write(&format!("{path}/file"), "content");
-    let customisation = store.write_customisation_layer(b"");
+    let customisation = store.write_customisation_layer(&[0; 1024]);
     let conf = store.write_conf("small", &TempStore::conf(&json!([[path]]), &customisation));
     (store, conf)
 }
@@ -238,7 +247,7 @@ fn a_refused_archive_is_followed_by_the_whole_one() {
     assert!(output.status.success(), "{said}");
     assert!(said.starts_with("warning: the engine did not take"), "{said}");
     assert!(said.contains("no such file"), "{said}");
-    assert!(said.contains("loaded test:1: 2 of 2 layers"), "{said}");
+    assert!(said.contains("loaded test:1 into docker: 2 of 2 layers"), "{said}");
     let loaded = fake.loaded.lock().unwrap();
     assert_eq!(loaded.len(), 2);
     assert!(loaded[0].len() < whole.len());
@@ -280,6 +289,7 @@ fn a_command_that_hangs_is_not_waited_for_without_an_end() {
     let podman = "case $1 in tag) exit 1;; *) exec sleep 1000; esac";
     let untagged = "case $1 in tag) exec sleep 1000; esac";
     let ctr = "exec sleep 1000";
+    let containerd = listen(&store.root().join("s"), b"\0\0\0\x04\0\0\0\0\0");
     std::thread::scope(|scope| {
         for (number, engine, program, script, options, hung) in [
             (0, "podman", "podman", podman, &[][..], "podman pull"),
@@ -291,6 +301,7 @@ fn a_command_that_hangs_is_not_waited_for_without_an_end() {
             let path = with_program(&folder, program, script);
             let mut command = store.nix_image("load", &conf);
             command.env("PATH", path).args(["--engine", engine, "--timeout", "1"]).args(options);
+            command.env("CONTAINERD_ADDRESS", &containerd);
             scope.spawn(move || {
                 let said = failure_of(&mut command);
                 assert!(said.contains(hung) && said.contains("for 10 s"), "{said}");
@@ -301,13 +312,294 @@ fn a_command_that_hangs_is_not_waited_for_without_an_end() {
     });
 }
 
+/// A socket at which everybody gets the same answer.
+fn listen(path: &Path, answer: &'static [u8]) -> String {
+    let listener = UnixListener::bind(path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // Who is not waited for has gone.
+            let _ = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(answer));
+        }
+    });
+    path.display().to_string()
+}
+
 /// A PATH on which a script comes first.
 fn with_program(folder: &Path, name: &str, script: &str) -> String {
     std::fs::create_dir(folder).unwrap();
-    let program = folder.join(name);
-    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    with_script(&folder.join(name), script);
     format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+}
+
+fn with_script(program: &Path, script: &str) {
+    std::fs::write(program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A docker configuration whose context leads to a socket, for who names no other.
+fn docker_config(folder: &Path, socket: &Path) -> PathBuf {
+    let config = folder.join("docker");
+    let id = crate::support::sha256(b"here");
+    let meta = config.join("contexts/meta").join(id);
+    std::fs::create_dir_all(&meta).unwrap();
+    let host = format!("unix://{}", socket.display());
+    let text = json!({"Name": "here", "Endpoints": {"docker": {"Host": host}}}).to_string();
+    std::fs::write(meta.join("meta.json"), text).unwrap();
+    let text = json!({"currentContext": "here"}).to_string();
+    std::fs::write(config.join("config.json"), text).unwrap();
+    config
+}
+
+/// `load` without `--engine`, with these programs alone on PATH, and as another user perhaps.
+fn load_anywhere(store: &TempStore, conf: &Path, programs: &[&str], nobody: bool) -> Command {
+    let bin = store.root().join("only");
+    let _ = std::fs::remove_dir_all(&bin);
+    std::fs::create_dir(&bin).unwrap();
+    for program in programs {
+        let script = format!("echo \"$@\" >> {}/called", store.root().display());
+        with_script(&bin.join(program), &script);
+    }
+    let load = store.nix_image("load", conf);
+    let mut command = Command::new(if nobody { "setpriv" } else { NIX_IMAGE });
+    if nobody {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", NIX_IMAGE]);
+    }
+    command.args(load.get_args()).arg("--no-cache").env("PATH", bin);
+    for name in ["DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERD_ADDRESS", "HOME"] {
+        command.env_remove(name);
+    }
+    let config = docker_config(store.root(), &store.root().join("docker.sock"));
+    command.env("DOCKER_CONFIG", config);
+    command
+}
+
+/// A dockerd that is there and does not answer is not passed over for an engine in which nobody
+/// looks for the image.
+#[test]
+fn the_choice_of_an_engine_is_made_once_and_explained() {
+    let (store, conf) = small_image();
+    let called = store.root().join("called");
+    let socket = store.root().join("docker.sock");
+    for (programs, explained) in [(&["podman"][..], false), (&["podman", "docker"], true)] {
+        let output = load_anywhere(&store, &conf, programs, false).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("loaded test:1 into podman: 0 of 2 layers"), "{said}");
+        let why = format!("warning: dockerd's socket `{}` is not there", socket.display());
+        assert_eq!(said.contains(&why), explained, "{said}");
+        assert!(std::fs::read_to_string(&called).unwrap().starts_with("tag "));
+        std::fs::remove_file(&called).unwrap();
+    }
+    // One that nobody listens at any more.
+    drop(UnixListener::bind(&socket).unwrap());
+    let said = failure_of(&mut load_anywhere(&store, &conf, &["podman", "docker"], false));
+    assert!(said.contains("cannot reach dockerd at") && said.contains("--engine podman"), "{said}");
+    assert!(said.contains("Connection refused"), "{said}");
+    // One that the user may not use.
+    std::fs::remove_file(&socket).unwrap();
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(&socket, mode(0o660)).unwrap();
+    std::fs::set_permissions(store.root(), mode(0o777)).unwrap();
+    if engines::has("setpriv") && crate::support::is_root() {
+        let mut command = load_anywhere(&store, &conf, &["podman", "docker"], true);
+        command.env("PATH", std::env::var("PATH").unwrap());
+        let mut with_podman = store.root().join("only").into_os_string();
+        with_podman.push(":");
+        with_podman.push(std::env::var_os("PATH").unwrap());
+        let said = failure_of(command.env("PATH", with_podman));
+        assert!(said.contains("docker group") && said.contains("--engine podman"), "{said}");
+        assert!(said.contains(&*socket.to_string_lossy()), "{said}");
+        assert!(said.contains("Permission denied"), "{said}");
+    }
+    assert!(!called.exists(), "another engine was tried");
+}
+
+/// What the docker command says of a connection that it does not get.
+#[test]
+fn failures_of_ssh_and_tls_are_told_as_such() {
+    let (store, conf) = small_image();
+    let complaint = "ssh: Could not resolve hostname far";
+    for (number, script) in [
+        format!("echo '{complaint}' >&2; exit 255"),
+        // Its standard error stays open, and its input is closed before a request is taken.
+        format!(
+            "sleep 20 >/dev/null & exec 0<&- 1>&-; sleep 0.3; echo '{complaint}' >&2; exit 255"
+        ),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let path = with_program(&store.root().join(number.to_string()), "docker", script);
+        let mut command = store.nix_image("load", &conf);
+        command.env("PATH", path).env("DOCKER_HOST", "ssh://far").args(["--engine", "docker"]);
+        let said = failure_of(&mut command);
+        assert!(said.starts_with("error: cannot reach dockerd at ssh://far"), "{said}");
+        assert!(said.contains(complaint), "{said}");
+        assert!(!said.contains("archive") && !said.contains("missing layers"), "{said}");
+        assert_eq!(said.matches(complaint).count(), 1, "{said}");
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            let answer =
+                "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let mut command = store.nix_image("load", &conf);
+    command.env("DOCKER_HOST", format!("tcp://{address}")).args(["--engine", "docker"]);
+    let said = failure_of(&mut command);
+    assert!(said.starts_with("error: cannot reach dockerd at tcp://"), "{said}");
+    assert!(said.contains("HTTPS") && said.contains("DOCKER_TLS_VERIFY"), "{said}");
+}
+
+/// ctr waits ten seconds for a socket at which nothing is, and twice that in two ways.
+#[test]
+fn a_wrong_socket_of_containerd_is_an_error_at_once() {
+    let (store, conf) = small_image();
+    let place = |name: &str| store.root().join(name);
+    let called = place("called");
+    with_program(&place("bin"), "ctr", &format!(": > {}", called.display()));
+    drop(UnixListener::bind(place("stale")).unwrap());
+    let docker = listen(&place("docker"), b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    for (socket, expected) in [
+        ("/nowhere/s".to_owned(), "No such file"),
+        (format!("unix://{}", place("stale").display()), "Connection refused"),
+        (docker, "is not containerd"),
+    ] {
+        let mut command = store.nix_image("load", &conf);
+        command.env("PATH", place("bin")).env("CONTAINERD_ADDRESS", &socket);
+        let said = failure_of(command.args(["--engine", "containerd"]));
+        let plain = socket.trim_start_matches("unix://");
+        assert!(said.contains(&format!("cannot reach containerd at `{plain}`")), "{said}");
+        assert!(said.contains(expected) && said.contains("CONTAINERD_ADDRESS"), "{said}");
+        assert!(!called.exists(), "{socket}: ctr was run");
+    }
+}
+
+/// Anybody on the machine can connect to the registry that an engine pulls from, and read the
+/// arguments of every command.
+#[test]
+fn others_cannot_find_the_image_in_the_registry_of_a_load() {
+    let (store, conf) = small_image();
+    // It shows what it was called with, and waits until that was looked at.
+    let shown = store.root().join("shown");
+    let script = format!(
+        "case $1 in pull) ;; *) exit 1;; esac
+        echo \"$@\" > {0}.new; ls -ld $(dirname $CONTAINERS_REGISTRIES_CONF) >> {0}.new
+        cat $CONTAINERS_REGISTRIES_CONF >> {0}.new; mv {0}.new {0}
+        while [ -e {0} ]; do sleep 0.05; done; exit 1",
+        shown.display()
+    );
+    let path = with_program(&store.root().join("bin"), "podman", &script);
+    let mut secrets = Vec::new();
+    for _ in 0..2 {
+        let mut command = store.nix_image("load", &conf);
+        command.env("PATH", &path).args(["--engine", "podman", "--way", "pull"]);
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let text = loop {
+            if let Ok(text) = std::fs::read_to_string(&shown) {
+                break text;
+            }
+            assert!(child.try_wait().unwrap().is_none(), "podman was not called");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        };
+        let mut lines = text.lines();
+        let (arguments, folder) = (lines.next().unwrap(), lines.next().unwrap());
+        assert!(folder.starts_with("drwx------"), "{folder}");
+        let location = text.split("location = \"").nth(1).unwrap().split('"').next().unwrap();
+        let (address, secret) = location.split_once('/').unwrap();
+        assert!(secret.len() == 32 && secret.bytes().all(|b| b.is_ascii_hexdigit()), "{secret}");
+        assert!(!arguments.contains(secret) && !arguments.contains(address), "{arguments}");
+        let tag = arguments.rsplit_once(':').unwrap().1;
+        let status = |path: &str| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(!answer.contains(secret), "{path}: {answer}");
+            answer.split(' ').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(status("/v2/"), "200");
+        assert_eq!(status(&format!("/v2/{secret}/load/manifests/{tag}")), "200");
+        for hidden in [
+            "/v2/_catalog".to_owned(),
+            "/v2/_catalog?n=1000".into(),
+            format!("/v2/{secret}/load/tags/list"),
+            format!("/v2/load/manifests/{tag}"),
+            format!("/v2/nix-image/load/manifests/{tag}"),
+            format!("/v2/{}/load/manifests/{tag}", "0".repeat(32)),
+            "/".into(),
+        ] {
+            assert_eq!(status(&hidden), "404", "{hidden}");
+        }
+        secrets.push(secret.to_owned());
+        std::fs::remove_file(&shown).unwrap();
+        child.wait().unwrap();
+    }
+    assert_ne!(secrets[0], secrets[1]);
+}
+
+/// The engine may be in another network, or somebody may have got in between.
+#[test]
+fn an_image_that_is_another_one_gets_no_name() {
+    let (store, conf) = small_image();
+    // podman says that it pulled something else.
+    let called = store.root().join("called");
+    let script = format!(
+        "echo $1 >> {}; case $1 in tag) exit 1;; pull) printf '%064d' 7;; esac",
+        called.display()
+    );
+    let path = with_program(&store.root().join("bin"), "podman", &script);
+    let mut command = store.nix_image("load", &conf);
+    let said = failure_of(command.env("PATH", path).args(["--engine", "podman"]));
+    assert!(said.contains("podman pulled the image") && !said.contains("warning"), "{said}");
+    let calls = std::fs::read_to_string(&called).unwrap();
+    assert_eq!(calls.split_whitespace().collect::<Vec<_>>(), ["tag", "pull", "untag"]);
+    let fake = Fake::start(Behaviour::PullsAnother, json!([]));
+    let mut command = fake.reach(store.nix_image("load", &conf));
+    let said = failure_of(command.args(["--way", "pull"]));
+    assert!(said.contains("dockerd pulled the image"), "{said}");
+    let requests = fake.loaded.lock().unwrap().concat();
+    let requests = String::from_utf8(requests).unwrap();
+    assert!(requests.contains("POST /images/create") && requests.contains("DELETE "), "{requests}");
+    assert!(!requests.contains("/tag?"), "{requests}");
+    // containerd really gets another one, by a ctr that pulls what is there already.
+    let Some(engine) = engines::containerd() else { return };
+    let mut other = engine.reach(store.nix_image("load", &conf));
+    load({
+        other.args(["--engine", "containerd", "-t", "other:1"]);
+        other
+    });
+    let before = engine.images();
+    store.write(&format!("/nix/store/{}-small/file", "1".repeat(32)), "changed");
+    let ctr = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|folder| folder.join("ctr"))
+        .find(|file| file.is_file())
+        .unwrap();
+    let script = format!(
+        "if [ \"$2\" = pull ]; then
+            for source; do :; done; exec {0} images tag docker.io/library/other:1 $source
+        fi; exec {0} \"$@\"",
+        ctr.display()
+    );
+    let wrapped = store.root().join("wrapped");
+    with_program(&wrapped, "ctr", &script);
+    let mut command = engine.reach(store.nix_image("load", &conf));
+    let said = failure_of(command.env("PATH", wrapped).args(["--engine", "containerd"]));
+    assert!(said.contains("containerd pulled the image") && !said.contains("warning"), "{said}");
+    assert_eq!(engine.images(), before, "{said}");
+    let loaded = load({
+        let mut command = engine.reach(store.nix_image("load", &conf));
+        command.args(["--engine", "containerd"]);
+        command
+    });
+    assert!(loaded.contains("1 of 2 layers"), "{loaded}");
 }
 
 /// The docker command lends its connection; here it leads to this machine again.
@@ -331,7 +623,12 @@ fn dockerd_is_reached_by_ssh() {
             command
         });
         let full = if name == "far" { "far:latest" } else { name };
-        assert!(said.starts_with(&format!("loaded {full}: {sent} of 2 layers, ")), "{said}");
+        assert!(
+            said.starts_with(&format!(
+                "loaded {full} into docker at ssh://far: {sent} of 2 layers, "
+            )),
+            "{said}"
+        );
     }
     let names: Vec<_> = engine.images();
     assert!(names.iter().any(|image| image.starts_with("far:latest ")), "{names:?}");
@@ -350,6 +647,9 @@ fn where_there_is_no_engine_the_remedy_is_named() {
         (&[("DOCKER_CONTEXT", "none"), ("DOCKER_CONFIG", "/nowhere")], "docker", "none"),
         (&[], "podman", "`podman` is not on PATH"),
         (&[], "containerd", "`ctr` is not on PATH"),
+        (&[("DOCKER_CONFIG", "/nowhere/s")], "auto", "found no container engine"),
+        (&[("DOCKER_CONTEXT", "none"), ("DOCKER_CONFIG", "/nowhere")], "auto", "none"),
+        (&[("DOCKER_HOST", "unix:///nowhere/s")], "auto", "--engine podman"),
     ] {
         let mut command = store.nix_image("load", &conf);
         command.env_remove("DOCKER_HOST").env("PATH", &empty).args(["--engine", engine]);

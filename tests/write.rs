@@ -5,6 +5,7 @@ use crate::support::{
     self, NIX_IMAGE, TempStore, engines, failure_of, is_root, sha256, skip, stdout_of,
 };
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::FileTypeExt as _;
@@ -92,6 +93,200 @@ fn a_layout_grows() {
         let image = format!("{}:3", layout.display());
         stdout_of(&mut support::command("umoci", &["unpack", "--image", &image, &bundle]));
         assert!(fs::read_dir(Path::new(&bundle).join("rootfs/nix/store")).unwrap().count() > 5);
+    }
+}
+
+/// What the images of a layout are called, by their whole names.
+fn chosen_by(layout: &Path) -> Vec<(String, String)> {
+    let index = json_file(&layout.join("index.json"));
+    let mut names: Vec<_> = index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let text = |key: &str| entry["annotations"][key].as_str().unwrap().to_owned();
+            (text("io.containerd.image.name"), text("org.opencontainers.image.ref.name"))
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// Two images of one tag, and what skopeo, podman, umoci and containerd make of the layout.
+#[test]
+fn images_with_one_tag_can_each_be_chosen() {
+    let Some(golden) = Golden::new() else { return };
+    let layout = golden.store.root().join("layout");
+    let images =
+        [("everything", "a:latest"), ("simple", "b:latest"), ("base-gz", "ghcr.io/me/c:latest")];
+    let id = |case: &str| golden.expected[case]["config"].as_str().unwrap().to_owned();
+    let (case, first) = images[0];
+    said(write(&golden.store, &golden.arguments(case).0, &layout, "oci", first));
+    assert_eq!(check_layout(&layout), ["latest"]);
+    for (number, (case, name)) in images.into_iter().enumerate().skip(1) {
+        let output =
+            write(&golden.store, &golden.arguments(case).0, &layout, "oci", name).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!("wrote {name} to ")), "{said}");
+        let names: Vec<_> = images[..=number].iter().map(|(_, name)| *name).collect();
+        assert_eq!(check_layout(&layout), names);
+        let listed = format!("chosen by `{}`", names.join("`, `"));
+        assert!(said.contains("warning: ") && said.contains(&listed), "{said}");
+    }
+    let whole = |name: &str| {
+        if name.contains('/') { name.to_owned() } else { format!("docker.io/library/{name}") }
+    };
+    let expected: Vec<_> = images.iter().map(|(_, name)| (whole(name), (*name).into())).collect();
+    assert_eq!(chosen_by(&layout), expected);
+    let engines = engines::all();
+    for (case, name) in images {
+        let place = format!("{}:{name}", layout.display());
+        if engines::has("skopeo") {
+            assert_eq!(skopeo_id(&golden.store, &format!("oci:{place}")), id(case), "{name}");
+        }
+        for podman in engines.iter().filter(|engine| engine.name == "podman") {
+            // It makes a name of the path, and names have no capitals.
+            let mut pull = podman.command("podman", &["pull", "-q", &format!("oci:layout:{name}")]);
+            let pulled = stdout_of(pull.current_dir(golden.store.root()));
+            assert_eq!(String::from_utf8(pulled).unwrap().trim(), id(case), "{name}");
+        }
+        if engines::has("umoci") && is_root() {
+            let mut stat = support::command("umoci", &["stat", "--json", "--image", &place]);
+            stdout_of(&mut stat);
+        }
+    }
+    for containerd in engines.iter().filter(|engine| engine.name == "containerd") {
+        let archive = golden.store.root().join("layout.tar").display().to_string();
+        let layout = layout.display().to_string();
+        stdout_of(&mut support::command("tar", &["-C", &layout, "-cf", &archive, "."]));
+        stdout_of(&mut containerd.command("ctr", &["images", "import", &archive]));
+        let mut expected: Vec<_> = images
+            .iter()
+            .map(|(case, name)| format!("{} sha256:{}", whole(name), id(case)))
+            .collect();
+        expected.sort();
+        assert_eq!(containerd.images(), expected);
+    }
+    // Only the same name is replaced, in whichever way it is written.
+    let conf = golden.arguments("simple").0;
+    said(write(&golden.store, &conf, &layout, "oci", "docker.io/library/a:latest"));
+    assert_eq!(chosen_by(&layout), expected);
+}
+
+/// skopeo writes no whole names, so what it called `latest` has nothing else to be called.
+#[test]
+fn images_that_skopeo_wrote_stay() {
+    let Some(golden) = Golden::new() else { return };
+    if !engines::has("skopeo") {
+        return;
+    }
+    let place = |name: &str| golden.store.root().join(name).display().to_string();
+    let conf = golden.arguments("everything").0;
+    said(write(&golden.store, &conf, Path::new(&place("one")), "oci", "a:latest"));
+    for name in ["latest", "b:latest"] {
+        let from = format!("oci:{}:latest", place("one"));
+        let to = format!("oci:{}:{name}", place("layout"));
+        stdout_of(&mut support::command(
+            "skopeo",
+            &["copy", "--insecure-policy", "-q", &from, &to],
+        ));
+    }
+    let simple = golden.arguments("simple").0;
+    let layout = place("layout");
+    let mut command = write(&golden.store, &simple, Path::new(&layout), "oci", "a:latest");
+    assert!(command.output().unwrap().status.success());
+    for (name, case) in
+        [("latest", "everything"), ("b:latest", "everything"), ("a:latest", "simple")]
+    {
+        let id = skopeo_id(&golden.store, &format!("oci:{layout}:{name}"));
+        assert_eq!(golden.expected[case]["config"], id, "{name}");
+    }
+}
+
+#[test]
+fn a_blob_with_the_wrong_content_is_found_by_verify() {
+    let Some(golden) = Golden::new() else { return };
+    let layout = golden.store.root().join("layout");
+    let conf = golden.arguments("simple").0;
+    let write = || write(&golden.store, &conf, &layout, "oci", "a:1");
+    said(write());
+    let digest = &json_file(&layout.join("index.json"))["manifests"][0]["digest"];
+    let manifest = blob(&layout, digest);
+    let content = json_file(&manifest);
+    let layer = blob(&layout, &content["layers"][1]["digest"]);
+    let damage = |file: &Path| {
+        let mut bytes = fs::read(file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(file, bytes).unwrap();
+    };
+    damage(&layer);
+    // A layer of the right size is believed; that is what makes an unchanged write fast.
+    assert!(said(write()).contains("0 of 2 layers"));
+    let mut command = write();
+    let output = command.arg("--verify").output().unwrap();
+    let found = String::from_utf8(output.stderr).unwrap();
+    assert!(found.contains("1 of 2 layers"), "{found}");
+    let warning = format!("warning: `{}` was damaged", layer.display());
+    assert!(found.contains(&warning), "{found}");
+    check_layout(&layout);
+    let mut command = write();
+    command.arg("--verify");
+    assert!(said(command).contains("0 of 2 layers"));
+    // The small documents are at hand, and always compared.
+    for file in [&manifest, &blob(&layout, &content["config"]["digest"])] {
+        damage(file);
+        assert!(write().output().unwrap().status.success());
+        check_layout(&layout);
+    }
+}
+
+/// After a loss of power there must be no name without its content, and no index without what it
+/// names; so each file is on the disk before its name, and the names of blobs before the index.
+#[test]
+fn what_has_a_name_is_on_the_disk() {
+    let Some(golden) = Golden::new() else { return };
+    if !engines::has("strace") {
+        return;
+    }
+    let conf = golden.arguments("everything").0;
+    for (format, files) in [("oci", 8 + 2 + 3), ("oci-archive", 1), ("docker-archive", 1)] {
+        let folder = golden.store.root().join(format);
+        fs::create_dir(&folder).unwrap();
+        let trace = golden.store.root().join("trace");
+        let target = folder.join("new/image");
+        let target = if format == "oci" { target } else { folder.join("image") };
+        let written = write(&golden.store, &conf, &target, format, "a:1");
+        let mut command =
+            support::command("strace", &["-f", "-y", "-e", "trace=fsync,/^rename", "-o"]);
+        command.arg(&trace).arg(written.get_program()).args(written.get_args()).arg("--no-cache");
+        stdout_of(&mut command);
+        let trace = fs::read_to_string(&trace).unwrap();
+        let (mut synced, mut named) = (HashSet::new(), Vec::new());
+        for line in trace.lines().filter(|line| !line.contains("resumed>")) {
+            if let Some((_, rest)) = line.split_once("fsync(") {
+                let path = rest.split_once('<').unwrap().1.split_once('>').unwrap().0;
+                synced.insert(path.to_owned());
+                named.retain(|name: &PathBuf| name.parent() != Some(Path::new(path)));
+            } else if line.contains(".nix-image-") {
+                let mut names = line.split('"').skip(1).step_by(2);
+                let (temporary, name) =
+                    (names.next().unwrap(), PathBuf::from(names.next().unwrap()));
+                assert!(synced.remove(temporary), "{format}: {temporary} is not on the disk");
+                if name.ends_with("index.json") {
+                    let blobs = target.join("blobs/sha256");
+                    assert!(!named.iter().any(|name| name.parent() == Some(&blobs)), "{trace}");
+                }
+                named.push(name);
+            }
+        }
+        assert_eq!(named, [""; 0].map(PathBuf::from), "{format}: {trace}");
+        let renames = trace.matches(".nix-image-").count() / 2;
+        assert!(renames >= files, "{format}: {renames} files only: {trace}");
+        if format == "oci" {
+            for new in [&folder, &folder.join("new"), &target, &target.join("blobs")] {
+                assert!(synced.contains(new.to_str().unwrap()), "{}: {trace}", new.display());
+            }
+        }
     }
 }
 

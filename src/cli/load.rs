@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::image_args::{ImageArgs, full_name};
 use super::summary::Summary;
 use crate::engine::Blobs;
-use crate::load::{Delivery, Kind, Way};
+use crate::load::{Delivery, Kind, Loaded, Way};
 use crate::progress::Progress;
 
 /// Load an image into a container engine, and send only the layers that it lacks
@@ -65,9 +65,9 @@ impl Args {
             way,
             timeout,
         };
-        let written = delivery.load_into(kind)?;
+        let Loaded { into, written } = delivery.load_into(kind)?;
         let summary = Summary { written, layers: image.layers.len(), size: blobs.size(), start };
-        progress.conclude(&format!("loaded {}: {summary}", image.repo_tag));
+        progress.conclude(&format!("loaded {} into {into}: {summary}", image.repo_tag));
         Ok(())
     }
 }

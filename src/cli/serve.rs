@@ -55,7 +55,8 @@ impl Args {
             repository.add(&name, blobs)?;
             names.push(name);
         }
-        let server = Server::bind(self.listen, &repository, &progress)?;
+        let server = Server::bind(self.listen, &repository, &progress)
+            .context("choose another address with `--listen`")?;
         let address = server.address();
         for name in &names {
             progress.conclude(&format!("serving {address}/{}:{}", name.repository, name.tag));

@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::engine::{Blobs, Engine};
 use crate::image::Image;
 use crate::progress::Progress;
-use crate::sink::{self, Layout, NewFile, Output, Written};
+use crate::sink::{self, Layout, NewFile, Output, Written, sync_directory};
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,10 @@ pub(super) struct Args {
     /// What to write
     #[arg(long, value_enum)]
     format: Format,
+    /// Hash the blobs that a layout has already, and write those anew that are damaged; archives
+    /// are hashed in any case
+    #[arg(long)]
+    verify: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -46,7 +50,7 @@ impl Args {
         }
         let cache = self.image.reading.cache();
         let (written, size) = match self.format {
-            Format::Oci => self.write_layout(&mut image, &cache)?,
+            Format::Oci => self.write_layout(&mut image, &cache, &progress)?,
             Format::OciArchive => self.write_oci_archive(&mut image, &cache)?,
             Format::DockerArchive => self.write_docker_archive(&image, &cache, &progress)?,
         };
@@ -56,11 +60,28 @@ impl Args {
         Ok(())
     }
 
-    fn write_layout(&self, image: &mut Image, cache: &Cache) -> anyhow::Result<(Written, u64)> {
+    fn write_layout(
+        &self,
+        image: &mut Image,
+        cache: &Cache,
+        progress: &Progress,
+    ) -> anyhow::Result<(Written, u64)> {
         let name = full_name(image)?;
         let layout = Layout::open(&self.path)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
-        Ok((layout.add(&blobs, &name)?, blobs.size()))
+        let added = layout.add(&blobs, &name, self.verify)?;
+        for blob in &added.damaged {
+            progress.warn(&format!("`{}` was damaged and is written anew", blob.display()));
+        }
+        if let Some(names) = &added.chosen_by {
+            progress.warn(&format!(
+                "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
+                self.path.display(),
+                name.tag,
+                names.join("`, `")
+            ));
+        }
+        Ok((added.written, blobs.size()))
     }
 
     fn write_oci_archive(
@@ -117,6 +138,7 @@ impl Args {
         let file = NewFile::create_in(directory)?;
         let mut output = Output::new(file.handle()?)?;
         write(&mut output).with_context(writing)?;
-        file.finish(&self.path)
+        file.finish(&self.path)?;
+        sync_directory(directory)
     }
 }

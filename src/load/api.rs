@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
 use super::{STANDSTILL, Silence, has_timed_out};
-use crate::http::{Body, Head};
+use crate::http::{Body, Head, HeadError};
 use crate::sink::Output;
 
 /// The largest answer that is read: a list of very many images.
@@ -35,7 +35,12 @@ impl Api {
     pub(super) fn connect(endpoint: Endpoint, timeout: Duration) -> anyhow::Result<Self> {
         let mut api = Self { endpoint, timeout, connection: None };
         api.connection()?;
-        Ok(api)
+        // Only an answer shows that dockerd is there: the docker command starts before it gets
+        // to dockerd, and at a port something else may listen.
+        match api.call("GET", "/_ping") {
+            Err(error) if !error.is::<Silence>() => Err(error.context(api.endpoint.unreachable())),
+            answered => answered.map(|()| api),
+        }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -111,14 +116,16 @@ impl Api {
         );
         let limit = self.timeout;
         let (channel, _) = self.connection()?;
-        let mut output = Output::new(channel.output()?)?.with_patience(limit);
+        let mut output = Output::new(channel.output()?)?.of("the request").with_patience(limit);
         let sent = output.put(head.as_bytes()).and_then(|()| output.flush());
-        sent.map_err(|error| self.or_silence(error, "taken no request", limit))
+        sent.map_err(|error| self.or_silence(self.explained(error), "taken no request", limit))
     }
 
     fn answer(&mut self, path: &str, limit: Duration) -> anyhow::Result<Answer> {
         let answer = self.read_answer(limit).context("dockerd's answer cannot be read");
-        answer.map_err(|error| self.or_silence(error, &format!("not answered {path}"), limit))
+        answer.map_err(|error| {
+            self.or_silence(self.explained(error), &format!("not answered {path}"), limit)
+        })
     }
 
     fn read_answer(&mut self, limit: Duration) -> anyhow::Result<Answer> {
@@ -154,6 +161,17 @@ impl Api {
             self.connection = None;
         }
         Ok(Answer { status, body })
+    }
+
+    /// An error, and what the docker command says of it if the connection led through that and
+    /// broke.
+    fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        let is_closed = matches!(error.downcast_ref(), Some(HeadError::Closed));
+        let broke = is_closed || crate::sink::is_closed(&error);
+        match self.connection.as_ref().filter(|_| broke).and_then(|(to, _)| to.complaint()) {
+            None => error,
+            Some(complaint) => error.context(format!("docker says: {complaint}")),
+        }
     }
 
     /// An error, or what it means if it is that a limit has passed.

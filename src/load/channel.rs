@@ -6,8 +6,9 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,14 +20,16 @@ use super::command;
 
 /// How long it may take until somebody takes the connection.
 const CONNECTING: Duration = Duration::from_secs(10);
+/// And how long the docker command may take to say why there is none.
+const COMPLAINING: Duration = Duration::from_secs(1);
 
 /// Two ends that do not block, so that each wait has its limit.
 #[derive(Debug)]
 pub(super) struct Channel {
     input: OwnedFd,
     output: OwnedFd,
-    /// The docker command that it leads through.
-    child: Option<Child>,
+    /// The docker command that it leads through, and what that says on standard error.
+    child: Option<(Child, Receiver<Vec<u8>>)>,
 }
 
 impl Channel {
@@ -69,18 +72,24 @@ impl Channel {
             .args(["system", "dial-stdio"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .context("starting `docker`")?;
         let output = child.stdin.take().context("docker has no standard input")?;
         let input = child.stdout.take().context("docker has no standard output")?;
-        Self::new(input.into(), output.into(), Some(child))
+        let complaints = gather(child.stderr.take().context("docker has no standard error")?);
+        Self::new(input.into(), output.into(), Some((child, complaints)))
     }
 
     fn of_socket(socket: OwnedFd) -> anyhow::Result<Self> {
         Self::new(socket.try_clone()?, socket, None)
     }
 
-    fn new(input: OwnedFd, output: OwnedFd, child: Option<Child>) -> anyhow::Result<Self> {
+    fn new(
+        input: OwnedFd,
+        output: OwnedFd,
+        child: Option<(Child, Receiver<Vec<u8>>)>,
+    ) -> anyhow::Result<Self> {
         // Ours alone; the command has the other ends of its pipes.
         for end in [&input, &output] {
             rustix::fs::fcntl_setfl(end, rustix::fs::fcntl_getfl(end)? | OFlags::NONBLOCK)?;
@@ -95,11 +104,39 @@ impl Channel {
     pub(super) fn output(&self) -> io::Result<OwnedFd> {
         self.output.try_clone()
     }
+
+    /// What the docker command said, once the connection has ended.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let (_, complaints) = self.child.as_ref()?;
+        let deadline = Instant::now() + COMPLAINING;
+        let mut said = Vec::new();
+        while let Ok(part) = complaints.recv_timeout(deadline - Instant::now().min(deadline)) {
+            said.extend(part);
+        }
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        (!said.is_empty()).then_some(said)
+    }
+}
+
+/// Takes what a program says, so that it never waits for a reader. What it has started may hold
+/// its standard error open for ever, so nobody waits for the end of that.
+fn gather(mut stderr: ChildStderr) -> Receiver<Vec<u8>> {
+    let (sender, complaints) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut part, mut taken) = ([0; 512], 0);
+        while let Ok(count @ 1..) = stderr.read(&mut part) {
+            taken += count;
+            if taken <= command::MAX_COMPLAINT && sender.send(part[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    complaints
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
+        if let Some((child, _)) = &mut self.child {
             // It would wait for more.
             let _ = child.kill();
             let _ = child.wait();

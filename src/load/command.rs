@@ -1,6 +1,6 @@
 //! Programs of the engines, none of which is waited for without an end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
@@ -13,12 +13,20 @@ use super::{Silence, has_timed_out};
 use crate::sink;
 
 /// What is shown of a program's complaints.
-const MAX_COMPLAINT: usize = 2000;
+pub(super) const MAX_COMPLAINT: usize = 2000;
 
 /// Where a program is on PATH.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// An error if a program is not on PATH.
+pub(super) fn require(program: &str) -> anyhow::Result<()> {
+    if find(program).is_none() {
+        bail!("`{program}` is not on PATH; install it, or name another engine with `--engine`");
+    }
+    Ok(())
 }
 
 /// How long a program may stand still.
@@ -41,7 +49,18 @@ pub(super) fn run(
     arguments: &[&str],
     patience: &Patience<'_>,
 ) -> anyhow::Result<String> {
-    let (running, _) = Running::start(program, arguments, Stdio::null())?;
+    run_with(None, program, arguments, patience)
+}
+
+/// The same with a variable in the program's environment, which others cannot read as they can
+/// its arguments.
+pub(super) fn run_with(
+    variable: Option<(&str, &Path)>,
+    program: &str,
+    arguments: &[&str],
+    patience: &Patience<'_>,
+) -> anyhow::Result<String> {
+    let (running, _) = Running::start(program, arguments, variable, Stdio::null())?;
     let output = running.wait(patience)?;
     running.check(&output)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -54,7 +73,7 @@ pub(super) fn feed(
     limit: Duration,
     write: impl FnOnce(&mut sink::Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let (running, stdin) = Running::start(program, arguments, Stdio::piped())?;
+    let (running, stdin) = Running::start(program, arguments, None, Stdio::piped())?;
     let stdin = stdin.context("the program has no standard input")?;
     // So that a write has its limit, too; the program has the other end.
     rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
@@ -85,13 +104,13 @@ impl Running {
     fn start(
         program: &str,
         arguments: &[&str],
+        variable: Option<(&str, &Path)>,
         stdin: Stdio,
     ) -> anyhow::Result<(Self, Option<ChildStdin>)> {
-        if find(program).is_none() {
-            bail!("`{program}` is not on PATH; install it, or name another engine with `--engine`");
-        }
+        require(program)?;
         let mut child: Child = Command::new(program)
             .args(arguments)
+            .envs(variable)
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,54 +1,160 @@
 //! containerd, by nerdctl or by its own ctr.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use serde_json::Value;
 
-use super::{Delivery, Way, command};
+use super::channel::Channel;
+use super::command::{self, Patience};
+use super::{Delivery, Way};
 use crate::sink::Written;
 
-const NERDCTL: &str = "nerdctl";
-const CTR: &str = "ctr";
-/// Where both look for containerd unless they are told.
+/// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
+const ADDRESS: &str = "CONTAINERD_ADDRESS";
+
+/// A program that talks to containerd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    Nerdctl,
+    Ctr,
+}
 
 pub(super) fn is_there() -> bool {
-    let program = command::find(NERDCTL).or_else(|| command::find(CTR)).is_some();
-    program && (std::env::var_os("CONTAINERD_ADDRESS").is_some() || Path::new(SOCKET).exists())
+    let program = command::find("nerdctl").or_else(|| command::find("ctr")).is_some();
+    program && (address().is_some() || Path::new(SOCKET).exists())
 }
 
 pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
     if delivery.way == Some(Way::Archive) {
         bail!("containerd takes whole archives only; choose another way");
     }
+    let client = if command::find("nerdctl").is_some() { Client::Nerdctl } else { Client::Ctr };
+    command::require(client.program())?;
+    client.check_socket()?;
     let (name, limit) = (delivery.name.canonical(), delivery.command_limit());
-    if command::find(NERDCTL).is_some() {
-        let pull = || {
-            delivery.with_registry(|source, patience| {
-                let source = source.to_string();
-                command::run(
-                    NERDCTL,
-                    &["pull", "--quiet", "--insecure-registry", &source],
-                    patience,
-                )?;
-                let tagged = command::run(NERDCTL, &["tag", &source, &name], patience);
-                let untagged = command::run(NERDCTL, &["rmi", &source], patience);
-                tagged.and(untagged).map(drop)
-            })
-        };
-        let whole = || command::feed(NERDCTL, &["load"], limit, |output| delivery.stream(output));
-        return delivery.deliver(pull, whole);
-    }
     let pull = || {
         delivery.with_registry(|source, patience| {
-            let source = source.to_string();
-            command::run(CTR, &["images", "pull", "--plain-http", &source], patience)?;
-            let tagged = command::run(CTR, &["images", "tag", "--force", &source, &name], patience);
-            let untagged = command::run(CTR, &["images", "rm", &source], patience);
-            tagged.and(untagged).map(drop)
+            let hosts = source.hosts()?;
+            let source = source.alias.to_string();
+            client.pull(hosts.path(), &source, patience)?;
+            let tagged = client
+                .image_id(&source, patience)
+                .and_then(|id| delivery.check_id("containerd", &id))
+                .and_then(|()| client.tag(&source, &name, patience));
+            tagged.and(client.remove(&source, patience))
         })
     };
-    let whole =
-        || command::feed(CTR, &["images", "import", "-"], limit, |output| delivery.stream(output));
+    let whole = || client.import(delivery, limit);
     delivery.deliver(pull, whole)
+}
+
+fn address() -> Option<PathBuf> {
+    let address = std::env::var_os(ADDRESS).filter(|address| !address.is_empty())?;
+    let plain = address.to_str().and_then(|address| address.strip_prefix("unix://"));
+    Some(plain.map_or_else(|| PathBuf::from(&address), PathBuf::from))
+}
+
+impl Client {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Nerdctl => "nerdctl",
+            Self::Ctr => "ctr",
+        }
+    }
+
+    /// Whether containerd answers. Both programs wait ten seconds for a socket that is not there,
+    /// each time.
+    fn check_socket(self) -> anyhow::Result<()> {
+        let socket = match (address(), self) {
+            (Some(address), _) => address,
+            (None, Self::Ctr) => SOCKET.into(),
+            // It may have been told of another one in its configuration.
+            (None, Self::Nerdctl) => return Ok(()),
+        };
+        greet(&socket).with_context(|| {
+            format!(
+                "cannot reach containerd at `{}`; start it, say where it is with {ADDRESS}, or \
+                 name another engine, as with `--engine podman`",
+                socket.display()
+            )
+        })
+    }
+
+    fn run(self, arguments: &[&str], patience: &Patience<'_>) -> anyhow::Result<String> {
+        command::run(self.program(), arguments, patience)
+    }
+
+    fn pull(self, hosts: &Path, source: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
+        let hosts = hosts.to_str().context("the temporary directory's name is not UTF-8")?;
+        let pulled = match self {
+            Self::Nerdctl => self.run(&["--hosts-dir", hosts, "pull", "--quiet", source], patience),
+            Self::Ctr => self.run(&["images", "pull", "--hosts-dir", hosts, source], patience),
+        };
+        pulled.map(drop)
+    }
+
+    /// An image's ID: the digest of its configuration.
+    fn image_id(self, name: &str, patience: &Patience<'_>) -> anyhow::Result<String> {
+        let json = |text: String| {
+            serde_json::from_str::<Value>(&text)
+                .with_context(|| format!("what {} says of `{name}` is not JSON", self.program()))
+        };
+        let descriptor = match self {
+            Self::Nerdctl => {
+                let inspect = ["image", "inspect", "--mode", "native", name];
+                json(self.run(&inspect, patience)?)?[0]["ImageConfigDesc"].take()
+            }
+            Self::Ctr => {
+                let list = self.run(&["images", "ls", &format!("name=={name}")], patience)?;
+                let digest = list.split_whitespace().find(|word| word.starts_with("sha256:"));
+                let digest = digest.with_context(|| format!("containerd has no `{name}` now"))?;
+                json(self.run(&["content", "get", digest], patience)?)?["config"].take()
+            }
+        };
+        let id = descriptor["digest"].as_str().map(str::to_owned);
+        id.with_context(|| format!("{} does not say what `{name}` is", self.program()))
+    }
+
+    fn tag(self, source: &str, name: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
+        let tagged = match self {
+            Self::Nerdctl => self.run(&["tag", source, name], patience),
+            Self::Ctr => self.run(&["images", "tag", "--force", source, name], patience),
+        };
+        tagged.map(drop)
+    }
+
+    fn remove(self, name: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
+        let removed = match self {
+            Self::Nerdctl => self.run(&["rmi", name], patience),
+            Self::Ctr => self.run(&["images", "rm", name], patience),
+        };
+        removed.map(drop)
+    }
+
+    fn import(self, delivery: &Delivery<'_>, limit: Duration) -> anyhow::Result<()> {
+        let arguments: &[&str] = match self {
+            Self::Nerdctl => &["load"],
+            Self::Ctr => &["images", "import", "-"],
+        };
+        command::feed(self.program(), arguments, limit, |output| delivery.stream(output))
+    }
+}
+
+/// Whether what listens at a socket speaks gRPC: it greets by HTTP/2's settings.
+fn greet(socket: &Path) -> anyhow::Result<()> {
+    const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    const SETTINGS: u8 = 4;
+    let channel = Channel::unix(socket)?;
+    File::from(channel.output()?).write_all(GREETING).context("it takes no greeting")?;
+    let mut header = [0; 4];
+    channel.input()?.read_exact(&mut header).context("it answers no greeting")?;
+    if header[3] != SETTINGS {
+        bail!("what listens there is not containerd");
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::api::Api;
 use super::endpoint::Endpoint;
-use super::{Delivery, Way};
+use super::{Delivery, Loaded, Way};
 use crate::oci::Reference;
 use crate::sink::{self, Written};
 
@@ -14,21 +14,32 @@ const MAX_IMAGES: usize = 500;
 /// Not quiet, as what dockerd says meanwhile shows that it goes on.
 const LOAD: &str = "/images/load?quiet=0";
 
-/// Whether dockerd is what the user wants, or at least answers.
-pub(super) fn is_there() -> bool {
+/// Why dockerd is not to be taken, if it is not: at the socket that is looked at unless the user
+/// says something else, there is none. One that is there is taken, even if nobody answers or the
+/// user may not use it; otherwise an image would go where nobody looks for it.
+pub(super) fn absence() -> anyhow::Result<Option<String>> {
     let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if named("DOCKER_HOST") || named("DOCKER_CONTEXT") {
-        return true;
+        return Ok(None);
     }
-    Endpoint::of_user().is_ok_and(|endpoint| match endpoint {
-        Endpoint::Unix(_) => endpoint.connect().is_ok(),
-        Endpoint::Tcp(_) | Endpoint::Command(_) => true,
+    let endpoint = Endpoint::of_user().context(
+        "cannot tell where dockerd is; or name another engine, as with `--engine podman`",
+    )?;
+    Ok(match endpoint {
+        // One that may not even be looked at is there.
+        Endpoint::Unix(path) if !path.try_exists().unwrap_or(true) => {
+            Some(format!("dockerd's socket `{}` is not there", path.display()))
+        }
+        Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Command(_) => None,
     })
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
+pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Loaded> {
+    let endpoint = Endpoint::of_user()?;
+    // Another machine is one to be told of.
+    let into = if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") };
     let connect = || {
-        let api = Api::connect(Endpoint::of_user()?, delivery.timeout)?;
+        let api = Api::connect(endpoint.clone(), delivery.timeout)?;
         anyhow::Ok(Docker::new(delivery, api))
     };
     // That dockerd is not there is no reason to try it again.
@@ -40,7 +51,8 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
         docker.send_missing()
     };
     // The first connection may have broken in the middle of a message.
-    delivery.deliver(short, || connect()?.send_whole())
+    let written = delivery.deliver(short, || connect()?.send_whole())?;
+    Ok(Loaded { into, written })
 }
 
 struct Docker<'a> {
@@ -104,15 +116,16 @@ impl<'a> Docker<'a> {
             bail!("dockerd is not on this machine, so it cannot pull from it");
         }
         let delivery = self.delivery;
-        let sent = delivery.with_registry(|source, _| {
+        delivery.with_registry(|source, _| {
+            // Others cannot read what is asked of dockerd, as they can a command's arguments.
+            let source = &source.place;
             let (name, tag) = (source.name(), &source.tag);
             self.api.work("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
-            let tagged = self.tag(&source.to_string());
+            let source = source.to_string();
+            let tagged = self.check_pulled(&source).and_then(|()| self.tag(&source));
             let untagged = self.api.call("DELETE", &format!("/images/{source}?noprune=1"));
             tagged.and(untagged)
-        })?;
-        self.check_layers()?;
-        Ok(sent)
+        })
     }
 
     /// How many of the lowest layers dockerd has: it knows a layer together with those below.
@@ -157,13 +170,22 @@ impl<'a> Docker<'a> {
 
     /// A containerd store has IDs of its own, so the layers are looked at.
     fn check_layers(&mut self) -> anyhow::Result<()> {
-        let name = &self.delivery.name;
+        let name = self.delivery.name.to_string();
         let image = self.api.get(&format!("/images/{name}/json"))?;
         let image = image.with_context(|| format!("dockerd has no image {name} now"))?;
         if layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
         }
         bail!("the layers of dockerd's image {name} are not those of this one")
+    }
+
+    fn check_pulled(&mut self, source: &str) -> anyhow::Result<()> {
+        let image = self.api.get(&format!("/images/{source}/json"))?.unwrap_or_default();
+        if layers_of(&image).eq(&self.diff_ids) {
+            return Ok(());
+        }
+        let found = image["Id"].as_str().unwrap_or_default();
+        Err(self.delivery.wrong_image("dockerd", found))
     }
 
     fn tag(&mut self, source: &str) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use rustix::io::Errno;
 use serde_json::Value;
 
 use super::channel::Channel;
@@ -86,17 +87,34 @@ impl Endpoint {
     }
 
     pub(super) fn connect(&self) -> anyhow::Result<Channel> {
+        let connected = match self {
+            Self::Unix(path) => Channel::unix(path),
+            Self::Tcp(place) => Channel::tcp(place),
+            Self::Command(host) => return Channel::through_command(host),
+        };
+        connected.map_err(|error| match (self, error.downcast_ref()) {
+            (Self::Unix(path), Some(&Errno::ACCESS | &Errno::PERM)) => error.context(format!(
+                "you may not use dockerd's socket `{}`; become a member of the docker group, or \
+                 name another engine, as with `--engine podman`",
+                path.display()
+            )),
+            _ => error.context(self.unreachable()),
+        })
+    }
+
+    /// What is said when nobody answers there.
+    pub(super) fn unreachable(&self) -> String {
         match self {
-            Self::Unix(path) => Channel::unix(path).with_context(|| {
-                format!(
-                    "cannot reach dockerd at `{}`; start it, or say where it is with DOCKER_HOST",
-                    path.display()
-                )
-            }),
-            Self::Tcp(place) => Channel::tcp(place).with_context(|| {
-                format!("cannot reach dockerd at tcp://{place}; DOCKER_HOST says where it is")
-            }),
-            Self::Command(host) => Channel::through_command(host),
+            Self::Unix(path) => format!(
+                "cannot reach dockerd at `{}`; start it, say where it is with DOCKER_HOST, or \
+                 name another engine, as with `--engine podman`",
+                path.display()
+            ),
+            Self::Tcp(place) => format!(
+                "cannot reach dockerd at tcp://{place} without TLS; DOCKER_HOST says where it is, \
+                 and DOCKER_TLS_VERIFY that it uses TLS"
+            ),
+            Self::Command(host) => format!("cannot reach dockerd at {host} by the docker command"),
         }
     }
 }

@@ -15,7 +15,7 @@ mod pull;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::bail;
 use thiserror::Error;
 
 use crate::cache::Cache;
@@ -37,6 +37,19 @@ struct Silence {
     what: String,
     remedy: &'static str,
     waited: Duration,
+}
+
+/// An engine got another image than the one that it was sent for. Something else answers in our
+/// place, so no other way is tried.
+#[derive(Debug, Error)]
+#[error(
+    "{engine} pulled the image {found}, expected sha256:{expected}; something else answers it at \
+     127.0.0.1. The image did not get its name; `nix-image stream` writes an archive to load instead"
+)]
+struct WrongImage {
+    engine: &'static str,
+    expected: Digest,
+    found: String,
 }
 
 /// A kind of container engine.
@@ -80,19 +93,62 @@ pub struct Delivery<'a> {
     pub timeout: Duration,
 }
 
+/// What loading came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// What has the image now: an engine's name, and where it is if that is another machine.
+    pub into: String,
+    /// What had to be sent.
+    pub written: Written,
+}
+
 impl Delivery<'_> {
-    /// Loads the image and says what had to be sent for it.
-    pub fn load_into(&self, kind: Option<Kind>) -> anyhow::Result<Written> {
-        match kind.map_or_else(detect, Ok)? {
+    /// Loads the image, into the engine of this machine if none is named.
+    pub fn load_into(&self, kind: Option<Kind>) -> anyhow::Result<Loaded> {
+        let loaded = |into: &str, written| Loaded { into: into.into(), written };
+        match kind.map_or_else(|| self.detect(), Ok)? {
             Kind::Docker => docker::load(self),
-            Kind::Podman => podman::load(self),
-            Kind::Containerd => containerd::load(self),
+            Kind::Podman => podman::load(self).map(|written| loaded("podman", written)),
+            Kind::Containerd => containerd::load(self).map(|written| loaded("containerd", written)),
         }
+    }
+
+    /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
+    /// fails, no other is tried.
+    fn detect(&self) -> anyhow::Result<Kind> {
+        let Some(no_docker) = docker::absence()? else { return Ok(Kind::Docker) };
+        let (kind, name) = if command::find("podman").is_some() {
+            (Kind::Podman, "podman")
+        } else if containerd::is_there() {
+            (Kind::Containerd, "containerd")
+        } else {
+            bail!(
+                "found no container engine: {no_docker}, and neither podman nor containerd is \
+                 there; start one of them, or name it with `--engine`"
+            );
+        };
+        // Who has the docker command may expect the image there.
+        if command::find("docker").is_some() {
+            self.progress.warn(&format!("{no_docker}, so the image goes into {name}"));
+        }
+        Ok(kind)
     }
 
     /// The image's ID: the digest of its configuration.
     fn id(&self) -> Digest {
         Digest::of(self.blobs.config_json().as_bytes())
+    }
+
+    /// Checks the ID of the image that an engine pulled, with or without `sha256:`.
+    fn check_id(&self, engine: &'static str, found: &str) -> anyhow::Result<()> {
+        if found.trim_start_matches("sha256:") == self.id().to_string() {
+            return Ok(());
+        }
+        Err(self.wrong_image(engine, found))
+    }
+
+    fn wrong_image(&self, engine: &'static str, found: &str) -> anyhow::Error {
+        WrongImage { engine, expected: self.id(), found: found.into() }.into()
     }
 
     /// How long a command of the engine may stand still: each of them is work.
@@ -109,7 +165,11 @@ impl Delivery<'_> {
         if self.way != Some(Way::Stream) {
             match short() {
                 Ok(written) => return Ok(written),
-                Err(error) if self.way.is_some() || error.is::<Silence>() => return Err(error),
+                Err(error)
+                    if self.way.is_some() || error.is::<Silence>() || error.is::<WrongImage>() =>
+                {
+                    return Err(error);
+                }
                 Err(error) => self.progress.warn(&format!(
                     "the engine did not take the missing layers alone; sending the whole image \
                      ({error:#})"
@@ -138,22 +198,4 @@ fn has_timed_out(error: &anyhow::Error) -> bool {
                 .downcast_ref::<std::io::Error>()
                 .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
     })
-}
-
-/// The engine of this machine.
-fn detect() -> anyhow::Result<Kind> {
-    if docker::is_there() {
-        return Ok(Kind::Docker);
-    }
-    if command::find("podman").is_some() {
-        return Ok(Kind::Podman);
-    }
-    if containerd::is_there() {
-        return Ok(Kind::Containerd);
-    }
-    Err(anyhow::anyhow!(
-        "dockerd does not answer, and neither podman nor containerd is there; start one of them \
-         or name it with `--engine`"
-    ))
-    .context("found no container engine")
 }

@@ -1,8 +1,9 @@
 //! podman, by its command.
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 
 use super::command::Patience;
+use super::pull::REGISTRIES_CONF;
 use super::{Delivery, Silence, Way, command};
 use crate::oci::Reference;
 use crate::sink::Written;
@@ -18,16 +19,17 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
             bail!("podman takes whole archives only; choose another way");
         }
         delivery.with_registry(|source, patience| {
-            let source = source.to_string();
+            let registries = source.registries_conf()?;
+            let conf = registries.path().join(REGISTRIES_CONF);
+            let source = source.alias.to_string();
             let pull = ["pull", "--quiet", "--tls-verify=false", &source];
-            let pulled = command::run(PODMAN, &pull, patience)?;
-            let tagged = if pulled.trim_start_matches("sha256:") == id {
-                command::run(PODMAN, &["tag", &id, &name], patience).map(drop)
-            } else {
-                Err(anyhow!("image {id} expected, podman pulled {pulled}"))
-            };
+            let variable = Some(("CONTAINERS_REGISTRIES_CONF", &*conf));
+            let pulled = command::run_with(variable, PODMAN, &pull, patience)?;
+            let tagged = delivery
+                .check_id(PODMAN, &pulled)
+                .and_then(|()| command::run(PODMAN, &["tag", &id, &name], patience));
             let untagged = command::run(PODMAN, &["untag", &pulled, &source], patience);
-            tagged.and(untagged.map(drop))
+            tagged.and(untagged).map(drop)
         })
     };
     let tag_or_pull = || {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::annotation::REF_NAME;
-use super::{Annotations, Descriptor, DocumentError, Flavor, parse};
+use super::annotation::{CONTAINERD_NAME, REF_NAME};
+use super::{Annotations, Descriptor, DocumentError, Flavor, Reference, parse};
 
 /// An index. Entries and fields of others are kept as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +61,39 @@ impl Index {
         self.entries.push(descriptor.to_value());
     }
 
-    /// Adds an entry in the place of those that have its tag, [`REF_NAME`].
-    pub fn put(&mut self, descriptor: &Descriptor) {
-        let tag = descriptor.annotations.get(REF_NAME).map(String::as_str);
-        self.entries.retain(|entry| tag.is_none() || ref_name(entry) != tag);
-        self.push(descriptor);
+    /// Adds an image in the place of the one of the same name.
+    ///
+    /// Its [`REF_NAME`], by which readers choose it, is its tag as long as no other image has that
+    /// tag. Otherwise all images with the tag get their names as well, as in `app:latest`: whom a
+    /// shared tag would name depends on the reader. What others wrote under a bare tag has no
+    /// name to give, and keeps the tag.
+    ///
+    /// Returns what the images with the tag are chosen by if this image shares it from now on.
+    pub fn put(&mut self, mut descriptor: Descriptor, name: &Reference) -> Option<Vec<String>> {
+        let before = self.ref_names(&name.tag);
+        let whole = name.canonical();
+        self.entries.retain(|entry| name_of(entry).is_none_or(|name| name.canonical() != whole));
+        let mut shared = false;
+        for entry in self.entries.iter_mut().filter(|entry| has_tag(entry, &name.tag)) {
+            shared = true;
+            if let Some(other) = name_of(entry)
+                && ref_name(entry) == Some(&other.tag)
+            {
+                entry["annotations"][REF_NAME] = other.familiar().into();
+            }
+        }
+        let chosen_by = if shared { name.familiar() } else { name.tag.clone() };
+        let annotations = &mut descriptor.annotations;
+        annotations.insert(CONTAINERD_NAME.into(), whole);
+        annotations.insert(REF_NAME.into(), chosen_by.clone());
+        self.push(&descriptor);
+        (shared && !before.contains(&chosen_by)).then(|| self.ref_names(&name.tag))
+    }
+
+    /// What the images with a tag are chosen by.
+    fn ref_names(&self, tag: &str) -> Vec<String> {
+        let entries = self.entries.iter().filter(|entry| has_tag(entry, tag));
+        entries.filter_map(ref_name).map(str::to_owned).collect()
     }
 
     /// The entries that are descriptors of what this program knows.
@@ -78,29 +106,107 @@ fn ref_name(entry: &Value) -> Option<&str> {
     entry["annotations"][REF_NAME].as_str()
 }
 
+/// An entry's whole name. Many programs write it where the tag is expected.
+fn name_of(entry: &Value) -> Option<Reference> {
+    let names = [entry["annotations"][CONTAINERD_NAME].as_str(), ref_name(entry)];
+    names.into_iter().flatten().find_map(|text| {
+        let name = Reference::parse(text).ok()?;
+        text.ends_with(&format!(":{}", name.tag)).then_some(name)
+    })
+}
+
+/// Whether an entry's name has a tag, or the tag stands in the place of a name.
+fn has_tag(entry: &Value, tag: &str) -> bool {
+    name_of(entry).map_or(ref_name(entry) == Some(tag), |name| name.tag == tag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
-    fn entry(tag: &str, content: &[u8]) -> Descriptor {
-        let mut descriptor = Descriptor::of(Flavor::Oci.manifest(), content);
-        descriptor.annotations.insert(REF_NAME.into(), tag.into());
-        descriptor
+    fn put(index: &mut Index, name: &str) -> Option<Vec<String>> {
+        let descriptor = Descriptor::of(Flavor::Oci.manifest(), name.as_bytes());
+        index.put(descriptor, &Reference::parse(name).unwrap())
+    }
+
+    /// What an index has: whole names and what they are chosen by, sorted.
+    fn names(index: &Index) -> Vec<(String, String)> {
+        let annotations = index.descriptors().map(|entry| entry.annotations);
+        let mut names: Vec<_> = annotations
+            .map(|annotations| {
+                let text = |key| annotations.get(key).cloned().unwrap_or_default();
+                (text(CONTAINERD_NAME), text(REF_NAME))
+            })
+            .collect();
+        names.sort();
+        names
     }
 
     #[test]
-    fn a_tag_is_replaced_and_what_others_wrote_is_kept() {
+    fn an_image_takes_the_place_of_its_name_alone_and_what_others_wrote_is_kept() {
         let foreign = r#"{"schemaVersion":2,"x":1,"manifests":[{"digest":"sha512:0","y":[]}]}"#;
         let mut index = Index::parse(foreign.as_bytes()).unwrap();
         assert_eq!(index.to_json(), foreign);
-        for (tag, content) in [("1", b"a"), ("2", b"b"), ("1", b"c")] {
-            index.put(&entry(tag, content));
+        for name in ["a:1", "a:2", "docker.io/library/a:1"] {
+            assert_eq!(put(&mut index, name), None);
         }
         let index = Index::parse(index.to_json().as_bytes()).unwrap();
         assert_eq!(index.entries.len(), 3);
         assert_eq!(index.entries[0], json!({"digest": "sha512:0", "y": []}));
-        let known: Vec<_> = index.descriptors().collect();
-        assert_eq!(known, [entry("2", b"b"), entry("1", b"c")]);
+        let digests: Vec<_> = index.descriptors().map(|entry| entry.digest).collect();
+        assert_eq!(digests, [&b"a:2"[..], b"docker.io/library/a:1"].map(Digest::of));
+        let pair = |whole: &str, tag: &str| (whole.to_owned(), tag.to_owned());
+        let expected = [pair("docker.io/library/a:1", "1"), pair("docker.io/library/a:2", "2")];
+        assert_eq!(names(&index), expected);
+    }
+
+    #[test]
+    fn a_shared_tag_names_nobody_in_whichever_order_the_images_came() {
+        let mut outcomes = Vec::new();
+        for order in [["a:l", "x.y/b:l", "me/c:l"], ["me/c:l", "a:l", "x.y/b:l"]] {
+            let mut index = Index::new(Flavor::Oci);
+            assert_eq!(put(&mut index, order[0]), None);
+            assert_eq!(put(&mut index, order[1]).unwrap(), order[..2]);
+            assert_eq!(put(&mut index, order[2]).unwrap(), order);
+            // Said once.
+            assert_eq!(put(&mut index, order[0]), None);
+            assert_eq!(put(&mut index, "d:other"), None);
+            outcomes.push(names(&index));
+        }
+        assert_eq!(outcomes[0], outcomes[1]);
+        let called: Vec<_> = outcomes[0].iter().map(|(_, called)| called.as_str()).collect();
+        assert_eq!(called, ["a:l", "other", "me/c:l", "x.y/b:l"]);
+    }
+
+    #[test]
+    fn names_that_others_wrote_count() {
+        let entry = |annotations: Value| {
+            let descriptor = Descriptor::of(Flavor::Oci.manifest(), b"theirs").to_value();
+            let mut entry = descriptor.as_object().unwrap().clone();
+            entry.insert("annotations".into(), annotations);
+            entry
+        };
+        for (theirs, kept, ours) in [
+            // skopeo, with a bare tag and with a name; podman; containerd.
+            (json!({REF_NAME: "1"}), Some("1"), "a:1"),
+            (json!({REF_NAME: "a:1"}), None, "1"),
+            (json!({REF_NAME: "b:1"}), Some("b:1"), "a:1"),
+            (json!({REF_NAME: "docker.io/library/a:1"}), None, "1"),
+            (json!({REF_NAME: "1", CONTAINERD_NAME: "x.y/a:1"}), Some("x.y/a:1"), "a:1"),
+            (json!({REF_NAME: "2", CONTAINERD_NAME: "docker.io/library/a:1"}), None, "1"),
+            (json!({REF_NAME: "x.y:1/a"}), Some("x.y:1/a"), "1"),
+            (json!({}), Some(""), "1"),
+        ] {
+            let mut index = Index::new(Flavor::Oci);
+            index.entries.push(entry(theirs.clone()).into());
+            put(&mut index, "a:1");
+            let mut found: Vec<_> = names(&index).into_iter().map(|(_, called)| called).collect();
+            found.sort();
+            let mut expected: Vec<_> = kept.into_iter().chain([ours]).collect();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{theirs}");
+        }
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub struct ReferenceError {
     problem: &'static str,
 }
 
+/// The registry of names without one.
+const DOCKER: &str = "docker.io";
+/// And where in it names of one component are.
+const OFFICIAL: &str = "library";
 const MAX_REPOSITORY: usize = 255;
 const MAX_TAG: usize = 128;
 
@@ -82,11 +86,20 @@ impl Reference {
 
     /// The name with the registry that it stands for where it has none: Docker's own.
     pub fn canonical(&self) -> String {
-        match (&self.registry, self.repository.contains('/')) {
-            (Some(_), _) => self.to_string(),
-            (None, true) => format!("docker.io/{self}"),
-            (None, false) => format!("docker.io/library/{self}"),
+        let Self { registry, repository, tag } = self;
+        match (registry.as_deref().unwrap_or(DOCKER), repository.contains('/')) {
+            (DOCKER, false) => format!("{DOCKER}/{OFFICIAL}/{repository}:{tag}"),
+            (registry, _) => format!("{registry}/{repository}:{tag}"),
         }
+    }
+
+    /// The shortest name that stands for the same image, which is what Docker shows.
+    pub fn familiar(&self) -> String {
+        let canonical = self.canonical();
+        let ours = canonical.strip_prefix(DOCKER).and_then(|rest| rest.strip_prefix('/'));
+        let Some(ours) = ours else { return canonical };
+        let official = ours.strip_prefix(OFFICIAL).and_then(|rest| rest.strip_prefix('/'));
+        official.filter(|name| !name.contains('/')).unwrap_or(ours).to_owned()
     }
 }
 
@@ -141,11 +154,29 @@ mod tests {
             ("a.b/c__d/e---f:t", Some("a.b"), "c__d/e---f", "t", "a.b/c__d/e---f:t"),
             ("[::1]:5/app:2", Some("[::1]:5"), "app", "2", "[::1]:5/app:2"),
             ("h:5000/app", Some("h:5000"), "app", "latest", "h:5000/app:latest"),
+            ("docker.io/app", Some("docker.io"), "app", "latest", "docker.io/library/app:latest"),
         ] {
             let found = Reference::parse(name).unwrap();
             assert_eq!(found.registry.as_deref(), registry, "{name}");
             assert_eq!((&*found.repository, &*found.tag), (repository, tag), "{name}");
             assert_eq!(found.canonical(), canonical);
+        }
+    }
+
+    #[test]
+    fn names_are_shortened_as_docker_does() {
+        for (name, familiar) in [
+            ("docker.io/library/app:1", "app:1"),
+            ("docker.io/app", "app:latest"),
+            ("library/app:1", "app:1"),
+            ("docker.io/me/app:1", "me/app:1"),
+            ("docker.io/library/a/b:1", "library/a/b:1"),
+            ("docker.iox/library/a:1", "docker.iox/library/a:1"),
+            ("ghcr.io/me/app:1", "ghcr.io/me/app:1"),
+        ] {
+            let name = Reference::parse(name).unwrap();
+            assert_eq!(name.familiar(), familiar);
+            assert_eq!(Reference::parse(familiar).unwrap().canonical(), name.canonical());
         }
     }
 

@@ -64,7 +64,7 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Res
     stream.set_write_timeout(Some(STALL_TIME)).context("setting up a connection")?;
     let mut input = BufReader::new(stream);
     let output = stream.try_clone().context("setting up a connection")?;
-    let mut output = Output::new(output.into())?.with_patience(STALL_TIME);
+    let mut output = Output::new(output.into())?.of("the answer").with_patience(STALL_TIME);
     loop {
         server.note_waiting(number, true);
         let head = Head::read(&mut input, Some(Instant::now() + REQUEST_TIME));
@@ -106,7 +106,8 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Res
 fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
     let repository = server.repository;
     let not_found = |code, what: &str| Answer::error("404 Not Found", code, what);
-    let Some((route, page)) = Route::parse(target) else {
+    let is_told = |route: &Route| !(repository.is_secret() && route.tells_names());
+    let Some((route, page)) = Route::parse(target).filter(|(route, _)| is_told(route)) else {
         return not_found("UNSUPPORTED", "there is no such resource");
     };
     match route {

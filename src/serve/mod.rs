@@ -65,8 +65,7 @@ impl<'a> Server<'a> {
         repository: &'a Repository<'a>,
         progress: &'a Progress,
     ) -> anyhow::Result<Self> {
-        let listening =
-            || format!("cannot listen on {address}; choose another address with `--listen`");
+        let listening = || format!("cannot listen on {address}");
         let listener = TcpListener::bind(address).with_context(listening)?;
         let address = listener.local_addr().with_context(listening)?;
         let (state, changed) = (Mutex::default(), Condvar::new());

@@ -12,6 +12,7 @@ use crate::oci::{Documents, Flavor, Reference};
 /// Images by their names.
 #[derive(Debug, Default)]
 pub struct Repository<'a> {
+    is_secret: bool,
     images: BTreeMap<String, BTreeMap<String, Image<'a>>>,
 }
 
@@ -32,6 +33,16 @@ pub(super) enum Blob<'a> {
 }
 
 impl<'a> Repository<'a> {
+    /// A registry that gives images to those who know their names, and tells no names.
+    pub fn secret() -> Self {
+        Self { is_secret: true, ..Self::default() }
+    }
+
+    /// Whether names are to be kept secret.
+    pub(super) fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
     /// Adds an image. The registry in its name, if there is one, is not part of it here.
     pub fn add(&mut self, name: &Reference, blobs: &'a Blobs<'a>) -> anyhow::Result<()> {
         let tags = self.images.entry(name.repository.clone()).or_default();

@@ -66,6 +66,11 @@ impl Route {
         };
         Some((route, page))
     }
+
+    /// Whether the answer is a list of names.
+    pub(super) fn tells_names(&self) -> bool {
+        matches!(self, Self::Catalog | Self::Tags(_))
+    }
 }
 
 impl Page {

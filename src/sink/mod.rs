@@ -8,7 +8,7 @@ mod output;
 mod staging;
 
 pub use docker_archive::{write as write_docker_archive, write_without as write_missing_layers};
-pub use new_file::NewFile;
+pub use new_file::{NewFile, sync_directory};
 pub use oci_archive::write as write_oci_archive;
-pub use oci_layout::{Layout, Written};
+pub use oci_layout::{Added, Layout, Written};
 pub use output::{Output, is_closed};

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, fsync};
+use rustix::io::Errno;
 
 /// What the names of unfinished files start with.
 const PREFIX: &str = ".nix-image-";
@@ -53,8 +54,13 @@ impl NewFile {
         Ok(handle.into())
     }
 
-    /// Gives the file its name, in place of whatever has it.
+    /// Gives the file its name, in place of whatever has it, once its content is on the disk: after
+    /// a loss of power there is what was there before, or this file whole. That the name itself
+    /// is on the disk takes [`sync_directory`].
     pub fn finish(mut self, path: &Path) -> anyhow::Result<()> {
+        self.file
+            .sync_all()
+            .with_context(|| format!("writing `{}` to the disk", path.display()))?;
         fs::rename(&self.temporary, path)
             .with_context(|| format!("giving `{}` its name", path.display()))?;
         self.finished = true;
@@ -79,6 +85,20 @@ impl NewFile {
 
     fn doing(&self, what: &str) -> String {
         format!("{what} `{}`", self.temporary.display())
+    }
+}
+
+/// Waits until the names in a directory are on the disk, where the file system can tell.
+pub fn sync_directory(directory: &Path) -> anyhow::Result<()> {
+    // The parent of a plain name is the working directory.
+    let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    // One that may be written to but not listed cannot be opened.
+    let Ok(opened) = File::open(place) else { return Ok(()) };
+    match fsync(&opened) {
+        Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS | Errno::BADF) => Ok(()),
+        failed => failed.with_context(|| {
+            format!("writing the directory `{}` to the disk", directory.display())
+        }),
     }
 }
 

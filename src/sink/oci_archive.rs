@@ -7,7 +7,7 @@ use super::Output;
 use super::docker_archive::{MEMBER_MODE, put_document};
 use crate::digest::{Digest, HashWriter};
 use crate::engine::{Blobs, Part};
-use crate::oci::{Descriptor, Flavor, Index, LAYOUT, LAYOUT_FILE, Reference, annotation};
+use crate::oci::{Flavor, Index, LAYOUT, LAYOUT_FILE, Reference};
 use crate::tar::{self, Member};
 
 /// Where blobs are, in layouts and in archives.
@@ -37,7 +37,7 @@ pub fn write(blobs: &Blobs<'_>, name: &Reference, output: &mut Output) -> anyhow
     put_document(output, &config, &documents.config, mtime)?;
     put_document(output, &member(documents.descriptor.digest), &documents.manifest, mtime)?;
     let mut index = Index::new(Flavor::Oci);
-    index.push(&tagged(documents.descriptor, name));
+    index.put(documents.descriptor, name);
     put_document(output, "index.json", &index.to_json(), mtime)?;
     put_document(output, "manifest.json", &image.manifest_json(&config, &members), mtime)?;
     put_document(output, LAYOUT_FILE, LAYOUT, mtime)?;
@@ -58,14 +58,6 @@ pub(super) fn put_blob(blobs: &Blobs<'_>, layer: usize, output: &mut Output) -> 
         }
     })?;
     blobs.check(layer, hash.finish())
-}
-
-/// The descriptor of a manifest for an index from which it is taken by its name.
-pub(super) fn tagged(mut descriptor: Descriptor, name: &Reference) -> Descriptor {
-    let annotations = &mut descriptor.annotations;
-    annotations.insert(annotation::CONTAINERD_NAME.into(), name.canonical());
-    annotations.insert(annotation::REF_NAME.into(), name.tag.clone());
-    descriptor
 }
 
 fn member(digest: Digest) -> String {

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{FlockOperation, flock};
 
-use super::oci_archive::{BLOBS, put_blob, tagged};
-use super::{NewFile, Output};
-use crate::digest::Digest;
-use crate::engine::Blobs;
+use super::oci_archive::{BLOBS, put_blob};
+use super::{NewFile, Output, sync_directory};
+use crate::digest::{Digest, HashWriter};
+use crate::engine::{Blob, Blobs};
 use crate::oci::{Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference};
 
 /// Layers that are written at a time; more than these only make a disk slower.
@@ -36,6 +36,17 @@ pub struct Written {
     pub layers: usize,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// What adding an image came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// What had to be written.
+    pub written: Written,
+    /// Blobs that were there and not what their names say; they are written anew.
+    pub damaged: Vec<PathBuf>,
+    /// What the images with this image's tag are chosen by, if it shares the tag from now on.
+    pub chosen_by: Option<Vec<String>>,
 }
 
 impl Layout {
@@ -62,33 +73,37 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Adds an image under its tag. Blobs that are there, of the right size, are kept.
-    pub fn add(&self, blobs: &Blobs<'_>, name: &Reference) -> anyhow::Result<Written> {
+    /// Adds an image under its name. Blobs that are there, of the right size, are kept; with
+    /// `verify`, only if they have the right content as well.
+    pub fn add(&self, blobs: &Blobs<'_>, name: &Reference, verify: bool) -> anyhow::Result<Added> {
         // A broken index shows before hours of writing, not after.
         self.index()?;
         let directory = self.directory.join(BLOBS);
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("creating `{}`", directory.display()))?;
+        create_directory(&directory)?;
         NewFile::remove_abandoned(&self.directory);
         self.begin()?;
-        let missing = self.missing(blobs);
-        self.write_layers(blobs, &missing)?;
+        let mut added = self.write_layers(blobs, verify)?;
         let documents = blobs.documents(Flavor::Oci);
         for (descriptor, text) in [
             (&documents.config_descriptor, &documents.config),
             (&documents.descriptor, &documents.manifest),
         ] {
-            if !self.holds(descriptor.digest, descriptor.size) {
-                self.put(&self.blob(descriptor.digest), text)?;
+            match self.look_at(descriptor.digest, descriptor.size, true) {
+                Held::Whole => continue,
+                Held::Damaged => added.damaged.push(self.blob(descriptor.digest)),
+                Held::Not => {}
             }
+            self.put(&self.blob(descriptor.digest), text)?;
         }
+        // The index must not get to the disk before what it names.
+        sync_directory(&directory)?;
         let lock = self.lock()?;
         let mut index = self.index()?;
-        index.put(&tagged(documents.descriptor, name));
+        added.chosen_by = index.put(documents.descriptor, name);
         self.put(&self.directory.join(INDEX), &index.to_json())?;
         drop(lock);
-        let bytes = missing.iter().map(|&layer| blobs.all()[layer].size).sum();
-        Ok(Written { layers: missing.len(), bytes })
+        sync_directory(&self.directory)?;
+        Ok(added)
     }
 
     /// Makes the directory a layout, as yet without an image, so that it is one whenever the run
@@ -122,26 +137,32 @@ impl Layout {
         Ok(())
     }
 
-    /// The first of the layers with each digest that is not there.
-    fn missing(&self, blobs: &Blobs<'_>) -> Vec<usize> {
+    /// Writes the layers that are not there, and those that are damaged.
+    fn write_layers(&self, blobs: &Blobs<'_>, verify: bool) -> anyhow::Result<Added> {
         let mut seen = HashSet::new();
         let all = blobs.all().iter().enumerate();
-        all.filter(|(_, blob)| seen.insert(blob.digest) && !self.holds(blob.digest, blob.size))
-            .map(|(layer, _)| layer)
-            .collect()
-    }
-
-    fn write_layers(&self, blobs: &Blobs<'_>, layers: &[usize]) -> anyhow::Result<()> {
+        // The first of those with each digest.
+        let layers: Vec<_> =
+            all.filter(|(_, blob)| seen.insert(blob.digest)).map(|(layer, _)| layer).collect();
         let next = AtomicUsize::new(0);
-        let failure = Mutex::new(None);
+        let outcome = Mutex::new(Ok(Added::default()));
         let work = || {
             while let Some(&layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(error) = self.write_layer(blobs, layer) {
-                    next.store(layers.len(), Ordering::Relaxed);
-                    if let Ok(mut failure) = failure.lock() {
-                        failure.get_or_insert(error);
+                let Blob { digest, size, .. } = blobs.all()[layer];
+                let held = self.look_at(digest, size, verify);
+                if held == Held::Whole {
+                    continue;
+                }
+                let written = self.write_layer(blobs, layer);
+                let Ok(mut outcome) = outcome.lock() else { return };
+                match (&mut *outcome, written) {
+                    (Ok(added), Ok(())) => added.note(size, self.blob(digest), held),
+                    (Ok(_), Err(error)) => {
+                        next.store(layers.len(), Ordering::Relaxed);
+                        *outcome = Err(error);
                     }
-                    return;
+                    // What fails after the first failure is of no interest.
+                    (Err(_), _) => return,
                 }
             }
         };
@@ -151,17 +172,13 @@ impl Layout {
                 scope.spawn(work);
             }
         });
-        match failure.into_inner() {
-            Ok(None) => Ok(()),
-            Ok(Some(error)) => Err(error),
-            Err(_) => bail!("writing the layers ended early"),
-        }
+        outcome.into_inner().map_err(|_| anyhow!("writing the layers ended early"))?
     }
 
     fn write_layer(&self, blobs: &Blobs<'_>, layer: usize) -> anyhow::Result<()> {
         let path = self.blob(blobs.all()[layer].digest);
         let file = NewFile::create_in(&self.directory)?;
-        let mut output = Output::new(file.handle()?)?;
+        let mut output = Output::new(file.handle()?)?.of("the blob");
         put_blob(blobs, layer, &mut output)
             .and_then(|()| output.finish())
             .with_context(|| format!("writing `{}`", path.display()))?;
@@ -170,7 +187,7 @@ impl Layout {
 
     fn put(&self, path: &Path, text: &str) -> anyhow::Result<()> {
         let file = NewFile::create_in(&self.directory)?;
-        let mut output = Output::new(file.handle()?)?;
+        let mut output = Output::new(file.handle()?)?.of("the document");
         output
             .put(text.as_bytes())
             .and_then(|()| output.finish())
@@ -201,10 +218,51 @@ impl Layout {
         self.directory.join(BLOBS).join(digest.to_string())
     }
 
-    fn holds(&self, digest: Digest, size: u64) -> bool {
-        let metadata = fs::symlink_metadata(self.blob(digest));
-        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+    /// Whether a blob is there: a file of the right size, and where it is to be verified, of the
+    /// right content.
+    fn look_at(&self, digest: Digest, size: u64, verify: bool) -> Held {
+        let path = self.blob(digest);
+        let metadata = fs::symlink_metadata(&path);
+        match metadata {
+            Err(_) => Held::Not,
+            Ok(metadata) if !metadata.is_file() || metadata.len() != size => Held::Damaged,
+            Ok(_) if verify && !has_digest(&path, digest) => Held::Damaged,
+            Ok(_) => Held::Whole,
+        }
     }
+}
+
+/// What there is of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Not,
+    Damaged,
+    Whole,
+}
+
+impl Added {
+    fn note(&mut self, size: u64, path: PathBuf, held: Held) {
+        self.written.layers += 1;
+        self.written.bytes += size;
+        if held == Held::Damaged {
+            self.damaged.push(path);
+        }
+    }
+}
+
+/// Whether a file can be read and has that digest.
+fn has_digest(path: &Path, digest: Digest) -> bool {
+    let mut hash = HashWriter::default();
+    let file = File::open(path);
+    let read = file.and_then(|mut file| io::copy(&mut file, &mut hash));
+    read.is_ok() && hash.finish() == digest
+}
+
+/// Makes a directory, and those that lead to it, and sees to it that they last.
+fn create_directory(directory: &Path) -> anyhow::Result<()> {
+    let missing: Vec<_> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    fs::create_dir_all(directory).with_context(|| format!("creating `{}`", directory.display()))?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_directory)
 }
 
 fn check_marker(marker: &[u8]) -> anyhow::Result<()> {

@@ -36,6 +36,8 @@ pub struct Output {
     /// How long a write may wait for the reader.
     patience: Option<Duration>,
     written: u64,
+    /// What is written, for errors.
+    what: &'static str,
 }
 
 impl Output {
@@ -70,6 +72,7 @@ impl Output {
             chunked: false,
             patience: None,
             written: 0,
+            what: "the archive",
         })
     }
 
@@ -83,6 +86,12 @@ impl Output {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience: Some(patience), ..self }
+    }
+
+    /// Calls what is written something else than an archive, in errors.
+    #[must_use]
+    pub fn of(self, what: &'static str) -> Self {
+        Self { what, ..self }
     }
 
     /// Bytes taken so far.
@@ -202,7 +211,7 @@ impl Output {
                 Err(Errno::INVAL | Errno::NOSYS | Errno::OVERFLOW | Errno::IO) => {
                     return Ok(Sent::Unsupported);
                 }
-                Err(error) => return Err(write_error(error.into())),
+                Err(error) => return Err(self.error(error.into())),
             }
         }
     }
@@ -219,11 +228,11 @@ impl Output {
                 None => rustix::io::write(&self.file, bytes),
             };
             match written {
-                Ok(0) => return Err(write_error(io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(self.error(io::ErrorKind::WriteZero.into())),
                 Ok(count) => bytes = &bytes[count..],
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.make_room()?,
-                Err(error) => return Err(write_error(error.into())),
+                Err(error) => return Err(self.error(error.into())),
             }
         }
         Ok(())
@@ -239,10 +248,14 @@ impl Output {
             match staging.move_into(&self.file) {
                 Ok(()) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait_until_writable()?,
-                Err(error) => return Err(write_error(error.into())),
+                Err(error) => return Err(self.error(error.into())),
             }
         }
         Ok(())
+    }
+
+    fn error(&self, error: io::Error) -> anyhow::Error {
+        anyhow::Error::from(error).context(format!("cannot write {}", self.what))
     }
 
     /// Some callers hand over a pipe that does not block.
@@ -251,9 +264,9 @@ impl Output {
         let patience = self.patience.and_then(|patience| Timespec::try_from(patience).ok());
         let waited = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], patience.as_ref());
         match waited {
-            Ok(0) => Err(write_error(io::ErrorKind::TimedOut.into())),
+            Ok(0) => Err(self.error(io::ErrorKind::TimedOut.into())),
             Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(write_error(error.into())),
+            Err(error) => Err(self.error(error.into())),
         }
     }
 }
@@ -261,10 +274,6 @@ impl Output {
 enum Sent {
     Bytes(u64),
     Unsupported,
-}
-
-fn write_error(error: io::Error) -> anyhow::Error {
-    anyhow::Error::from(error).context("cannot write the archive")
 }
 
 /// Whether an error means that the reader of the output went away, which is its own business.
