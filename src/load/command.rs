@@ -10,9 +10,9 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Silence, has_timed_out};
-use crate::sink;
+use crate::{peer_text, sink};
 
-/// What is shown of a program's complaints.
+/// Characters that are shown of what a program says.
 const MAX_COMPLAINT: usize = 2000;
 
 /// Where a program is on PATH.
@@ -44,7 +44,7 @@ pub(super) fn run(
     let (running, _) = Running::start(program, arguments, Stdio::null())?;
     let output = running.wait(patience)?;
     running.check(&output)?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(peer_text::start(&String::from_utf8_lossy(&output.stdout), MAX_COMPLAINT))
 }
 
 /// Runs a program that reads what `write` writes.
@@ -136,9 +136,7 @@ impl Running {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim();
-        let start = said.len().saturating_sub(MAX_COMPLAINT);
-        let said = said.get(start..).unwrap_or(said);
+        let said = peer_text::end(&said, MAX_COMPLAINT);
         bail!("`{}` ended with {} and said: {said}", self.line, output.status)
     }
 }

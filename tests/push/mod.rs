@@ -3,6 +3,8 @@
 mod faults;
 mod hostile;
 mod images;
+mod operands;
 mod real;
 mod registry;
+mod retries;
 mod traffic;
