@@ -26,7 +26,7 @@ use crate::sink::Written;
 pub(super) struct Args {
     /// The image's conf, a JSON file
     conf: String,
-    /// Names to push to [default: that of the conf]
+    /// Names to push to [default: those of the confs]
     #[arg(value_name = "REFERENCE")]
     references: Vec<String>,
     /// The conf of the same image for a further platform, so that an index is pushed; may be given
@@ -189,7 +189,7 @@ fn target(operand: &str) -> anyhow::Result<Reference> {
 /// Whether what stands in a reference's place is a conf. A name that is that of a file too can be
 /// given with its registry's.
 fn is_like_conf(operand: &str) -> bool {
-    Path::new(operand).is_file() || has_json_suffix(operand)
+    Path::new(operand).is_file() || has_json_suffix(operand) && without_user(operand).is_none()
 }
 
 /// Whether what stands in a conf's place is no file, but a name with a registry or a tag.
@@ -198,7 +198,7 @@ fn is_like_reference(operand: &str) -> bool {
     let has_registry = || Name::parse(operand).is_ok_and(|name| name.registry.is_some());
     let is_name =
         || operand.parse::<Reference>().is_ok() && (operand.contains(':') || has_registry());
-    !Path::new(operand).exists() && !has_json_suffix(operand) && (has_user() || is_name())
+    !Path::new(operand).exists() && (has_user() || !has_json_suffix(operand) && is_name())
 }
 
 fn has_json_suffix(operand: &str) -> bool {

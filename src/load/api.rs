@@ -190,3 +190,23 @@ impl Answer {
         bail!("dockerd answers {} to {path}: {message}", self.status)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dockerd_says_is_shown_plain_and_short() {
+        let said = r"\u001b[31mno\r\nerror: \u202e\u2066way";
+        let long = "x".repeat(2000);
+        for (status, body) in [
+            (500, format!(r#"{{"message": "{said}{long}"}}"#)),
+            (500, format!("\u{1b}[31mno\r\nerror: \u{202e}\u{2066}way{long}")),
+            (200, format!("{{\"status\": \"x\"}}\n{{\"error\": \"{said}{long}\"}}\n")),
+        ] {
+            let error = Answer { status, body: body.into_bytes() }.check("/x").unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(": [31mno  error: wayxxx") && error.len() < 600, "{error:?}");
+        }
+    }
+}

@@ -140,3 +140,21 @@ impl Running {
         bail!("`{}` ended with {} and said: {said}", self.line, output.status)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_say_is_shown_plain_and_short() {
+        let script =
+            r"head -c 9000 /dev/zero | tr '\0' x; printf '\033[31mno\r\nerror: \342\200\256way'";
+        let patience = Patience::of(Duration::from_secs(60));
+        let failing = format!("({script}) >&2; exit 1");
+        let error = run("sh", &["-c", &failing], &patience).unwrap_err().to_string();
+        assert!(error.ends_with("xxx[31mno  error: way"), "{error:?}");
+        assert!(error.len() < MAX_COMPLAINT + 500);
+        let printed = run("sh", &["-c", script], &patience).unwrap();
+        assert!(printed.starts_with("xxx") && printed.len() == MAX_COMPLAINT, "{printed:?}");
+    }
+}

@@ -7,4 +7,5 @@ mod operands;
 mod real;
 mod registry;
 mod retries;
+mod secrets;
 mod traffic;

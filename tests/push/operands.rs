@@ -118,6 +118,8 @@ fn no_password_is_shown() {
         vec![&*conf, name],
         vec![&conf, "docker://bob:topsecret@host.io/app:1"],
         vec![&conf, "bob:topsecret@host.io"],
+        vec![&conf, "bob:topsecret@host.io/app.json"],
+        vec!["bob:topsecret@host.io/conf.json"],
         vec![&conf, "-t", name],
         vec![&conf, "host.io/app", "--cache-from", name],
         vec![name],

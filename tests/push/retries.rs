@@ -54,7 +54,7 @@ fn no_request_is_made_more_often_than_its_attempts() {
         let error = failure_of(&mut image.push(&registry.name("me/app:1")));
         let seen = seen.load(Ordering::Relaxed);
         // Two layers are made at a time.
-        assert!(seen >= 5 && seen <= 10, "{shown}: {seen} requests, {error}");
+        assert!((5..=10).contains(&seen), "{shown}: {seen} requests, {error}");
         assert_eq!(error.matches("attempt").count(), 1, "{error}");
         assert!(error.contains("gave up after 5 attempts"), "{error}");
         assert!(registry.manifest("me/app", "1").is_none());
