@@ -17,6 +17,7 @@ pub mod image;
 pub mod layer;
 pub mod load;
 pub mod oci;
+pub mod peer_text;
 pub mod plan;
 pub mod progress;
 pub mod push;

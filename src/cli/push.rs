@@ -1,6 +1,7 @@
 //! `nix-image push`.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::bail;
@@ -10,7 +11,7 @@ use super::summary::Summary;
 use crate::compress::{Compression, Settings};
 use crate::conf::Conf;
 use crate::image::Image;
-use crate::oci::Flavor;
+use crate::oci::{Flavor, Reference as Name, without_user};
 use crate::progress::PushProgress;
 use crate::push::{Options, Push, Pushed};
 use crate::registry::{self, Reference};
@@ -23,12 +24,23 @@ use crate::sink::Written;
 /// can write to these repositories; --no-cache does not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The image's conf, a JSON file, and the names to push to [default: the conf's `repo_tag`].
-    /// What is a file is a conf; several confs become one image for several platforms
-    #[arg(required = true, value_name = "CONF|REFERENCE")]
-    operands: Vec<String>,
-    /// Name and tag, instead of the conf's
-    #[arg(short = 't', long = "repo_tag", visible_alias = "tag", value_name = "NAME:TAG")]
+    /// The image's conf, a JSON file
+    conf: String,
+    /// Names to push to [default: those of the confs]
+    #[arg(value_name = "REFERENCE")]
+    references: Vec<String>,
+    /// The conf of the same image for a further platform, so that an index is pushed; may be given
+    /// several times
+    #[arg(long, value_name = "CONF")]
+    platform_conf: Vec<String>,
+    /// Name and tag to push to, instead of the conf's; the same as one REFERENCE
+    #[arg(
+        short = 't',
+        long = "repo_tag",
+        visible_alias = "tag",
+        value_name = "NAME:TAG",
+        conflicts_with_all = ["references", "platform_conf"]
+    )]
     repo_tag: Option<String>,
     /// How to compress layers [default: zstd, for --format docker gzip; layers that are there may
     /// be compressed in any way]
@@ -42,7 +54,8 @@ pub(super) struct Args {
     format: Format,
     /// A further image to take unchanged layers from; may be given several times
     #[arg(long, value_name = "REFERENCE")]
-    cache_from: Vec<Reference>,
+    // As text, since clap would repeat what is no reference, with any password in it.
+    cache_from: Vec<String>,
     /// Say this of the image in its manifest, such as
     /// org.opencontainers.image.source=https://example.org/app; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
@@ -70,28 +83,17 @@ impl Args {
             bail!("--annotation is for --format oci; Docker's manifests have no annotations");
         }
         let progress = PushProgress::new();
-        let mut images = Vec::new();
-        let mut references: Vec<Reference> = Vec::new();
-        for operand in &self.operands {
-            if images.is_empty() || std::path::Path::new(operand).is_file() {
-                let conf = Conf::load(operand.as_ref())?;
-                let root = self.reading.store_root.as_deref();
-                let mut image = Image::new(conf, self.repo_tag.clone(), root)?;
-                image.complete_nar_hashes();
-                image.warnings.iter().for_each(|warning| progress.warn(warning));
-                images.push(image);
-            } else {
-                references.push(target(operand)?);
-            }
-        }
-        if references.is_empty() {
-            for image in &images {
-                let reference = image.repo_tag.parse()?;
-                if !references.contains(&reference) {
-                    references.push(reference);
-                }
-            }
-        }
+        // All that can be wrong is looked at before anything is sent.
+        let images = self.images()?;
+        let references = self.references()?;
+        let cache_from = self.cache_from.iter().map(|name| name.parse());
+        let cache_from = cache_from.collect::<Result<Vec<Reference>, _>>()?;
+        let warnings = images.iter().flat_map(|image| &image.warnings);
+        warnings.for_each(|warning| progress.warn(warning));
+        let mut references = match &*references {
+            [] => targets(images.iter().map(|image| &image.repo_tag))?,
+            _ => references,
+        };
         let options = Options {
             settings,
             any_compression: self.compression.is_none() && self.level.is_none(),
@@ -102,7 +104,7 @@ impl Args {
             annotations: self.annotation.into_iter().collect(),
             reading: self.reading.options(),
             learn: !self.reading.no_cache,
-            cache_from: self.cache_from,
+            cache_from,
             registry: registry::Options { tls_verify: self.tls_verify },
         };
         let cache = self.reading.cache();
@@ -114,6 +116,35 @@ impl Args {
             tell(&push.push(&group)?, start)?;
         }
         Ok(())
+    }
+
+    /// The names that are given.
+    fn references(&self) -> anyhow::Result<Vec<Reference>> {
+        if let Some(conf) = self.references.iter().find(|operand| is_like_conf(operand)) {
+            bail!(
+                "`{conf}` looks like a conf, but after the first operand there are references \
+                 only; for a further platform use --platform-conf {conf}"
+            );
+        }
+        targets(&self.references)
+    }
+
+    /// The image of each platform.
+    fn images(&self) -> anyhow::Result<Vec<Image>> {
+        let first = (&self.conf, "the conf comes first: push CONF REFERENCE");
+        let further = self.platform_conf.iter().map(|conf| (conf, "--platform-conf takes a conf"));
+        let image = |(conf, remedy): (&String, &str)| {
+            if is_like_reference(conf) {
+                let shown = without_user(conf).unwrap_or_else(|| conf.clone());
+                bail!("`{shown}` looks like a reference; {remedy}");
+            }
+            let conf = Conf::load(conf.as_ref())?;
+            let root = self.reading.store_root.as_deref();
+            let mut image = Image::new(conf, self.repo_tag.clone(), root)?;
+            image.complete_nar_hashes();
+            anyhow::Ok(image)
+        };
+        [first].into_iter().chain(further).map(image).collect()
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {
@@ -135,6 +166,18 @@ impl Args {
     }
 }
 
+/// The names to push to, each once.
+fn targets<T: AsRef<str>>(operands: impl IntoIterator<Item = T>) -> anyhow::Result<Vec<Reference>> {
+    let mut targets = Vec::new();
+    for operand in operands {
+        let target = target(operand.as_ref())?;
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    Ok(targets)
+}
+
 /// A name to push to. With a digest it would be the manifest of that digest that is stored, and
 /// the tag that stays what it was.
 fn target(operand: &str) -> anyhow::Result<Reference> {
@@ -143,6 +186,25 @@ fn target(operand: &str) -> anyhow::Result<Reference> {
         bail!("`{operand}` has a digest, which follows from the image; push to a tag");
     }
     Ok(reference)
+}
+
+/// Whether what stands in a reference's place is a conf. A name that is that of a file too can be
+/// given with its registry's.
+fn is_like_conf(operand: &str) -> bool {
+    Path::new(operand).is_file() || has_json_suffix(operand) && without_user(operand).is_none()
+}
+
+/// Whether what stands in a conf's place is no file, but a name with a registry or a tag.
+fn is_like_reference(operand: &str) -> bool {
+    let has_user = || !operand.starts_with(['/', '.']) && without_user(operand).is_some();
+    let has_registry = || Name::parse(operand).is_ok_and(|name| name.registry.is_some());
+    let is_name =
+        || operand.parse::<Reference>().is_ok() && (operand.contains(':') || has_registry());
+    !Path::new(operand).exists() && (has_user() || !has_json_suffix(operand) && is_name())
+}
+
+fn has_json_suffix(operand: &str) -> bool {
+    Path::new(operand).extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
 }
 
 fn annotation(text: &str) -> Result<(String, String), String> {

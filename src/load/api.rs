@@ -10,10 +10,14 @@ use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
 use super::{STANDSTILL, Silence, has_timed_out};
 use crate::http::{Body, Head, HeadError};
+use crate::peer_text;
 use crate::sink::Output;
 
 /// The largest answer that is read: a list of very many images.
 const MAX_ANSWER: u64 = 64 << 20;
+
+/// Characters that are shown of what dockerd says.
+const MAX_SAID: usize = 500;
 
 /// A connection that is kept from request to request.
 #[derive(Debug)]
@@ -195,13 +199,32 @@ impl Answer {
             let error = values.find_map(|value| value["error"].as_str().map(str::to_owned));
             return match error {
                 None => Ok(()),
-                Some(error) => bail!("dockerd says: {error}"),
+                Some(error) => bail!("dockerd says: {}", peer_text::start(&error, MAX_SAID)),
             };
         }
         let message = values.find_map(|value| value["message"].as_str().map(str::to_owned));
-        let message = message.unwrap_or_else(|| {
-            String::from_utf8_lossy(&self.body).trim().chars().take(500).collect()
-        });
+        let message = message.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
+        let message = peer_text::start(&message, MAX_SAID);
         bail!("dockerd answers {} to {path}: {message}", self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dockerd_says_is_shown_plain_and_short() {
+        let said = r"\u001b[31mno\r\nerror: \u202e\u2066way";
+        let long = "x".repeat(2000);
+        for (status, body) in [
+            (500, format!(r#"{{"message": "{said}{long}"}}"#)),
+            (500, format!("\u{1b}[31mno\r\nerror: \u{202e}\u{2066}way{long}")),
+            (200, format!("{{\"status\": \"x\"}}\n{{\"error\": \"{said}{long}\"}}\n")),
+        ] {
+            let error = Answer { status, body: body.into_bytes() }.check("/x").unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(": [31mno  error: wayxxx") && error.len() < 600, "{error:?}");
+        }
     }
 }

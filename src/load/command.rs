@@ -10,9 +10,9 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Silence, has_timed_out};
-use crate::sink;
+use crate::{peer_text, sink};
 
-/// What is shown of a program's complaints.
+/// Characters that are shown of what a program says.
 pub(super) const MAX_COMPLAINT: usize = 2000;
 
 /// Where a program is on PATH.
@@ -63,7 +63,7 @@ pub(super) fn run_with(
     let (running, _) = Running::start(program, arguments, variable, Stdio::null())?;
     let output = running.wait(patience)?;
     running.check(&output)?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(peer_text::start(&String::from_utf8_lossy(&output.stdout), MAX_COMPLAINT))
 }
 
 /// Runs a program that reads what `write` writes.
@@ -155,9 +155,25 @@ impl Running {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim();
-        let start = said.len().saturating_sub(MAX_COMPLAINT);
-        let said = said.get(start..).unwrap_or(said);
+        let said = peer_text::end(&said, MAX_COMPLAINT);
         bail!("`{}` ended with {} and said: {said}", self.line, output.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_say_is_shown_plain_and_short() {
+        let script =
+            r"head -c 9000 /dev/zero | tr '\0' x; printf '\033[31mno\r\nerror: \342\200\256way'";
+        let patience = Patience::of(Duration::from_secs(60));
+        let failing = format!("({script}) >&2; exit 1");
+        let error = run("sh", &["-c", &failing], &patience).unwrap_err().to_string();
+        assert!(error.ends_with("xxx[31mno  error: way"), "{error:?}");
+        assert!(error.len() < MAX_COMPLAINT + 500);
+        let printed = run("sh", &["-c", script], &patience).unwrap();
+        assert!(printed.starts_with("xxx") && printed.len() == MAX_COMPLAINT, "{printed:?}");
     }
 }

@@ -17,14 +17,28 @@ pub struct Reference {
 
 /// A name that engines and registries do not take.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "`{name}` is no image name: its {part} `{found}` {problem}; names look like `ghcr.io/me/app:1`"
-)]
-pub struct ReferenceError {
-    name: String,
-    part: &'static str,
-    found: String,
-    problem: &'static str,
+pub enum ReferenceError {
+    /// A part of it is not as it must be.
+    #[error(
+        "`{name}` is no image name: its {part} `{found}` {problem}; names look like \
+         `ghcr.io/me/app:1`"
+    )]
+    Part {
+        /// The name, shortened.
+        name: String,
+        /// The part.
+        part: &'static str,
+        /// What it is, shortened.
+        found: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// It has a user's name, and perhaps a password, which are not shown.
+    #[error(
+        "`{0}` is no image name: before its `@` stands a user name or password; leave it out, and \
+         log in with `docker login`, `podman login` or `skopeo login`"
+    )]
+    User(String),
 }
 
 /// The registry of names without one.
@@ -36,16 +50,40 @@ const MAX_TAG: usize = 128;
 
 impl ReferenceError {
     /// Says that a part of a name is not as it must be.
-    pub(crate) fn new(name: &str, part: &'static str, found: &str, problem: &'static str) -> Self {
-        let short = |text: &str| text.chars().take(300).collect();
-        Self { name: short(name), part, found: short(found), problem }
+    pub(crate) fn part(name: &str, part: &'static str, found: &str, problem: &'static str) -> Self {
+        Self::Part { name: short(name), part, found: short(found), problem }
     }
+
+    /// Says that a name, which is shown without it, has a user.
+    pub(crate) fn user(name: &str) -> Self {
+        Self::User(short(name))
+    }
+}
+
+/// The name as it may be shown, if it has a user or password: nothing but a digest may follow an
+/// `@`.
+pub fn without_user(name: &str) -> Option<String> {
+    let is_digest =
+        |text: &str| ["sha256:", "sha384:", "sha512:"].iter().any(|kind| text.starts_with(kind));
+    let (named, digest) = match name.rsplit_once('@') {
+        Some((named, digest)) if is_digest(digest) => (named, format!("@{digest}")),
+        _ => (name, String::new()),
+    };
+    let (_, place) = named.rsplit_once('@')?;
+    Some(format!("***@{place}{digest}"))
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(300).collect()
 }
 
 impl Reference {
     /// Takes `[REGISTRY/]NAME[:TAG]` apart.
     pub fn parse(name: &str) -> Result<Self, ReferenceError> {
-        let error = |part, found, problem| ReferenceError::new(name, part, found, problem);
+        if let Some(name) = without_user(name) {
+            return Err(ReferenceError::user(&name));
+        }
+        let error = |part, found, problem| ReferenceError::part(name, part, found, problem);
         let (path, tag) = match name.rsplit_once(':') {
             Some((path, tag)) if !tag.contains('/') => (path, tag),
             _ => (name, "latest"),
@@ -178,6 +216,24 @@ mod tests {
             assert_eq!(name.familiar(), familiar);
             assert_eq!(Reference::parse(familiar).unwrap().canonical(), name.canonical());
         }
+    }
+
+    #[test]
+    fn passwords_are_refused_and_not_shown() {
+        for (name, shown) in [
+            ("bob:secret@host.io/app:1", "`***@host.io/app:1`"),
+            ("secret@host.io/app", "`***@host.io/app`"),
+            ("bob:se@cr/et@host.io/app", "`***@host.io/app`"),
+            ("https://bob:secret@host.io:5000/app:1", "`***@host.io:5000/app:1`"),
+            ("bob:secret@host.io/app:1@sha256:00", "`***@host.io/app:1@sha256:00`"),
+            ("bob:secret@cafe:5000", "`***@cafe:5000`"),
+            ("secret@", "`***@`"),
+        ] {
+            let error = Reference::parse(name).unwrap_err().to_string();
+            assert!(error.contains(shown) && error.contains("docker login"), "{error}");
+            assert!(!error.contains("secret") && !error.contains("cr/et"), "{error}");
+        }
+        assert_eq!(without_user("app:1@sha256:00"), None);
     }
 
     #[test]

@@ -39,6 +39,33 @@ pub(super) struct Known {
     pub(super) repository: Option<String>,
 }
 
+/// Where an image is that something is learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the repository that is pushed to.
+    Target,
+    /// In the registry that is pushed to.
+    Beside,
+    /// In another registry.
+    Elsewhere,
+}
+
+impl Place {
+    /// Whether its blobs can be brought to the target without sending them.
+    fn is_mountable(self) -> bool {
+        self != Self::Elsewhere
+    }
+
+    /// Whether a failure to learn means that nothing can be pushed either, or that the user named
+    /// a registry that is of no use.
+    pub(super) fn is_end(self, error: &anyhow::Error) -> bool {
+        let denied = |error: &RegistryError| self == Self::Target && error.is_denial();
+        error
+            .downcast_ref()
+            .is_some_and(|error| RegistryError::is_end_of_all(error) || denied(error))
+    }
+}
+
 /// All layers that are known.
 #[derive(Debug, Default)]
 pub(super) struct Knowledge {
@@ -81,19 +108,18 @@ impl Knowledge {
     }
 
     /// Learns the layers of the image that a tag or digest names, or of those images of an index
-    /// that are for one of `platforms`. `mountable` says that the repository is in the registry
-    /// that is pushed to. Returns whether there is such an image.
+    /// that are for one of `platforms`. Returns whether there is such an image.
     pub(super) fn learn(
         &mut self,
         repository: &Repository,
         name: &str,
         platforms: &[Platform],
-        mountable: bool,
+        place: Place,
     ) -> anyhow::Result<bool> {
         let Some(document) = repository.manifest(name)? else { return Ok(false) };
         let kind = document.media_type.as_deref();
         if kind.and_then(Flavor::of_index).is_none() {
-            self.learn_image(repository, &document, mountable)?;
+            self.learn_image(repository, &document, place)?;
             return Ok(true);
         }
         let images = Index::parse(&document.bytes)?;
@@ -103,7 +129,7 @@ impl Knowledge {
         });
         for image in wanted.take(MAX_IMAGES) {
             if let Some(document) = repository.manifest(&format!("sha256:{}", image.digest))? {
-                self.learn_image(repository, &document, mountable)?;
+                self.learn_image(repository, &document, place)?;
             }
         }
         Ok(true)
@@ -113,7 +139,7 @@ impl Knowledge {
         &mut self,
         repository: &Repository,
         document: &Document,
-        mountable: bool,
+        place: Place,
     ) -> anyhow::Result<()> {
         let manifest = Manifest::parse(&document.bytes, document.media_type.as_deref())?;
         let config = repository.read(manifest.config.digest, manifest.config.size, MAX_CONFIG)?;
@@ -135,18 +161,12 @@ impl Knowledge {
                 blob: layer.digest,
                 size: layer.size,
                 compression: compression(encoding),
-                repository: mountable.then(|| repository.name().to_owned()),
+                repository: place.is_mountable().then(|| repository.name().to_owned()),
             };
             self.add(layer.annotations.get(LAYER_KEY).map(String::as_str), known);
         }
         Ok(())
     }
-}
-
-/// Whether a failure to learn means that the registry cannot be used at all.
-pub(super) fn is_fatal(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref();
-    matches!(error, Some(RegistryError::Transport { .. } | RegistryError::Login { .. }))
 }
 
 /// What a layer's annotation says that it was made of, where the conf has all of the NAR hashes.

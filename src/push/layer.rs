@@ -10,6 +10,7 @@ use super::blob::{BlobStream, Made};
 use super::held::Held;
 use super::known::{self, Knowledge, Known};
 use super::roots;
+use super::session::{Counted, PIECE, Session};
 use crate::base::BaseReader;
 use crate::budget::Budget;
 use crate::cache::{Cache, Key, LayerDigest};
@@ -18,12 +19,7 @@ use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::image::LayerSource;
 use crate::progress::PushProgress;
-use crate::registry::{Presence, RegistryError, Repository, Upload, read_parts, retry};
-
-/// Bytes that are sent at a time when an upload goes on that broke.
-const PIECE: u64 = 1 << 20;
-/// Times that a larger blob is made and sent without progress before its failure is final.
-const ATTEMPTS: u32 = 4;
+use crate::registry::{Presence, Repository, Upload, read_parts};
 
 /// Where layers go, and what is known.
 #[derive(Debug)]
@@ -168,23 +164,11 @@ impl Target<'_> {
         layer: usize,
         mut base: Option<&mut BaseReader<'_>>,
     ) -> anyhow::Result<(Made, u64)> {
-        let mut upload = BrokenUpload::default();
-        let mut attempt = 1;
+        let mut session = Session::default();
         loop {
-            let before = upload.offset;
-            let result = self.send(engine, layer, base.as_deref_mut(), &mut upload);
-            // Progress is bounded by the blob's size, attempts without it by their number.
-            if upload.offset >= before + PIECE {
-                attempt = 1;
-            }
-            let error = result.as_ref().err().and_then(|error| error.downcast_ref());
-            match error.filter(|error| upload.may_go_better(error)) {
-                Some(error) if attempt < ATTEMPTS => {
-                    thread::sleep(retry::pause(attempt, error.retry_after()));
-                    attempt += 1;
-                }
-                _ if attempt > 1 => return result.with_context(|| format!("attempt {attempt}")),
-                _ => return result,
+            match self.send(engine, layer, base.as_deref_mut(), &mut session) {
+                Err(error) => session.after(error.downcast()?)?,
+                done => return done,
             }
         }
     }
@@ -194,7 +178,7 @@ impl Target<'_> {
         engine: &Engine<'_>,
         layer: usize,
         base: Option<&mut BaseReader<'_>>,
-        broken: &mut BrokenUpload,
+        session: &mut Session,
     ) -> anyhow::Result<(Made, u64)> {
         thread::scope(|scope| {
             let mut blob = BlobStream::start(scope, engine, layer, base, self.settings, self.pool);
@@ -205,16 +189,16 @@ impl Target<'_> {
             let (held, is_whole) = held.context("making a blob")?;
             if is_whole {
                 let made = blob.finish()?;
-                let sent = self.send_held(&held.parts(), made.blob, broken)?;
+                let sent = self.send_held(&held.parts(), made.blob, session)?;
                 return Ok((made, sent));
             }
-            let sent = self.send_large(&held.parts(), &mut blob, broken);
+            let sent = self.send_large(&held.parts(), &mut blob, session);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
             let upload = sent?;
             let made = blob.finish()?;
-            self.repository.close(&upload, &[], made.blob.digest)?;
+            self.repository.close(&upload, &[], made.blob.digest, &mut session.attempts)?;
             Ok((made, made.blob.size))
         })
     }
@@ -226,18 +210,20 @@ impl Target<'_> {
         &self,
         held: &[&[u8]],
         blob: LayerDigest,
-        broken: &mut BrokenUpload,
+        session: &mut Session,
     ) -> anyhow::Result<u64> {
-        if self.repository.look(blob.digest, blob.size)? == Presence::Present {
+        let attempts = &mut session.attempts;
+        let found = self.repository.look_within(attempts, blob.digest, blob.size)?;
+        if found == Presence::Present {
             return Ok(0);
         }
-        if broken.upload.is_some() {
-            let upload = self.send_large(held, &mut io::empty(), broken)?;
-            self.repository.close(&upload, &[], blob.digest)?;
+        if session.upload.is_some() {
+            let upload = self.send_large(held, &mut io::empty(), session)?;
+            self.repository.close(&upload, &[], blob.digest, &mut session.attempts)?;
         } else {
-            let upload = self.repository.begin()?;
-            *broken = BrokenUpload { upload: Some(upload.clone()), offset: 0 };
-            self.repository.close(&upload, held, blob.digest)?;
+            let upload = session.begin(self.repository)?;
+            session.sent = blob.size;
+            self.repository.close(&upload, held, blob.digest, &mut session.attempts)?;
             self.progress.sent(blob.size);
         }
         Ok(blob.size)
@@ -249,56 +235,30 @@ impl Target<'_> {
         &self,
         start: &[&[u8]],
         rest: &mut impl Read,
-        broken: &mut BrokenUpload,
+        session: &mut Session,
     ) -> anyhow::Result<Upload> {
-        let resumed = match broken.upload.take() {
-            Some(upload) => self.repository.resume(&upload)?,
-            None => None,
-        };
-        let Some((mut upload, mut offset)) = resumed else {
-            *broken = BrokenUpload { upload: Some(self.repository.begin()?), offset: 0 };
-            let upload = broken.upload.as_ref().context("an upload was begun")?;
-            let mut body = self.progress.count(read_parts(start).chain(rest));
-            return Ok(self.repository.send(upload, &mut body)?);
+        let Some((mut upload, mut offset)) = session.resume(self.repository)? else {
+            let upload = session.begin(self.repository)?;
+            let body = self.progress.count(read_parts(start).chain(rest));
+            let mut body = Counted { body, bytes: &mut session.sent };
+            return Ok(self.repository.send(&upload, &mut body, &mut session.attempts)?);
         };
         let mut piece = Vec::with_capacity(PIECE as usize);
         let mut body = read_parts(start).chain(rest);
         io::copy(&mut (&mut body).take(offset), &mut io::sink())?;
         loop {
-            *broken = BrokenUpload { upload: Some(upload.clone()), offset };
+            session.reached(&upload, offset);
             piece.clear();
             (&mut body).take(PIECE).read_to_end(&mut piece)?;
             if piece.is_empty() {
                 return Ok(upload);
             }
-            upload = self.repository.append(&upload, offset, &piece)?;
-            offset += piece.len() as u64;
+            let next = offset + piece.len() as u64;
+            session.sent = session.sent.max(next);
+            upload = self.repository.append(&upload, offset, &piece, &mut session.attempts)?;
+            offset = next;
             self.progress.sent(piece.len() as u64);
         }
-    }
-}
-
-/// An upload that broke, or that may yet.
-#[derive(Debug, Default)]
-struct BrokenUpload {
-    upload: Option<Upload>,
-    /// The bytes of it that had arrived when it was gone on with; none for one that was not.
-    offset: u64,
-}
-
-impl BrokenUpload {
-    /// Whether another attempt may go better. What was gone on with is begun anew when the registry
-    /// finds fault with it.
-    fn may_go_better(&mut self, error: &RegistryError) -> bool {
-        let refused = matches!(error, RegistryError::Refused { .. }) && self.offset > 0;
-        let lost = self.upload.is_some() && error.is_lost_upload();
-        if error.is_passing() {
-            return true;
-        }
-        if refused || lost {
-            *self = Self::default();
-        }
-        refused || lost
     }
 }
 

@@ -11,6 +11,7 @@ mod held;
 mod known;
 mod layer;
 mod roots;
+mod session;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::oci::{Annotations, Flavor, Platform};
 use crate::progress::PushProgress;
 use crate::registry::{self, Client, Reference, Repository};
 pub use known::LAYER_KEY;
-use known::{Knowledge, Known};
+use known::{Knowledge, Known, Place};
 use layer::Target;
 
 /// How to push.
@@ -169,39 +170,42 @@ impl<'a> Push<'a> {
         }
         if self.options.learn {
             for reference in references {
-                self.learn(&mut knowledge, &repository, reference, true)?;
+                self.learn(&mut knowledge, &repository, reference, Place::Target)?;
             }
         }
         for source in sources {
-            let mountable = source.registry == first.registry;
-            let client = if mountable {
-                Arc::clone(&client)
+            let (place, client) = if source.registry == first.registry {
+                (Place::Beside, Arc::clone(&client))
             } else {
-                Arc::new(Client::new(source, false, &[], self.options.registry)?)
+                let client = Client::new(source, false, &[], self.options.registry)?;
+                (Place::Elsewhere, Arc::new(client))
             };
             let source_repository = Repository::new(&client, &source.repository);
-            if !self.learn(&mut knowledge, &source_repository, source, mountable)? {
+            if !self.learn(&mut knowledge, &source_repository, source, place)? {
                 self.progress.warn(&format!("there is no image `{source}` to learn from"));
             }
         }
         Ok((repository, knowledge))
     }
 
-    /// Learns from one image. One that makes no sense is none.
+    /// Learns from one image. One that makes no sense is none. Where the target's may not be read,
+    /// nothing may be written, so that ends the push before it asks for each blob.
     fn learn(
         &self,
         knowledge: &mut Knowledge,
         repository: &Repository,
         reference: &Reference,
-        mountable: bool,
+        place: Place,
     ) -> anyhow::Result<bool> {
         let platforms: Vec<Platform> = self.images.iter().map(Image::platform).collect();
-        match knowledge.learn(repository, &reference.manifest(), &platforms, mountable) {
-            Err(error) if known::is_fatal(&error) => {
+        match knowledge.learn(repository, &reference.manifest(), &platforms, place) {
+            Err(error) if place.is_end(&error) => {
                 Err(error).with_context(|| format!("learning what `{reference}` has"))
             }
             Err(error) => {
-                self.progress.warn(&format!("cannot learn from `{reference}`: {error:#}"));
+                // The error may repeat what stands in a document.
+                let error = repository.show(&format!("{error:#}"));
+                self.progress.warn(&format!("cannot learn from `{reference}`: {error}"));
                 Ok(true)
             }
             Ok(found) => Ok(found),

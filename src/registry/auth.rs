@@ -7,8 +7,8 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::client::Client;
-use super::text::{describe, percent_encode, read_bounded};
-use super::{Credentials, RegistryError, retry};
+use super::text::{percent_encode, read_bounded};
+use super::{Attempts, Credentials, RegistryError};
 
 /// The largest answer of a token server.
 const MAX_TOKEN: u64 = 1 << 20;
@@ -63,19 +63,29 @@ fn parameters(mut text: &str) -> Vec<(String, String)> {
 
 impl Client {
     /// The `Authorization` header that answers a challenge; nothing where we have nothing to say.
-    pub(super) fn answer(&self, challenge: &Challenge) -> Result<Option<String>, RegistryError> {
+    pub(super) fn answer(
+        &self,
+        challenge: &Challenge,
+        attempts: &mut Attempts,
+    ) -> Result<Option<String>, RegistryError> {
         match (challenge, &self.credentials) {
             (Challenge::Basic, Some(Credentials::Basic { user, password })) => {
                 Ok(Some(basic(user, password)))
             }
             (Challenge::Basic, _) => Ok(None),
             (Challenge::Bearer { realm, service }, _) => {
-                self.token(realm, service.as_deref()).map(|token| Some(format!("Bearer {token}")))
+                let token = self.token(realm, service.as_deref(), attempts)?;
+                Ok(Some(format!("Bearer {token}")))
             }
         }
     }
 
-    fn token(&self, realm: &str, service: Option<&str>) -> Result<String, RegistryError> {
+    fn token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        attempts: &mut Attempts,
+    ) -> Result<String, RegistryError> {
         let login =
             |problem: String| RegistryError::Login { registry: self.registry.clone(), problem };
         // A registry that is reached safely must not make us send a password unsafely.
@@ -83,20 +93,18 @@ impl Client {
         if !safe && !(realm.starts_with("http://") && (self.is_plain() || self.insecure)) {
             return Err(login("its token server is not reached by https".into()));
         }
-        let response = retry::repeat(|attempt| self.ask_for_token(realm, service, attempt));
+        let response = attempts.repeat(|_| self.ask_for_token(realm, service));
         let mut response = response.map_err(|error| match error {
-            RegistryError::Refused { status, .. } => {
-                let remedy = "; log in with `docker login`, `podman login` or `skopeo login`";
+            RegistryError::Refused { status: status @ 400..=499, message, .. } => {
                 let had = if self.credentials.is_some() { "these credentials" } else { "a guest" };
-                login(format!("its token server refuses {had}, status {status}{remedy}"))
+                login(format!(
+                    "its token server refuses {had}, status {status}{message}; log in with `docker login`, \
+                     `podman login` or `skopeo login`"
+                ))
             }
-            RegistryError::Transport { source, .. } => {
-                let error = self.redact(&source.to_string());
-                login(format!("its token server does not answer: {error}"))
-            }
-            error => error,
+            error => login(format!("its token server is of no help: {error}")),
         })?;
-        let text = read_bounded(response.body_mut(), MAX_TOKEN)
+        let text = read_bounded(response.body_mut(), MAX_TOKEN, String::new)
             .map_err(|_| login("its token server's answer cannot be read".into()))?;
         let answer: Value = serde_json::from_slice(&text).unwrap_or_default();
         let token = answer["token"].as_str().or_else(|| answer["access_token"].as_str());
@@ -110,7 +118,6 @@ impl Client {
         &self,
         realm: &str,
         service: Option<&str>,
-        attempt: u32,
     ) -> Result<Response<Body>, RegistryError> {
         let mut query: Vec<(&str, &str)> =
             service.map(|name| ("service", name)).into_iter().collect();
@@ -139,12 +146,9 @@ impl Client {
             let address = format!("{realm}{separator}{}", encode(&query));
             ("GET", self.transport.send("GET", &address, headers, &[]))
         };
-        let what = || describe(method, realm);
-        let response = response.map_err(|source| RegistryError::Transport {
-            what: what(),
-            attempts: attempt,
-            source: source.into(),
-        })?;
+        let what = || self.describe(method, realm);
+        let response =
+            response.map_err(|failure| RegistryError::Transport { what: what(), failure })?;
         self.judge(response, what, &[])
     }
 }

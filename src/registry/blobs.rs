@@ -2,15 +2,17 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::thread;
 
 use ureq::Body;
 use ureq::http::Response;
 
 use super::client::{Call, Client};
 use super::text::{percent_encode, read_bounded};
-use super::{RegistryError, retry};
+use super::{Attempts, RegistryError};
 use crate::digest::Digest;
+
+/// Characters that are shown of what is told of a registry's documents.
+const MAX_SHOWN: usize = 500;
 
 /// A repository of a registry.
 #[derive(Clone, Debug)]
@@ -45,18 +47,34 @@ impl Repository {
         &self.name
     }
 
+    /// A text with something in it that the registry said, as it may be shown.
+    pub fn show(&self, text: &str) -> String {
+        self.client.show(text, MAX_SHOWN)
+    }
+
     /// Whether a blob is there. Registries that cannot tell are taken to have nothing: that costs
     /// an upload, and no image is wrong for it.
     pub fn look(&self, digest: Digest, size: u64) -> Result<Presence, RegistryError> {
-        let found = self.head(digest)? == Some(size);
+        self.look_within(&mut Attempts::default(), digest, size)
+    }
+
+    /// The same with the attempts of something that this is part of.
+    pub fn look_within(
+        &self,
+        attempts: &mut Attempts,
+        digest: Digest,
+        size: u64,
+    ) -> Result<Presence, RegistryError> {
+        let found = self.head(digest, attempts)? == Some(size);
         Ok(if found { Presence::Present } else { Presence::Absent })
     }
 
     /// The size of a blob, if it is there.
-    fn head(&self, digest: Digest) -> Result<Option<u64>, RegistryError> {
+    fn head(&self, digest: Digest, attempts: &mut Attempts) -> Result<Option<u64>, RegistryError> {
         let place = format!("/v2/{}/blobs/sha256:{digest}", self.name);
         let call = Call { method: "HEAD", place: &place, headers: &[], body: &[] };
-        let response = self.client.call(call, &[400, 403, 404, 405, 410, 501])?;
+        let unable = [400, 403, 404, 405, 410, 501];
+        let response = self.client.call_within(attempts, call, &unable)?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let same_digest =
             header("docker-content-digest").is_none_or(|found| found == format!("sha256:{digest}"));
@@ -96,8 +114,7 @@ impl Repository {
         }
         let call = Call { method: "GET", place: &place, headers: &[], body: &[] };
         let mut response = self.client.call(call, &[])?;
-        let blob = read_bounded(response.body_mut(), limit)
-            .map_err(|error| RegistryError::Answer { what: what(), problem: error.to_string() })?;
+        let blob = read_bounded(response.body_mut(), limit, what)?;
         let found = Digest::of(&blob);
         if found != digest {
             return Err(RegistryError::Digest { what: what(), expected: digest, found });
@@ -106,35 +123,38 @@ impl Repository {
     }
 
     /// Begins an upload.
-    pub fn begin(&self) -> Result<Upload, RegistryError> {
+    pub fn begin(&self, attempts: &mut Attempts) -> Result<Upload, RegistryError> {
         let place = format!("/v2/{}/blobs/uploads/", self.name);
         let call = Call { method: "POST", place: &place, headers: &[], body: &[] };
-        begun(&self.client.call(call, &[])?, &format!("beginning an upload to `{}`", self.name))
+        let response = self.client.call_within(attempts, call, &[])?;
+        begun(&response, &format!("beginning an upload to `{}`", self.name))
     }
 
     /// Uploads a small blob, anew whenever that fails in a way that passes.
     pub fn upload(&self, blob: &[u8], digest: Digest) -> Result<(), RegistryError> {
-        let mut attempt = 1;
+        let mut attempts = Attempts::default();
         loop {
-            let upload = self.begin()?;
-            match self.close(&upload, &[blob], digest) {
-                Err(error)
-                    if (error.is_lost_upload() || error.is_passing())
-                        && attempt < retry::ATTEMPTS =>
-                {
-                    thread::sleep(retry::pause(attempt, error.retry_after()));
-                    attempt += 1;
+            let upload = self.begin(&mut attempts)?;
+            match self.close(&upload, &[blob], digest, &mut attempts) {
+                Err(error) => {
+                    let may_help = error.is_lost_upload() || error.is_passing();
+                    attempts.again(error, may_help)?;
                 }
-                result => return result,
+                done => return done,
             }
         }
     }
 
     /// Sends bytes, of which the number need not be known, and returns where the upload goes on.
     /// After an error [`Self::resume`] tells how many of them arrived.
-    pub fn send(&self, upload: &Upload, body: &mut dyn Read) -> Result<Upload, RegistryError> {
+    pub fn send(
+        &self,
+        upload: &Upload,
+        body: &mut dyn Read,
+        attempts: &mut Attempts,
+    ) -> Result<Upload, RegistryError> {
         let headers = [("content-type", "application/octet-stream")];
-        let response = self.client.stream("PATCH", &upload.place, &headers, body)?;
+        let response = self.client.stream("PATCH", &upload.place, &headers, body, attempts)?;
         begun(&response, &format!("an upload to `{}`", self.name))
     }
 
@@ -144,21 +164,27 @@ impl Repository {
         upload: &Upload,
         offset: u64,
         bytes: &[u8],
+        attempts: &mut Attempts,
     ) -> Result<Upload, RegistryError> {
         let range = format!("{offset}-{}", (offset + bytes.len() as u64).saturating_sub(1));
         let headers =
             [("content-type", "application/octet-stream"), ("content-range", range.as_str())];
         let call =
             Call { method: "PATCH", place: &upload.place, headers: &headers, body: &[bytes] };
-        let response = self.client.call_once(&call, &[], 1)?;
+        let response = self.client.call_once(&call, &[], attempts)?;
         begun(&response, &format!("an upload to `{}`", self.name))
     }
 
     /// How far an upload came that broke, and where it goes on; nothing where the registry does
     /// not say, or has forgotten it.
-    pub fn resume(&self, upload: &Upload) -> Result<Option<(Upload, u64)>, RegistryError> {
+    pub fn resume(
+        &self,
+        upload: &Upload,
+        attempts: &mut Attempts,
+    ) -> Result<Option<(Upload, u64)>, RegistryError> {
         let call = Call { method: "GET", place: &upload.place, headers: &[], body: &[] };
-        let response = self.client.call(call, &[400, 403, 404, 405, 410, 416, 501])?;
+        let unable = [400, 403, 404, 405, 410, 416, 501];
+        let response = self.client.call_within(attempts, call, &unable)?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         // The number of the last byte, so that `0-0` may mean none and is as good as that.
         let last = header("range").and_then(|range| {
@@ -181,6 +207,7 @@ impl Repository {
         upload: &Upload,
         rest: &[&[u8]],
         digest: Digest,
+        attempts: &mut Attempts,
     ) -> Result<(), RegistryError> {
         let separator = if upload.place.contains('?') { '&' } else { '?' };
         let encoded = percent_encode(&format!("sha256:{digest}"));
@@ -188,12 +215,14 @@ impl Repository {
         let headers = [("content-type", "application/octet-stream")];
         let call = Call { method: "PUT", place: &place, headers: &headers, body: rest };
         let response = match rest {
-            [] => self.client.call(call, &[]),
-            _ => self.client.call_once(&call, &[], 1),
+            [] => self.client.call_within(attempts, call, &[]),
+            _ => self.client.call_once(&call, &[], attempts),
         };
         let response = match response {
             // If the answer to an earlier attempt was lost, the upload is gone and the blob there.
-            Err(error) if error.is_lost_upload() && self.head(digest)?.is_some() => return Ok(()),
+            Err(error) if error.is_lost_upload() && self.head(digest, attempts)?.is_some() => {
+                return Ok(());
+            }
             response => response?,
         };
         check_digest(&response, digest, || format!("uploading the blob sha256:{digest}"))

@@ -2,20 +2,24 @@
 
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use ureq::http::Response;
 use ureq::{Body, ResponseExt as _};
 
 use super::auth::Challenge;
+use super::failure::Failure;
+use super::secrets::Secrets;
 use super::text::{describe, message, read_bounded};
 use super::transport::{Transport, is_same_server};
-use super::{Credentials, Reference, RegistryError, retry};
+use super::{Attempts, Credentials, Reference, RegistryError, retry};
+use crate::peer_text;
 
 /// The longest answer to a failed request that is read for its message.
 const MAX_MESSAGE: u64 = 64 << 10;
 /// Characters of it that are shown.
 const MAX_SAID: usize = 200;
+/// Characters of an address that are shown, which may be the registry's word.
+const MAX_ADDRESS: usize = 300;
 
 /// A connection to one registry.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ pub struct Client {
     pub(super) scopes: Vec<String>,
     authorization: Mutex<Option<String>>,
     /// All that no message may repeat.
-    secrets: Mutex<Vec<String>>,
+    secrets: Mutex<Secrets>,
 }
 
 /// How registries are reached.
@@ -66,13 +70,16 @@ impl Client {
         scopes.extend(others.map(|name| format!("repository:{name}:pull")));
         let insecure = !options.tls_verify || reference.is_loopback();
         let credentials = Credentials::find(reference)?;
-        let secrets = credentials.iter().map(|credentials| credentials.secret().to_owned());
+        let mut secrets = Secrets::default();
+        for secret in credentials.iter().flat_map(Credentials::secrets) {
+            secrets.add(&secret);
+        }
         let mut client = Self {
             transport: Transport::new(insecure),
             registry: reference.registry.clone(),
             base: format!("https://{}", reference.host()),
             insecure,
-            secrets: Mutex::new(secrets.collect()),
+            secrets: Mutex::new(secrets),
             credentials,
             scopes,
             authorization: Mutex::new(None),
@@ -95,29 +102,40 @@ impl Client {
         if reference.is_loopback() {
             schemes.reverse();
         }
-        let mut last = None;
-        for attempt in 1..=retry::ATTEMPTS {
+        let mut attempts = Attempts::default();
+        let what = format!("connecting to `{host}`");
+        loop {
+            let mut failures = Vec::new();
             for scheme in schemes {
                 self.base = format!("{scheme}://{host}");
-                let address = format!("{}/v2/", self.base);
-                match self.transport.send("GET", &address, [].into_iter(), &[]) {
-                    // What servers of TLS answer to plain HTTP, or where they send it.
-                    Ok(response)
-                        if scheme == "http"
-                            && (response.status() == 400
-                                || response.get_uri().scheme_str() == Some("https")) => {}
-                    Ok(mut response) => {
-                        let _ = read_bounded(response.body_mut(), MAX_MESSAGE);
-                        return Ok(());
-                    }
-                    Err(error) => last = Some(error),
+                match self.try_base() {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => {}
+                    Err(failure) => failures.push(failure),
                 }
             }
-            thread::sleep(retry::pause(attempt, None));
+            // It answered plain HTTP with a refusal, and does not speak TLS.
+            if failures.len() == 1 && failures[0].is_plain_http() {
+                self.base = format!("http://{host}");
+                return Ok(());
+            }
+            let may_help = failures.iter().any(Failure::is_passing);
+            let Some(failure) = failures.pop() else { return Ok(()) };
+            attempts.again(RegistryError::Transport { what: what.clone(), failure }, may_help)?;
         }
-        let source = Box::new(last.unwrap_or(ureq::Error::ConnectionFailed));
-        let what = format!("connecting to `{host}`");
-        Err(RegistryError::Transport { what, attempts: retry::ATTEMPTS, source })
+    }
+
+    /// Whether a registry answers there, or else only what answers plain HTTP where TLS is spoken.
+    fn try_base(&self) -> Result<bool, Failure> {
+        let address = format!("{}/v2/", self.base);
+        let mut response = self.transport.send("GET", &address, [].into_iter(), &[])?;
+        // What servers of TLS answer to plain HTTP, or where they send it.
+        let sends_on = response.get_uri().scheme_str() == Some("https");
+        if self.is_plain() && (response.status() == 400 || sends_on) {
+            return Ok(false);
+        }
+        let _ = read_bounded(response.body_mut(), MAX_MESSAGE, String::new);
+        Ok(true)
     }
 
     /// Makes a request until it is answered for good. Answers of status 300 and above are errors,
@@ -127,36 +145,42 @@ impl Client {
         call: Call<'_>,
         expected: &[u16],
     ) -> Result<Response<Body>, RegistryError> {
-        retry::repeat(|attempt| self.call_once(&call, expected, attempt))
+        self.call_within(&mut Attempts::default(), call, expected)
     }
 
-    /// Makes a request, once but for a login in between. `attempt` is for the message.
+    /// The same with the attempts of something that this request is part of.
+    pub(super) fn call_within(
+        &self,
+        attempts: &mut Attempts,
+        call: Call<'_>,
+        expected: &[u16],
+    ) -> Result<Response<Body>, RegistryError> {
+        attempts.repeat(|attempts| self.call_once(&call, expected, attempts))
+    }
+
+    /// Makes a request, once but for a login in between, which may take some of the attempts.
     pub(super) fn call_once(
         &self,
         call: &Call<'_>,
         expected: &[u16],
-        attempt: u32,
+        attempts: &mut Attempts,
     ) -> Result<Response<Body>, RegistryError> {
         let address = self.address(call.place);
-        let what = || describe(call.method, &address);
+        let what = || self.describe(call.method, &address);
         let send = |authorization: Option<&str>| {
             let header = authorization.map(|header| ("authorization", header));
             let headers = call.headers.iter().copied().chain(header);
             let response = self.transport.send(call.method, &address, headers, call.body);
-            response.map_err(|source| RegistryError::Transport {
-                what: what(),
-                attempts: attempt,
-                source: source.into(),
-            })
+            response.map_err(|failure| RegistryError::Transport { what: what(), failure })
         };
         let authorization = self.authorization(&address);
         let mut response = send(authorization.as_deref())?;
         if response.status() == 401
             && self.is_ours(&address)
-            && let Some(fresh) = self.log_in(&response, authorization.as_deref())?
+            && let Some(fresh) = self.log_in(&response, authorization.as_deref(), attempts)?
         {
             // What is read to its end leaves a connection that can be used again.
-            let _ = read_bounded(response.body_mut(), MAX_MESSAGE);
+            let _ = read_bounded(response.body_mut(), MAX_MESSAGE, what);
             response = send(Some(&fresh))?;
         }
         self.judge(response, what, expected)
@@ -169,20 +193,18 @@ impl Client {
         place: &str,
         headers: &[(&str, &str)],
         body: &mut dyn Read,
+        attempts: &mut Attempts,
     ) -> Result<Response<Body>, RegistryError> {
         let address = self.address(place);
-        let what = || describe(method, &address);
+        let what = || self.describe(method, &address);
         let authorization = self.authorization(&address);
         let header = authorization.as_deref().map(|header| ("authorization", header));
         let headers = headers.iter().copied().chain(header);
         let response = self.transport.stream(method, &address, headers, body);
-        let response = response.map_err(|source| RegistryError::Transport {
-            what: what(),
-            attempts: 1,
-            source: source.into(),
-        })?;
+        let response =
+            response.map_err(|failure| RegistryError::Transport { what: what(), failure })?;
         if response.status() == 401 && self.is_ours(&address) {
-            self.log_in(&response, authorization.as_deref())?;
+            self.log_in(&response, authorization.as_deref(), attempts)?;
             return Err(RegistryError::Expired { what: what() });
         }
         self.judge(response, what, &[])
@@ -209,6 +231,7 @@ impl Client {
         &self,
         response: &Response<Body>,
         used: Option<&str>,
+        attempts: &mut Attempts,
     ) -> Result<Option<String>, RegistryError> {
         let mut header = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
         if header.as_deref() != used {
@@ -217,10 +240,10 @@ impl Client {
         let challenges = response.headers().get_all("www-authenticate");
         let mut challenges = challenges.iter().filter_map(|value| value.to_str().ok());
         let Some(challenge) = challenges.find_map(Challenge::parse) else { return Ok(None) };
-        let fresh = self.answer(&challenge)?.filter(|fresh| Some(fresh.as_str()) != used);
+        let fresh = self.answer(&challenge, attempts)?.filter(|fresh| Some(fresh.as_str()) != used);
         if let Some(fresh) = &fresh {
             let secret = fresh.split_once(' ').map_or(&**fresh, |(_, secret)| secret);
-            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(secret.into());
+            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).add(secret);
             *header = Some(fresh.clone());
         }
         Ok(fresh)
@@ -238,18 +261,23 @@ impl Client {
             return Ok(response);
         }
         let retry_after = retry::asked(response.headers());
-        let text = read_bounded(response.body_mut(), MAX_MESSAGE).unwrap_or_default();
-        // First the secrets go, then the length: part of a secret would not be known for one.
-        let said = message(&text).map(|text| self.redact(&text));
-        let said = said.map(|text| text.chars().take(MAX_SAID).collect::<String>());
+        let text = read_bounded(response.body_mut(), MAX_MESSAGE, &what).unwrap_or_default();
+        let said = message(&text).map(|text| self.show(&text, MAX_SAID));
+        let said = said.filter(|text| !text.is_empty());
         let message = said.map(|text| format!(": {text}")).unwrap_or_default();
         Err(RegistryError::Refused { what: what(), status, message, retry_after })
     }
 
-    /// A text from elsewhere without what we keep to ourselves, should it repeat that.
-    pub(super) fn redact(&self, text: &str) -> String {
+    /// A request in words.
+    pub(super) fn describe(&self, method: &str, address: &str) -> String {
+        self.show(&describe(method, address), MAX_ADDRESS)
+    }
+
+    /// A text from elsewhere as it may be shown: plain, without what we keep to ourselves should
+    /// it repeat that, and not too long. In this order, as what is taken out could hide a secret,
+    /// and part of a secret would not be known for one.
+    pub(super) fn show(&self, text: &str, limit: usize) -> String {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        peer_text::shortened(&secrets.redact(&peer_text::plain(text)), limit)
     }
 }

@@ -1,9 +1,10 @@
 //! Finds the credentials that docker, podman or skopeo were given.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use serde_json::Value;
@@ -38,47 +39,82 @@ impl fmt::Debug for Credentials {
 impl Credentials {
     /// The credentials for a registry, or for a part of it, if there are any.
     pub fn find(reference: &Reference) -> Result<Option<Self>, RegistryError> {
-        Self::find_in(&files(|name| env::var_os(name).map(PathBuf::from)), reference)
+        Self::find_in(&sources(|name| env::var_os(name)), reference)
     }
 
     /// What no message may repeat.
-    pub(super) fn secret(&self) -> &str {
+    pub(super) fn secrets(&self) -> Vec<String> {
         match self {
-            Self::Basic { password, .. } => password,
-            Self::Identity(token) => token,
+            Self::Basic { user, password } => vec![password.clone(), format!("{user}:{password}")],
+            Self::Identity(token) => vec![token.clone()],
         }
     }
 
-    /// The credentials that the first of these files to know the registry has.
-    fn find_in(files: &[PathBuf], reference: &Reference) -> Result<Option<Self>, RegistryError> {
-        for file in files {
-            let failed = |problem: String| RegistryError::Login {
+    /// The credentials that the first of these sources to know the registry has.
+    fn find_in(sources: &[Source], reference: &Reference) -> Result<Option<Self>, RegistryError> {
+        for source in sources {
+            let found = source.read().and_then(|text| match text {
+                None => Ok(None),
+                Some(text) => Self::find_in_text(&text, reference),
+            });
+            let found = found.map_err(|problem| RegistryError::Login {
                 registry: reference.registry.clone(),
-                problem: format!("the file `{}` {problem}", file.display()),
-            };
-            let Ok(metadata) = fs::metadata(file) else { continue };
-            if metadata.len() > MAX_FILE {
-                return Err(failed("is too large to hold credentials".into()));
-            }
-            let text = fs::read(file).map_err(|error| failed(format!("is unreadable: {error}")))?;
-            for key in keys(&text, reference) {
-                match get_credential_from_reader(text.as_slice(), &key) {
-                    Ok(DockerCredential::IdentityToken(token)) => {
-                        return Ok(Some(Self::Identity(token)));
-                    }
-                    Ok(DockerCredential::UsernamePassword(user, _)) if user.is_empty() => {}
-                    Ok(DockerCredential::UsernamePassword(user, password)) => {
-                        return Ok(Some(Self::Basic { user, password }));
-                    }
-                    Err(error) => {
-                        if let Some(problem) = problem(&error) {
-                            return Err(failed(problem));
-                        }
-                    }
-                }
+                problem: format!("{source} {problem}"),
+            })?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
+    }
+
+    /// The closest credentials that a file has; or what is wrong with it.
+    fn find_in_text(text: &[u8], reference: &Reference) -> Result<Option<Self>, String> {
+        for key in keys(text, reference) {
+            match get_credential_from_reader(text, &key) {
+                Ok(DockerCredential::IdentityToken(token)) => {
+                    return Ok(Some(Self::Identity(token)));
+                }
+                Ok(DockerCredential::UsernamePassword(user, _)) if user.is_empty() => {}
+                Ok(DockerCredential::UsernamePassword(user, password)) => {
+                    return Ok(Some(Self::Basic { user, password }));
+                }
+                Err(error) => problem(&error).map_or(Ok(()), Err)?,
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Where credentials may be.
+#[derive(Clone, PartialEq, Eq)]
+enum Source {
+    File(PathBuf),
+    /// What `DOCKER_AUTH_CONFIG` holds: the same as docker's file.
+    Variable(OsString),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(formatter, "the file `{}`", file.display()),
+            Self::Variable(_) => formatter.write_str("the variable DOCKER_AUTH_CONFIG"),
+        }
+    }
+}
+
+impl Source {
+    /// The text, if there is such a file.
+    fn read(&self) -> Result<Option<Vec<u8>>, String> {
+        let file = match self {
+            Self::File(file) => file,
+            Self::Variable(text) => return Ok(Some(text.as_encoded_bytes().to_vec())),
+        };
+        let Ok(metadata) = fs::metadata(file) else { return Ok(None) };
+        if metadata.len() > MAX_FILE {
+            return Err("is too large to hold credentials".into());
+        }
+        fs::read(file).map(Some).map_err(|error| format!("is unreadable: {error}"))
     }
 }
 
@@ -104,22 +140,29 @@ fn problem(error: &CredentialRetrievalError) -> Option<String> {
     }
 }
 
-/// The files in which credentials are looked for, in this order: podman's and skopeo's, docker's.
-fn files(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
-    if let Some(file) = variable("REGISTRY_AUTH_FILE") {
-        return vec![file];
+/// Where credentials are looked for, in this order. The file that is named is podman's and
+/// skopeo's only one; the variable goes before docker's files, as in docker, and before theirs, as
+/// it is set for the one call or job.
+fn sources(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
+    let named = variable("REGISTRY_AUTH_FILE").map(PathBuf::from);
+    let given =
+        variable("DOCKER_AUTH_CONFIG").filter(|text| !text.is_empty()).map(Source::Variable);
+    if let Some(file) = named {
+        return [Source::File(file)].into_iter().chain(given).collect();
     }
-    let home = variable("HOME");
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let home = folder("HOME");
     let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let config_home = variable("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
+    let config_home = folder("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
     let containers = |directory: PathBuf| directory.join("containers/auth.json");
-    let docker = variable("DOCKER_CONFIG").or_else(|| under_home(".docker"));
+    let docker = folder("DOCKER_CONFIG").or_else(|| under_home(".docker"));
     let files = [
-        variable("XDG_RUNTIME_DIR").map(containers),
+        folder("XDG_RUNTIME_DIR").map(containers),
         config_home.map(containers),
         docker.map(|directory| directory.join("config.json")),
     ];
-    files.into_iter().flatten().filter(|file: &PathBuf| Path::is_absolute(file)).collect()
+    let files = files.into_iter().flatten().filter(|file| file.is_absolute());
+    given.into_iter().chain(files.map(Source::File)).collect()
 }
 
 /// What a file may have the credentials under, the closest first. The longer names only where the
@@ -150,7 +193,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auth.json");
         fs::write(&path, file).unwrap();
-        Credentials::find_in(&[directory.path().join("absent"), path], &name.parse().unwrap())
+        let files = [directory.path().join("absent"), path].map(Source::File);
+        Credentials::find_in(&files, &name.parse().unwrap())
     }
 
     fn basic(user: &str, password: &str) -> Credentials {
@@ -189,24 +233,48 @@ mod tests {
     }
 
     #[test]
-    fn the_files_are_those_of_podman_and_docker() {
-        let variables = |set: &'static [(&str, &str)]| {
-            move |name: &str| {
-                set.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value))
-            }
+    fn the_sources_are_those_of_podman_and_docker() {
+        let names = |set: &[(&str, &str)]| -> Vec<String> {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            sources(variable).iter().map(ToString::to_string).collect()
         };
-        let names = |set| -> Vec<String> {
-            files(variables(set)).iter().map(|file| file.display().to_string()).collect()
-        };
-        assert_eq!(names(&[("REGISTRY_AUTH_FILE", "/a"), ("HOME", "/h")]), ["/a"]);
+        let file = |name: &str| format!("the file `{name}`");
+        let variable = "the variable DOCKER_AUTH_CONFIG".to_owned();
+        assert_eq!(names(&[("REGISTRY_AUTH_FILE", "/a"), ("HOME", "/h")]), [file("/a")]);
         assert_eq!(
-            names(&[("XDG_RUNTIME_DIR", "/run"), ("HOME", "/h")]),
+            names(&[("XDG_RUNTIME_DIR", "/run"), ("HOME", "/h"), ("DOCKER_AUTH_CONFIG", "{}")]),
             [
-                "/run/containers/auth.json",
-                "/h/.config/containers/auth.json",
-                "/h/.docker/config.json"
+                variable.clone(),
+                file("/run/containers/auth.json"),
+                file("/h/.config/containers/auth.json"),
+                file("/h/.docker/config.json"),
             ]
         );
-        assert_eq!(names(&[("DOCKER_CONFIG", "/d")]), ["/d/config.json"]);
+        assert_eq!(names(&[("DOCKER_CONFIG", "/d")]), [file("/d/config.json")]);
+        assert_eq!(names(&[("DOCKER_CONFIG", "/d"), ("DOCKER_AUTH_CONFIG", "")]).len(), 1);
+        let both = [("REGISTRY_AUTH_FILE", "/a"), ("DOCKER_AUTH_CONFIG", "{}"), ("HOME", "/h")];
+        assert_eq!(names(&both), [file("/a"), variable]);
+    }
+
+    #[test]
+    fn what_the_variable_lacks_is_looked_for_in_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let text = r#"{"auths": {"ghcr.io": {"auth": "djpx"}, "quay.io": {"auth": "djpx"}}}"#;
+        fs::write(&path, text).unwrap();
+        let find = |variable: &str, name: &str| {
+            let sources = [Source::Variable(variable.into()), Source::File(path.clone())];
+            Credentials::find_in(&sources, &name.parse().unwrap())
+        };
+        let variable = r#"{"auths": {"ghcr.io": {"auth": "dTpw"}}}"#;
+        assert_eq!(find(variable, "ghcr.io/a").unwrap(), Some(basic("u", "p")));
+        assert_eq!(find(variable, "quay.io/a").unwrap(), Some(basic("v", "q")));
+        assert_eq!(find(variable, "other.io/a").unwrap(), None);
+        let error = find(r#"{"secret"#, "ghcr.io/a").unwrap_err().to_string();
+        assert!(error.contains("DOCKER_AUTH_CONFIG is not valid JSON"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }

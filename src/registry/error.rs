@@ -1,24 +1,22 @@
 //! What can go wrong between us and a registry, said without any secret.
 
-use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use super::failure::Failure;
 use crate::digest::Digest;
 
 /// Why a registry could not be used.
 #[derive(Debug, Error)]
 pub enum RegistryError {
     /// No answer came, or none that is HTTP.
-    #[error("{what} failed{}{}", at(*attempts), hint(source))]
+    #[error("{what} failed: {failure}")]
     Transport {
         /// The request.
         what: String,
-        /// How often it was tried.
-        attempts: u32,
         /// What happened.
-        source: Box<ureq::Error>,
+        failure: Failure,
     },
     /// The registry said no.
     #[error("{what} was refused with status {status}{message}{}", remedy(*.status))]
@@ -64,6 +62,14 @@ pub enum RegistryError {
         /// The most that is read.
         limit: u64,
     },
+    /// The same failure, or one like it, at the last of several attempts.
+    #[error("{error}; gave up after {attempts} attempts")]
+    Repeated {
+        /// How often it was tried.
+        attempts: u32,
+        /// What happened at last.
+        error: Box<RegistryError>,
+    },
     /// No token could be had.
     #[error("cannot log in to `{registry}`: {problem}")]
     Login {
@@ -78,7 +84,7 @@ impl RegistryError {
     /// Whether trying again may help.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Transport { source, .. } => is_passing(source),
+            Self::Transport { failure, .. } => failure.is_passing(),
             Self::Refused { status, .. } => {
                 matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
             }
@@ -92,40 +98,27 @@ impl RegistryError {
         matches!(self, Self::Refused { status: 404 | 410 | 416, .. })
     }
 
+    /// Whether the registry cannot be used at all, by us at least: there is no sense in asking it
+    /// for anything else.
+    pub fn is_end_of_all(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::Login { .. } => true,
+            Self::Repeated { error, .. } => error.is_end_of_all(),
+            _ => false,
+        }
+    }
+
+    /// Whether the registry does not let us do it.
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Self::Refused { status: 401 | 403, .. })
+    }
+
     /// The pause that the registry asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
             _ => None,
         }
-    }
-}
-
-/// Whether a request that ended so may go better next time.
-fn is_passing(error: &ureq::Error) -> bool {
-    match error {
-        // A certificate does not get better.
-        ureq::Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
-        ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_) => true,
-        _ => false,
-    }
-}
-
-fn at(attempt: u32) -> String {
-    if attempt > 1 { format!(" at attempt {attempt}") } else { String::new() }
-}
-
-fn hint(error: &ureq::Error) -> &'static str {
-    match error {
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            "; if its certificate is your own, name it in SSL_CERT_FILE or push with \
-             --tls-verify=false"
-        }
-        ureq::Error::Rustls(_) => "; SSL_CERT_FILE names the certificates to trust",
-        ureq::Error::InvalidProxyUrl => {
-            "; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name a proxy as in http://proxy.example.org:3128"
-        }
-        _ => "",
     }
 }
 

@@ -36,12 +36,7 @@ impl Repository {
         let media_type = media_type.and_then(|value| value.to_str().ok());
         let media_type =
             media_type.map(|text| text.split(';').next().unwrap_or_default().trim().to_owned());
-        let bytes = read_bounded(response.body_mut(), MAX_DOCUMENT).map_err(|error| {
-            if error.kind() == std::io::ErrorKind::FileTooLarge {
-                return RegistryError::TooLarge { what: what(), limit: MAX_DOCUMENT };
-            }
-            RegistryError::Answer { what: what(), problem: error.to_string() }
-        })?;
+        let bytes = read_bounded(response.body_mut(), MAX_DOCUMENT, what)?;
         let digest = Digest::of(&bytes);
         check_digest(&response, digest, what)?;
         let asked = name.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Digest;
-use crate::oci::{Reference as Name, ReferenceError};
+use crate::oci::{Reference as Name, ReferenceError, without_user};
 
 /// The registry of names that say none.
 const DEFAULT_REGISTRY: &str = "docker.io";
@@ -69,12 +69,15 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        if let Some(name) = without_user(text) {
+            return Err(ReferenceError::user(&name));
+        }
         let bare = text.strip_prefix("docker://").unwrap_or(text);
         let (bare, digest) = match bare.split_once('@') {
             None => (bare, None),
             Some((rest, digest)) => {
                 let found = digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
-                let error = || ReferenceError::new(text, "digest", digest, "is no SHA-256");
+                let error = || ReferenceError::part(text, "digest", digest, "is no SHA-256");
                 (rest, Some(found.ok_or_else(error)?))
             }
         };

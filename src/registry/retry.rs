@@ -9,37 +9,64 @@ use ureq::http::HeaderMap;
 
 use super::RegistryError;
 
-/// Times that a request is made in all before its failure is final.
-pub const ATTEMPTS: u32 = 5;
+/// Times that something is tried in all before its failure is final.
+const ATTEMPTS: u32 = 5;
 /// The pause after the first attempt, which doubles after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause, also when a registry asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The pause before the attempt after this one, counted from 1. A longer one that the registry
-/// asks for holds, within bounds; of our own a part is left to chance, so that many clients that
-/// failed together do not come back together.
-pub fn pause(attempt: u32, asked: Option<Duration>) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-    let pause = pause.mul_f64(0.5 + chance() / 2.0);
-    pause.max(asked.unwrap_or_default()).min(LONGEST_PAUSE)
+/// The attempts that are left for one thing, however many requests it takes: a request with the
+/// login that it needs, or an upload from its beginning to its end.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    failed: u32,
 }
 
-/// Does something until it is done, or fails in a way that does not pass, or too often. It is told
-/// the number of the attempt.
-pub(super) fn repeat<T>(
-    mut work: impl FnMut(u32) -> Result<T, RegistryError>,
-) -> Result<T, RegistryError> {
-    let mut attempt = 1;
-    loop {
-        match work(attempt) {
-            Err(error) if error.is_passing() && attempt < ATTEMPTS => {
-                thread::sleep(pause(attempt, error.retry_after()));
-                attempt += 1;
+impl Attempts {
+    /// Waits until the next attempt after a failure that another one may mend; else the failure,
+    /// as that of all attempts where there were several.
+    pub fn again(&mut self, error: RegistryError, may_help: bool) -> Result<(), RegistryError> {
+        if !may_help {
+            return Err(error);
+        }
+        self.failed += 1;
+        if self.failed >= ATTEMPTS {
+            return Err(RegistryError::Repeated { attempts: ATTEMPTS, error: error.into() });
+        }
+        thread::sleep(pause(self.failed, error.retry_after()));
+        Ok(())
+    }
+
+    /// Something got on, so that all attempts are left.
+    pub fn renew(&mut self) {
+        self.failed = 0;
+    }
+
+    /// Does something until it is done, or fails in a way that does not pass, or too often.
+    pub(super) fn repeat<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        loop {
+            match work(self) {
+                Err(error) => {
+                    let passes = error.is_passing();
+                    self.again(error, passes)?;
+                }
+                done => return done,
             }
-            result => return result,
         }
     }
+}
+
+/// The pause after so many failures. A longer one that the registry asks for holds, within bounds;
+/// of our own a part is left to chance, so that many clients that failed together do not come back
+/// together.
+fn pause(failed: u32, asked: Option<Duration>) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << failed.saturating_sub(1).min(10));
+    let pause = pause.mul_f64(0.5 + chance() / 2.0);
+    pause.max(asked.unwrap_or_default()).min(LONGEST_PAUSE)
 }
 
 /// The pause that an answer's `Retry-After` asks for: in seconds, or until a date.
@@ -74,6 +101,32 @@ mod tests {
         assert_eq!(pause(1, Some(Duration::from_secs(3))), Duration::from_secs(3));
         assert_eq!(pause(1, Some(Duration::from_secs(1 << 40))), LONGEST_PAUSE);
         assert!(pause(4, Some(Duration::ZERO)) > FIRST_PAUSE);
+    }
+
+    #[test]
+    fn what_several_requests_fail_at_is_counted_together() {
+        let refused = |status| RegistryError::Refused {
+            what: String::new(),
+            status,
+            message: String::new(),
+            retry_after: None,
+        };
+        let (mut attempts, mut outer, mut inner) = (Attempts::default(), 0, 0);
+        let result: Result<(), _> = attempts.repeat(|attempts| {
+            outer += 1;
+            attempts.repeat(|_| {
+                inner += 1;
+                Err(refused(503))
+            })
+        });
+        assert_eq!((outer, inner), (1, ATTEMPTS));
+        let error = result.unwrap_err();
+        assert!(!error.is_passing() && error.to_string().contains("gave up after 5 attempts"));
+        // What does not pass is neither repeated nor counted.
+        let mut attempts = Attempts::default();
+        let error = attempts.repeat(|_| -> Result<(), _> { Err(refused(404)) }).unwrap_err();
+        assert!(matches!(error, RegistryError::Refused { status: 404, .. }));
+        assert_eq!(attempts.failed, 0);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Texts that go into requests, and those that come out of answers.
 
 use std::fmt::Write as _;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 
 use ureq::Body;
+
+use super::RegistryError;
+use super::failure::Failure;
 
 /// A request in words; without its query, which may hold a token.
 pub(super) fn describe(method: &str, address: &str) -> String {
     let plain = address.split(['?', '#']).next().unwrap_or_default();
-    // An address from a registry could be of any length and hold a password.
+    // An address from a registry could hold a password.
     let plain = plain.split_once("://").map_or(plain, |(_, rest)| rest);
     let plain = plain.rsplit_once('@').map_or(plain, |(_, rest)| rest);
-    format!("{method} {}", plain.chars().take(300).collect::<String>())
+    format!("{method} {plain}")
 }
 
 /// What a registry says went wrong: the first of its list of errors.
@@ -21,17 +24,22 @@ pub(super) fn message(text: &[u8]) -> Option<String> {
     let said = errors.filter_map(|error| {
         error["message"].as_str().filter(|text| !text.is_empty()).or(error["code"].as_str())
     });
-    let text: Vec<_> = said.collect();
-    let plain = text.join(", ").chars().filter(|c| !c.is_control()).collect::<String>();
-    (!plain.is_empty()).then_some(plain)
+    let text = said.collect::<Vec<_>>().join(", ");
+    (!text.is_empty()).then_some(text)
 }
 
-/// All of an answer, unless it has more than `limit` bytes; then nothing.
-pub(super) fn read_bounded(body: &mut Body, limit: u64) -> io::Result<Vec<u8>> {
+/// All of an answer to `what`, which is an error if it has more than `limit` bytes.
+pub(super) fn read_bounded(
+    body: &mut Body,
+    limit: u64,
+    what: impl Fn() -> String,
+) -> Result<Vec<u8>, RegistryError> {
     let mut text = Vec::new();
-    body.as_reader().take(limit + 1).read_to_end(&mut text)?;
+    body.as_reader().take(limit + 1).read_to_end(&mut text).map_err(|error| {
+        RegistryError::Answer { what: what(), problem: Failure::of_body(error).to_string() }
+    })?;
     if text.len() as u64 > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
+        return Err(RegistryError::TooLarge { what: what(), limit });
     }
     Ok(text)
 }
@@ -61,9 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn registries_messages_are_plain() {
-        let text = br#"{"errors":[{"code":"DENIED","message":"no \u001b[31m way"},{"code":"X"}]}"#;
-        assert_eq!(message(text).unwrap(), "no [31m way, X");
+    fn registries_say_what_is_wrong_in_a_list() {
+        let text = br#"{"errors":[{"code":"DENIED","message":"no way"},{"code":"X"}]}"#;
+        assert_eq!(message(text).unwrap(), "no way, X");
         assert_eq!(message(b"<html>"), None);
     }
 }

@@ -5,20 +5,25 @@ use std::time::Duration;
 
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body, Error, SendBody};
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, Body, Error, Proxy, SendBody};
 
+use super::failure::{Failure, Peer};
 use super::proxy;
+use super::resolver::System;
 
 /// Connections that are kept open for further requests.
 const CONNECTIONS: usize = 16;
-const CONNECT: Duration = Duration::from_secs(30);
-/// Time to the first byte of an answer; registries that copy a finished blob to its place before
+pub(super) const CONNECT: Duration = Duration::from_secs(30);
+/// Time until the head of an answer is there.
+const QUESTION: Duration = Duration::from_secs(120);
+/// The same after something was sent: registries that copy a finished blob to its place before
 /// they answer take some minutes for the largest.
-const ANSWER: Duration = Duration::from_secs(600);
+const UPLOAD: Duration = Duration::from_secs(600);
 /// Time for the rest of it: only documents are read, which have some MiB at most.
-const BODY: Duration = Duration::from_secs(120);
+pub(super) const BODY: Duration = Duration::from_secs(120);
 /// Time for which a registry may take nothing of what is sent to it.
-const STALL: Duration = Duration::from_secs(120);
+pub(super) const STALL: Duration = Duration::from_secs(120);
 /// Redirections of one request that are followed.
 const REDIRECTS: u32 = 10;
 
@@ -45,9 +50,8 @@ impl Transport {
             .max_idle_connections_per_host(CONNECTIONS)
             .timeout_connect(Some(CONNECT))
             .timeout_per_write(Some(STALL))
-            .timeout_recv_response(Some(ANSWER))
             .timeout_recv_body(Some(BODY));
-        Self(config.build().new_agent())
+        Self(Agent::with_parts(config.build(), DefaultConnector::new(), System::default()))
     }
 
     /// Makes one request with a body in parts, if its method has one at all.
@@ -57,7 +61,7 @@ impl Transport {
         address: &str,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
         body: &[&[u8]],
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Response<Body>, Failure> {
         if is_reading(method) || method == "DELETE" {
             return self.run(method, address, headers, SendBody::none());
         }
@@ -75,7 +79,7 @@ impl Transport {
         address: &str,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
         body: &mut dyn Read,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Response<Body>, Failure> {
         self.run(method, address, headers, SendBody::from_reader(body))
     }
 
@@ -85,6 +89,20 @@ impl Transport {
         address: &str,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
         body: SendBody<'_>,
+    ) -> Result<Response<Body>, Failure> {
+        let patience = if matches!(method, "PUT" | "PATCH") { UPLOAD } else { QUESTION };
+        let mut peer = Peer { server: server_of(address), proxy: None, patience };
+        let result = self.try_to_run(method, address, headers, body, &mut peer);
+        result.map_err(|error| Failure::of(&error, &peer))
+    }
+
+    fn try_to_run<'a>(
+        &self,
+        method: &str,
+        address: &str,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        body: SendBody<'_>,
+        peer: &mut Peer,
     ) -> Result<Response<Body>, Error> {
         let mut request = Request::builder().method(method).uri(address);
         for (name, value) in headers {
@@ -92,11 +110,21 @@ impl Transport {
         }
         let request = request.body(body)?;
         let proxy = proxy::of(request.uri(), |name| std::env::var(name).ok())?;
+        let name = |proxy: &Proxy| format!("{}:{}", proxy.host(), proxy.port());
+        peer.proxy = proxy.as_ref().map(name);
         let request = self.0.configure_request(request).proxy(proxy);
+        let request = request.timeout_recv_response(Some(peer.patience));
         // What writes would be sent on as something that reads, and seem to have succeeded.
         let redirects = if is_reading(method) { REDIRECTS } else { 0 };
         self.0.run(request.max_redirects(redirects).build())
     }
+}
+
+/// The host and port of an address; nothing else of it, which may hold a secret.
+fn server_of(address: &str) -> String {
+    let address = address.parse::<Uri>().unwrap_or_default();
+    let port = address.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", address.host().unwrap_or_default())
 }
 
 /// Reads parts of something one after the other.
@@ -146,6 +174,6 @@ mod tests {
     #[test]
     fn plain_http_is_refused_where_certificates_are_checked() {
         let result = Transport::new(false).send("GET", "http://127.0.0.1:1/", [].into_iter(), &[]);
-        assert!(matches!(result, Err(ureq::Error::RequireHttpsOnly(_))), "{result:?}");
+        assert!(result.unwrap_err().to_string().contains("without TLS"));
     }
 }

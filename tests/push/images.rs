@@ -75,6 +75,15 @@ impl Fixture {
         command
     }
 
+    /// `nix-image push` with these arguments as they are.
+    pub(super) fn push_with<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = command(crate::support::NIX_IMAGE, &["push"]);
+        command.arg("--store-root").arg(self.store.root()).args(arguments);
+        private(&mut command);
+        command.env("XDG_CACHE_HOME", self.store.root().join("cache"));
+        command
+    }
+
     /// The same with a store in which there is nothing, and nothing remembered.
     pub(super) fn push_from_nowhere(&self, reference: &str) -> Command {
         let mut command = command(crate::support::NIX_IMAGE, &["push"]);
@@ -129,7 +138,13 @@ impl Fixture {
 
 /// Nothing of the user's takes part.
 fn private(command: &mut Command) {
-    for variable in ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"] {
+    for variable in [
+        "DOCKER_AUTH_CONFIG",
+        "DOCKER_CONFIG",
+        "REGISTRY_AUTH_FILE",
+        "XDG_CONFIG_HOME",
+        "XDG_RUNTIME_DIR",
+    ] {
         command.env_remove(variable);
     }
 }

@@ -3,6 +3,9 @@
 mod faults;
 mod hostile;
 mod images;
+mod operands;
 mod real;
 mod registry;
+mod retries;
+mod secrets;
 mod traffic;

@@ -29,6 +29,8 @@ pub(super) enum Fault {
     DropAfter(usize),
     /// The registry does what it should, and the connection ends before it can say so.
     DropAnswer,
+    /// The registry's answer, after so many announcements of it.
+    Continue(usize),
     /// The registry's answer, with a header changed.
     Header(&'static str, String),
 }
@@ -45,6 +47,9 @@ struct State {
     begun: usize,
     requests: Vec<Request>,
 }
+
+/// What a connection of TLS begins with.
+const TLS_HANDSHAKE: u8 = 22;
 
 /// The registry. Its threads end with the process.
 #[derive(Clone)]
@@ -144,6 +149,12 @@ impl Registry {
 
     fn serve(&self, connection: &TcpStream) -> Option<()> {
         let mut reader = BufReader::new(connection);
+        if reader.fill_buf().ok()?.first() == Some(&TLS_HANDSHAKE) {
+            // As registries of plain HTTP do, before they close the connection.
+            let mut connection = connection;
+            connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok()?;
+            return end(connection);
+        }
         let mut request = head(&mut reader)?;
         let fault = (self.hook)(&request);
         let mut body = Body::of(&request);
@@ -181,6 +192,10 @@ impl Registry {
             out.extend([name, ": ", value, "\r\n"]);
         }
         let mut connection = connection;
+        if let Some(Fault::Continue(times)) = fault {
+            let announcement = "HTTP/1.1 100 Continue\r\n\r\n";
+            connection.write_all(announcement.repeat(times).as_bytes()).ok()?;
+        }
         connection.write_all((out + "\r\n").as_bytes()).ok()?;
         if request.method == "HEAD" { Some(()) } else { connection.write_all(&content).ok() }
     }

@@ -238,8 +238,8 @@ fn several_confs_become_one_index() {
     let arm = image.conf_with(|conf| conf["architecture"] = json!("arm64"));
     let registry = Registry::start();
     let name = registry.name("me/app:1");
-    let mut push = crate::support::command(crate::support::NIX_IMAGE, &["push"]);
-    push.arg(image.conf()).arg(&arm).arg(&name).arg("--store-root").arg(image.store.root());
+    let mut push = image.push(&name);
+    push.arg("--platform-conf").arg(&arm);
     // What they have in common is sent once.
     let text = said(&mut push);
     assert!(text.contains("3 of 6 layers"), "{text}");
@@ -253,8 +253,8 @@ fn several_confs_become_one_index() {
     registry.requests();
     said(&mut push);
     assert_eq!(registry.sent(), (0, 0));
-    let mut twice = crate::support::command(crate::support::NIX_IMAGE, &["push"]);
-    twice.arg(&arm).arg(&arm).arg(&name).arg("--store-root").arg(image.store.root());
+    let arm = arm.to_str().unwrap();
+    let mut twice = image.push_with(&[arm, &name, "--platform-conf", arm]);
     assert!(failure_of(&mut twice).contains("two of the images are for arm64"));
 }
 
@@ -300,13 +300,13 @@ fn the_manifest_says_what_the_image_says_of_itself() {
     });
     let registry = Registry::start();
     let name = registry.name("me/app:1");
-    let push = |confs: &[&std::path::Path], arguments: &[&str]| {
-        let mut push = crate::support::command(crate::support::NIX_IMAGE, &["push"]);
-        push.args(confs).arg(&name).arg("--store-root").arg(image.store.root()).args(arguments);
+    let push = |arguments: &[&str]| {
+        let mut push = image.push_with(&[conf.to_str().unwrap(), &name]);
+        push.args(arguments);
         push
     };
     let more = ["--annotation", "org.opencontainers.image.version=2=b", "--annotation", "a="];
-    said(&mut push(&[&conf], &more));
+    said(&mut push(&more));
     let manifest = registry.manifest("me/app", "1").unwrap();
     let expected = json!({
         "a": "",
@@ -315,21 +315,21 @@ fn the_manifest_says_what_the_image_says_of_itself() {
         "org.opencontainers.image.version": "2=b",
     });
     assert_eq!(manifest["annotations"], expected);
-    said(&mut push(&[&conf], &more));
+    said(&mut push(&more));
     assert_eq!(registry.manifest("me/app", "1").unwrap().to_string(), manifest.to_string());
 
     // An index has those that the user gives.
     let arm = image.conf_with(|conf| conf["architecture"] = json!("arm64"));
-    said(&mut push(&[&conf, &arm], &more[2..]));
+    said(push(&more[2..]).arg("--platform-conf").arg(arm));
     let index = registry.manifest("me/app", "1").unwrap();
     assert_eq!(index["annotations"], json!({"a": ""}));
     let first = registry.manifest("me/app", index["manifests"][0]["digest"].as_str().unwrap());
     assert_eq!(first.unwrap()["annotations"]["org.opencontainers.image.version"], "1");
 
-    let error = failure_of(&mut push(&[&conf], &["--format", "docker", "--annotation", "a=b"]));
+    let error = failure_of(&mut push(&["--format", "docker", "--annotation", "a=b"]));
     assert!(error.contains("--format oci"), "{error}");
     for bad in ["a", "=b"] {
-        let wrong = push(&[&conf], &["--annotation", bad]).output().unwrap();
+        let wrong = push(&["--annotation", bad]).output().unwrap();
         let error = String::from_utf8_lossy(&wrong.stderr);
         assert!(wrong.status.code() == Some(2) && error.contains("expected KEY=VALUE"), "{error}");
     }

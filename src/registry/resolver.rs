@@ -1,0 +1,34 @@
+//! Looking up hosts, so that what is not known is told from what breaks.
+
+use std::io;
+
+use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+/// The system's resolver, whose failures are all of the kind `NotFound` and name the host: that
+/// of the registry or that of its proxy.
+#[derive(Debug, Default)]
+pub(super) struct System(DefaultResolver);
+
+impl Resolver for System {
+    fn resolve(
+        &self,
+        address: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let host = address.host().unwrap_or_default();
+        let unknown = |why: &str| {
+            let problem = format!("the host `{host}` is not known{why}");
+            Error::Io(io::Error::new(io::ErrorKind::NotFound, problem))
+        };
+        self.0.resolve(address, config, timeout).map_err(|error| match error {
+            Error::Io(error) => unknown(&format!(" ({error})")),
+            Error::HostNotFound => unknown(""),
+            error => error,
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! What the command line says: nothing is sent before all of it makes sense.
+
+use super::images::{Fixture, said};
+use super::registry::Registry;
+use crate::support::{failure_of, sha256};
+use serde_json::json;
+use std::process::Output;
+
+/// A registry whose tag `1` has an image for two platforms, and the image.
+fn two_platforms() -> (Registry, Fixture, String) {
+    let image = Fixture::new(1, false);
+    let arm = image.conf_with(|conf| conf["architecture"] = json!("arm64"));
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(image.push(&name).arg("--platform-conf").arg(arm));
+    registry.requests();
+    (registry, image, name)
+}
+
+#[test]
+fn a_mistyped_conf_is_no_target() {
+    let (registry, image, name) = two_platforms();
+    let before = registry.manifest("me/app", "1").unwrap();
+    assert_eq!(before["manifests"].as_array().unwrap().len(), 2);
+    let conf = image.conf().display().to_string();
+    for absent in ["conf-arm64.json", "./conf-arm64.json", "/absent/conf-arm64.JSON"] {
+        let error = failure_of(&mut image.push_with(&[&conf, &name, absent]));
+        assert!(error.contains(&format!("--platform-conf {absent}")), "{error}");
+        let mut push = image.push_with(&[&conf, &name, "--platform-conf", absent]);
+        let error = failure_of(&mut push);
+        assert!(error.contains(absent) && error.contains("conf"), "{error}");
+    }
+    // One that is there is none either, whatever it is called.
+    let error = failure_of(&mut image.push_with(&[&conf, &name, &conf]));
+    assert!(error.contains(&format!("--platform-conf {conf}")), "{error}");
+    std::fs::create_dir(image.store.root().join("me")).unwrap();
+    std::fs::copy(image.conf(), image.store.root().join("me/app")).unwrap();
+    let mut push = image.push_with(&[&conf, &name, "me/app"]);
+    let error = failure_of(push.current_dir(image.store.root()));
+    assert!(error.contains("--platform-conf me/app"), "{error}");
+
+    assert!(registry.requests().is_empty());
+    assert_eq!(registry.manifest("me/app", "1").unwrap(), before);
+}
+
+#[test]
+fn nothing_is_sent_before_all_operands_make_sense() {
+    let (registry, image, name) = two_platforms();
+    let conf = image.conf().display().to_string();
+    let broken = image.store.root().join("broken.json");
+    std::fs::write(&broken, "{").unwrap();
+    let other = registry.name("me/other:1");
+    let digest = format!("{other}@sha256:{}", sha256(b"x"));
+    for (arguments, reason) in [
+        (vec![&*name, "UPPER/app"], "no image name"),
+        (vec![&name, &digest], "push to a tag"),
+        (vec![&name, "--platform-conf", broken.to_str().unwrap()], "not valid JSON"),
+        (vec![&name, "--cache-from", "UPPER"], "no image name"),
+        (vec!["-t", "UPPER"], "no image name"),
+    ] {
+        let mut push = image.push_with(&[&conf]);
+        let error = failure_of(push.args(&arguments));
+        assert!(error.contains(reason), "{arguments:?}: {error}");
+        assert!(registry.requests().is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reference_in_the_confs_place_says_so() {
+    let image = Fixture::new(1, false);
+    let conf = image.conf().display().to_string();
+    for name in ["host.io/app:1", "app:1", "host.io/app", "localhost/app", "docker://a.io/b"] {
+        let error = failure_of(&mut image.push_with(&[name, &conf]));
+        let expected =
+            format!("`{name}` looks like a reference; the conf comes first: push CONF REFERENCE");
+        assert!(error.contains(&expected), "{error}");
+        let error = failure_of(&mut image.push_with(&[&conf, "a:1", "--platform-conf", name]));
+        assert!(error.contains("looks like a reference; --platform-conf takes"), "{error}");
+    }
+    for path in ["absent", "./absent", "absent/conf.json", "host.io/conf.json"] {
+        let error = failure_of(&mut image.push_with(&[path, "host.io/app:1"]));
+        assert!(error.contains(path) && !error.contains("looks like"), "{error}");
+    }
+}
+
+#[test]
+fn a_tag_is_not_dropped() {
+    let (registry, image, name) = two_platforms();
+    let conf = image.conf().display().to_string();
+    for arguments in [
+        vec![&*conf, &name, "-t", "a:1"],
+        vec![&conf, "--tag", "a:1", "--platform-conf", &conf],
+        vec![&conf, "--repo_tag", "a:1", &name, "--platform-conf", &conf],
+    ] {
+        let Output { status, stderr, .. } = image.push_with(&arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&stderr);
+        assert!(status.code() == Some(2) && error.contains("cannot be used with"), "{error}");
+    }
+    assert!(registry.requests().is_empty());
+    // It is the name to push to, as the conf's is.
+    let tag = registry.name("me/tagged:2");
+    said(&mut image.push_with(&[&*conf, "-t", &tag]));
+    assert!(registry.manifest("me/tagged", "2").is_some());
+    let own = registry.name("me/own:3");
+    let named = image.conf_with(|conf| conf["repo_tag"] = json!(own));
+    said(&mut image.push_with(&[named]));
+    assert!(registry.manifest("me/own", "3").is_some());
+}
+
+#[test]
+fn no_password_is_shown() {
+    let image = Fixture::new(1, false);
+    let conf = image.conf().display().to_string();
+    let name = "bob:topsecret@host.io/app:1";
+    let named = image.conf_with(|conf| conf["repo_tag"] = json!(name));
+    let named = named.to_str().unwrap();
+    for arguments in [
+        vec![&*conf, name],
+        vec![&conf, "docker://bob:topsecret@host.io/app:1"],
+        vec![&conf, "bob:topsecret@host.io"],
+        vec![&conf, "bob:topsecret@host.io/app.json"],
+        vec!["bob:topsecret@host.io/conf.json"],
+        vec![&conf, "-t", name],
+        vec![&conf, "host.io/app", "--cache-from", name],
+        vec![name],
+        vec![&conf, "--platform-conf", name],
+        vec![named],
+    ] {
+        let error = failure_of(&mut image.push_with(&arguments));
+        assert!(error.contains("***@host.io") && !error.contains("topsecret"), "{error}");
+    }
+}

@@ -1,0 +1,156 @@
+//! What a registry says is shown plain, and without what it was told in confidence.
+
+use super::faults::is;
+use super::images::{Fixture, said};
+use super::registry::{Fault, Registry, Request};
+use crate::support::failure_of;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::json;
+use std::process::Command;
+
+const PASSWORD: &str = "T0p+secret/word";
+
+/// A push with a password for the registry.
+fn push(image: &Fixture, registry: &Registry) -> Command {
+    let host = registry.name("");
+    let host = host.trim_end_matches('/');
+    let auth = json!({"auths": {host: {"username": "bob", "password": PASSWORD}}});
+    let mut push = image.push(&registry.name("me/app:1"));
+    push.env("DOCKER_AUTH_CONFIG", auth.to_string());
+    push
+}
+
+/// Asks for a name and password, and takes any.
+fn login(request: &Request) -> Option<Fault> {
+    let challenge = ("www-authenticate", "Basic realm=\"x\"".to_owned());
+    let known = request.headers.contains_key("authorization");
+    (!known).then(|| Fault::Answer(401, vec![challenge], vec![]))
+}
+
+/// Each byte in hexadecimal, with something before it.
+fn hex(text: &str, before: &str) -> String {
+    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{before}{byte:02x}"))
+}
+
+fn percent(text: &str) -> String {
+    hex(text, "%")
+}
+
+/// Ways to repeat the password.
+fn echoes() -> Vec<String> {
+    let both = format!("bob:{PASSWORD}");
+    let hex = hex(PASSWORD, "");
+    vec![
+        PASSWORD.into(),
+        PASSWORD.to_uppercase(),
+        STANDARD.encode(&both),
+        STANDARD.encode(&both).to_uppercase(),
+        STANDARD.encode(PASSWORD),
+        URL_SAFE.encode(PASSWORD),
+        STANDARD.encode(json!({"password": PASSWORD}).to_string()),
+        hex.to_uppercase(),
+        hex,
+        percent(PASSWORD),
+        percent(&STANDARD.encode(PASSWORD)),
+        PASSWORD.replace('+', "%2B").replace('/', "%2F"),
+        // Hidden until what is not shown is taken out.
+        PASSWORD.chars().flat_map(|char| [char, '\u{200b}', '\u{7}']).collect(),
+        // Cut off where it is shortened.
+        "x".repeat(195) + PASSWORD,
+    ]
+}
+
+/// Fails where any part of an echo that tells something is in the text.
+fn check(text: &str, echo: &str) {
+    let plain = |text: &str| text.replace(['\u{200b}', '\u{7}'], "").to_lowercase();
+    let (text, echo) = (plain(text), plain(echo));
+    let echo = echo.trim_start_matches('x').trim_end_matches('=');
+    assert!(text.contains("***"), "{echo}: {text}");
+    for part in [&echo[..8.min(echo.len())], &echo[echo.len().saturating_sub(8)..]] {
+        // Of a longer text that has the password within, the ends tell nothing.
+        let tells = !echo.starts_with("eyj");
+        assert!(!(tells && text.contains(part)), "{part}: {text}");
+    }
+    assert!(!text.contains(&PASSWORD.to_lowercase()), "{text}");
+}
+
+#[test]
+fn messages_repeat_no_secret() {
+    let image = Fixture::new(1, true);
+    for echo in echoes() {
+        let said = json!({"errors": [{"message": format!("{echo} is wrong")}]}).to_string();
+        let registry = Registry::start_with(move |request| {
+            let denied = || Fault::Answer(403, vec![], said.clone().into_bytes());
+            login(request).or_else(|| is("GET", "/manifests/")(request).then(denied))
+        });
+        let error = failure_of(&mut push(&image, &registry));
+        assert!(error.contains("status 403"), "{error}");
+        check(&error, &echo);
+    }
+}
+
+#[test]
+fn addresses_and_documents_repeat_no_secret() {
+    let image = Fixture::new(1, true);
+    for echo in [PASSWORD.replace('/', "%2F"), STANDARD.encode(PASSWORD), percent(PASSWORD)] {
+        let place = format!("/v2/me/app/blobs/uploads/{echo}");
+        let registry = Registry::start_with(move |request| {
+            let begun = is("POST", "/uploads/")(request);
+            login(request).or_else(|| begun.then(|| Fault::Header("location", place.clone())))
+        });
+        let error = failure_of(&mut push(&image, &registry));
+        assert!(error.contains("PUT") && error.contains("status 404"), "{error}");
+        check(&error, &echo);
+
+        let registry = Registry::start_with(login);
+        let digest = json!({"config": {"mediaType": "x", "size": 1, "digest": echo}, "layers": []});
+        registry.set_manifest("me/app", "1", digest.to_string().as_bytes());
+        let text = said(&mut push(&image, &registry));
+        assert!(text.contains("cannot learn from"), "{text}");
+        check(&text, &echo);
+    }
+}
+
+#[test]
+fn a_token_server_repeats_no_secret() {
+    let image = Fixture::new(1, true);
+    let echo = STANDARD.encode(format!("bob:{PASSWORD}"));
+    let said = json!({"errors": [{"message": echo}]}).to_string();
+    let registry = Registry::start_with(move |request| {
+        if request.target.starts_with("/token") {
+            return Some(Fault::Answer(401, vec![], said.clone().into_bytes()));
+        }
+        let challenge = format!("Bearer realm=\"http://{}/token\"", request.headers["host"]);
+        Some(Fault::Answer(401, vec![("www-authenticate", challenge)], vec![]))
+    });
+    let error = failure_of(&mut push(&image, &registry));
+    assert!(error.contains("refuses these credentials, status 401"), "{error}");
+    check(&error, &echo);
+}
+
+#[test]
+fn what_a_registry_says_is_one_line_without_tricks() {
+    let image = Fixture::new(1, true);
+    let tricks = "\u{1b}[2J\u{9b}1m\r\nerror: \u{202e}\u{2066}\u{200f}\u{61c}\u{2028}done\u{7f}";
+    let said_so = json!({"errors": [{"message": tricks}]}).to_string();
+    let registry = Registry::start_with(move |request| {
+        let post = is("POST", "/uploads/")(request);
+        post.then(|| Fault::Answer(403, vec![], said_so.clone().into_bytes()))
+    });
+    registry.set_manifest(
+        "me/app",
+        "1",
+        json!({"config": {"mediaType": "x", "size": 1, "digest": tricks}}).to_string().as_bytes(),
+    );
+    let error = failure_of(&mut image.push(&registry.name("me/app:1")));
+    assert!(error.contains("cannot learn from") && error.contains("status 403"), "{error}");
+    let odd = |c: &char| {
+        c.is_control() && *c != '\n' || "\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}".contains(*c)
+    };
+    assert_eq!(error.chars().find(odd), None, "{error:?}");
+    assert_eq!(error.lines().count(), 2, "{error:?}");
+    assert!(
+        error.lines().all(|line| line.starts_with("warning: ") || line.starts_with("error: push"))
+    );
+}
