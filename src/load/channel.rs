@@ -17,6 +17,7 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 
 use super::command;
+use crate::peer_text;
 
 /// How long it may take until somebody takes the connection.
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -113,7 +114,7 @@ impl Channel {
         while let Ok(part) = complaints.recv_timeout(deadline - Instant::now().min(deadline)) {
             said.extend(part);
         }
-        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        let said = peer_text::start(&String::from_utf8_lossy(&said), command::MAX_COMPLAINT);
         (!said.is_empty()).then_some(said)
     }
 }
@@ -122,7 +123,7 @@ impl Channel {
 /// its standard error open for ever, so nobody waits for the end of that.
 fn gather(mut stderr: ChildStderr) -> Receiver<Vec<u8>> {
     let (sender, complaints) = mpsc::channel();
-    std::thread::spawn(move || {
+    let take = move || {
         let (mut part, mut taken) = ([0; 512], 0);
         while let Ok(count @ 1..) = stderr.read(&mut part) {
             taken += count;
@@ -130,7 +131,9 @@ fn gather(mut stderr: ChildStderr) -> Receiver<Vec<u8>> {
                 return;
             }
         }
-    });
+    };
+    // Without the thread there is only less to say.
+    let _ = std::thread::Builder::new().spawn(take);
     complaints
 }
 

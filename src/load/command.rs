@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Silence, has_timed_out};
+use crate::threads::ThreadError;
 use crate::{peer_text, sink};
 
 /// Characters that are shown of what a program says.
@@ -119,7 +120,11 @@ impl Running {
         let (stdin, id) = (child.stdin.take(), Pid::from_child(&child));
         let (sender, ended) = mpsc::channel();
         // Never joined: what a killed program has started may hold its outputs open for ever.
-        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let wait = move || sender.send(child.wait_with_output());
+        if let Err(error) = std::thread::Builder::new().spawn(wait) {
+            let _ = kill_process(id, Signal::KILL);
+            return Err(ThreadError::from(error).into());
+        }
         Ok((Self { line: format!("{program} {}", arguments.join(" ")), id, ended }, stdin))
     }
 

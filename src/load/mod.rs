@@ -23,6 +23,7 @@ use crate::digest::Digest;
 use crate::engine::{Blobs, Engine, Options};
 use crate::http::HeadError;
 use crate::oci::Reference;
+use crate::peer_text;
 use crate::progress::Progress;
 use crate::sink::{self, Output, Written};
 
@@ -38,6 +39,9 @@ struct Silence {
     remedy: &'static str,
     waited: Duration,
 }
+
+/// Characters that are shown of what an engine calls an image's ID.
+const MAX_ID: usize = 100;
 
 /// An engine got another image than the one that it was sent for. Something else answers in our
 /// place, so no other way is tried.
@@ -148,7 +152,8 @@ impl Delivery<'_> {
     }
 
     fn wrong_image(&self, engine: &'static str, found: &str) -> anyhow::Error {
-        WrongImage { engine, expected: self.id(), found: found.into() }.into()
+        let found = peer_text::start(found, MAX_ID);
+        WrongImage { engine, expected: self.id(), found }.into()
     }
 
     /// How long a command of the engine may stand still: each of them is work.

@@ -15,6 +15,7 @@ use super::command::Patience;
 use crate::oci::Reference;
 use crate::serve::{Repository, Server};
 use crate::sink::Written;
+use crate::threads;
 
 /// A host that is nowhere: the part of a name that the engine is told to ask our registry for.
 const ALIAS: &str = "nix-image.invalid";
@@ -111,7 +112,7 @@ impl Delivery<'_> {
         self.progress.expect("the engine pulls", None);
         std::thread::scope(|scope| {
             let _stop = Stop(&server);
-            scope.spawn(|| server.run());
+            threads::spawn(scope, || server.run())?;
             pull(&source, &Patience { limit: self.command_limit(), pulse: &|| server.moved() })?;
             Ok(server.sent())
         })

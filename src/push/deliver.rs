@@ -11,6 +11,7 @@ use super::Push;
 use super::layer::{Delivered, Target};
 use crate::base::{Base, BaseReader};
 use crate::image::LayerSource;
+use crate::threads::{self, ThreadError};
 
 /// Requests that ask for blobs at a time.
 const LOOKING: usize = 8;
@@ -149,7 +150,7 @@ fn in_parallel<T: Sync, R: Send>(
     let failure = Mutex::new(None);
     thread::scope(|scope| {
         for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
+            let started = threads::spawn(scope, || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(index) else { return };
@@ -167,8 +168,10 @@ fn in_parallel<T: Sync, R: Send>(
                     }
                 }
             });
+            started.inspect_err(|_| next.store(items.len(), Ordering::Relaxed))?;
         }
-    });
+        Ok::<_, ThreadError>(())
+    })?;
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }

@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use crate::digest::Digest;
 use crate::progress::Progress;
 use crate::sink::Written;
+use crate::threads;
 pub use repository::Repository;
 
 /// Connections at a time; further ones wait.
@@ -94,10 +95,13 @@ impl<'a> Server<'a> {
                         }
                         state.open.insert(number, Connection { stream: handle, waiting: None });
                         drop(state);
-                        scope.spawn(move || {
-                            let _guard = Open { server: self, number };
+                        let open = Open { server: self, number };
+                        let serve = move || {
+                            let _open = open;
                             connection::serve(self, number, &stream);
-                        });
+                        };
+                        // The connection ends where there is no thread for it.
+                        let _ = threads::spawn(scope, serve);
                     }
                     // The client has gone again.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

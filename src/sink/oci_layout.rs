@@ -18,6 +18,7 @@ use super::{NewFile, Output, sync_directory};
 use crate::digest::{Digest, HashWriter};
 use crate::engine::{Blob, Blobs};
 use crate::oci::{Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference};
+use crate::threads::{self, ThreadError};
 
 /// Layers that are written at a time; more than these only make a disk slower.
 const MAX_WRITERS: usize = 4;
@@ -169,9 +170,11 @@ impl Layout {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         std::thread::scope(|scope| {
             for _ in 0..threads.min(MAX_WRITERS).min(layers.len()) {
-                scope.spawn(work);
+                let started = threads::spawn(scope, work);
+                started.inspect_err(|_| next.store(layers.len(), Ordering::Relaxed))?;
             }
-        });
+            Ok::<_, ThreadError>(())
+        })?;
         outcome.into_inner().map_err(|_| anyhow!("writing the layers ended early"))?
     }
 
