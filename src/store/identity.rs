@@ -30,7 +30,11 @@ pub enum Identity {
 /// A root that is a file up to this size is identified by its content.
 const SMALL_ROOT: u64 = 64 << 10;
 
-#[allow(clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_sign_loss,
+    reason = "the fields' types differ between systems"
+)]
 pub(super) fn identify(root: &Path, stat: &Stat) -> io::Result<Identity> {
     let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if file && stat.st_size.cast_unsigned() <= SMALL_ROOT {
