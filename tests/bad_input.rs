@@ -211,6 +211,15 @@ fn confs_that_cannot_be_read() {
     fs::write(&broken, "{\n  \"architecture\": amd64\n}").unwrap();
     let output = store.nix_image("stream", &broken).output().unwrap();
     assert_failed("broken JSON", &output, &["broken.json", "line 2 column 19"]);
+    for half in ["\\ud800", "\\udcff", "\\ud800\\u0041", "\\ud800\\n", "\\udc00\\ud800"] {
+        fs::write(&broken, format!("{{\n \"architecture\": \"{half}\"}}")).unwrap();
+        let output = store.nix_image("stream", &broken).output().unwrap();
+        assert_failed(
+            half,
+            &output,
+            &["broken.json", "half of a surrogate pair", "at line 2 column"],
+        );
+    }
     fs::write(&broken, "[]").unwrap();
     let output = store.nix_image("stream", &broken).output().unwrap();
     assert_failed("a list", &output, &["must be an object, but it is a list"]);
@@ -231,6 +240,19 @@ fn a_path_listed_twice_is_written_twice_with_a_warning() {
     assert!(warnings[1].contains(PATH) && warnings[1].contains("more than once"), "{said}");
     let image = support::archive::image(&output.stdout);
     assert_eq!(image.layer_digests[0], image.layer_digests[1]);
+}
+
+#[test]
+fn a_nar_hash_that_is_none_is_left_out_with_a_warning() {
+    for hash in ["sha256:z", "sha256:", "sha256:123456789", "md5:0", "sha256:é"] {
+        let (store, mut conf) = simple();
+        conf["nar_hashes"] = json!({ PATH: hash });
+        let conf = store.write_conf("conf", &conf);
+        let output = store.nix_image("stream", &conf).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && looks_complete(&output.stdout), "{hash}: {said}");
+        assert!(said.contains(&format!("warning: the NAR hash `{hash}` of `{PATH}`")), "{said}");
+    }
 }
 
 #[test]
