@@ -205,6 +205,9 @@ mod tests {
         assert_eq!(cache.get(&another_key), None);
     }
 
+    /// What stands in an entry's place, and how it is made.
+    type Obstacle = (&'static str, fn(&Path) -> io::Result<()>);
+
     #[test]
     fn what_would_hold_a_reader_up_counts_as_absent() {
         let directory = tempfile::tempdir().unwrap();
@@ -212,7 +215,7 @@ mod tests {
         let (key, entry) = entry();
         cache.put(&key, &entry);
         let path = cache.path(&key).unwrap();
-        let obstacles: [(&str, fn(&Path) -> io::Result<()>); 3] = [
+        let obstacles: [Obstacle; 3] = [
             ("a pipe", |path| {
                 let status = std::process::Command::new("mkfifo").arg(path).status()?;
                 status.success().then_some(()).ok_or(io::ErrorKind::Other.into())
