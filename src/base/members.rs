@@ -18,8 +18,6 @@ use crate::tar::{BLOCK, DIRECTORY, Record};
 
 /// The largest extended header; most have some hundred bytes.
 const MAX_EXTENDED_HEADER: u64 = 1 << 20;
-/// Bytes of names and records kept in all.
-const MAX_KEPT: usize = 28 << 20;
 /// What a member takes in memory besides its names and records.
 const OVERHEAD: usize = 256;
 
@@ -45,8 +43,8 @@ enum Extension {
 
 impl Members {
     pub(super) fn new(archive: Decompressed) -> Self {
-        let global = Records::new();
-        Self { archive, next: 0, global, shared: None, budget: Budget(MAX_KEPT) }
+        let (global, budget) = (Records::new(), Budget::default());
+        Self { archive, next: 0, global, shared: None, budget }
     }
 
     /// The next member, how its content is compressed yet unknown.
@@ -149,10 +147,17 @@ impl Members {
                 "an extended header has {size} bytes, {MAX_EXTENDED_HEADER} are the most"
             )));
         }
-        let mut payload = Vec::with_capacity(size as usize);
-        self.archive.by_ref().take(size).read_to_end(&mut payload)?;
+        let mut payload = vec![0; size as usize];
+        self.fill(&mut payload)?;
         self.next += size.next_multiple_of(BLOCK);
         Ok(payload)
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.archive.read_exact(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("the archive is cut off within it"),
+            _ => error,
+        })
     }
 
     fn member(&mut self, header: &Header, extensions: Vec<Extension>) -> io::Result<ArchiveMember> {
@@ -212,7 +217,7 @@ impl Members {
         let mut goes_on = header.as_bytes()[482] != 0;
         while goes_on {
             let mut block = [0; BLOCK as usize];
-            self.archive.read_exact(&mut block)?;
+            self.fill(&mut block)?;
             self.next += BLOCK;
             goes_on = block[504] != 0;
         }

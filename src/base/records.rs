@@ -12,14 +12,27 @@ pub(super) type Records = IndexMap<Vec<u8>, Vec<u8>>;
 /// What a record takes in memory besides its text.
 const OVERHEAD: usize = 128;
 
-/// Bytes that may yet be kept of an archive's headers.
+/// Bytes of names and records kept of an archive in all.
+const MAX_KEPT: usize = 28 << 20;
+
+/// Bytes that may yet be kept.
 #[derive(Debug)]
-pub(super) struct Budget(pub(super) usize);
+pub(super) struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(MAX_KEPT)
+    }
+}
 
 impl Budget {
     pub(super) fn take(&mut self, bytes: usize) -> io::Result<()> {
         self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
-            io::Error::other("its headers hold more names and records than any image needs")
+            let most = MAX_KEPT >> 20;
+            io::Error::other(format!(
+                "names and records of all members together take more than {most} MiB; an image \
+                 needs far less"
+            ))
         })?;
         Ok(())
     }
@@ -82,7 +95,7 @@ mod tests {
 
     fn read(payload: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut records = Records::new();
-        add(&mut records, payload, &mut Budget(1 << 20)).ok()?;
+        add(&mut records, payload, &mut Budget::default()).ok()?;
         Some(records.into_iter().collect())
     }
 
@@ -108,6 +121,6 @@ mod tests {
         let mut records = Records::new();
         let mut budget = Budget(3 * (OVERHEAD + 2) - 1);
         let error = add(&mut records, b"6 a=1\n6 a=2\n6 a=3\n", &mut budget).unwrap_err();
-        assert!(error.to_string().contains("more names and records"), "{error}");
+        assert!(error.to_string().contains("more than 28 MiB"), "{error}");
     }
 }
