@@ -27,3 +27,4 @@ pub mod sha256;
 pub mod sink;
 pub mod store;
 pub mod tar;
+pub mod threads;

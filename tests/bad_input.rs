@@ -52,6 +52,50 @@ fn assert_failed(case: &str, output: &Output, parts: &[&str]) {
     assert!(!looks_complete(&output.stdout), "{case}: the archive looks complete");
 }
 
+/// What is written to a closed standard output is lost, so nothing may end well there.
+#[test]
+fn a_closed_standard_output_is_an_error() {
+    let (store, conf) = simple();
+    let conf = store.write_conf("conf", &conf);
+    let graph = store.write_conf("graph", &json!([]));
+    for (program, arguments) in [
+        (DROP_IN, vec![conf.as_os_str()]),
+        (NIX_IMAGE, vec!["stream".as_ref(), conf.as_os_str()]),
+        (NIX_IMAGE, vec!["inspect".as_ref(), conf.as_os_str()]),
+        (NIX_IMAGE, vec!["plan".as_ref(), graph.as_os_str()]),
+        (NIX_IMAGE, vec!["cache".as_ref(), "info".as_ref()]),
+    ] {
+        let mut closed = Command::new("sh");
+        closed.args(["-c", "exec \"$@\" >&-", "sh", program]).args(&arguments);
+        assert_failed("closed", &closed.output().unwrap(), &["standard output is closed"]);
+        let mut null = Command::new(program);
+        null.args(&arguments).stdout(Stdio::null());
+        let said = String::from_utf8(null.output().unwrap().stderr).unwrap();
+        assert!(!said.contains("standard output"), "{said}");
+    }
+}
+
+/// A limit on processes counts threads as well.
+#[test]
+fn threads_that_cannot_be_started_are_an_error() {
+    let (store, conf) = simple();
+    let conf = store.write_conf("conf", &conf);
+    fs::set_permissions(store.root(), Permissions::from_mode(0o755)).unwrap();
+    // Root has no such limit, so another user has to run it, from where that one can read it.
+    let program = store.root().join("program");
+    fs::copy(NIX_IMAGE, &program).unwrap();
+    let user: &[&str] = &["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "--"];
+    for command in ["stream", "inspect"] {
+        let mut limited = Command::new("env");
+        limited.args(if is_root() { user } else { &[] });
+        limited.args(["prlimit", "--nproc=1", "--"]).arg(&program).arg(command);
+        limited.arg(&conf).arg("--store-root").arg(store.root());
+        limited.env_remove("XDG_CACHE_HOME").env_remove("HOME");
+        let parts = ["cannot start a thread", "ulimit -u"];
+        assert_failed(command, &limited.output().unwrap(), &parts);
+    }
+}
+
 /// Changes a simple image's conf or store; what the message has to say.
 type Case = (&'static str, fn(&TempStore, &mut Value), &'static [&'static str]);
 

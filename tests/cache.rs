@@ -180,25 +180,97 @@ fn copy_as_it_is(from: &Path, to: &Path) {
     support::stdout_of(Command::new("cp").arg("-a").arg(from).arg(to));
 }
 
-/// A path that the conf gives a NAR hash for is known wherever it lies, unless it looks changed.
-#[test]
-fn nar_hashes_identify_paths_on_every_machine() {
+/// The image of [`simple`] with NAR hashes in its conf; the value is the conf's.
+fn with_hashes() -> (TempStore, PathBuf, Value) {
     let (store, conf) = simple();
     let mut value: Value = serde_json::from_slice(&fs::read(&conf).unwrap()).unwrap();
     let hash = |digit: &str| format!("sha256:{}", digit.repeat(64));
     value["nar_hashes"] = json!({FIRST: hash("1"), SECOND: hash("2"), FILE: hash("3")});
     let conf = store.write_conf("hashes", &value);
-    stream(&store, &conf);
-    keep_customisation(&store, forge);
+    (store, conf, value)
+}
+
+/// Puts another tree of the same look in the place of [`FIRST`], as when it is fetched again.
+fn fetch_again(store: &TempStore) {
     let place = store.place(FIRST);
     fs::rename(&place, store.place("/aside")).unwrap();
     copy_as_it_is(&store.place("/aside"), &place);
-    assert_eq!(forged_layers(&store, &conf), 3, "a copy is the same path");
+    fs::remove_dir_all(store.place("/aside")).unwrap();
+}
+
+fn set_time(file: &Path, seconds: u64) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    File::options().append(true).open(file).unwrap().set_modified(time).unwrap();
+}
+
+/// What is remembered of a path elsewhere, or of the one that was here before, is used, but not
+/// believed before it was checked.
+#[test]
+fn nar_hashes_carry_digests_which_are_checked_once() {
+    let (store, conf, _) = with_hashes();
+    let expected = stream(&store, &conf);
+    let known = entries(&store).len();
+    fetch_again(&store);
+    let mut command = store.nix_image("stream", &conf);
+    assert!(support::stdout_of(command.arg("--threads=1")) == expected, "a copy is the same");
+    assert_eq!(entries(&store).len(), known + 1, "and it was remembered that it is");
+    // Of the layer of `FIRST` one entry is used now: the one of this very tree.
+    keep_customisation(&store, forge);
+    assert_eq!(forged_layers(&store, &conf), 3);
+    fetch_again(&store);
+    let said = support::failure_of(&mut store.nix_image("stream", &conf));
+    assert!(said.contains("layer 1 is not what was remembered"), "{said}");
+    assert_eq!(forged_layers(&store, &conf), 2, "the wrong word is forgotten");
+}
+
+#[test]
+fn edits_and_other_hashes_are_other_paths() {
+    let (store, conf, mut value) = with_hashes();
+    stream(&store, &conf);
+    let count = entries(&store).len();
     store.write(&format!("{FIRST}/share/text"), "some TEXT");
-    assert_eq!(forged_layers(&store, &conf), 2, "an edit in place shows");
-    value["nar_hashes"][SECOND] = json!(hash("4"));
+    stream(&store, &conf);
+    assert_eq!(entries(&store).len(), count + 2, "an edit in place shows");
+    keep_customisation(&store, forge);
+    value["nar_hashes"][FIRST] = json!(format!("sha256:{}", "4".repeat(64)));
+    fetch_again(&store);
     let conf = store.write_conf("hashes", &value);
-    assert_eq!(forged_layers(&store, &conf), 1, "another hash is another path");
+    assert_eq!(forged_layers(&store, &conf), 2, "another hash is another path");
+}
+
+/// A damaged file of the right size and time makes a layer with a digest of its own. Once Nix has
+/// repaired the path, no archive may have that digest, whichever command looks next.
+#[test]
+fn the_digest_of_a_damaged_path_does_not_outlive_its_repair() {
+    let (store, conf, _) = with_hashes();
+    let text = store.place(&format!("{FIRST}/share/text"));
+    set_time(&text, 1);
+    let good = without_cache(&store, &conf);
+    fs::write(&text, "some tex!").unwrap();
+    set_time(&text, 1);
+    let damaged = stream(&store, &conf);
+    assert!(damaged != good && damaged == without_cache(&store, &conf));
+    fs::write(&text, "some text").unwrap();
+    set_time(&text, 1);
+    fetch_again(&store);
+    let said = support::failure_of(&mut store.nix_image("stream", &conf));
+    assert!(said.contains("NAR hashes, which is forgotten now"), "{said}");
+    assert!(stream(&store, &conf) == good);
+
+    // Commands that read layers in no order hash what they do not know of the tree that is here.
+    fs::write(&text, "some tex!").unwrap();
+    set_time(&text, 1);
+    fetch_again(&store);
+    let _ = store.nix_image("stream", &conf).output().unwrap();
+    let bad = store.nix_image("stream", &conf).output().unwrap().stdout;
+    assert!(bad == damaged);
+    fs::write(&text, "some text").unwrap();
+    set_time(&text, 1);
+    fetch_again(&store);
+    let written = store.root().join("archive");
+    let mut write = store.nix_image("write", &conf);
+    support::stdout_of(write.arg(&written).arg("--format=oci-archive"));
+    assert!(stream(&store, &conf) == good);
 }
 
 #[test]

@@ -24,30 +24,42 @@ impl fmt::Display for Key {
 }
 
 impl Key {
-    /// The key of a layer of store paths. `scans` holds what was found at each of its paths;
-    /// a path that `nar_hashes` names is identified by its hash, on every machine, any other one
-    /// by what this machine's file system says of its root.
-    pub fn of_layer(
+    /// The key of a layer of these very trees. `scans` holds what was found at each path.
+    ///
+    /// A NAR hash does not stand in for a tree's identity: it says what a path should hold, and
+    /// the digest of a damaged tree must not outlive its repair.
+    pub fn of_layer(layer: &StoreLayer, scans: &[Scan]) -> Self {
+        let mut key = KeyBuilder::of_layer(layer);
+        for (path, scan) in layer.paths.iter().zip(scans) {
+            key.add(path.as_str().as_bytes());
+            key.add_identity(&scan.identity);
+            key.add(&scan.fingerprint);
+        }
+        key.finish()
+    }
+
+    /// The key of a layer of trees that should be the same, here or on another machine: a path
+    /// that `nar_hashes` names is identified by its hash. `None` if it names none of them.
+    ///
+    /// The entry is somebody's word, to be checked before it is believed.
+    pub fn of_same_hashes(
         layer: &StoreLayer,
         scans: &[Scan],
         nar_hashes: &HashMap<String, String>,
-    ) -> Self {
-        let mut key = KeyBuilder::new("layer");
-        key.add(match layer.naming {
-            Naming::Store => b"store",
-            Naming::Root => b"root",
-        });
-        key.add_stamp(&layer.stamp);
+    ) -> Option<Self> {
+        let mut key = KeyBuilder::of_layer(layer);
+        let mut hashed = false;
         for (path, scan) in layer.paths.iter().zip(scans) {
             key.add(path.as_str().as_bytes());
             match nar_hashes.get(path.as_str()) {
                 Some(hash) => key.add_nar_hash(hash),
                 None => key.add_identity(&scan.identity),
             }
+            hashed |= nar_hashes.contains_key(path.as_str());
             // Also with a NAR hash: it is the conf's word, and this shows edits in place.
             key.add(&scan.fingerprint);
         }
-        key.finish()
+        hashed.then(|| key.finish())
     }
 
     /// The key that a layer of these paths has on every machine, made of nothing but what the conf
@@ -66,6 +78,11 @@ impl Key {
             key.add_nar_hash(nar_hashes.get(path)?);
         }
         Some(key.finish())
+    }
+
+    /// The digest that the key is.
+    pub fn digest(&self) -> Digest {
+        self.0
     }
 
     /// The key of the blob that compression makes of a layer; none without compression.
@@ -87,6 +104,16 @@ impl KeyBuilder {
         let mut key = Self(Sha256::new());
         key.add(FORMAT.as_bytes());
         key.add(kind.as_bytes());
+        key
+    }
+
+    fn of_layer(layer: &StoreLayer) -> Self {
+        let mut key = Self::new("layer");
+        key.add(match layer.naming {
+            Naming::Store => b"store",
+            Naming::Root => b"root",
+        });
+        key.add_stamp(&layer.stamp);
         key
     }
 

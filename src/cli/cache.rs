@@ -1,11 +1,12 @@
 //! `nix-image cache`.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{BinaryBytes, HumanDuration};
 
+use super::stdout;
 use crate::cache::{Cache, Limits};
 
 /// Show or clean the cache of layer digests
@@ -32,7 +33,7 @@ const DAY: u64 = 24 * 60 * 60;
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cache = Cache::of_user();
-        let mut out = io::stdout().lock();
+        let mut out = stdout::lock()?;
         let Some(directory) = cache.directory() else {
             writeln!(out, "no cache: neither XDG_CACHE_HOME nor HOME is set to an absolute path")?;
             return Ok(());

@@ -1,11 +1,12 @@
 //! `nix-image inspect`.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::image_args::ImageArgs;
+use super::stdout;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::progress::Progress;
@@ -19,6 +20,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let mut out = stdout::lock()?;
         let image = self.image.image()?;
         let progress = Progress::quiet();
         for warning in &image.warnings {
@@ -46,6 +48,6 @@ impl Args {
             "Size": layers.iter().map(|layer| layer.size).sum::<u64>(),
             "Layers": shown.collect::<Vec<_>>(),
         });
-        writeln!(io::stdout(), "{document:#}").context("writing to standard output")
+        writeln!(out, "{document:#}").context("writing to standard output")
     }
 }

@@ -8,6 +8,7 @@ mod load;
 mod plan;
 mod push;
 mod serve;
+mod stdout;
 mod stream;
 mod summary;
 mod write;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use super::stdout;
 use crate::base::Base;
 use crate::plan::{Layers, auto, graph, pipeline, popularity};
 
@@ -65,6 +66,7 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 impl Args {
     /// Reads the graph, plans and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let mut stdout = stdout::lock()?;
         let graph = read_graph(&self.graph)?;
         let nar_hashes = self.nar_hashes.clone();
         let layers = self.layers(&graph)?;
@@ -74,7 +76,6 @@ impl Args {
         }
         let mut json = serde_json::to_string(&layers)?;
         json.push('\n');
-        let mut stdout = std::io::stdout().lock();
         stdout
             .write_all(json.as_bytes())
             .and_then(|()| stdout.flush())

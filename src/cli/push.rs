@@ -76,7 +76,8 @@ impl Args {
             if images.is_empty() || std::path::Path::new(operand).is_file() {
                 let conf = Conf::load(operand.as_ref())?;
                 let root = self.reading.store_root.as_deref();
-                let image = Image::new(conf, self.repo_tag.clone(), root)?;
+                let mut image = Image::new(conf, self.repo_tag.clone(), root)?;
+                image.complete_nar_hashes();
                 image.warnings.iter().for_each(|warning| progress.warn(warning));
                 images.push(image);
             } else {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::image_args::{ImageArgs, ReadingArgs};
+use super::stdout;
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::sink::{self, Output};
@@ -25,6 +26,7 @@ impl Args {
     }
 
     pub(super) fn run(self) -> anyhow::Result<()> {
+        stdout::check()?;
         let mut output = Output::stdout()?;
         let image = self.image.image()?;
         let progress = Progress::new();

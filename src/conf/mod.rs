@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::layer::Stamp;
 use crate::python::time::{DateTime, TimeError};
 use fields::Fields;
+pub(crate) use nar_hash::canonical as canonical_nar_hash;
 
 /// What a conf says, checked for itself; nothing that it names has been looked at.
 #[derive(Clone, Debug)]

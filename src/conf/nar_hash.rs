@@ -7,7 +7,7 @@ const BASE32_LENGTH: usize = 52;
 
 /// The hash as `sha256:` and hexadecimal digits, whichever of Nix's two forms it came in; `None`
 /// for anything that is not a SHA-256.
-pub(super) fn canonical(hash: &str) -> Option<String> {
+pub(crate) fn canonical(hash: &str) -> Option<String> {
     let text = hash.strip_prefix("sha256:")?;
     let digest = match text.parse() {
         Ok(digest) => digest,

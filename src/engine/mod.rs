@@ -7,6 +7,7 @@ mod pieces;
 mod table;
 
 use std::sync::Arc;
+use std::thread::Scope;
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -16,10 +17,11 @@ use crate::digest::Digest;
 use crate::image::{Image, ImageError, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
 use crate::store::{self, Listing, Scan};
+use crate::threads;
 pub use blobs::{Blob, Blobs, Part};
 use lane::Lane;
 pub use pieces::{Piece, Pieces};
-use table::{Table, Task};
+use table::{Remembered, Table, Task};
 
 /// Memory in which the trees' listings are kept from the scan to the last use; trees that find no
 /// room are walked again.
@@ -48,10 +50,22 @@ impl Default for Options {
     }
 }
 
+/// What is done with a digest that is remembered for other trees of the same NAR hashes: on
+/// another machine, or before they were repaired here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hints {
+    /// It is used, and checked while the layer is written.
+    Check,
+    /// The layer is hashed.
+    Ignore,
+}
+
 /// What a scan found out about a layer.
 #[derive(Debug)]
 struct Scanned {
     key: Key,
+    /// The key of layers of trees that should be the same, if NAR hashes say so.
+    same_hashes: Option<Key>,
     /// About how many bytes there are to hash.
     size: u64,
     listings: Option<Arc<[Listing]>>,
@@ -69,22 +83,21 @@ impl<'a> Engine<'a> {
         Self { image, cache, table: Table::new(known), budget: Budget::new(LISTINGS) }
     }
 
-    /// Runs `consumer` while the layers are digested and read, and ends when it does.
+    /// Runs `consumer` while the layers are digested and read, and ends when it does. It has to
+    /// check the layers that are [`Self::unchecked`], and to say that they are [`Self::found`].
     pub fn run<T>(
         &self,
         options: Options,
         consumer: impl FnOnce(&Self, Pieces) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         std::thread::scope(|scope| {
-            let threads = options.threads.max(1);
-            for _ in 0..threads {
-                scope.spawn(move || self.table.fail_with(|| self.work(threads)));
-            }
-            let (readers, pieces) = pieces::channel();
-            for reader in readers {
-                scope.spawn(move || pieces::read(self, &reader));
-            }
-            let result = consumer(self, pieces);
+            let result = self.start(scope, options, Hints::Check).and_then(|()| {
+                let (readers, pieces) = pieces::channel();
+                for reader in readers {
+                    threads::spawn(scope, move || pieces::read(self, &reader))?;
+                }
+                consumer(self, pieces)
+            });
             self.table.stop();
             result
         })
@@ -98,7 +111,7 @@ impl<'a> Engine<'a> {
 
     /// Finds all digests; no layer is read for another reason.
     pub fn digest_all(&self, options: Options) -> anyhow::Result<Vec<LayerDigest>> {
-        self.work_in_threads(options);
+        self.work_in_threads(options)?;
         self.table.wait_for_all()
     }
 
@@ -107,28 +120,44 @@ impl<'a> Engine<'a> {
         for layer in 0..self.image.layers.len() {
             self.table.skip(layer, !layers.contains(&layer));
         }
-        self.work_in_threads(options);
+        self.work_in_threads(options)?;
         layers.iter().try_for_each(|&layer| self.table.wait_until_known(layer).map(drop))
     }
 
-    fn work_in_threads(&self, options: Options) {
+    fn work_in_threads(&self, options: Options) -> anyhow::Result<()> {
         std::thread::scope(|scope| {
-            let threads = options.threads.max(1);
-            for _ in 0..threads {
-                scope.spawn(move || self.table.fail_with(|| self.work(threads)));
-            }
-        });
+            self.start(scope, options, Hints::Ignore).inspect_err(|_| self.table.stop())
+        })
+    }
+
+    /// Starts the threads that scan and hash.
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        options: Options,
+        hints: Hints,
+    ) -> anyhow::Result<()> {
+        let threads = options.threads.max(1);
+        for _ in 0..threads {
+            threads::spawn(scope, move || self.table.fail_with(|| self.work(threads, hints)))?;
+        }
+        Ok(())
     }
 
     /// The digest of a layer if it is known or remembered, after a look at what it is made of.
     pub fn look(&self, layer: usize) -> anyhow::Result<Option<LayerDigest>> {
         if self.table.claim_scan(layer) {
-            self.scan(layer)?;
+            self.scan(layer, Hints::Ignore)?;
         }
         Ok(self.table.known(layer))
     }
 
-    /// Notes the digest of a layer that was read as [`Self::open`] gives it, and remembers it.
+    /// Whether the layer's digest is remembered for other trees than those that are here.
+    pub fn unchecked(&self, layer: usize) -> bool {
+        self.table.is_hint(layer)
+    }
+
+    /// Notes the digest of a layer that was read as it is here, and remembers it.
     pub fn found(&self, layer: usize, found: LayerDigest) -> anyhow::Result<()> {
         self.publish(layer, found)
     }
@@ -155,7 +184,7 @@ impl<'a> Engine<'a> {
 
     /// Forgets a remembered digest that turned out to be another layer's.
     pub fn forget(&self, layer: usize) {
-        if let Some(key) = self.table.key(layer) {
+        for key in self.table.keys(layer) {
             self.cache.remove(&key);
         }
     }
@@ -166,12 +195,12 @@ impl<'a> Engine<'a> {
     }
 
     /// One thread's work: scan while there is something to scan, then hash two layers at a time.
-    fn work(&self, threads: usize) -> anyhow::Result<()> {
+    fn work(&self, threads: usize, hints: Hints) -> anyhow::Result<()> {
         let mut lanes = Vec::with_capacity(lane::COUNT);
         loop {
             while lanes.len() < lane::COUNT {
                 match self.table.claim(lanes.len(), threads) {
-                    Some(Task::Scan(layer)) => self.scan(layer)?,
+                    Some(Task::Scan(layer)) => self.scan(layer, hints)?,
                     Some(Task::Hash(layer)) => lanes.push(self.lane(layer)?),
                     None => break,
                 }
@@ -190,16 +219,22 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn scan(&self, layer: usize) -> anyhow::Result<()> {
+    fn scan(&self, layer: usize, hints: Hints) -> anyhow::Result<()> {
         let scanned = match &self.image.layers[layer].source {
             LayerSource::Store(source) => self.scan_store_layer(source)?,
             LayerSource::Prebuilt(prebuilt) => scan_prebuilt(prebuilt)?,
             LayerSource::Absent(path) => return Err(ImageError::absent(path).into()),
             LayerSource::Base(_) => bail!("base layers are not scanned"),
         };
-        let remembered = self.cache.get(&scanned.key);
-        if let Some(remembered) = &remembered {
-            self.check_prebuilt(layer, remembered.digest)?;
+        let remembered = match (self.cache.get(&scanned.key), &scanned.same_hashes) {
+            (Some(known), _) => Remembered::Known(known),
+            (None, Some(key)) if hints == Hints::Check => {
+                self.cache.get(key).map_or(Remembered::Nothing, Remembered::Hint)
+            }
+            (None, _) => Remembered::Nothing,
+        };
+        if let Remembered::Known(known) = &remembered {
+            self.check_prebuilt(layer, known.digest)?;
         }
         self.table.scanned(layer, scanned, remembered);
         Ok(())
@@ -209,10 +244,12 @@ impl<'a> Engine<'a> {
         let scan =
             |path| store::scan(&self.image.store.physical(path), Some(Listing::new(&self.budget)));
         let scans = layer.paths.iter().map(scan).collect::<Result<Vec<Scan>, _>>()?;
-        let key = Key::of_layer(layer, &scans, &self.image.nar_hashes);
-        let size = scans.iter().map(|scan| scan.archived_size).sum();
-        let listings = scans.into_iter().map(|scan| scan.listing).collect();
-        Ok(Scanned { key, size, listings })
+        Ok(Scanned {
+            key: Key::of_layer(layer, &scans),
+            same_hashes: Key::of_same_hashes(layer, &scans, &self.image.nar_hashes),
+            size: scans.iter().map(|scan| scan.archived_size).sum(),
+            listings: scans.into_iter().map(|scan| scan.listing).collect(),
+        })
     }
 
     fn lane(&self, layer: usize) -> anyhow::Result<Lane<'_>> {
@@ -236,7 +273,7 @@ impl<'a> Engine<'a> {
 
     fn publish(&self, layer: usize, found: LayerDigest) -> anyhow::Result<()> {
         self.check_prebuilt(layer, found.digest)?;
-        if let Some(key) = self.table.key(layer) {
+        for key in self.table.keys(layer) {
             self.cache.put(&key, &found);
         }
         self.table.hashed(layer, found);
@@ -264,5 +301,6 @@ fn scan_prebuilt(prebuilt: &Prebuilt) -> anyhow::Result<Scanned> {
     key.add(prebuilt.path.as_bytes());
     key.add_identity(&scan.identity);
     key.add(&scan.fingerprint);
-    Ok(Scanned { key: key.finish(), size: scan.archived_size, listings: None })
+    let (key, size) = (key.finish(), scan.archived_size);
+    Ok(Scanned { key, same_hashes: None, size, listings: None })
 }

@@ -38,9 +38,23 @@ struct Inner {
 #[derive(Debug)]
 struct Slot {
     state: State,
+    /// Whether the digest is known of other trees than those that are here.
+    hint: bool,
     key: Option<Key>,
+    same_hashes: Option<Key>,
     size: u64,
     listings: Option<Arc<[Listing]>>,
+}
+
+/// What the cache has for a layer that was scanned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Remembered {
+    /// Its digest.
+    Known(LayerDigest),
+    /// The digest of a layer of other trees, which should be the same.
+    Hint(LayerDigest),
+    /// Nothing.
+    Nothing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +73,9 @@ impl Table {
     pub(super) fn new(known: impl Iterator<Item = Option<LayerDigest>>) -> Self {
         let slot = |known: Option<LayerDigest>| Slot {
             state: known.map_or(State::Unscanned, State::Known),
+            hint: false,
             key: None,
+            same_hashes: None,
             size: known.map_or(0, |known| known.size),
             listings: None,
         };
@@ -106,11 +122,17 @@ impl Table {
     }
 
     /// A layer was scanned, and its digest is remembered or has to be found.
-    pub(super) fn scanned(&self, layer: usize, scanned: Scanned, known: Option<LayerDigest>) {
+    pub(super) fn scanned(&self, layer: usize, scanned: Scanned, remembered: Remembered) {
+        let known = match remembered {
+            Remembered::Known(known) | Remembered::Hint(known) => Some(known),
+            Remembered::Nothing => None,
+        };
         let mut inner = self.lock();
         inner.slots[layer] = Slot {
             state: known.map_or(State::Waiting, State::Known),
+            hint: matches!(remembered, Remembered::Hint(_)),
             key: Some(scanned.key),
+            same_hashes: scanned.same_hashes,
             size: known.map_or(scanned.size, |known| known.size),
             listings: scanned.listings,
         };
@@ -119,7 +141,9 @@ impl Table {
 
     /// A layer's digest was found.
     pub(super) fn hashed(&self, layer: usize, found: LayerDigest) {
-        self.lock().slots[layer].state = State::Known(found);
+        let slot = &mut self.lock().slots[layer];
+        slot.state = State::Known(found);
+        slot.hint = false;
         self.changed.notify_all();
     }
 
@@ -202,8 +226,14 @@ impl Table {
         self.lock().slots[layer].size
     }
 
-    pub(super) fn key(&self, layer: usize) -> Option<Key> {
-        self.lock().slots[layer].key
+    /// The keys under which the layer's digest is remembered.
+    pub(super) fn keys(&self, layer: usize) -> impl Iterator<Item = Key> {
+        let slot = &self.lock().slots[layer];
+        [slot.key, slot.same_hashes].into_iter().flatten()
+    }
+
+    pub(super) fn is_hint(&self, layer: usize) -> bool {
+        self.lock().slots[layer].hint
     }
 
     pub(super) fn known_size(&self) -> u64 {
@@ -282,7 +312,8 @@ mod tests {
         for (layer, &size) in sizes.iter().enumerate() {
             assert_eq!(table.claim(0, 2), Some(Task::Scan(layer)));
             let key = KeyBuilder::new("test").finish();
-            table.scanned(layer, Scanned { key, size, listings: None }, None);
+            let scanned = Scanned { key, same_hashes: None, size, listings: None };
+            table.scanned(layer, scanned, Remembered::Nothing);
         }
         table
     }

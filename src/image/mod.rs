@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::base::{Base, BaseError, BaseLayer};
-use crate::conf::Conf;
+use crate::conf::{Conf, canonical_nar_hash};
 use crate::digest::{Digest, DigestError};
 use crate::layer::{Naming, ReadError, Stamp, StoreLayer};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError, StorePath};
 
 /// An image, ready to be digested and written.
 #[derive(Debug)]
@@ -158,6 +158,21 @@ impl Image {
             architecture: conf.architecture,
             created: conf.created.isoformat(),
         })
+    }
+}
+
+impl Image {
+    /// Adds the NAR hashes of paths for which the conf has none and Nix's database does.
+    pub fn complete_nar_hashes(&mut self) {
+        let paths = self.layers.iter().flat_map(|layer| match &layer.source {
+            LayerSource::Store(layer) => layer.paths.iter().map(StorePath::as_str).collect(),
+            LayerSource::Prebuilt(layer) => vec![layer.path.as_str()],
+            LayerSource::Base(_) | LayerSource::Absent(_) => Vec::new(),
+        });
+        let unknown = paths.filter(|path| !self.nar_hashes.contains_key(*path));
+        let hashes = store::nar_hashes(&self.store, unknown);
+        let canonical = |(path, hash): (String, String)| Some((path, canonical_nar_hash(&hash)?));
+        self.nar_hashes.extend(hashes.into_iter().filter_map(canonical));
     }
 }
 

@@ -1,6 +1,8 @@
 //! A layer's content and how it becomes bytes. Where the bytes go is not known here.
 
 mod content;
+mod cursor;
+mod disk;
 mod tar_stream;
 
 use std::sync::Arc;

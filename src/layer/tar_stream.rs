@@ -1,18 +1,12 @@
 //! Turns the trees of a layer into a tar archive, piece by piece.
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::buffer::spare_capacity;
-use rustix::fs::{CWD, Mode, OFlags, openat};
-
 use super::content::{Content, ReadError, Step};
+use super::cursor::Cursor;
+use super::disk::{self, Disk};
 use super::{Naming, Stamp, StoreLayer};
-use crate::store::{self, Entry, Listing, Node, Store, Walk, WalkError};
+use crate::store::{Entry, Listing, Node, Store, Walk, WalkError};
 use crate::tar::{self, Member};
 
 /// Directories that every layer of store paths starts with, whatever the store's directory.
@@ -23,6 +17,11 @@ const STORE_PARENT_MODE: u32 = 0o755;
 
 /// Larger files are handed out, so that they need not pass through memory.
 const LARGE: u64 = 64 << 10;
+
+/// Bytes of small files that the disk is asked for ahead of their turn.
+const AHEAD: u64 = 8 << 20;
+/// Bytes of them that it is asked for at a time.
+const FETCH: usize = 256 << 10;
 
 /// The archive of a [`StoreLayer`], in pieces.
 #[derive(Debug)]
@@ -36,6 +35,9 @@ pub struct TarStream<'a> {
     /// Bytes handed out so far, contents of files among them.
     offset: u64,
     ended: bool,
+    disk: Disk,
+    /// The same stream, ahead of this one, where files come from a disk.
+    scout: Option<Box<TarStream<'a>>>,
 }
 
 /// A store path that is being archived.
@@ -54,19 +56,6 @@ enum Source {
     Walk(Walk),
 }
 
-/// The place in the tree.
-#[derive(Debug)]
-struct Cursor {
-    /// Where the root is to be read.
-    root: PathBuf,
-    /// The current entry's name in the archive.
-    name: Vec<u8>,
-    /// How long the name was at each depth down to here.
-    lengths: Vec<usize>,
-    /// Open directories of the depths down to here, opened when a file needs them.
-    directories: Vec<OwnedFd>,
-}
-
 impl<'a> TarStream<'a> {
     /// A stream from the first byte on. `listings`, one for each path, spare the walk.
     pub fn new(store: &'a Store, layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
@@ -79,11 +68,16 @@ impl<'a> TarStream<'a> {
             tree: None,
             offset: 0,
             ended: false,
+            disk: Disk::default(),
+            scout: None,
         }
     }
 
     /// See [`super::LayerStream::fill`].
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Step, ReadError> {
+        if self.disk.is_needed() {
+            self.look_ahead();
+        }
         Ok(match self.advance(out, limit, Contents::Read)? {
             Advance::Full => Step::Full,
             Advance::End => Step::End,
@@ -99,6 +93,26 @@ impl<'a> TarStream<'a> {
         let before = self.offset;
         self.advance(scratch, limit, Contents::Skip)?;
         Ok(self.offset - before)
+    }
+
+    /// Asks the disk for the small files that come next. What fails here fails again when it is
+    /// read, and is reported then.
+    fn look_ahead(&mut self) {
+        // Without listings, another walk would wait for the disk itself.
+        let Some(listings) = &self.listings else { return };
+        let (store, layer) = (self.store, self.layer);
+        let scout = self.scout.get_or_insert_with(|| {
+            Box::new(TarStream::new(store, layer, Some(Arc::clone(listings))))
+        });
+        let mut scratch = Vec::new();
+        while !scout.ended && scout.offset < self.offset + AHEAD {
+            scratch.clear();
+            let passed = scout.offset < self.offset;
+            let contents = if passed { Contents::Skip } else { Contents::Fetch };
+            if scout.advance(&mut scratch, FETCH, contents).is_err() {
+                return;
+            }
+        }
     }
 
     fn advance(
@@ -143,8 +157,12 @@ impl<'a> TarStream<'a> {
                     return Ok(cursor.map_or(Advance::End, |cursor| Advance::Large(cursor, size)));
                 }
                 Some(Node::File(size)) => match contents {
-                    Contents::Read => tree.cursor.put_small(size, out)?,
+                    Contents::Read => tree.cursor.put_small(size, &mut self.disk, out)?,
                     Contents::Skip => skipped += size.next_multiple_of(tar::BLOCK),
+                    Contents::Fetch => {
+                        disk::fetch(&tree.cursor.open()?);
+                        skipped += size.next_multiple_of(tar::BLOCK);
+                    }
                 },
                 Some(_) => {}
                 None => self.tree = None,
@@ -183,8 +201,7 @@ impl<'a> TarStream<'a> {
             Naming::Root => &path.as_str()[path.entry_length()..],
         };
         let name = name.as_bytes().to_owned();
-        let cursor = Cursor { root, lengths: vec![name.len()], name, directories: Vec::new() };
-        Ok(Some(Tree { source, cursor }))
+        Ok(Some(Tree { source, cursor: Cursor::new(root, name) }))
     }
 }
 
@@ -193,6 +210,8 @@ impl<'a> TarStream<'a> {
 enum Contents {
     Read,
     Skip,
+    /// The disk is asked for them.
+    Fetch,
 }
 
 /// How far [`TarStream::advance`] came.
@@ -215,7 +234,7 @@ impl Tree {
         let Some(entry) = self.source.next_entry()? else { return Ok(None) };
         self.cursor.enter(&entry);
         let mut header =
-            Member { name: &self.cursor.name, mode: entry.mode.into(), ..stamped(stamp) };
+            Member { name: self.cursor.name(), mode: entry.mode.into(), ..stamped(stamp) };
         match entry.node {
             Node::File(size) => (header.typeflag, header.size) = (tar::REGULAR, size),
             Node::Directory => header.typeflag = tar::DIRECTORY,
@@ -244,89 +263,6 @@ impl Source {
     }
 }
 
-impl Cursor {
-    fn enter(&mut self, entry: &Entry<'_>) {
-        if entry.depth == 0 {
-            return;
-        }
-        self.lengths.truncate(entry.depth);
-        self.directories.truncate(entry.depth);
-        self.name.truncate(self.lengths[entry.depth - 1]);
-        self.name.push(b'/');
-        self.name.extend_from_slice(entry.name);
-        self.lengths.push(self.name.len());
-    }
-
-    /// Opens the current entry, a regular file, through its directories; no link is followed.
-    fn open(&mut self) -> Result<File, ReadError> {
-        // Not to be kept waiting by a pipe that someone put in the file's place.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let depth = self.lengths.len() - 1;
-        while self.directories.len() < depth {
-            let directory = match self.directories.last() {
-                None => store::open_directory(CWD, self.root.as_os_str()),
-                Some(parent) => {
-                    store::open_directory(parent.as_fd(), self.component(self.directories.len()))
-                }
-            };
-            self.directories
-                .push(directory.map_err(|error| self.error("open the directory of", error))?);
-        }
-        let file = match self.directories.last() {
-            None => openat(CWD, &self.root, flags, Mode::empty()),
-            Some(parent) => openat(parent, self.component(depth), flags, Mode::empty()),
-        };
-        file.map(File::from).map_err(|error| self.error("open", error))
-    }
-
-    /// The name of the entry at some depth on the way to the current one.
-    fn component(&self, depth: usize) -> &OsStr {
-        OsStr::from_bytes(&self.name[self.lengths[depth - 1] + 1..self.lengths[depth]])
-    }
-
-    /// Appends a small file's content, read at one go, and its padding.
-    fn put_small(&mut self, size: u64, out: &mut Vec<u8>) -> Result<(), ReadError> {
-        let file = self.open()?;
-        // One byte more than expected shows a file that grew.
-        out.reserve(size as usize + 1);
-        let mut found = 0;
-        loop {
-            match rustix::io::read(&file, spare_capacity(out)) {
-                Ok(0) => break,
-                Ok(bytes) => found += bytes as u64,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(self.error("read", error)),
-            }
-            if found >= size {
-                break;
-            }
-        }
-        match found {
-            found if found < size => {
-                return Err(ReadError::Shrank { path: self.path(), expected: size, found });
-            }
-            found if found > size => {
-                return Err(ReadError::Grew { path: self.path(), expected: size });
-            }
-            _ => {}
-        }
-        out.extend_from_slice(tar::padding(size));
-        Ok(())
-    }
-
-    /// Where the current entry is to be read.
-    fn path(&self) -> PathBuf {
-        let below = &self.name[self.lengths[0]..];
-        let mut path = self.root.as_os_str().as_bytes().to_owned();
-        path.extend_from_slice(below);
-        PathBuf::from(OsStr::from_bytes(&path))
-    }
-
-    fn error(&self, action: &'static str, error: rustix::io::Errno) -> ReadError {
-        ReadError::Io { action, path: self.path(), source: error.into() }
-    }
-}
-
 /// A header with what all entries of a layer have in common.
 fn stamped(stamp: &Stamp) -> Member<'_> {
     Member {
@@ -336,5 +272,58 @@ fn stamped(stamp: &Stamp) -> Member<'_> {
         gname: stamp.gname.as_bytes(),
         mtime: stamp.mtime,
         ..Member::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+
+    fn bytes(mut stream: TarStream<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            match stream.fill(&mut out, usize::MAX).unwrap() {
+                Step::Full => {}
+                Step::File(mut content) => {
+                    out.reserve(content.size() as usize + 1);
+                    while !content.read(&mut out).unwrap() {}
+                }
+                Step::End => return out,
+            }
+        }
+    }
+
+    /// Whatever is asked for ahead, of whatever size, in as many trees as there are.
+    #[test]
+    fn looking_ahead_changes_no_byte() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new("/nix/store", Some(root.path())).unwrap();
+        let mut paths = Vec::new();
+        for tree in 0..3 {
+            let path = store.path(&format!("/nix/store/{tree}-tree")).unwrap();
+            let directory = store.physical(&path).join("a/b");
+            std::fs::create_dir_all(&directory).unwrap();
+            for (file, size) in [0, 1, 512, 60_000, 70_000, 300_000, 9 << 20].iter().enumerate() {
+                let content: Vec<u8> = (0..*size).map(|at| (at + tree + file) as u8).collect();
+                std::fs::write(directory.join(file.to_string()), content).unwrap();
+            }
+            paths.push(path);
+        }
+        let layer = StoreLayer { paths, naming: Naming::Store, stamp: Arc::default() };
+        let budget = Budget::new(1 << 20);
+        let scan = |path| {
+            let listing = Some(Listing::new(&budget));
+            crate::store::scan(&store.physical(path), listing).unwrap().listing
+        };
+        let listings: Option<Arc<[Listing]>> = layer.paths.iter().map(scan).collect();
+        let stream =
+            |listings, disk| TarStream { disk, ..TarStream::new(&store, &layer, listings) };
+        let expected = bytes(stream(None, Disk::default()));
+        assert!(expected.len() > 27 << 20);
+        for listings in [None, listings] {
+            let found = bytes(stream(listings, Disk::needed()));
+            assert!(found == expected);
+        }
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use super::blob::{BlobStream, Made};
 use super::held::Held;
 use super::known::{self, Knowledge, Known};
+use super::roots;
 use crate::base::BaseReader;
 use crate::budget::Budget;
 use crate::cache::{Cache, Key, LayerDigest};
@@ -61,6 +62,9 @@ impl Target<'_> {
         layer: usize,
     ) -> anyhow::Result<Option<Delivered>> {
         let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(None) };
+        if roots::were_replaced(self.cache, engine.image(), layer, &key) {
+            return Ok(None);
+        }
         let claimed = self.knowledge.by_key(&key);
         let remembered = self.cache.get(&key);
         if let (Some(claimed), Some(remembered)) = (claimed, remembered) {
@@ -152,6 +156,7 @@ impl Target<'_> {
             check_claim(layer, claimed.diff_id, found.digest)?;
         }
         self.cache.put(&key, &found);
+        roots::remember(self.cache, engine.image(), layer, &key);
         Ok(())
     }
 

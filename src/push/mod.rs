@@ -10,6 +10,7 @@ mod documents;
 mod held;
 mod known;
 mod layer;
+mod roots;
 
 use std::collections::HashSet;
 use std::sync::Arc;

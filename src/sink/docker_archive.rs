@@ -19,7 +19,8 @@ use crate::tar::{self, Member};
 /// Mode of the members that this program makes itself.
 pub(super) const MEMBER_MODE: u32 = 0o644;
 
-/// Writes the archive; with `verify`, hashes each layer again on its way out.
+/// Writes the archive; with `verify`, hashes each layer again on its way out. A digest that is
+/// remembered for other trees than those that are here is checked in any case.
 pub fn write(
     engine: &Engine<'_>,
     pieces: &mut Pieces,
@@ -174,7 +175,8 @@ pub(super) fn put_layer(
     verify: bool,
 ) -> anyhow::Result<()> {
     let start = output.position();
-    let mut hash = verify.then(Sha256::new);
+    let unchecked = engine.unchecked(index);
+    let mut hash = (verify || unchecked).then(Sha256::new);
     loop {
         match pieces.next().transpose()? {
             Some(Piece::Bytes(bytes)) => {
@@ -197,14 +199,21 @@ pub(super) fn put_layer(
     let found = hash.map(|hash| Digest(hash.finish()));
     if size != expected.size || found.is_some_and(|found| found != expected.digest) {
         engine.forget(index);
+        let what = if unchecked {
+            "is not what was remembered of paths with the same NAR hashes, which is forgotten now"
+        } else {
+            "changed while it was being written"
+        };
         bail!(
-            "layer {} changed while it was being written: {} and {} bytes expected, {}{size} \
-             bytes found; run the command again",
+            "layer {} {what}: {} and {} bytes expected, {}{size} bytes found; run the command again",
             index + 1,
             expected.digest,
             expected.size,
             found.map(|found| format!("{found} and ")).unwrap_or_default(),
         );
+    }
+    if unchecked {
+        engine.found(index, *expected)?;
     }
     output.put(tar::padding(size))
 }

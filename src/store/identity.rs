@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 
 use crate::digest::Digest;
 
@@ -30,6 +30,11 @@ pub enum Identity {
 /// A root that is a file up to this size is identified by its content.
 const SMALL_ROOT: u64 = 64 << 10;
 
+/// Which file is at a path; a link is not followed.
+pub fn identity(path: &Path) -> io::Result<Identity> {
+    identify(path, &statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
 #[allow(
     clippy::unnecessary_cast,
     clippy::cast_sign_loss,
@@ -46,7 +51,7 @@ pub(super) fn identify(root: &Path, stat: &Stat) -> io::Result<Identity> {
 
 #[cfg(target_os = "linux")]
 fn birth(path: &Path) -> Option<(i64, u32)> {
-    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    use rustix::fs::{StatxFlags, statx};
     let stat = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME).ok()?;
     let known = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
     known.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))

@@ -1,5 +1,6 @@
 //! The Nix store: its paths, where they physically are, and what is below them.
 
+mod database;
 mod identity;
 mod listing;
 mod names;
@@ -7,7 +8,8 @@ mod path;
 mod scan;
 mod walk;
 
-pub use identity::Identity;
+pub use database::nar_hashes;
+pub use identity::{Identity, identity};
 pub use listing::{Entry, Listing, Node};
 pub use path::{Store, StoreError, StorePath};
 pub use scan::{Scan, scan};

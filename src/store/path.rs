@@ -77,6 +77,11 @@ impl Store {
         &self.dir
     }
 
+    /// The directory below which the store is read, unless that is `/`.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
     /// Checks that `path` lies in the store.
     pub fn path(&self, path: &str) -> Result<StorePath, StoreError> {
         let store = || self.dir.display().to_string();

@@ -84,6 +84,26 @@ impl Fixture {
         command
     }
 
+    /// Has Nix register the image's paths, so that its database knows their NAR hashes. `false`
+    /// where there is no Nix.
+    pub(super) fn register(&self) -> bool {
+        let customisation = format!("/nix/store/{}-customisation-layer", "c".repeat(32));
+        let own = self.layers.iter().map(|(path, content)| (path.clone(), sha256(content)));
+        // Path, hash, size, deriver, and the number of references.
+        let registration: Vec<_> = own
+            .chain([(customisation, sha256(&tar()))])
+            .map(|(path, hash)| format!("{path}\n{hash}\n1\n\n0\n"))
+            .collect();
+        let input = self.store.root().join("registration");
+        std::fs::write(&input, registration.concat()).unwrap();
+        let mut nix = command("nix-store", &["--load-db"]);
+        nix.env("NIX_REMOTE", format!("local?root={}", self.store.root().display()));
+        nix.env("HOME", self.store.root()).stdin(std::fs::File::open(input).unwrap());
+        let Ok(Output { status, stderr, .. }) = nix.output() else { return false };
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        true
+    }
+
     /// Forgets all that is remembered.
     pub(super) fn forget(&self) {
         let _ = std::fs::remove_dir_all(self.store.root().join("cache"));
@@ -137,7 +157,8 @@ pub(super) fn bytes(seed: u64, length: usize) -> Vec<u8> {
 }
 
 fn path(name: &str, content: &[u8]) -> String {
-    format!("/nix/store/{}-{name}", &sha256(content)[..32])
+    // Nix's digits have no `e`.
+    format!("/nix/store/{}-{name}", &sha256(content)[..32].replace('e', "g"))
 }
 
 /// The customisation layer.

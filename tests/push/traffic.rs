@@ -2,7 +2,7 @@
 
 use super::images::{Fixture, bytes, said};
 use super::registry::Registry;
-use crate::support::{failure_of, sha256, stdout_of};
+use crate::support::{failure_of, sha256, skip, stdout_of};
 use serde_json::json;
 
 #[test]
@@ -64,6 +64,33 @@ fn a_second_push_sends_nothing_and_reads_nothing() {
     let plain = Fixture::new(20, false);
     said(&mut plain.push(&name));
     assert_eq!(registry.sent(), (0, 0));
+}
+
+/// Without NAR hashes in the conf, as in those of nixpkgs, they come from Nix's database.
+#[test]
+fn nixs_database_spares_the_look_at_unchanged_layers() {
+    let mut image = Fixture::new(5, false);
+    if !image.register() {
+        return skip("there is no nix-store on PATH");
+    }
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    let manifest = registry.manifest("me/app", "1");
+    let hashed = Fixture::new(5, true);
+    said(&mut hashed.push(&registry.name("me/hashed:1")));
+    assert_eq!(manifest, registry.manifest("me/hashed", "1"), "as if the conf had them");
+    // Nothing below the roots is looked at: that this file is gone does not show.
+    std::fs::remove_file(image.file(2)).unwrap();
+    image.forget();
+    registry.requests();
+    said(&mut image.push(&name));
+    assert_eq!(registry.sent(), (0, 0));
+    assert_eq!(registry.manifest("me/app", "1"), manifest);
+    // A path that the database does not know is hashed.
+    image.change(3);
+    let text = said(&mut image.push(&name));
+    assert!(text.contains("1 of 6 layers"), "{text}");
 }
 
 #[test]
@@ -165,6 +192,44 @@ fn a_key_that_disagrees_with_what_is_found_is_an_error() {
     assert_eq!(registry.manifest("me/app", "1").unwrap(), before);
     said(image.push(&name).arg("--no-cache"));
     registry.check("me/app", "1");
+}
+
+/// A layer that was pushed with a damaged file is found out once Nix has put another tree there.
+#[test]
+fn a_path_that_was_repaired_is_read_again() {
+    let image = Fixture::new(3, true);
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    let good = std::fs::read(image.file(1)).unwrap();
+    // The other tree is there at the same time, so that it has another inode.
+    let replace = |content: &[u8]| {
+        let root = image.file(1).parent().unwrap().to_owned();
+        let new = image.store.place("/new");
+        std::fs::create_dir(&new).unwrap();
+        std::fs::write(new.join("file"), content).unwrap();
+        std::fs::rename(&root, image.store.place("/old")).unwrap();
+        std::fs::rename(&new, &root).unwrap();
+        std::fs::remove_dir_all(image.store.place("/old")).unwrap();
+    };
+    std::fs::write(image.file(1), vec![0; good.len()]).unwrap();
+    said(&mut image.push(&name));
+    registry.requests();
+    said(&mut image.push(&name));
+    assert_eq!(registry.sent(), (0, 0));
+    replace(&good);
+    let error = failure_of(&mut image.push(&name));
+    assert!(error.contains("layer 2") && error.contains("--no-cache"), "{error}");
+    said(image.push(&name).arg("--no-cache"));
+    // Fetched again, it is the same; that is found out once.
+    replace(&good);
+    registry.requests();
+    for _ in 0..2 {
+        said(&mut image.push(&name));
+        assert_eq!(registry.sent(), (0, 0));
+    }
+    let manifest = registry.manifest("me/app", "1").unwrap();
+    let config = registry.blob("me/app", manifest["config"]["digest"].as_str().unwrap());
+    assert_eq!(config.unwrap(), image.config());
 }
 
 #[test]
