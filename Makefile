@@ -4,7 +4,7 @@ release := $(or $(CARGO_TARGET_DIR),target)/release
 # Engines have to be started by root.
 as_root := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH",)
 
-.PHONY: build test demo bench fmt lint
+.PHONY: build test demo bench fmt lint check-darwin
 
 build:
 	cargo build --release
@@ -35,3 +35,9 @@ lint:
 	scripts/setup lint
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	scripts/check-darwin
+
+# Whether it compiles for macOS; it cannot be linked or run here.
+check-darwin:
+	scripts/setup lint
+	scripts/check-darwin

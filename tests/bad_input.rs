@@ -11,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::base::{self, Header, Records};
 use crate::support::{self, DROP_IN, NIX_IMAGE, TempStore, is_root, skip};
 
 const PATH: &str = "/nix/store/00000000000000000000000000000000-tree-1.0";
@@ -255,6 +256,15 @@ fn confs_that_cannot_be_read() {
     fs::write(&broken, "{\n  \"architecture\": amd64\n}").unwrap();
     let output = store.nix_image("stream", &broken).output().unwrap();
     assert_failed("broken JSON", &output, &["broken.json", "line 2 column 19"]);
+    for half in ["\\ud800", "\\udcff", "\\ud800\\u0041", "\\ud800\\n", "\\udc00\\ud800"] {
+        fs::write(&broken, format!("{{\n \"architecture\": \"{half}\"}}")).unwrap();
+        let output = store.nix_image("stream", &broken).output().unwrap();
+        assert_failed(
+            half,
+            &output,
+            &["broken.json", "half of a surrogate pair", "at line 2 column"],
+        );
+    }
     fs::write(&broken, "[]").unwrap();
     let output = store.nix_image("stream", &broken).output().unwrap();
     assert_failed("a list", &output, &["must be an object, but it is a list"]);
@@ -275,6 +285,19 @@ fn a_path_listed_twice_is_written_twice_with_a_warning() {
     assert!(warnings[1].contains(PATH) && warnings[1].contains("more than once"), "{said}");
     let image = support::archive::image(&output.stdout);
     assert_eq!(image.layer_digests[0], image.layer_digests[1]);
+}
+
+#[test]
+fn a_nar_hash_that_is_none_is_left_out_with_a_warning() {
+    for hash in ["sha256:z", "sha256:", "sha256:123456789", "md5:0", "sha256:é"] {
+        let (store, mut conf) = simple();
+        conf["nar_hashes"] = json!({ PATH: hash });
+        let conf = store.write_conf("conf", &conf);
+        let output = store.nix_image("stream", &conf).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && looks_complete(&output.stdout), "{hash}: {said}");
+        assert!(said.contains(&format!("warning: the NAR hash `{hash}` of `{PATH}`")), "{said}");
+    }
 }
 
 #[test]
@@ -486,7 +509,7 @@ fn append(path: &Path) {
 }
 
 /// A base image with one layer, whose documents a test may change.
-fn base(layer: &[u8], change: impl FnOnce(&mut Value, &mut Value)) -> Vec<u8> {
+fn base_archive(layer: &[u8], change: impl FnOnce(&mut Value, &mut Value)) -> Vec<u8> {
     let mut manifest = json!([{"Config": "config.json", "RepoTags": [], "Layers": ["layer.tar"]}]);
     let digest = format!("sha256:{}", support::sha256(layer));
     let mut config = json!({"config": {}, "rootfs": {"type": "layers", "diff_ids": [digest]}});
@@ -506,7 +529,7 @@ fn linked_base() -> Vec<u8> {
     tar.append_link(&mut header, "layer.tar", "../other/layer.tar").unwrap();
     let mut archive = tar.into_inner().unwrap();
     archive.truncate(512);
-    let rest = base(b"", |_, _| ());
+    let rest = base_archive(b"", |_, _| ());
     archive.extend_from_slice(&rest[512..]);
     archive
 }
@@ -520,33 +543,37 @@ fn base_images_that_are_broken_are_errors() {
         ("no manifest", tar_of(&[("layer.tar", b"")]), &["no manifest.json"]),
         (
             "no such layer",
-            base(&good, |manifest, _| manifest[0]["Layers"] = json!(["other.tar"])),
+            base_archive(&good, |manifest, _| manifest[0]["Layers"] = json!(["other.tar"])),
             &["`other.tar` is named by the manifest, but not there"],
         ),
         (
             "more layers than diff_ids",
-            base(&good, |_, config| config["rootfs"]["diff_ids"] = json!([])),
+            base_archive(&good, |_, config| config["rootfs"]["diff_ids"] = json!([])),
             &["1 layers, but 0 diff_ids"],
         ),
         (
             "another layer",
-            base(&good, |_, config| {
+            base_archive(&good, |_, config| {
                 config["rootfs"]["diff_ids"] = json!([format!("sha256:{}", "0".repeat(64))]);
             }),
             &["layer `layer.tar` has the digest sha256:", "says sha256:0000"],
         ),
         (
             "a diff_id that is no digest",
-            base(&good, |_, config| config["rootfs"]["diff_ids"] = json!(["sha256:1"])),
+            base_archive(&good, |_, config| config["rootfs"]["diff_ids"] = json!(["sha256:1"])),
             &["diff_id", "expected 64 hexadecimal digits"],
         ),
         ("a linked layer", linked_base(), &["`layer.tar` is a link", "save it again"]),
         (
             "layers that are no strings",
-            base(&good, |manifest, _| manifest[0]["Layers"] = json!([1])),
+            base_archive(&good, |manifest, _| manifest[0]["Layers"] = json!([1])),
             &["manifest.json's Layers is not a list of strings"],
         ),
-        ("an empty manifest", base(&good, |manifest, _| *manifest = json!([])), &["Config"]),
+        (
+            "an empty manifest",
+            base_archive(&good, |manifest, _| *manifest = json!([])),
+            &["Config"],
+        ),
     ];
     for (case, archive, parts) in cases {
         for compress in [false, true] {
@@ -562,7 +589,100 @@ fn base_images_that_are_broken_are_errors() {
     }
 }
 
-fn gzip(data: &[u8]) -> Vec<u8> {
+/// Headers that say what cannot be, or too much, in front of a good base image.
+#[test]
+fn base_images_with_such_headers_are_errors() {
+    let record = |keyword: &str, value: &str| (keyword.to_owned(), value.as_bytes().to_vec());
+    let extension = |typeflag, records: &Records| {
+        let mut out = Vec::new();
+        base::write_extension(typeflag, &base::payload(records), &mut out);
+        out
+    };
+    let own = |keyword, value| extension(b'x', &vec![record(keyword, value)]);
+    let global = |keyword, value| extension(b'g', &vec![record(keyword, value)]);
+    let header = |change: &dyn Fn(&mut Header)| {
+        let mut header = Header::plain(b'0', "other");
+        change(&mut header);
+        let mut out = Vec::new();
+        header.write(&base::octal(0), b"", &mut out);
+        out
+    };
+    let claim = |typeflag, size: &[u8]| {
+        let mut out = Vec::new();
+        Header::plain(typeflag, "././@PaxHeader").write(size, b"", &mut out);
+        out
+    };
+    let mut malformed = Vec::new();
+    base::write_extension(b'x', b"7 a=b\n", &mut malformed);
+    let mut checksum = header(&|_| ());
+    checksum[148] ^= 1;
+    let holes = own("GNU.sparse.map", "0,0");
+    let cases: &[(&str, Vec<u8>, &[&str])] = &[
+        ("3 GiB of records", claim(b'x', b"30000000000\0"), &["3221225472 bytes", "1048576 are"]),
+        ("3 GiB of globals", claim(b'g', b"30000000000\0"), &["byte 0", "3221225472 bytes"]),
+        ("a name of 1 GiB", claim(b'L', b"10000000000\0"), &["1073741824 bytes"]),
+        ("a target of 1 GiB", claim(b'K', b"10000000000\0"), &["1073741824 bytes"]),
+        ("less than nothing", claim(b'x', &[0xff; 12]), &["-1 is out of range for size"]),
+        ("a negative size", own("size", "-5"), &["-5 is out of range for size"]),
+        ("a size beyond all", own("size", &"9".repeat(30)), &["is out of range for size"]),
+        ("records cut off", claim(b'x', b"00000777777\0"), &["the archive is cut off within it"]),
+        ("a size past the end", own("size", "99999999"), &["unexpected end of file"]),
+        ("one size for all", global("size", "5"), &["gives all members one size"]),
+        ("two own", [own("a", "1"), own("b", "2")].concat(), &["byte 1024", "two of its kind"]),
+        ("a global too late", [own("a", "1"), global("b", "2")].concat(), &["its own records"]),
+        ("a malformed record", malformed, &["byte 0", "a record in it is malformed"]),
+        ("a wrong checksum", checksum, &["byte 0 has a wrong checksum"]),
+        (
+            "a uid of letters",
+            header(&|header| header.uid = b"bob\0".to_vec()),
+            &["`bob\\x00", "is not an octal number for uid"],
+        ),
+        ("a time without end", own("mtime", "inf"), &["`layer.tar` has a time that is not"]),
+        ("no time at all", global("mtime", "nan"), &["`layer.tar` has a time that is not"]),
+        ("holes", holes, &["`layer.tar` is stored as a file with holes", "--no-read-sparse"]),
+    ];
+    let good = base_archive(&tar_of(&[("etc", b"")]), |_, _| ());
+    for (case, headers, parts) in cases {
+        for compress in [false, true] {
+            let (store, mut conf) = simple();
+            let archive = [headers, good.as_slice()].concat();
+            store.write("/nix/store/0-base.tar", if compress { gzip(&archive) } else { archive });
+            conf["from_image"] = json!("/nix/store/0-base.tar");
+            let conf = store.write_conf("conf", &conf);
+            let output = store.nix_image("stream", &conf).output().unwrap();
+            assert_failed(case, &output, parts);
+        }
+    }
+}
+
+/// The archive says how much memory its decompression takes.
+#[test]
+fn base_images_that_take_too_much_to_decompress_are_errors() {
+    let archive = base_archive(b"", |_, _| ());
+    let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    zstd.window_log(28).unwrap();
+    zstd.write_all(&archive).unwrap();
+    let mut xz = Vec::new();
+    liblzma::bufread::XzEncoder::new(archive.as_slice(), 0).read_to_end(&mut xz).unwrap();
+    // Behind the stream's header comes the block's: its length in words, ..., the dictionary's
+    // size, ..., and a checksum.
+    let block = 12..12 + 4 * (usize::from(xz[12]) + 1);
+    let checksum = block.end - 4;
+    xz[block.start + 4] = 40;
+    let mut crc = flate2::Crc::new();
+    crc.update(&xz[block.start..checksum]);
+    xz[checksum..block.end].copy_from_slice(&crc.sum().to_le_bytes());
+    for (case, archive) in [("xz", xz), ("zstd", zstd.finish().unwrap())] {
+        let (store, mut conf) = simple();
+        store.write("/nix/store/0-base.tar", archive);
+        conf["from_image"] = json!("/nix/store/0-base.tar");
+        let conf = store.write_conf("conf", &conf);
+        let output = store.nix_image("stream", &conf).output().unwrap();
+        assert_failed(case, &output, &["0-base.tar", "more than 128 MiB", "compress it again"]);
+    }
+}
+
+pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
@@ -613,7 +733,7 @@ proptest! {
     #[test]
     fn no_base_image_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), compress in any::<bool>()) {
         let (store, mut conf) = simple();
-        let archive = base(&tar_of(&[("etc", b"")]), |_, config| config["config"] = json!({"Env": ["A=1"]}));
+        let archive = base_archive(&tar_of(&[("etc", b"")]), |_, config| config["config"] = json!({"Env": ["A=1"]}));
         let mut archive = if compress { gzip(&archive) } else { archive };
         let at = at.index(archive.len());
         if byte == 0 {

@@ -3,7 +3,7 @@
 //! Each run draws other values. A failure names the value at fault.
 
 use crate::support::Python;
-use nix_image::python::{json, repr, time::DateTime};
+use nix_image::python::{json, number, repr, time::DateTime};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -116,6 +116,67 @@ def answer(lists):
     for (list, expected) in lists.iter().zip(answers.as_array().unwrap()) {
         assert_eq!(repr::list_of_str(list), expected.as_str().unwrap(), "{list:?}");
     }
+}
+
+#[test]
+fn numbers() {
+    let program = "
+import unicodedata
+def answer(texts):
+    if texts is None:
+        return {c: int(c) for c in map(chr, range(0x110000)) if unicodedata.category(c) == 'Nd'}
+    return [[one(bounded, text), one(float, text)] for text in texts]
+def bounded(text):
+    return min(max(int(text), -2**127), 2**127 - 1)
+def one(kind, text):
+    try:
+        return str(kind(text))
+    except ValueError:
+        return None
+";
+    let Some(mut python) = Python::start(program) else { return };
+    let digits = python.ask(&Value::Null);
+    for (digit, value) in digits.as_object().unwrap() {
+        assert_eq!(number::int(digit), value.as_i64().map(i128::from), "{digit:?}");
+    }
+
+    let texts = samples(&number_text(), 2 * CASES);
+    let answers = python.ask(&json!(texts));
+    let mut taken = 0;
+    for (text, expected) in texts.iter().zip(answers.as_array().unwrap()) {
+        let int = number::int(text).map(|int| int.to_string());
+        assert_eq!(int.as_deref(), expected[0].as_str(), "{text:?}");
+        // Both forms are exact, so reading Python's gives the same float.
+        let expected = expected[1].as_str().map(|float| float.parse::<f64>().unwrap());
+        let float = number::float(text);
+        taken += usize::from(float.is_some());
+        // As text, in which all NaNs are the same.
+        assert_eq!(format!("{float:?}"), format!("{expected:?}"), "{text:?}");
+    }
+    assert!(taken > texts.len() / 5 && taken < texts.len() * 4 / 5, "{taken} numbers taken");
+}
+
+/// Numbers in all forms, some of them damaged.
+fn number_text() -> impl Strategy<Value = String> {
+    let digits = prop_oneof![8 => "[0-9]{1,9}(_[0-9]{1,6}){0,2}", 1 => "[0-9]{20,36}", 1 => "[٠-٩𝟎-𝟿０-９]{1,4}"];
+    let fraction =
+        prop_oneof![3 => Just(String::new()), 1 => Just(".".to_owned()), 2 => "\\.[0-9]{1,12}"];
+    let exponent = prop_oneof![3 => Just(String::new()), 1 => "[eE][+-]?[0-9]{1,3}"];
+    let plain = (digits, fraction, exponent)
+        .prop_map(|(digits, fraction, exponent)| digits + &fraction + &exponent);
+    let body = prop_oneof![12 => plain, 1 => "\\.[0-9]{1,3}", 1 => "(?i)(inf|infinity|nan)"];
+    let space = prop_oneof![3 => Just(String::new()), 1 => "[ \t\n\x0b\x0c\r\x1c-\x1f\u{85}\u{a0}\u{2003}\u{3000}]{1,2}"];
+    let whole = (space.clone(), "[+-]?", body, space)
+        .prop_map(|(before, sign, body, after)| before + &sign + &body + &after);
+    let damage = (any::<prop::sample::Index>(), 0..2, select_damage());
+    (whole, prop::option::weighted(0.4, damage)).prop_map(|(text, damage)| match damage {
+        Some((place, kind, char)) => spoil(&text, place.index(text.chars().count()), kind, char),
+        None => text,
+    })
+}
+
+fn select_damage() -> impl Strategy<Value = char> {
+    prop::sample::select("0_._+-eEx ,\0\u{200b}\u{180e}²½".chars().collect::<Vec<_>>())
 }
 
 #[test]

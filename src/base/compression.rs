@@ -4,6 +4,14 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
+use liblzma::stream::Stream;
+
+/// The most memory for the window of what was read, which an archive itself sets the size of:
+/// `xz -9` needs half of it, `zstd --ultra -22` all.
+const MAX_WINDOW: u64 = 128 << 20;
+/// That one compressed stream may follow another (`LZMA_CONCATENATED`).
+const CONCATENATED: u32 = 0x08;
+
 /// The formats that Python's `tarfile` takes, and zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
@@ -32,15 +40,22 @@ impl Compression {
         }
     }
 
-    /// The file's content, decompressed.
-    pub(super) fn open(self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        let file = BufReader::with_capacity(128 << 10, File::open(path)?);
+    /// The file's content from its position on, decompressed.
+    pub(super) fn reader(self, file: File) -> io::Result<Box<dyn Read + Send>> {
+        let file = BufReader::with_capacity(128 << 10, file);
         Ok(match self {
             Self::None => Box::new(file),
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
-            Self::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file)),
-            Self::Zstd => Box::new(zstd::Decoder::with_buffer(file)?),
+            Self::Xz => {
+                let stream = Stream::new_auto_decoder(MAX_WINDOW, CONCATENATED)?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
+            }
+            Self::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(file)?;
+                decoder.window_log_max(MAX_WINDOW.ilog2())?;
+                Box::new(decoder)
+            }
         })
     }
 
@@ -59,4 +74,17 @@ impl Compression {
             Self::Bzip2 | Self::Xz => None,
         }
     }
+}
+
+/// Says more where a decoder says no more than that it may not take so much memory.
+pub(super) fn explain(error: io::Error) -> io::Error {
+    // In the words of both xz and zstd.
+    if !error.to_string().contains("memory") {
+        return error;
+    }
+    let most = MAX_WINDOW >> 20;
+    io::Error::other(format!(
+        "to decompress it takes more than {most} MiB of memory; compress it again, as with \
+         `xz -9` or `zstd -19`"
+    ))
 }

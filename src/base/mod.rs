@@ -2,11 +2,16 @@
 
 mod archive;
 mod compression;
+mod document;
+mod header;
+mod members;
 mod reader;
+mod records;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::digest::{Digest, DigestError};
@@ -23,9 +28,12 @@ pub struct Base {
     compression: Compression,
     /// Its layers, lowest first.
     pub layers: Vec<BaseLayer>,
-    /// Its configuration's `config` object.
-    pub config: Map<String, Value>,
+    /// The variables that its configuration sets.
+    env: Vec<String>,
 }
+
+/// Layers that an image may have; engines take some hundreds at most.
+const MAX_LAYERS: usize = 10_000;
 
 /// One layer of a base image.
 #[derive(Clone, Debug)]
@@ -33,7 +41,7 @@ pub struct BaseLayer {
     /// Digest of the layer's tar file, as the configuration has it.
     pub diff_id: Digest,
     /// The archive's member that holds the layer.
-    pub member: ArchiveMember,
+    pub member: Arc<ArchiveMember>,
 }
 
 /// A regular member of the base's archive: its header, and where its content is.
@@ -43,6 +51,8 @@ pub struct ArchiveMember {
     pub name: Vec<u8>,
     /// The type flag.
     pub typeflag: u8,
+    /// What it links to; a file may have such a text too.
+    pub target: Vec<u8>,
     /// Permission bits.
     pub mode: u32,
     /// The owner's number.
@@ -55,10 +65,12 @@ pub struct ArchiveMember {
     pub gname: Vec<u8>,
     /// Time of last change, in seconds since 1970.
     pub mtime: i64,
-    /// The extended header's records.
-    pub records: Vec<Record>,
+    /// The records of the extended headers in front of it.
+    pub records: Arc<Vec<Record>>,
     /// Bytes of content.
     pub size: u64,
+    /// Whether the content is not all there, being that of a file with holes.
+    is_sparse: bool,
     /// Where in the decompressed archive the content starts.
     pub offset: u64,
     /// How the content is compressed.
@@ -127,8 +139,15 @@ pub enum BaseError {
     },
 }
 
+impl ArchiveMember {
+    /// Whether it is a regular file that is all there.
+    fn is_file(&self) -> bool {
+        matches!(self.typeflag, b'0' | 0 | b'7') && !self.is_sparse
+    }
+}
+
 impl BaseLayer {
-    /// How the layer stands in the archive; nothing if no engine takes it so.
+    /// How the layer stands in the archive; `None` if no engine takes it so.
     pub fn encoding(&self) -> Option<Encoding> {
         match self.member.compression {
             Compression::None => Some(Encoding::Plain),
@@ -152,29 +171,38 @@ impl Base {
         let manifest = documents.json("manifest.json")?;
         let image = manifest.get(0).unwrap_or(&Value::Null);
         let config_name = documents.string(&image["Config"], "manifest.json's Config")?;
-        let mut config = documents.json(config_name)?;
+        let config = documents.json(config_name)?;
         let names = documents.strings(&image["Layers"], "manifest.json's Layers")?;
         let diff_ids = documents.strings(&config["rootfs"]["diff_ids"], "its list of diff_ids")?;
         if names.len() != diff_ids.len() {
             let (layers, ids) = (names.len(), diff_ids.len());
             return Err(documents.broken(format!("it has {layers} layers, but {ids} diff_ids")));
         }
+        if names.len() > MAX_LAYERS {
+            let layers = names.len();
+            return Err(
+                documents.broken(format!("it has {layers} layers, more than any engine takes"))
+            );
+        }
         let layer = |(name, diff_id): (&str, &str)| {
             let diff_id = diff_id.strip_prefix("sha256:").unwrap_or(diff_id).parse();
             Ok(BaseLayer {
-                member: documents.file(name)?.clone(),
+                member: Arc::clone(documents.layer(name)?),
                 diff_id: diff_id
                     .map_err(|source| BaseError::DiffId { path: path.to_owned(), source })?,
             })
         };
         let layers = names.into_iter().zip(diff_ids).map(layer).collect::<Result<_, _>>()?;
-        let config = match config["config"].take() {
-            Value::Object(config) => config,
-            Value::Null => Map::new(),
+        let env = match &config["config"] {
+            Value::Object(config) => config.get("Env").unwrap_or(&Value::Null),
+            Value::Null => &Value::Null,
             _ => return Err(documents.broken("its `config` is not an object".into())),
         };
-        documents.strings_or_null(config.get("Env"), "its Env")?;
-        Ok(Self { path: path.to_owned(), compression, layers, config })
+        let env = match env {
+            Value::Null => Vec::new(),
+            env => documents.strings(env, "its Env")?.into_iter().map(str::to_owned).collect(),
+        };
+        Ok(Self { path: path.to_owned(), compression, layers, env })
     }
 
     /// The archive.
@@ -189,8 +217,7 @@ impl Base {
 
     /// The variables that every image on top of this one inherits.
     pub fn env(&self) -> impl Iterator<Item = &str> {
-        let env = self.config.get("Env").and_then(Value::as_array);
-        env.into_iter().flatten().filter_map(Value::as_str)
+        self.env.iter().map(String::as_str)
     }
 }
 
@@ -202,19 +229,28 @@ struct Documents<'a> {
 }
 
 impl Documents<'_> {
-    fn file(&self, name: &str) -> Result<&ArchiveMember, BaseError> {
-        let broken = |problem| BaseError::Member {
-            path: self.path.to_owned(),
-            member: name.into(),
-            problem,
-        };
+    fn layer(&self, name: &str) -> Result<&Arc<ArchiveMember>, BaseError> {
+        let member = self.file(name)?;
+        let time = member.records.iter().find(|(keyword, _)| keyword == b"mtime");
+        if time.is_some_and(|(_, value)| !records::float(value).is_finite()) {
+            return Err(self.member(name, "has a time that is not a finite number"));
+        }
+        Ok(member)
+    }
+
+    fn file(&self, name: &str) -> Result<&Arc<ArchiveMember>, BaseError> {
+        let broken = |problem| self.member(name, problem);
         let member = self.index.find(name.as_bytes());
         let member = member.ok_or_else(|| broken("is named by the manifest, but not there"))?;
         match member.typeflag {
-            b'0' | 0 | b'7' => Ok(member),
+            _ if member.is_file() => Ok(member),
             b'1' | b'2' => Err(broken(
                 "is a link to another layer, as old versions of Docker wrote it; load the \
                  image into a current Docker and save it again",
+            )),
+            _ if member.is_sparse => Err(broken(
+                "is stored as a file with holes; write the archive again without them, as tar \
+                 does without --sparse and bsdtar with --no-read-sparse",
             )),
             _ => Err(broken("is not a file")),
         }
@@ -225,7 +261,7 @@ impl Documents<'_> {
         let content = self.index.content(member, self.path, self.compression);
         let content =
             content.map_err(|source| BaseError::Read { path: self.path.to_owned(), source })?;
-        serde_json::from_slice(&content)
+        document::parse(&content)
             .map_err(|error| self.broken(format!("`{name}` is not valid JSON: {error}")))
     }
 
@@ -238,11 +274,8 @@ impl Documents<'_> {
         list.ok_or_else(|| self.broken(format!("{what} is not a list of strings")))
     }
 
-    fn strings_or_null(&self, value: Option<&Value>, what: &str) -> Result<(), BaseError> {
-        match value {
-            None | Some(Value::Null) => Ok(()),
-            Some(value) => self.strings(value, what).map(drop),
-        }
+    fn member(&self, name: &str, problem: &'static str) -> BaseError {
+        BaseError::Member { path: self.path.to_owned(), member: name.into(), problem }
     }
 
     fn broken(&self, problem: String) -> BaseError {

@@ -1,10 +1,10 @@
 //! Reads the layers of a base image.
 
 use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
-use super::compression::Compression;
+use super::compression::{self, Compression};
 use super::{Base, BaseError, BaseLayer};
 use crate::digest::{Digest, HashWriter};
 use crate::layer::{Content, ReadError};
@@ -101,10 +101,16 @@ impl<'a> BaseReader<'a> {
     }
 }
 
-/// An archive's content, which can be read forward only.
+/// An archive's content, which is read from its start to its end.
 pub struct Decompressed {
-    reader: Box<dyn Read + Send>,
+    reader: Reader,
     position: u64,
+}
+
+enum Reader {
+    /// Not compressed, so that what is not needed can be passed over; the file, and its length.
+    Plain(BufReader<File>, u64),
+    Compressed(Box<dyn Read + Send>),
 }
 
 impl Decompressed {
@@ -113,24 +119,45 @@ impl Decompressed {
         compression: Compression,
         position: u64,
     ) -> io::Result<Self> {
-        if compression == Compression::None {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(position))?;
-            return Ok(Self { reader: Box::new(file), position });
-        }
-        let mut archive = Self { reader: compression.open(path)?, position: 0 };
+        let file = File::open(path)?;
+        let reader = if compression == Compression::None {
+            let length = file.metadata()?.len();
+            Reader::Plain(BufReader::new(file), length)
+        } else {
+            Reader::Compressed(compression.reader(file)?)
+        };
+        let mut archive = Self { reader, position: 0 };
         archive.skip_to(position)?;
         Ok(archive)
     }
 
-    fn skip_to(&mut self, position: u64) -> io::Result<()> {
+    /// Goes on to a position that is not behind this one.
+    pub(super) fn skip_to(&mut self, position: u64) -> io::Result<()> {
         let ahead = position.saturating_sub(self.position);
-        let skipped = io::copy(&mut self.by_ref().take(ahead), &mut io::sink())?;
-        if skipped == ahead { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        match &mut self.reader {
+            Reader::Plain(_, length) if position > *length => {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Reader::Plain(file, _) => {
+                file.seek_relative(ahead.cast_signed())?;
+                self.position += ahead;
+            }
+            Reader::Compressed(_) => {
+                let skipped = io::copy(&mut self.by_ref().take(ahead), &mut io::sink())?;
+                if skipped < ahead {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn read_up_to(&mut self, buffer: &mut [u8], limit: u64) -> io::Result<usize> {
         let length = buffer.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
+        // The decoder of zstd fails when it is asked for nothing.
+        if length == 0 {
+            return Ok(0);
+        }
         loop {
             match self.read(&mut buffer[..length]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -142,7 +169,10 @@ impl Decompressed {
 
 impl Read for Decompressed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.reader.read(buffer)?;
+        let bytes = match &mut self.reader {
+            Reader::Plain(file, _) => file.read(buffer)?,
+            Reader::Compressed(reader) => reader.read(buffer).map_err(compression::explain)?,
+        };
         self.position += bytes as u64;
         Ok(bytes)
     }

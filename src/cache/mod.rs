@@ -8,11 +8,13 @@
 mod key;
 mod upkeep;
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::digest::Digest;
 pub use key::{Key, KeyBuilder};
@@ -20,6 +22,8 @@ pub use upkeep::{Limits, Removed, Usage};
 
 /// First line of every entry, and its directory's name: entries of another version are not seen.
 const VERSION: &str = "layers-1";
+/// More bytes than any entry has.
+const MAX_ENTRY: u64 = 1024;
 /// What an entry's name ends with while it is being written.
 const TEMPORARY: &str = ".tmp";
 /// An entry that is used is marked so at most this often.
@@ -68,10 +72,11 @@ impl Cache {
 
     /// What is remembered for a key.
     pub fn get(&self, key: &Key) -> Option<LayerDigest> {
-        let path = self.path(key)?;
-        let text = fs::read_to_string(&path).ok()?;
+        let file = open_entry(&self.path(key)?)?;
+        let mut text = String::new();
+        (&file).take(MAX_ENTRY).read_to_string(&mut text).ok()?;
         let entry = parse(&text, key)?;
-        mark_used(&path);
+        mark_used(&file);
         Some(entry)
     }
 
@@ -130,11 +135,21 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
+/// Opens an entry, if it can be one. What stands in its place may be a pipe or a device, which to
+/// open would wait, or a file without end.
+fn open_entry(path: &Path) -> Option<File> {
+    let may_be_entry = |metadata: &Metadata| metadata.is_file() && metadata.len() <= MAX_ENTRY;
+    // To open a device can do something by itself, so it is not even tried.
+    fs::metadata(path).ok().filter(may_be_entry)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    file.metadata().ok().filter(may_be_entry)?;
+    Some(file)
+}
+
 /// Notes the use in the entry's time of change, by which old entries are told.
-fn mark_used(path: &Path) {
+fn mark_used(file: &File) {
     let now = SystemTime::now();
-    let file = File::options().append(true).open(path);
-    let Ok(file) = file else { return };
     let age = file.metadata().and_then(|metadata| metadata.modified());
     if age.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > MARK_INTERVAL)) {
         let _ = file.set_modified(now);
@@ -188,5 +203,49 @@ mod tests {
         fs::create_dir_all(another_path.parent().unwrap()).unwrap();
         fs::write(another_path, good).unwrap();
         assert_eq!(cache.get(&another_key), None);
+    }
+
+    /// What stands in an entry's place, and how it is made.
+    type Obstacle = (&'static str, fn(&Path) -> io::Result<()>);
+
+    #[test]
+    fn what_would_hold_a_reader_up_counts_as_absent() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let (key, entry) = entry();
+        cache.put(&key, &entry);
+        let path = cache.path(&key).unwrap();
+        let obstacles: [Obstacle; 3] = [
+            ("a pipe", |path| {
+                let status = std::process::Command::new("mkfifo").arg(path).status()?;
+                status.success().then_some(()).ok_or(io::ErrorKind::Other.into())
+            }),
+            ("a device", |path| std::os::unix::fs::symlink("/dev/zero", path)),
+            ("a sparse giant", |path| File::create(path)?.set_len(1 << 40)),
+        ];
+        for (obstacle, make) in obstacles {
+            fs::remove_file(&path).unwrap();
+            make(&path).unwrap();
+            assert_eq!(cache.get(&key), None, "{obstacle}");
+            cache.put(&key, &entry);
+            assert_eq!(cache.get(&key), Some(entry), "in place of {obstacle}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(cache.get(&key), None, "a directory");
+    }
+
+    #[test]
+    fn the_use_of_an_old_entry_is_noted() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let (key, entry) = entry();
+        cache.put(&key, &entry);
+        let path = cache.path(&key).unwrap();
+        let old = SystemTime::now() - 2 * MARK_INTERVAL;
+        File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert_eq!(cache.get(&key), Some(entry));
+        let used = fs::metadata(&path).unwrap().modified().unwrap();
+        assert!(used > old + MARK_INTERVAL);
     }
 }

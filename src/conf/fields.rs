@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::ConfError;
+use crate::python::number;
 use crate::python::time::DateTime;
 
 /// A conf's object, out of which each known key is taken; what is left is unknown.
@@ -83,9 +84,7 @@ impl Fields {
             Some(Value::Number(number)) => number.to_string(),
             Some(other) => return Err(wrong_type(key, "a whole number", &other)),
         };
-        let digits = text.trim();
-        let underscores = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
-        let number = digits.replace('_', "").parse().ok().filter(|_| !underscores);
+        let number = number::int(&text).and_then(|number| number.try_into().ok());
         number.map(Some).ok_or(ConfError::Number { key, value: text })
     }
 

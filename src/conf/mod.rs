@@ -65,6 +65,18 @@ pub enum ConfError {
         /// What is wrong, with line and column.
         source: serde_json::Error,
     },
+    /// A string in it has half of a surrogate pair, which Python lets through and UTF-8 cannot hold.
+    #[error(
+        "the conf `{}` has half of a surrogate pair, such as \\ud800 alone, {place}; no text holds \
+         that: write the character itself or both halves",
+        path.display()
+    )]
+    Surrogate {
+        /// The conf.
+        path: PathBuf,
+        /// The line and the column behind it.
+        place: String,
+    },
     /// It says something that makes no sense.
     #[error("the conf `{}` cannot be used", path.display())]
     Content {
@@ -116,8 +128,7 @@ impl Conf {
     pub fn load(path: &Path) -> Result<Self, ConfError> {
         let text = std::fs::read(path)
             .map_err(|source| ConfError::Read { path: path.to_owned(), source })?;
-        let value = serde_json::from_slice(&text)
-            .map_err(|source| ConfError::Json { path: path.to_owned(), source })?;
+        let value = serde_json::from_slice(&text).map_err(|source| json_error(path, source))?;
         Self::from_json(value)
             .map_err(|source| ConfError::Content { path: path.to_owned(), source: source.into() })
     }
@@ -169,6 +180,16 @@ impl Conf {
         conf.warnings.extend(fields.unknown());
         Ok(conf)
     }
+}
+
+fn json_error(path: &Path, source: serde_json::Error) -> ConfError {
+    let path = path.to_owned();
+    // The library's two words for a surrogate that stands alone, neither of which says so.
+    if source.to_string().contains("hex escape") {
+        let place = format!("at line {} column {}", source.line(), source.column());
+        return ConfError::Surrogate { path, place };
+    }
+    ConfError::Json { path, source }
 }
 
 #[cfg(test)]

@@ -2,13 +2,20 @@
 
 use crate::digest::Digest;
 
-/// The hash as `sha256:` and hexadecimal digits, whichever of Nix's two forms it came in; nothing
-/// for what is no SHA-256.
+/// Characters of a SHA-256 in Nix's base 32.
+const BASE32_LENGTH: usize = 52;
+
+/// The hash as `sha256:` and hexadecimal digits, whichever of Nix's two forms it came in; `None`
+/// for anything that is not a SHA-256.
 pub(crate) fn canonical(hash: &str) -> Option<String> {
     let text = hash.strip_prefix("sha256:")?;
     let digest = match text.parse() {
         Ok(digest) => digest,
-        Err(_) => Digest(nix_base32::from_nix_base32(text)?.try_into().ok()?),
+        // The library panics over some other lengths.
+        Err(_) if text.len() == BASE32_LENGTH => {
+            Digest(nix_base32::from_nix_base32(text)?.try_into().ok()?)
+        }
+        Err(_) => return None,
     };
     Some(format!("sha256:{digest}"))
 }
@@ -35,5 +42,17 @@ mod tests {
         ] {
             assert_eq!(canonical(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn no_length_is_too_much_for_it() {
+        for length in (0..100).filter(|length| ![52, 64].contains(length)) {
+            for digit in ["0", "1", "2", "z"] {
+                let hash = format!("sha256:{}", digit.repeat(length));
+                assert_eq!(canonical(&hash), None, "{hash}");
+            }
+        }
+        // 52 digits hold four bits more than a SHA-256.
+        assert_eq!(canonical(&format!("sha256:2{}", "0".repeat(51))), None);
     }
 }

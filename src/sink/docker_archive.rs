@@ -121,6 +121,7 @@ fn header(layer: &Layer, digest: &LayerDigest, mtime: i64) -> anyhow::Result<(St
             let kept = Member {
                 name: &member.name,
                 typeflag: member.typeflag,
+                target: &member.target,
                 mode: member.mode,
                 uid: member.uid,
                 gid: member.gid,

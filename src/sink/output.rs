@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
-use super::staging::Staging;
+use super::staging::{Staging, kernel};
 use crate::layer::Content;
 
 /// Bytes that are gathered before they are written.
@@ -193,7 +193,6 @@ impl Output {
         self.write_all(b"\r\n")
     }
 
-    #[cfg(target_os = "linux")]
     fn send(&mut self, content: &Content) -> anyhow::Result<Sent> {
         /// The most that the kernel sends at once.
         const MAX: u64 = 0x7fff_f000;
@@ -201,7 +200,7 @@ impl Output {
             let bytes = content.remaining().min(MAX) as usize;
             let sent = match &mut self.staging {
                 Some(staging) => staging.put_file(content.file(), bytes),
-                None => rustix::fs::sendfile(&self.file, content.file(), None, bytes),
+                None => kernel::sendfile(&self.file, content.file(), bytes),
             };
             match sent {
                 Ok(bytes) => return Ok(Sent::Bytes(bytes as u64)),
@@ -214,11 +213,6 @@ impl Output {
                 Err(error) => return Err(self.error(error.into())),
             }
         }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn send(&mut self, _content: &Content) -> anyhow::Result<Sent> {
-        Ok(Sent::Unsupported)
     }
 
     fn write_all(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {

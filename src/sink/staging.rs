@@ -65,9 +65,18 @@ impl Staging {
     }
 }
 
+/// What the Linux kernel does for the output; others cannot, and say so.
 #[cfg(target_os = "linux")]
-mod kernel {
+pub(super) mod kernel {
     use super::{AsFd, Result};
+
+    pub(in super::super) fn sendfile(
+        to: impl AsFd,
+        from: impl AsFd,
+        bytes: usize,
+    ) -> Result<usize> {
+        rustix::fs::sendfile(to, from, None, bytes)
+    }
 
     pub(super) fn splice(from: impl AsFd, to: impl AsFd, bytes: usize) -> Result<usize> {
         rustix::pipe::splice(from, None, to, None, bytes, rustix::pipe::SpliceFlags::empty())
@@ -79,8 +88,16 @@ mod kernel {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod kernel {
+pub(super) mod kernel {
     use super::{AsFd, Errno, Result};
+
+    pub(in super::super) fn sendfile(
+        _to: impl AsFd,
+        _from: impl AsFd,
+        _bytes: usize,
+    ) -> Result<usize> {
+        Err(Errno::NOSYS)
+    }
 
     pub(super) fn splice(_from: impl AsFd, _to: impl AsFd, _bytes: usize) -> Result<usize> {
         Err(Errno::NOSYS)

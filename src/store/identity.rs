@@ -35,7 +35,11 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
     identify(path, &statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-#[allow(clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_sign_loss,
+    reason = "the fields' types differ between systems"
+)]
 pub(super) fn identify(root: &Path, stat: &Stat) -> io::Result<Identity> {
     let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if file && stat.st_size.cast_unsigned() <= SMALL_ROOT {

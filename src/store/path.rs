@@ -109,16 +109,43 @@ impl Store {
 
     /// Where the file that an absolute path names is to be read, symbolic links followed. Paths
     /// outside of the store are read where they are.
+    ///
+    /// Links are read here, not by the kernel, and `..` is what it is behind them: both lead from
+    /// one logical path to another.
     pub fn locate(&self, path: &str, what: &'static str) -> Result<PathBuf, StoreError> {
         let (logical, _) = normalise(path, what)?;
-        let mut logical = PathBuf::from(logical);
-        for _ in 0..MAX_LINKS {
-            let physical = self.place(&logical);
-            // Links are read here, not by the kernel: their targets are logical paths too.
-            let Ok(target) = std::fs::read_link(&physical) else { return Ok(physical) };
-            logical = logical.parent().unwrap_or(Path::new("/")).join(target);
+        let mut ahead = vec![PathBuf::from(logical)];
+        let mut reached = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(part) = ahead.pop() {
+            let mut components = part.components();
+            let Some(component) = components.next() else { continue };
+            ahead.push(components.as_path().to_owned());
+            match component {
+                Component::ParentDir => drop(reached.pop()),
+                Component::RootDir => reached = "/".into(),
+                Component::Normal(name) => reached.push(name),
+                Component::CurDir | Component::Prefix(_) => {}
+            }
+            if let Some(target) = self.link(&reached) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(StoreError::Loop { path: path.into() });
+                }
+                reached.pop();
+                ahead.push(target);
+            }
         }
-        Err(StoreError::Loop { path: path.into() })
+        Ok(self.place(&reached))
+    }
+
+    /// Where the link at a logical path points to, if there is one. The way to the store is
+    /// taken as it is.
+    fn link(&self, logical: &Path) -> Option<PathBuf> {
+        if self.dir.starts_with(logical) {
+            return None;
+        }
+        std::fs::read_link(self.place(logical)).ok()
     }
 
     fn place(&self, logical: &Path) -> PathBuf {
@@ -207,5 +234,39 @@ mod tests {
         assert_eq!(store.locate("/etc/x", "x").unwrap(), Path::new("/etc/x"));
         let error = store.locate("/nix/store/a-loop", "x").unwrap_err();
         assert!(error.to_string().contains("loop"), "{error}");
+    }
+
+    /// A store elsewhere looks like this one to whoever runs in it: links mean there what they
+    /// would mean here.
+    #[test]
+    fn links_with_dots_lead_to_where_they_would_without_a_root() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("nix/store");
+        std::fs::create_dir_all(dir.join("a-b/c/d")).unwrap();
+        let store = Store::new("/nix/store", Some(root.path())).unwrap();
+        for (name, target) in [
+            ("a-sibling", "../store/a-b/c/../c"),
+            ("a-shallow", "../../etc/passwd"),
+            ("a-deep", "../../../../../../etc/passwd"),
+            ("a-absolute", "/nix/store/a-b/../../../etc/passwd"),
+            ("a-around", "/nix/../nix/store/./a-b//c"),
+            ("a-inner", "a-b/c"),
+        ] {
+            std::os::unix::fs::symlink(target, dir.join(name)).unwrap();
+        }
+        for (path, expected) in [
+            ("/nix/store/a-sibling", dir.join("a-b/c")),
+            ("/nix/store/a-sibling/d", dir.join("a-b/c/d")),
+            ("/nix/store/a-around", dir.join("a-b/c")),
+            ("/nix/store/a-inner/d", dir.join("a-b/c/d")),
+            // Behind a link, `..` is the directory that holds what it points to.
+            ("/nix/store/a-inner/../x", dir.join("a-b/x")),
+            ("/nix/store/a-shallow", "/etc/passwd".into()),
+            ("/nix/store/a-deep", "/etc/passwd".into()),
+            ("/nix/store/a-absolute", "/etc/passwd".into()),
+            ("/nix/store/a-gone/x", dir.join("a-gone/x")),
+        ] {
+            assert_eq!(store.locate(path, "x").unwrap(), expected, "{path}");
+        }
     }
 }

@@ -128,10 +128,10 @@ impl Walk {
         let entry = Entry {
             depth: self.levels.len(),
             name: &self.path[self.parent_length..],
-            mode: (stat.st_mode & 0o7777) as u16,
+            mode: mode(&stat),
             node: self.node(&stat)?,
         };
-        Ok(Some(Found { entry, changed: (stat.st_mtime, stat.st_mtime_nsec) }))
+        Ok(Some(Found { entry, changed: changed(&stat) }))
     }
 
     /// Goes to the next entry. The stack is our own, as trees may be deep.
@@ -209,6 +209,20 @@ impl Walk {
     fn error(&self, action: &'static str, error: Errno) -> WalkError {
         WalkError::Io { action, path: self.path(), source: error.into() }
     }
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the field's type differs between systems")]
+fn mode(stat: &Stat) -> u16 {
+    (stat.st_mode & 0o7777) as u16
+}
+
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_sign_loss,
+    reason = "the fields' types differ between systems"
+)]
+fn changed(stat: &Stat) -> (i64, u64) {
+    (stat.st_mtime as i64, stat.st_mtime_nsec as u64)
 }
 
 fn device(stat: &Stat) -> Device {

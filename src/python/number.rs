@@ -1,0 +1,42 @@
+//! Numbers that text stands for.
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+/// `int(text)`; a number beyond 128 bits becomes the nearest one within. `None` where Python
+/// raises `ValueError`.
+pub fn int(text: &str) -> Option<i128> {
+    let text = plain(text)?;
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(&text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let beyond = if text.starts_with('-') { i128::MIN } else { i128::MAX };
+    Some(text.parse().unwrap_or(beyond))
+}
+
+/// `float(text)`, infinities and NaN among them; `None` where Python raises `ValueError`.
+pub fn float(text: &str) -> Option<f64> {
+    plain(text)?.parse().ok()
+}
+
+/// The text without surrounding space and without the underscores between digits, its digits
+/// being ASCII's; `None` if an underscore stands elsewhere.
+fn plain(text: &str) -> Option<String> {
+    let text: String = text.trim().chars().map(|char| ascii_digit(char).unwrap_or(char)).collect();
+    let bytes = text.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let between = |at: usize| at > 0 && is_digit(at - 1) && is_digit(at + 1);
+    let misplaced = text.match_indices('_').any(|(at, _)| !between(at));
+    (!misplaced).then(|| text.replace('_', ""))
+}
+
+/// The ASCII digit of the same value as this decimal digit of whichever script.
+fn ascii_digit(char: char) -> Option<char> {
+    let is_digit = |char: char| char.general_category() == GeneralCategory::DecimalNumber;
+    if char.is_ascii() || !is_digit(char) {
+        return None;
+    }
+    // The digits of a script follow each other, from zero to nine.
+    let before = (1..).take_while(|n| char::from_u32(char as u32 - n).is_some_and(is_digit));
+    char::from_digit(before.count() as u32 % 10, 10)
+}
