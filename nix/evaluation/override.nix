@@ -12,7 +12,7 @@ let
   cases = {
     "nothing" = {
       arguments = { };
-      shows = tools: tools.shadowSetup == theirs.shadowSetup;
+      shows = tools: lib.functionArgs tools.buildImage == lib.functionArgs theirs.buildImage;
     };
     "storeDir" = {
       arguments.storeDir = "/elsewhere/store";

@@ -96,15 +96,15 @@ let
       # As much of nixpkgs' own as tells whose functions they are.
       dockerTools = final.callPackage (
         {
+          coreutils,
           fakeNss,
           nixosTests,
-          coreutils,
           storeDir ? builtins.storeDir,
         }:
         {
           inherit fakeNss;
           tests = nixosTests;
-          shadowSetup = "from ${coreutils} to ${storeDir}";
+          usrBinEnv = nothing "nixpkgs-own-with-${coreutils.name}-in-${baseNameOf storeDir}";
           streamLayeredImage = arguments: nothing "nixpkgs-own";
           buildImage = arguments: nothing "nixpkgs-own";
         }
