@@ -8,18 +8,15 @@
     let
       inherit (nixpkgs) lib;
 
-      # Images are Linux'; delivering them is not.
-      linux = [
+      systems = [
         "x86_64-linux"
         "aarch64-linux"
-      ];
-      darwin = [
         "x86_64-darwin"
         "aarch64-darwin"
       ];
 
       each =
-        systems: f:
+        f:
         lib.genAttrs systems (
           system:
           f (
@@ -33,15 +30,16 @@
     {
       overlays.default = import ./nix/overlay.nix;
 
-      packages = each (linux ++ darwin) (pkgs: {
+      packages = each (pkgs: {
         default = pkgs.nix-image;
         inherit (pkgs) nix-image;
       });
 
-      # The image functions: streamLayeredImage, buildLayeredImage and so on.
-      legacyPackages = each linux (pkgs: pkgs.callPackage ./nix/images { });
+      # nixpkgs' dockerTools with ours: streamLayeredImage, buildLayeredImage and so
+      # on. On a Mac they make Linux' images, and their programs run on the Mac.
+      legacyPackages = each (pkgs: pkgs.dockerTools);
 
-      apps = each (linux ++ darwin) (
+      apps = each (
         pkgs:
         lib.genAttrs [ "default" "nix-image" "stream-layered-image" ] (name: {
           type = "app";
@@ -50,7 +48,7 @@
         })
       );
 
-      checks = each (linux ++ darwin) (
+      checks = each (
         pkgs:
         import ./nix/checks.nix {
           inherit pkgs;
@@ -59,15 +57,23 @@
         }
       );
 
-      devShells = each (linux ++ darwin) (pkgs: {
+      devShells = each (pkgs: {
         default = pkgs.callPackage ./nix/dev-shell.nix { };
       });
 
-      formatter = each (linux ++ darwin) (pkgs: pkgs.nixfmt-tree);
+      formatter = each (pkgs: pkgs.nixfmt-tree);
 
       templates.default = {
         path = ./examples/template;
         description = "A container image of a program, by nix-image";
+        welcomeText = ''
+          Write the URL that you gave to `nix flake init -t` into flake.nix, for instance by
+
+              sed -i 's|path:/write/the/url/of/nix-image/here|URL|' flake.nix
+
+          Then `nix run .#image` loads the image into Docker or podman, and flake.nix
+          says what else there is to run.
+        '';
       };
     };
 }

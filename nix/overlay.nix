@@ -1,6 +1,42 @@
 # dockerTools' layered images by nix-image. What is not here yet, such as
 # buildImage, pullImage, mergeImages and exportImage, stays nixpkgs'.
-final: prev: {
+final: prev:
+let
+  inherit (prev) lib;
+
+  # nixpkgs' attributes with ours in their places. `override` gives each side
+  # those arguments that it has, and what neither has is nixpkgs' to refuse.
+  merge =
+    theirs: ours:
+    let
+      takes = lib.functionArgs ours.override;
+      oursAlone = lib.attrNames (removeAttrs takes (lib.attrNames (lib.functionArgs theirs.override)));
+    in
+    theirs
+    // removeAttrs ours [ "overrideDerivation" ]
+    // {
+      override = lib.mirrorFunctionArgs theirs.override (
+        arguments:
+        merge (theirs.override (old: removeAttrs (lib.toFunction arguments old) oursAlone)) (
+          ours.override (old: builtins.intersectAttrs takes (lib.toFunction arguments old))
+        )
+      );
+    };
+in
+{
   nix-image = final.callPackage ./package.nix { };
-  dockerTools = prev.dockerTools // final.callPackage ./images { };
+  dockerTools = merge prev.dockerTools (
+    final.callPackage ./images {
+      # What makes and delivers images runs where they are built. callPackage alone
+      # would give what runs where the packages of this set do.
+      inherit (final.buildPackages) nix-image runtimeShell;
+      # Images are Linux', also those that a Mac makes.
+      inherit (final.pkgsLinux)
+        bashInteractive
+        cacert
+        coreutils
+        fakeNss
+        ;
+    }
+  );
 }

@@ -212,9 +212,12 @@ const CASES: &[Case] = &[
         &["`uid` must be a whole number", "`root`"],
     ),
     (
-        "a command that is a string",
-        |_, conf| conf["config"] = json!({"Cmd": "/bin/sh"}),
-        &["`config.Cmd` must be a list of strings", "a string (\"/bin/sh\")"],
+        "an environment that cannot be added to a base image's",
+        |_, conf| {
+            conf["config"] = json!({"Env": "A=1"});
+            conf["from_image"] = json!("/nix/store/0-base");
+        },
+        &["`config.Env` must be a list of strings", "a string (\"A=1\")"],
     ),
     (
         "a conf without layers",

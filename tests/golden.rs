@@ -96,6 +96,28 @@ fn an_original_conf_gives_what_the_reference_writes() {
     assert!(ours == theirs, "the archives differ outside of their configurations");
 }
 
+/// nixpkgs' script hands the config on, whatever it is.
+#[test]
+fn a_config_that_engines_refuse_is_written_all_the_same() {
+    let Some(golden) = Golden::new() else { return };
+    let customisation = golden.store.write_customisation_layer(&[0; 1024]);
+    for config in [
+        json!({"Cmd": "sh", "Entrypoint": "é"}),
+        json!({"User": 1000, "Env": {"A": "b"}, "ExposedPorts": ["80"], "StopTimeout": 1.50}),
+        json!(["sh"]),
+        json!("sh"),
+        json!(null),
+    ] {
+        let mut conf = TempStore::conf(&json!([]), &customisation);
+        conf["config"] = config.clone();
+        let conf = golden.store.write_conf("odd", &conf);
+        let ours = stdout_of(&mut golden.store.nix_image("stream", &conf));
+        assert_eq!(archive::image(&ours).config["config"], config);
+        let theirs = stdout_of(golden.reference().arg(&conf));
+        assert!(ours == theirs, "{config}: the archives differ");
+    }
+}
+
 /// The reference writer is right where its words can be checked.
 #[test]
 fn the_reference_writes_the_golden_images() {

@@ -1,25 +1,36 @@
 {
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
-  # `nix registry add nix-image URL` says where it is; or write the URL here.
-  inputs.nix-image.url = "flake:nix-image";
+  # The URL that `nix flake init -t` was given.
+  inputs.nix-image.url = "path:/write/the/url/of/nix-image/here";
   inputs.nix-image.inputs.nixpkgs.follows = "nixpkgs";
 
   outputs =
-    { nixpkgs, nix-image, ... }:
+    {
+      self,
+      nixpkgs,
+      nix-image,
+    }:
     let
-      systems = [
+      inherit (nixpkgs) lib;
+      each = lib.genAttrs [
         "x86_64-linux"
         "aarch64-linux"
+        "x86_64-darwin"
+        "aarch64-darwin"
       ];
     in
     {
       # nix run .#image.load                          into Docker or podman
       # nix run .#image.push -- registry/hello:1      to a registry
-      # $(nix build --print-out-paths .#image) | docker load
-      packages = nixpkgs.lib.genAttrs systems (
+      # nix run .#image.write -- hello.tar            to a file
+      # nix run .#image.serve                         as a registry, to be pulled from
+      # nix run .#image.inspect                       shows what it is made of
+      # nix run .#image.stream | docker load          as nixpkgs' images do it
+      packages = each (
         system:
         let
-          pkgs = nixpkgs.legacyPackages.${system};
+          # Packages for Linux, on a Mac as well.
+          pkgs = nixpkgs.legacyPackages.${system}.pkgsLinux;
         in
         {
           image = nix-image.legacyPackages.${system}.streamLayeredImage {
@@ -30,5 +41,13 @@
           };
         }
       );
+
+      # nix run .#image                               is .#image.load
+      apps = each (system: {
+        image = {
+          type = "app";
+          program = lib.getExe self.packages.${system}.image.load;
+        };
+      });
     };
 }

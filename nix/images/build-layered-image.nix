@@ -1,7 +1,6 @@
 # The image as a file, for those who cannot run a stream.
 {
   lib,
-  check,
   compressors,
   streamLayeredImage,
 }:

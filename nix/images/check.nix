@@ -54,7 +54,10 @@ let
   # What an engine would refuse, or silently leave out, at `run`.
   configRules =
     any [ "User" "WorkingDir" "StopSignal" ] (rule isText "a string")
-    // any [ "Cmd" "Entrypoint" "OnBuild" "Shell" ] (
+    // any [ "Cmd" "Entrypoint" ] (
+      rule (value: isText value || isTexts value) "a list of strings: write [ \"program\" \"argument\" ]"
+    )
+    // any [ "OnBuild" "Shell" ] (
       rule (value: isTexts value) "a list of strings: write [ \"program\" \"argument\" ]"
     )
     // {
@@ -65,7 +68,8 @@ let
       Healthcheck = rule isAttrs "a set: write { Test = [ \"CMD\" \"program\" ]; }";
     };
 
-  isStream = image: isAttrs image && image.isExe or false && !image ? stream;
+  # nixpkgs' archives have their stream's `isExe`, too, and the stream itself.
+  isStream = image: isAttrs image && image.isExe or false && !(image.stream.isExe or false);
 
   rules =
     any [ "created" "mtime" ] (rule isString "a string such as \"now\" or \"2030-01-31T12:00:00Z\"")
@@ -102,19 +106,14 @@ let
     compressor = "it makes no file: write buildLayeredImage";
   };
 
-  # Docker runs a command that is a string; the image specification, podman and
-  # nix-image want the list that Docker makes of it.
-  withLists =
-    name: config:
-    builtins.mapAttrs (
-      key: value:
-      if elem key [ "Cmd" "Entrypoint" ] && isText value then
-        lib.warn "in docker image ${name}: config.${key} is a string; write it as a list: [ ${toJSON value} ]" [
-          value
-        ]
-      else
-        value
-    ) config;
+  # Docker takes a command that is a string for a list of one, others refuse it.
+  # The image holds it as it is written, as with nixpkgs.
+  warnOfStrings =
+    name: config: value:
+    builtins.foldl' (
+      value: key:
+      lib.warn "in docker image ${name}: config.${key} is a string, which docker alone understands; write it as a list: [ ${toJSON config.${key}} ]" value
+    ) value (filter (key: isText (config.${key} or null)) [ "Cmd" "Entrypoint" ]);
 in
 {
   # The arguments of streamLayeredImage, if nothing is wrong with them.
@@ -141,17 +140,16 @@ in
             if args.layeringPipeline or null == null then args else removeAttrs args [ "maxLayers" ]
           ) rules
           ++
-            lib.optional (args.enableFakechroot or false == true && stdenv.hostPlatform.isDarwin)
+            lib.optional (args.enableFakechroot or false == true && stdenv.buildPlatform.isDarwin)
               "enableFakechroot needs proot, which Darwin does not have: write relative paths in fakeRootCommands, or build on Linux"
-          ++ lib.optionals (isAttrs (args.config or null)) (wrong "config." config configRules);
+          ++ lib.optionals (isAttrs (args.config or null)) (wrong "config." args.config configRules);
       # A registry may have a port, but what follows the last slash is a name.
       tagInName = match "(.*[^/]):([^/:]*)" args.name;
-      config = withLists args.name args.config;
     in
     if problems != [ ] then
       throw "in docker image ${show (args.name or null)}: ${head problems}"
     else if isAttrs (args.config or null) then
-      args // { inherit config; }
+      warnOfStrings args.name args.config args
     else
       args;
 }

@@ -1,30 +1,94 @@
 # dockerTools' layered images on nix-image: same arguments, same images.
 #
-# Every file takes what it needs from nixpkgs by name, so the same expressions
-# build from nixpkgs, from an overlay and from the host's programs (../testing).
+# The arguments are all that is taken from nixpkgs, under nixpkgs' names, so that
+# dockerTools' `override` reaches them, and the same expressions build from
+# nixpkgs, from an overlay and from the host's programs (../testing).
 {
-  callPackage,
+  lib,
+  stdenv,
+  storeDir ? builtins.storeDir,
+
+  # What runs where images are made: at the build, and after it to deliver them.
   buildPackages,
-  # Plans when the image is built, and streams where it was built.
-  nix-image ? buildPackages.nix-image,
+  closureInfo,
+  fakeroot,
+  nix-image,
+  pigz,
+  proot,
+  runCommand,
+  runtimeShell,
+  symlinkJoin,
+  writeShellScriptBin,
+  writeText,
+  zstd,
+
+  # What goes into images.
+  bashInteractive,
+  cacert,
+  coreutils,
+  fakeNss,
 }:
 
 let
-  check = callPackage ./check.nix { };
-  compressors = callPackage ./compressors.nix { };
-  helpers = callPackage ./helpers.nix { };
-
-  streamLayeredImage = callPackage ./stream-layered-image.nix { inherit check nix-image; };
-  buildLayeredImage = callPackage ./build-layered-image.nix {
-    inherit check compressors streamLayeredImage;
+  check = import ./check.nix { inherit lib stdenv; };
+  compressors = import ./compressors.nix { inherit pigz runCommand zstd; };
+  helpers = import ./helpers.nix {
+    inherit
+      bashInteractive
+      cacert
+      coreutils
+      runCommand
+      ;
   };
-  streamNixShellImage = callPackage ./nix-shell-image.nix {
-    inherit helpers streamLayeredImage;
+  customisationLayer = import ./customisation-layer.nix {
+    inherit
+      lib
+      buildPackages
+      closureInfo
+      fakeroot
+      proot
+      symlinkJoin
+      ;
+  };
+
+  streamLayeredImage = import ./stream-layered-image.nix {
+    inherit
+      lib
+      check
+      customisationLayer
+      nix-image
+      runCommand
+      runtimeShell
+      stdenv
+      storeDir
+      writeText
+      ;
+  };
+  buildLayeredImage = import ./build-layered-image.nix {
+    inherit lib compressors streamLayeredImage;
+  };
+  streamNixShellImage = import ./nix-shell-image.nix {
+    inherit
+      lib
+      bashInteractive
+      cacert
+      fakeNss
+      helpers
+      storeDir
+      streamLayeredImage
+      writeShellScriptBin
+      writeText
+      ;
   };
 in
 helpers
 // {
-  inherit streamLayeredImage buildLayeredImage streamNixShellImage;
+  inherit
+    fakeNss
+    streamLayeredImage
+    buildLayeredImage
+    streamNixShellImage
+    ;
 
   buildLayeredImageWithNixDb = args: buildLayeredImage (args // { includeNixDB = true; });
 

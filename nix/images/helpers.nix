@@ -3,40 +3,13 @@
 # They are the same derivations as nixpkgs', so that an image made of them is
 # the same image and their paths come from the same binary cache.
 {
-  lib,
   bashInteractive,
   cacert,
   coreutils,
   runCommand,
-  symlinkJoin,
-  writeTextDir,
 }:
 
-let
-  lines = lib.concatMapStrings (line: line + "\n");
-in
 {
-  # Users and groups for programs that insist on looking them up.
-  fakeNss = lib.makeOverridable (
-    {
-      extraPasswdLines ? [ ],
-      extraGroupLines ? [ ],
-    }:
-    symlinkJoin {
-      name = "fake-nss";
-      paths = [
-        (writeTextDir "etc/passwd" (
-          "root:x:0:0:root user:/var/empty:/bin/sh\n"
-          + lines extraPasswdLines
-          + "nobody:x:65534:65534:nobody:/var/empty:/bin/sh\n"
-        ))
-        (writeTextDir "etc/group" ("root:x:0:\n" + lines extraGroupLines + "nobody:x:65534:\n"))
-        (writeTextDir "etc/nsswitch.conf" "hosts: files dns\n")
-        (runCommand "var-empty" { } "mkdir -p $out/var/empty\n")
-      ];
-    }
-  ) { };
-
   # For scripts that start with #!/usr/bin/env.
   usrBinEnv = runCommand "usr-bin-env" { } ''
     mkdir -p $out/usr/bin

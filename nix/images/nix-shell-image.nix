@@ -1,12 +1,16 @@
 # An image that is a nix-shell: the environment in which a derivation builds.
+#
+# But for the rc file it is nixpkgs' image, and so its fakeRootCommands are
+# nixpkgs' to the byte (see customisation-layer.nix).
 {
   lib,
   bashInteractive,
   cacert,
+  fakeNss,
   helpers,
-  runCommand,
-  storeDir ? builtins.storeDir,
+  storeDir,
   streamLayeredImage,
+  writeShellScriptBin,
   writeText,
 }:
 
@@ -44,15 +48,10 @@ let
   owner = "${toString uid}:${toString gid}";
   passAsFile = drv.drvAttrs.passAsFile or [ ];
 
-  buildDerivation = runCommand "buildDerivation" { } ''
-    mkdir -p $out/bin
-    cat > $out/bin/buildDerivation <<'EOF'
-    #!${shell}
+  buildDerivation = writeShellScriptBin "buildDerivation" ''
     exec ${lib.escapeShellArg (toEnv drv.drvAttrs.builder)} ${
       lib.escapeShellArgs (map toEnv (drv.drvAttrs.args or [ ]))
     }
-    EOF
-    chmod +x $out/bin/buildDerivation
   '';
 
   path = "${dirOf shell}:${buildDerivation}/bin";
@@ -131,16 +130,21 @@ else
     contents = [
       helpers.binSh
       helpers.usrBinEnv
-      (helpers.fakeNss.override {
+      (fakeNss.override {
         extraPasswdLines = [ "nixbld:x:${owner}:Build user:${homeDirectory}:/noshell" ];
         extraGroupLines = [ "nixbld:!:${toString gid}:" ];
       })
     ];
-    # The store is the user's, as in an installation for a single user: the
-    # derivation is to be built in the container.
     fakeRootCommands = ''
-      mkdir -p ./nix/{store,var/nix} ./etc/nix .${buildDir}
-      chown -R ${owner} ./nix ./etc/nix .${buildDir}
+      # Effectively a single-user installation of Nix, giving the user full
+      # control over the Nix store. Needed for building the derivation this
+      # shell is for, but also in case one wants to use Nix inside the image.
+      mkdir -p ./nix/{store,var/nix} ./etc/nix
+      chown -R ${owner} ./nix ./etc/nix
+
+      # Gives the user control over the build directory.
+      mkdir -p .${buildDir}
+      chown -R ${owner} .${buildDir}
     '';
     config = {
       User = owner;

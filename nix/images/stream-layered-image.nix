@@ -1,19 +1,17 @@
 # The image as a program: run it, and the docker-archive comes out.
 {
   lib,
-  callPackage,
   check,
+  customisationLayer,
   nix-image,
   runCommand,
   runtimeShell,
   stdenv,
-  storeDir ? builtins.storeDir,
+  storeDir,
   writeText,
 }:
 
 let
-  customisationLayer = callPackage ./customisation-layer.nix { };
-
   # As a file of its own, because nixpkgs' streamScript is one too.
   streamScript = runCommand "stream" { } ''
     ln -s ${nix-image}/bin/stream-layered-image $out
@@ -111,7 +109,15 @@ let
             __structuredAttrs = true;
             exportReferencesGraph.graph = lib.optionals includeStorePaths roots;
             imageName = lib.toLower name;
-            inherit created mtime;
+            inherit
+              created
+              fromImage
+              gid
+              gname
+              mtime
+              uid
+              uname
+              ;
             preferLocalBuild = true;
             nativeBuildInputs = [ nix-image ];
             passthru.imageTag =
@@ -191,7 +197,7 @@ let
         inherit (conf) imageName;
         preferLocalBuild = true;
         passthru =
-          lib.genAttrs [ "inspect" "load" "push" "write" ] program
+          lib.genAttrs commands program
           // passthru
           // {
             inherit (conf) imageTag;

@@ -99,7 +99,8 @@ let
     dockerTools = packages.callPackage ../images { };
     testImages = packages.callPackage ./images.nix { };
 
-    stdenv = {
+    stdenv = rec {
+      buildPlatform = hostPlatform;
       hostPlatform = {
         inherit system;
         isLinux = builtins.match ".*-linux" system != null;
@@ -179,6 +180,31 @@ let
         chmod +x $out/bin/fakeroot
       '';
 
+    # Users and groups for programs that insist on looking them up.
+    fakeNss = lib.makeOverridable (
+      {
+        extraPasswdLines ? [ ],
+        extraGroupLines ? [ ],
+      }:
+      packages.symlinkJoin {
+        name = "fake-nss";
+        paths = [
+          (packages.writeTextDir "etc/passwd" (
+            "root:x:0:0:root user:/var/empty:/bin/sh\n"
+            + lib.concatMapStrings (line: line + "\n") extraPasswdLines
+            + "nobody:x:65534:65534:nobody:/var/empty:/bin/sh\n"
+          ))
+          (packages.writeTextDir "etc/group" (
+            "root:x:0:\n"
+            + lib.concatMapStrings (line: line + "\n") extraGroupLines
+            + "nobody:x:65534:\n"
+          ))
+          (packages.writeTextDir "etc/nsswitch.conf" "hosts: files dns\n")
+          (packages.runCommand "var-empty" { } "mkdir -p $out/var/empty\n")
+        ];
+      }
+    ) { };
+
     # There are no certificates to trust offline; the shell image only names them.
     cacert = packages.writeTextDir "etc/ssl/certs/ca-bundle.crt" "";
 
@@ -215,6 +241,18 @@ let
         inherit text;
         passAsFile = [ "text" ];
       } "cp $textPath $out";
+    writeShellScriptBin =
+      name: text:
+      packages.runCommand name
+        {
+          text = "#!${packages.runtimeShell}\n${text}\n";
+          passAsFile = [ "text" ];
+        }
+        ''
+          mkdir -p $out/bin
+          cp $textPath $out/bin/${name}
+          chmod +x $out/bin/${name}
+        '';
     writeTextDir =
       path: text:
       packages.runCommand (baseNameOf path) {

@@ -43,20 +43,25 @@ rec {
     __functor = _: f;
     __functionArgs = arguments;
   };
+  isFunction = f: builtins.isFunction f || f ? __functor && isFunction (f.__functor f);
+  toFunction = value: if isFunction value then value else _: value;
   functionArgs = f: f.__functionArgs or (builtins.functionArgs f);
+  mirrorFunctionArgs = f: g: setFunctionArgs g (functionArgs f);
   makeOverridable =
-    f: arguments:
-    f arguments
-    // {
-      override =
-        new:
-        makeOverridable f (arguments // (if builtins.isFunction new then new arguments else new));
-    };
+    f:
+    mirrorFunctionArgs f (
+      arguments:
+      let
+        result = f arguments;
+        override = mirrorFunctionArgs f (new: makeOverridable f (arguments // toFunction new arguments));
+      in
+      if builtins.isAttrs result then result // { inherit override; } else result
+    );
 
   callPackageWith =
     packages: f: extra:
     let
       function = if builtins.isPath f then import f else f;
     in
-    function (builtins.intersectAttrs (functionArgs function) packages // extra);
+    makeOverridable function (builtins.intersectAttrs (functionArgs function) packages // extra);
 }

@@ -4,11 +4,29 @@
 # would fail.
 {
   host,
+  # What the packages run on, and what builds them.
   system,
+  buildSystem ? system,
   overlays ? [ ],
+  # What `import` makes this set of.
+  path ? ./nixpkgs.nix,
 }:
 
 let
+  # This set for other systems.
+  for =
+    systems:
+    import ./nixpkgs.nix (
+      {
+        inherit
+          host
+          overlays
+          path
+          ;
+      }
+      // systems
+    );
+
   nothing = name: derivation {
     inherit name system;
     builder = "not-to-be-built";
@@ -17,6 +35,11 @@ let
   lib = import ./lib.nix // {
     mapAttrs' = f: set: builtins.listToAttrs (lib.mapAttrsToList f set);
     nameValuePair = name: value: { inherit name value; };
+    hasInfix = part: text: builtins.length (builtins.split (lib.escapeRegex part) text) > 1;
+    escapeRegex = builtins.replaceStrings [ "." "+" ] [ "[.]" "[+]" ];
+    getExe = package: "${package}/bin/${package.meta.mainProgram}";
+    head = builtins.head;
+    filter = builtins.filter;
     filterAttrs =
       keep: set: removeAttrs set (builtins.filter (name: !keep name set.${name}) (builtins.attrNames set));
     mapAttrs = builtins.mapAttrs;
@@ -36,20 +59,65 @@ let
     };
   };
 
+  programs = import ./. { inherit host system; };
+
   packages =
-    import ./. { inherit host system; }
+    programs
     // {
       inherit lib;
       callPackage = lib.callPackageWith final;
-      buildPackages = final;
+      inherit path;
       pkgs = final;
-      path = ./nixpkgs.nix;
-      extend = overlay: import ./nixpkgs.nix {
-        inherit host system;
-        overlays = overlays ++ [ overlay ];
+      buildPackages = if system == buildSystem then final else for { system = buildSystem; };
+      pkgsLinux =
+        if final.stdenv.hostPlatform.isLinux then
+          final
+        else
+          for { system = builtins.replaceStrings [ "darwin" ] [ "linux" ] system; };
+      pkgsCross = {
+        aarch64-multiplatform = for {
+          inherit buildSystem;
+          system = "aarch64-linux";
+        };
+        gnu64 = for {
+          inherit buildSystem;
+          system = "x86_64-linux";
+        };
+        musl64 = final;
+        aarch64-multiplatform-musl = final;
       };
+      extend =
+        overlay:
+        for {
+          inherit system buildSystem;
+          overlays = overlays ++ [ overlay ];
+        };
 
-      rustPlatform.buildRustPackage = attributes: nothing attributes.pname // attributes;
+      # As much of nixpkgs' own as tells whose functions they are.
+      dockerTools = final.callPackage (
+        {
+          coreutils,
+          fakeNss,
+          nixosTests,
+          storeDir ? builtins.storeDir,
+        }:
+        {
+          inherit fakeNss;
+          tests = nixosTests;
+          usrBinEnv = nothing "nixpkgs-own-with-${coreutils.name}-in-${baseNameOf storeDir}";
+          streamLayeredImage = arguments: nothing "nixpkgs-own";
+          buildImage = arguments: nothing "nixpkgs-own";
+        }
+      ) { };
+
+      # The program that is there already.
+      rustPlatform.buildRustPackage =
+        attributes: programs.${attributes.pname} // { inherit (attributes) meta; };
+      hello = final.runCommand "hello" { } ''
+        mkdir -p $out/bin
+        printf '#!%s\necho Hello\n' ${final.runtimeShell} > $out/bin/hello
+        chmod +x $out/bin/hello
+      '';
       mkShell = attributes: nothing "shell" // attributes;
       testers.runNixOSTest = test: nothing test.name // { inherit test; };
       nixosTests = lib.genAttrs [
@@ -57,15 +125,10 @@ let
         "docker-tools-nix-shell"
         "docker-tools-overlay"
       ] nothing;
-      pkgsCross = {
-        musl64 = final;
-        aarch64-multiplatform-musl = final;
-      };
     }
     // lib.genAttrs [
       "cargo"
       "clippy"
-      "hello"
       "nixfmt-tree"
       "podman"
       "python3"

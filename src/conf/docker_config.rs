@@ -1,16 +1,20 @@
-//! Checks the types in an image's `config`, on which an engine would fail only when it loads or
-//! runs the image. The fields are those of the OCI image configuration and Docker's additions;
-//! null means absent in each of them, and unknown ones are let through.
+//! Checks the types in an image's `config`. The fields are those of the OCI image configuration and
+//! Docker's additions; null means absent in each of them, and unknown ones are let through.
+//!
+//! The image holds what the conf says, as with nixpkgs' script. What an engine would stumble over
+//! when it loads or runs the image is a warning; what cannot be put on a base image is an error.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::ConfError;
-use super::fields::wrong_type;
+use super::fields::{describe, wrong_type};
 
 #[derive(Clone, Copy)]
 enum Kind {
     String,
     Strings,
+    /// Strings, or one string, which Docker takes for a list of one.
+    Words,
     Boolean,
     Number,
     /// An object whose values are objects, most often empty.
@@ -27,11 +31,11 @@ const FIELDS: &[(&str, Kind)] = &[
     ("Domainname", Kind::String),
     ("Image", Kind::String),
     ("MacAddress", Kind::String),
-    ("Cmd", Kind::Strings),
-    ("Entrypoint", Kind::Strings),
+    ("Cmd", Kind::Words),
+    ("Entrypoint", Kind::Words),
+    ("Shell", Kind::Words),
     ("Env", Kind::Strings),
     ("OnBuild", Kind::Strings),
-    ("Shell", Kind::Strings),
     ("ExposedPorts", Kind::Set),
     ("Volumes", Kind::Set),
     ("Labels", Kind::Labels),
@@ -47,43 +51,82 @@ const FIELDS: &[(&str, Kind)] = &[
     ("Tty", Kind::Boolean),
 ];
 
-pub(super) fn check(config: &Map<String, Value>) -> Result<(), ConfError> {
-    for &(name, kind) in FIELDS {
-        if let Some(value) = config.get(name) {
-            kind.check(&format!("config.{name}"), value)?;
+/// A value of the wrong type.
+struct Wrong<'a> {
+    key: String,
+    kind: Kind,
+    found: &'a Value,
+}
+
+/// A warning for each field that engines do not read as it stands.
+pub(super) fn warnings(config: &Value) -> Vec<String> {
+    let object = Wrong { key: "config".into(), kind: Kind::Object, found: config };
+    match config {
+        Value::Null => Vec::new(),
+        Value::Object(config) => {
+            let field = |&(name, kind): &(&str, Kind)| {
+                wrong(format!("config.{name}"), kind, config.get(name)?)
+            };
+            FIELDS.iter().filter_map(field).map(|wrong| wrong.warning()).collect()
         }
+        _ => vec![object.warning()],
     }
-    Ok(())
+}
+
+/// Whether a base image's variables can be put into the config.
+pub(super) fn check_for_base(config: &Value) -> Result<(), ConfError> {
+    match config {
+        Value::Null => Ok(()),
+        Value::Object(config) => {
+            let env = config.get("Env").unwrap_or(&Value::Null);
+            match wrong("config.Env".into(), Kind::Strings, env) {
+                Some(Wrong { key, kind, found }) => Err(wrong_type(&key, kind.expected(), found)),
+                None => Ok(()),
+            }
+        }
+        other => Err(wrong_type("config", Kind::Object.expected(), other)),
+    }
+}
+
+/// The first value that is not of this kind, in what stands at `key`.
+fn wrong(key: String, kind: Kind, value: &Value) -> Option<Wrong<'_>> {
+    match (kind, value) {
+        (_, Value::Null)
+        | (Kind::String, Value::String(_))
+        | (Kind::Boolean, Value::Bool(_))
+        | (Kind::Number, Value::Number(_))
+        | (Kind::Object, Value::Object(_)) => None,
+        (Kind::Strings | Kind::Words, Value::Array(items)) => {
+            let (index, found) = items.iter().enumerate().find(|(_, item)| !item.is_string())?;
+            Some(Wrong { key: format!("{key}[{index}]"), kind: Kind::String, found })
+        }
+        (Kind::Set | Kind::Labels, Value::Object(map)) => {
+            let inner = if matches!(kind, Kind::Set) { Kind::Object } else { Kind::String };
+            map.iter().find_map(|(name, value)| wrong(format!("{key}.{name}"), inner, value))
+        }
+        (_, found) => Some(Wrong { key, kind, found }),
+    }
+}
+
+impl Wrong<'_> {
+    fn warning(&self) -> String {
+        let Self { key, kind, found } = self;
+        let consequence = match (kind, found) {
+            (Kind::Words, Value::String(_)) => {
+                "docker takes it for a list of one, other engines refuse the image"
+            }
+            _ => "engines refuse the image",
+        };
+        let (expected, found) = (kind.expected(), describe(found));
+        format!("`{key}` should be {expected}, but it is {found}; {consequence}")
+    }
 }
 
 impl Kind {
-    fn check(self, key: &str, value: &Value) -> Result<(), ConfError> {
-        match (self, value) {
-            (_, Value::Null)
-            | (Self::String, Value::String(_))
-            | (Self::Boolean, Value::Bool(_))
-            | (Self::Number, Value::Number(_))
-            | (Self::Object, Value::Object(_)) => Ok(()),
-            (Self::Strings, Value::Array(items)) => {
-                let mut items = items.iter().enumerate();
-                items.try_for_each(|(index, item)| match item {
-                    Value::String(_) => Ok(()),
-                    other => Err(wrong_type(&format!("{key}[{index}]"), "a string", other)),
-                })
-            }
-            (Self::Set | Self::Labels, Value::Object(map)) => {
-                let inner = if matches!(self, Self::Set) { Self::Object } else { Self::String };
-                map.iter()
-                    .try_for_each(|(name, value)| inner.check(&format!("{key}.{name}"), value))
-            }
-            _ => Err(wrong_type(key, self.expected(), value)),
-        }
-    }
-
     fn expected(self) -> &'static str {
         match self {
             Self::String => "a string",
-            Self::Strings => "a list of strings",
+            Self::Strings | Self::Words => "a list of strings",
             Self::Boolean => "true or false",
             Self::Number => "a number",
             Self::Set => "an object such as {\"8080/tcp\": {}}",

@@ -10,7 +10,7 @@ mod nar_hash;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::layer::Stamp;
@@ -23,8 +23,9 @@ pub(crate) use nar_hash::canonical as canonical_nar_hash;
 pub struct Conf {
     /// The machine that the image is for, such as `amd64`.
     pub architecture: String,
-    /// How to run it: the image's `config` object, or null.
-    pub config: Option<Map<String, Value>>,
+    /// How to run it: the image's `config`, which should be an object or null. With a base image
+    /// it is one of these, and its `Env`, if any, is a list of strings.
+    pub config: Value,
     /// The store's directory.
     pub store_dir: String,
     /// An archive whose layers come first.
@@ -139,15 +140,8 @@ impl Conf {
         let now = DateTime::now_utc();
         let created = fields.date("created", &now)?.ok_or(ConfError::Missing("created"))?;
         let mtime = fields.date("mtime", &now)?;
-        let config = match fields.take("config") {
-            None => return Err(ConfError::Missing("config")),
-            Some(Value::Null) => None,
-            Some(Value::Object(config)) => Some(config),
-            Some(other) => return Err(fields::wrong_type("config", "an object", &other)),
-        };
-        if let Some(config) = &config {
-            docker_config::check(config)?;
-        }
+        let config = fields.take("config").ok_or(ConfError::Missing("config"))?;
+        let warnings = docker_config::warnings(&config);
         let mut conf = Self {
             architecture: fields.require("architecture", Fields::string)?,
             config,
@@ -165,8 +159,11 @@ impl Conf {
             },
             created,
             nar_hashes: HashMap::new(),
-            warnings: Vec::new(),
+            warnings,
         };
+        if conf.from_image.is_some() {
+            docker_config::check_for_base(&conf.config)?;
+        }
         for (path, hash) in fields.map_of_strings("nar_hashes")?.unwrap_or_default() {
             match nar_hash::canonical(&hash) {
                 Some(hash) => drop(conf.nar_hashes.insert(path, hash)),
@@ -261,20 +258,6 @@ mod tests {
             ),
             (with("created", json!("yesterday")), "`created` must be \"now\" or a date"),
             (with("mtime", json!("2024-13-01")), "`mtime` must be \"now\" or a date"),
-            (
-                with("config", json!({"Cmd": "sh"})),
-                "`config.Cmd` must be a list of strings, but it is a string (\"sh\")",
-            ),
-            (
-                with("config", json!({"Env": [1]})),
-                "`config.Env[0]` must be a string, but it is a number (1)",
-            ),
-            (with("config", json!({"Labels": {"a": 1}})), "`config.Labels.a` must be a string"),
-            (
-                with("config", json!({"ExposedPorts": ["80"]})),
-                "`config.ExposedPorts` must be an object",
-            ),
-            (with("config", json!({"User": 1000})), "`config.User` must be a string"),
             (with("nar_hashes", json!([])), "`nar_hashes` must be an object"),
         ];
         for (conf, message) in cases {
@@ -284,6 +267,47 @@ mod tests {
         let mut conf = original();
         conf.as_object_mut().unwrap().remove("store_layers");
         assert!(Conf::from_json(conf).unwrap_err().to_string().contains("no `store_layers`"));
+    }
+
+    #[test]
+    fn a_config_that_engines_refuse_is_kept_with_a_warning() {
+        let cases = [
+            (
+                json!({"Cmd": "sh"}),
+                "`config.Cmd` should be a list of strings, but it is a string (\"sh\"); docker takes it",
+            ),
+            (
+                json!({"Env": [1]}),
+                "`config.Env[0]` should be a string, but it is a number (1); engines refuse",
+            ),
+            (json!({"Labels": {"a": 1}}), "`config.Labels.a` should be a string"),
+            (json!({"ExposedPorts": ["80"]}), "`config.ExposedPorts` should be an object"),
+            (json!({"User": 1000}), "`config.User` should be a string"),
+            (json!(["sh"]), "`config` should be an object, but it is a list"),
+        ];
+        for (config, message) in cases {
+            let conf = Conf::from_json(with("config", config.clone())).unwrap();
+            assert_eq!(conf.config, config);
+            assert_eq!(conf.warnings.len(), 1, "{config}: {:?}", conf.warnings);
+            assert!(conf.warnings[0].contains(message), "{config}\n{:?}", conf.warnings);
+        }
+        for config in [json!(null), json!({}), json!({"Cmd": ["sh"], "Env": null})] {
+            assert!(Conf::from_json(with("config", config)).unwrap().warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn on_a_base_image_the_config_must_have_a_place_for_its_variables() {
+        for (config, message) in [
+            (json!("sh"), "`config` must be an object, but it is a string"),
+            (json!({"Env": "A=1"}), "`config.Env` must be a list of strings, but it is a string"),
+            (json!({"Env": ["A=1", 2]}), "`config.Env[1]` must be a string, but it is a number"),
+        ] {
+            let mut conf = with("config", config.clone());
+            conf["from_image"] = json!("/nix/store/a-base");
+            let error = Conf::from_json(conf).unwrap_err().to_string();
+            assert!(error.contains(message), "{config}\n{error}");
+        }
     }
 
     #[test]

@@ -45,22 +45,19 @@ impl Image {
 }
 
 /// The image's `config` with the variables that it inherits: of those with the same name the last
-/// one holds, at the place of the first.
-pub(super) fn overlay(
-    base: Option<&Base>,
-    config: Option<Map<String, Value>>,
-) -> Option<Map<String, Value>> {
+/// one holds, at the place of the first. Without a base image it stays what the conf says.
+pub(super) fn overlay(base: Option<&Base>, config: Value) -> Value {
     let Some(base) = base else { return config };
-    let mut config = config.unwrap_or_default();
-    let own = config.get("Env").and_then(Value::as_array);
+    let own = config["Env"].as_array();
     let own = own.into_iter().flatten().filter_map(Value::as_str);
     let mut variables: Map<String, Value> = Map::new();
     for variable in base.env().chain(own) {
         let name = variable.split_once('=').map_or(variable, |(name, _)| name);
         variables.insert(name.into(), variable.into());
     }
+    let mut config = if config.is_null() { json!({}) } else { config };
     if !variables.is_empty() {
-        config.insert("Env".into(), variables.into_iter().map(|(_, variable)| variable).collect());
+        config["Env"] = variables.into_iter().map(|(_, variable)| variable).collect();
     }
-    Some(config)
+    config
 }

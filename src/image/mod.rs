@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::base::{Base, BaseError, BaseLayer};
@@ -36,7 +36,7 @@ pub struct Image {
     pub warnings: Vec<String>,
     architecture: String,
     created: String,
-    config: Option<Map<String, Value>>,
+    config: Value,
 }
 
 /// One layer.

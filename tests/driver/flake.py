@@ -1,6 +1,7 @@
 """Evaluates the flake by this machine's Nix, against a nixpkgs of the host's programs."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -9,22 +10,62 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+SYSTEMS = ["x86_64-linux", "aarch64-linux", "x86_64-darwin", "aarch64-darwin"]
+
 NIXPKGS = """{
-  outputs = _: {
-    lib = (import ./nix/testing/nixpkgs.nix { host = ./host; system = "x86_64-linux"; }).lib;
+  outputs = _: rec {
+    lib = legacyPackages.x86_64-linux.lib;
+    legacyPackages = builtins.listToAttrs (map (system: {
+      name = system;
+      value = import ./. { inherit system; };
+    }) [ SYSTEMS ]);
   };
 }
+""".replace("SYSTEMS", " ".join(f'"{system}"' for system in SYSTEMS))
+DEFAULT = """{ system, overlays ? [ ] }:
+import ./nix/testing/nixpkgs.nix { host = ./host; path = ./.; inherit system overlays; }
 """
-DEFAULT = "{ system, overlays }: import ./nix/testing/nixpkgs.nix { host = ./host; inherit system overlays; }\n"
 
 IMAGE = """functions: (functions.buildLayeredImage {
   name = "evaluated";
   contents = [ functions.fakeNss ];
 }).drvPath"""
+# Those that need nixpkgs' own expressions are run by a newer Nix: see CONTRIBUTING.md.
+EVALUATED = ["evaluation-override", "evaluation-platforms"]
+FEATURES = ["--extra-experimental-features", "nix-command flakes"]
+
+
+class Nix:
+    """This machine's Nix, with the small nixpkgs in nixpkgs' place."""
+
+    def __init__(self, store, nixpkgs):
+        self.store = store
+        self.nixpkgs = nixpkgs
+
+    def run(self, *command):
+        verbs = 2 if command[0] == "flake" else 1
+        return subprocess.run(
+            [
+                *("nix", *FEATURES, *command[:verbs]),
+                *("--override-input", "nixpkgs", f"path:{self.nixpkgs}", "--no-write-lock-file"),
+                # The registry would be looked up in the network.
+                *("--option", "flake-registry", f"{self.nixpkgs}/registry.json"),
+                *command[verbs:],
+            ],
+            env=self.store.environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+
+    def __call__(self, *command):
+        done = self.run(*command)
+        if done.returncode != 0:
+            sys.exit(f"nix {' '.join(command)} fails:\n{done.stderr}")
+        return done.stdout
 
 
 def check(store):
-    """Each output is evaluated down to its derivation, for both Linux systems."""
     with tempfile.TemporaryDirectory() as folder:
         ours = pathlib.Path(folder, "ours")
         nixpkgs = pathlib.Path(folder, "nixpkgs")
@@ -37,28 +78,67 @@ def check(store):
         shutil.copytree(store.host, nixpkgs / "host")
         (nixpkgs / "flake.nix").write_text(NIXPKGS)
         (nixpkgs / "default.nix").write_text(DEFAULT)
+        (nixpkgs / "registry.json").write_text('{"flakes": [], "version": 2}')
 
-        def nix(*command):
-            done = subprocess.run(
-                [
-                    *("nix", "--extra-experimental-features", "nix-command flakes", *command),
-                    *("--override-input", "nixpkgs", f"path:{nixpkgs}", "--no-write-lock-file"),
-                ],
-                env=store.environment(),
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode != 0:
-                sys.exit(f"the flake does not evaluate:\n{done.stderr}")
-            return done.stdout
+        nix = Nix(store, nixpkgs)
+        outputs_are_there(nix, ours)
+        template_works(nix, ours, pathlib.Path(folder, "template"))
 
-        outputs = json.loads(nix("flake", "show", "--json", f"path:{ours}"))
-        for system in ["x86_64-linux", "aarch64-linux"]:
-            assert "default" in outputs["packages"][system], outputs["packages"]
-            checks = outputs["checks"][system]
+
+def outputs_are_there(nix, ours):
+    """Each output is evaluated down to its derivation, for every system."""
+    outputs = json.loads(nix("flake", "show", "--json", f"path:{ours}"))
+    for system in SYSTEMS:
+        assert "default" in outputs["packages"][system], outputs["packages"]
+        checks = outputs["checks"][system]
+        if system.endswith("-linux"):
             for name in ["identical-to-nixpkgs", "vm-docker", "vm-podman", "vm-containerd"]:
                 assert name in checks, checks
-            drv = nix(
-                "eval", "--raw", f"path:{ours}#legacyPackages.{system}", "--apply", IMAGE
-            )
-            assert drv.endswith("-evaluated.tar.gz.drv"), drv
+        for name in EVALUATED:
+            drv = nix("eval", "--raw", f"path:{ours}#checks.{system}.{name}.drvPath")
+            assert drv.endswith(f"-{name}.drv"), drv
+        drv = nix("eval", "--raw", f"path:{ours}#legacyPackages.{system}", "--apply", IMAGE)
+        assert drv.endswith("-evaluated.tar.gz.drv"), drv
+
+
+def init_template(ours, folder):
+    """`nix flake init` finds nothing in a chroot store, so this store is elsewhere."""
+    places = {
+        f"NIX_{kind}_DIR": f"{folder}-nix/{kind.lower()}" for kind in ["STORE", "STATE", "LOG"]
+    }
+    subprocess.run(
+        ["nix", *FEATURES, "flake", "init", "-t", f"path:{ours}"],
+        cwd=folder,
+        env=dict(os.environ, NIX_CONFIG="substituters =\nbuild-users-group =", **places),
+        check=True,
+        capture_output=True,
+    )
+
+
+def template_works(nix, ours, folder):
+    """What somebody who starts from the template types."""
+    folder.mkdir()
+    init_template(ours, folder)
+    flake = folder / "flake.nix"
+
+    # Before the URL is written, the message shows the place.
+    done = nix.run("eval", f"path:{folder}#image")
+    assert done.returncode != 0, done.stdout
+    assert "/write/the/url/of/nix-image/here" in done.stderr, done.stderr
+    text = flake.read_text()
+    assert text.count("path:/write/the/url/of/nix-image/here") == 1, text
+    flake.write_text(text.replace("path:/write/the/url/of/nix-image/here", f"path:{ours}"))
+
+    image = f"path:{folder}#image"
+    assert "stream-hello" in nix("eval", image)
+    for command in ["inspect", "load", "push", "serve", "stream", "write"]:
+        usage = nix("run", f"{image}.{command}", "--", "--help")
+        assert f"nix-image {command}" in usage, usage
+    # By itself it is loaded: an archive is nothing to look at.
+    assert "nix-image load" in nix("run", image, "--", "--help")
+    shown = json.loads(nix("run", f"{image}.inspect"))
+    assert shown["Config"]["Cmd"] == ["hello"], shown
+    assert "manifest.json" in nix("run", f"{image}.stream")
+    for system in SYSTEMS:
+        for attribute in [f"packages.{system}.image.drvPath", f"apps.{system}.image.program"]:
+            nix("eval", f"path:{folder}#{attribute}")

@@ -1,0 +1,83 @@
+# nixpkgs' examples of dockerTools, by nixpkgs and by ours: what the confs are
+# made of is the same. The confs themselves are compared where they can be built
+# (../testing/identical-to-nixpkgs.nix).
+{ pkgs }:
+
+let
+  inherit (pkgs) lib;
+
+  set =
+    overlays:
+    import pkgs.path {
+      inherit (pkgs.stdenv.hostPlatform) system;
+      overlays = overlays ++ [ sameRcFile ];
+    };
+  theirs = (set [ ]).dockerTools.examples;
+  ours = (import ../testing/nixpkgs-tests.nix (set [ (import ../overlay.nix) ])).dockerTools.examples;
+
+  # The text that a nix-shell image's shell reads first is our own; with the same
+  # text in both, the rest of these images can be compared.
+  sameRcFile = _: prev: {
+    dockerTools = prev.dockerTools.override (old: {
+      writeText = name: text: old.writeText name (if name == "nix-shell-rc" then "" else text);
+    });
+  };
+
+  # The stream of an image that is one, or an archive of one.
+  streamOf = image: if image.isExe or false then image else image.stream or null;
+
+  # The derivations of the config and of the image's own layer stand in the text
+  # that writes the conf.
+  input =
+    conf: end:
+    lib.findSingle (lib.hasSuffix end) (throw "${conf.name} has no ${end}")
+      (throw "${conf.name} has more than one ${end}")
+      (lib.attrNames (builtins.getContext conf.buildCommand));
+
+  limit = conf: builtins.match ".*'--limit=([0-9]+)'.*" conf.buildCommand;
+
+  fields =
+    stream:
+    let
+      inherit (stream) conf;
+      layers = conf.layersJsonFile or conf;
+    in
+    lib.genAttrs [ "created" "gid" "gname" "imageName" "mtime" "uid" "uname" ] (
+      name: toString conf.${name}
+    )
+    // {
+      tag = if lib.hasInfix conf.imageTag conf.outPath then "the conf's hash" else conf.imageTag;
+      config = input conf "-base.json.drv";
+      customisationLayer = input conf "-customisation-layer.drv";
+      base = describe (conf.fromImage or null);
+      roots = map toString layers.exportReferencesGraph.graph;
+      maxLayers = layers.maxLayers or (if limit conf == null then null else 1 + lib.toInt (lib.head (limit conf)));
+    };
+
+  describe =
+    image:
+    if image == null then
+      null
+    else if streamOf image != null then
+      fields (streamOf image)
+    else
+      image.drvPath;
+
+  differences =
+    name:
+    let
+      a = describe theirs.${name};
+      b = describe ours.${name};
+    in
+    if lib.isString a then
+      # nixpkgs' function made it, though perhaps on top of an image of ours.
+      lib.optional (!lib.isString b) "${name} is another kind of image"
+    else
+      map (
+        field: "${name}: ${field}: nixpkgs has ${builtins.toJSON a.${field}}, ours ${builtins.toJSON b.${field}}"
+      ) (lib.filter (field: a.${field} != b.${field}) (lib.attrNames a));
+
+  images = lib.filter (name: lib.isDerivation theirs.${name}) (lib.attrNames theirs);
+in
+lib.optional (lib.length images < 60) "nixpkgs has but ${toString (lib.length images)} examples"
+++ lib.concatMap differences images

@@ -1,0 +1,72 @@
+# What makes and delivers an image runs on the machine that builds it, also where
+# the image is for another one; what goes into it never does on a Mac.
+{ pkgs }:
+
+let
+  inherit (pkgs) lib;
+
+  # The derivations that a text or a list of packages refers to.
+  references = text: lib.attrNames (builtins.getContext (toString text));
+
+  sets = {
+    "this system" = pkgs;
+    "another system" =
+      if pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.isAarch64 then
+        pkgs.pkgsCross.gnu64
+      else
+        pkgs.pkgsCross.aarch64-multiplatform;
+  };
+
+  problems =
+    name: set:
+    let
+      tools = set.dockerTools;
+      image = tools.streamLayeredImage {
+        name = "platforms";
+        contents = [
+          tools.binSh
+          tools.usrBinEnv
+        ];
+      };
+      script = "${pkgs.runtimeShell}${pkgs.nix-image}${image.conf}";
+      expected = {
+        "the image's program" = [
+          image.buildCommand
+          script
+        ];
+        streamScript = [
+          image.streamScript.buildCommand
+          pkgs.nix-image
+        ];
+        "the conf's planner" = [
+          image.conf.nativeBuildInputs
+          pkgs.nix-image
+        ];
+        "/bin/sh" = [
+          tools.binSh.buildCommand
+          set.pkgsLinux.bashInteractive
+        ];
+        "/usr/bin/env" = [
+          tools.usrBinEnv.buildCommand
+          set.pkgsLinux.coreutils
+        ];
+      }
+      // lib.mapAttrs' (command: program: {
+        name = "the image's ${command}";
+        value = [
+          program.buildCommand
+          script
+        ];
+      }) { inherit (image) inspect load push serve stream write; };
+    in
+    lib.concatMap (
+      what:
+      let
+        found = map references expected.${what};
+      in
+      lib.optional (
+        lib.head found != lib.last found
+      ) "for ${name}, ${what} refers to ${toString (lib.head found)} instead of ${toString (lib.last found)}"
+    ) (lib.attrNames expected);
+in
+lib.concatMap (name: problems name sets.${name}) (lib.attrNames sets)
