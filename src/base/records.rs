@@ -107,11 +107,18 @@ mod tests {
         assert_eq!(read(b"\0rest"), Some(vec![]));
         assert_eq!(read(b"5 a=\n"), Some(vec![pair("a", "")]));
         assert_eq!(read(b"9 a=b\n=c\n"), Some(vec![pair("a", "b\n=c")]));
-        assert_eq!(read(b"006 a=\n\0"), Some(vec![]).filter(|_| false));
-        assert_eq!(read(b"6 a=1\n6 b=2\n6 a=3\n\0"), Some(vec![pair("a", "3"), pair("b", "2")]),);
-        for malformed in
-            ["5 a=", "5 a=x\n", "6 =xy\n", "6 abc\n", " 6 a=1\n", "-6 a=1\n", "99 a=1\n", "0 a=1\n"]
-        {
+        assert_eq!(read(b"6 a=1\n6 b=2\n6 a=3\n\0"), Some(vec![pair("a", "3"), pair("b", "2")]));
+        for malformed in [
+            "006 a=\n\0",
+            "5 a=",
+            "5 a=x\n",
+            "6 =xy\n",
+            "6 abc\n",
+            " 6 a=1\n",
+            "-6 a=1\n",
+            "99 a=1\n",
+            "0 a=1\n",
+        ] {
             assert_eq!(read(malformed.as_bytes()), None, "{malformed:?}");
         }
     }
