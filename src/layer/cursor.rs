@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use rustix::buffer::spare_capacity;
@@ -17,65 +17,81 @@ use crate::tar;
 /// The place in a tree that is being archived.
 #[derive(Debug)]
 pub(super) struct Cursor {
-    /// Where the root is to be read.
-    root: PathBuf,
+    /// Where the current entry is to be read.
+    place: Trail,
     /// The current entry's name in the archive.
-    name: Vec<u8>,
-    /// How long the name was at each depth down to here.
-    lengths: Vec<usize>,
+    name: Trail,
     /// Open directories of the depths down to here, opened when a file needs them.
     directories: Vec<OwnedFd>,
+}
+
+/// The way from a tree's root to an entry.
+#[derive(Debug)]
+struct Trail {
+    path: Vec<u8>,
+    /// How long the path was at each depth down to here.
+    lengths: Vec<usize>,
+}
+
+impl Trail {
+    fn new(root: Vec<u8>) -> Self {
+        Self { lengths: vec![root.len()], path: root }
+    }
+
+    fn enter(&mut self, depth: usize, name: &[u8]) {
+        self.lengths.truncate(depth);
+        self.path.truncate(self.lengths[depth - 1]);
+        self.path.push(b'/');
+        self.path.extend_from_slice(name);
+        self.lengths.push(self.path.len());
+    }
+
+    /// The name at some depth on the way; the root's is its path.
+    fn component(&self, depth: usize) -> &OsStr {
+        let start = if depth == 0 { 0 } else { self.lengths[depth - 1] + 1 };
+        OsStr::from_bytes(&self.path[start..self.lengths[depth]])
+    }
 }
 
 impl Cursor {
     /// The place before the tree's root, which is read at `root` and called `name`.
     pub(super) fn new(root: PathBuf, name: Vec<u8>) -> Self {
-        Self { root, lengths: vec![name.len()], name, directories: Vec::new() }
+        let place = Trail::new(root.into_os_string().into_vec());
+        Self { place, name: Trail::new(name), directories: Vec::new() }
     }
 
     /// The current entry's name in the archive.
     pub(super) fn name(&self) -> &[u8] {
-        &self.name
+        &self.name.path
     }
 
     /// Goes on to the next entry.
     pub(super) fn enter(&mut self, entry: &Entry<'_>) {
-        if entry.depth == 0 {
-            return;
+        if entry.depth > 0 {
+            self.directories.truncate(entry.depth);
+            self.place.enter(entry.depth, entry.name);
+            self.name.enter(entry.depth, store::logical(entry.name));
         }
-        self.lengths.truncate(entry.depth);
-        self.directories.truncate(entry.depth);
-        self.name.truncate(self.lengths[entry.depth - 1]);
-        self.name.push(b'/');
-        self.name.extend_from_slice(entry.name);
-        self.lengths.push(self.name.len());
     }
 
     /// Opens the current entry, a regular file, through its directories; no link is followed.
     pub(super) fn open(&mut self) -> Result<File, ReadError> {
         // Not to be kept waiting by a pipe that someone put in the file's place.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let depth = self.lengths.len() - 1;
+        let depth = self.place.lengths.len() - 1;
         while self.directories.len() < depth {
-            let directory = match self.directories.last() {
-                None => store::open_directory(CWD, self.root.as_os_str()),
-                Some(parent) => {
-                    store::open_directory(parent.as_fd(), self.component(self.directories.len()))
-                }
-            };
+            let name = self.place.component(self.directories.len());
+            let directory = store::open_directory(self.parent(), name);
             self.directories
                 .push(directory.map_err(|error| self.error("open the directory of", error))?);
         }
-        let file = match self.directories.last() {
-            None => openat(CWD, &self.root, flags, Mode::empty()),
-            Some(parent) => openat(parent, self.component(depth), flags, Mode::empty()),
-        };
+        let file = openat(self.parent(), self.place.component(depth), flags, Mode::empty());
         file.map(File::from).map_err(|error| self.error("open", error))
     }
 
-    /// The name of the entry at some depth on the way to the current one.
-    fn component(&self, depth: usize) -> &OsStr {
-        OsStr::from_bytes(&self.name[self.lengths[depth - 1] + 1..self.lengths[depth]])
+    /// The innermost directory that is open.
+    fn parent(&self) -> BorrowedFd<'_> {
+        self.directories.last().map_or(CWD, |directory| directory.as_fd())
     }
 
     /// Appends a small file's content and its padding.
@@ -116,10 +132,7 @@ impl Cursor {
 
     /// Where the current entry is to be read.
     pub(super) fn path(&self) -> PathBuf {
-        let below = &self.name[self.lengths[0]..];
-        let mut path = self.root.as_os_str().as_bytes().to_owned();
-        path.extend_from_slice(below);
-        PathBuf::from(OsStr::from_bytes(&path))
+        PathBuf::from(OsStr::from_bytes(&self.place.path))
     }
 
     fn error(&self, action: &'static str, error: rustix::io::Errno) -> ReadError {

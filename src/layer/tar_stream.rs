@@ -294,6 +294,25 @@ mod tests {
         }
     }
 
+    /// A Mac's store cannot hold `A` beside `a`, so Nix writes one of them under another name.
+    #[test]
+    fn names_that_differ_in_case_alone_are_those_of_linux() {
+        let trees = [["a", "A~nix~case~hack~1", "b"], ["a", "A", "b"]].map(|names| {
+            let root = tempfile::tempdir().unwrap();
+            let store = Store::new("/nix/store", Some(root.path())).unwrap();
+            let path = store.path("/nix/store/0-tree").unwrap();
+            for (name, content) in names.iter().zip(["lower", "upper", "other"]) {
+                let directory = store.physical(&path).join(name);
+                std::fs::create_dir_all(&directory).unwrap();
+                std::fs::write(directory.join("file"), content).unwrap();
+            }
+            let (naming, stamp) = (Naming::Store, Arc::default());
+            let layer = StoreLayer { paths: vec![path], naming, stamp };
+            bytes(TarStream::new(&store, &layer, None))
+        });
+        assert!(trees[0] == trees[1]);
+    }
+
     /// Whatever is asked for ahead, of whatever size, in as many trees as there are.
     #[test]
     fn looking_ahead_changes_no_byte() {

@@ -11,6 +11,7 @@ mod walk;
 pub use database::nar_hashes;
 pub use identity::{Identity, identity};
 pub use listing::{Entry, Listing, Node};
+pub(crate) use names::logical;
 pub use path::{Store, StoreError, StorePath};
 pub use scan::{Scan, scan};
 pub(crate) use walk::open_directory;

@@ -21,22 +21,24 @@ impl Names {
 
     pub(super) fn read(directory: BorrowedFd<'_>) -> rustix::io::Result<Self> {
         let (mut bytes, mut starts) = (Vec::new(), Vec::new());
-        let mut text = true;
+        let mut plain = true;
         each_name(directory, |name| {
             if name != c"." && name != c".." {
-                text &= name.to_str().is_ok();
+                plain &= name.to_str().is_ok() && logical(name.to_bytes()) == name.to_bytes();
                 starts.push(bytes.len() as u32);
                 bytes.extend_from_slice(name.to_bytes_with_nul());
             }
         })?;
         let from = |start: u32| &bytes[start as usize..];
-        // The bytes' order is the characters' order, unless some bytes are none. Names end with
-        // their NUL, which is less than any other byte: two of them differ there at the latest.
-        if text {
+        // The bytes' order is the characters' order, unless some bytes are none or a name stands
+        // for another one. Names end with their NUL, which is less than any other byte: two of
+        // them differ there at the latest.
+        if plain {
             starts.sort_unstable_by(|&a, &b| from(a).cmp(from(b)));
         } else {
             let name = |start: u32| CStr::from_bytes_until_nul(from(start)).unwrap_or_default();
-            starts.sort_unstable_by(|&a, &b| compare(name(a).to_bytes(), name(b).to_bytes()));
+            let name = |start: u32| logical(name(start).to_bytes());
+            starts.sort_unstable_by(|&a, &b| compare(name(a), name(b)));
         }
         // Several directories with very many names may be held at a time.
         bytes.shrink_to_fit();
@@ -61,6 +63,21 @@ fn each_name(directory: BorrowedFd<'_>, mut visit: impl FnMut(&CStr)) -> rustix:
         visit(entry?.file_name());
     }
     Ok(())
+}
+
+/// Whether Nix writes names that differ in case alone in a way of its own. The unit tests take it
+/// for granted, so that they are the same on all systems.
+const CASE_HACK: bool = cfg!(any(target_os = "macos", test));
+/// What such a name ends with, before a number. See `use-case-hack` in Nix's manual.
+const CASE_HACK_SUFFIX: &[u8] = b"~nix~case~hack~";
+
+/// The name that a file of this name stands for.
+pub(crate) fn logical(name: &[u8]) -> &[u8] {
+    if !CASE_HACK {
+        return name;
+    }
+    let mut places = name.windows(CASE_HACK_SUFFIX.len());
+    places.position(|place| place == CASE_HACK_SUFFIX).map_or(name, |end| &name[..end])
 }
 
 /// Compares names as Python compares the strings that `os.fsdecode` makes of them: by code
