@@ -15,11 +15,12 @@ fn compress(settings: Settings, threads: usize, data: &[u8]) -> Vec<u8> {
         let packed = encoder.read().unwrap();
         packed.map(|packed| {
             out.extend_from_slice(&packed);
-            pool.recycle(packed);
+            pool.buffers().put(packed);
         })
     };
-    let (blocks, rest) = data.as_chunks::<BLOCK>();
-    for block in blocks.iter().map(<[u8; BLOCK]>::as_slice).chain([rest]) {
+    let blocks = data.chunks_exact(pool.block());
+    let rest = blocks.remainder();
+    for block in blocks.chain([rest]) {
         if encoder.is_full() {
             read(&mut encoder).unwrap();
         }

@@ -1,16 +1,14 @@
 //! One layer's way into a repository.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, bail};
 
 use super::blob::{BlobStream, Made};
-use super::held::Held;
+use super::held::{Held, Memory};
 use super::known::{self, Knowledge, Known};
 use crate::base::BaseReader;
-use crate::budget::Budget;
 use crate::cache::{Cache, Key, LayerDigest};
 use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
@@ -36,7 +34,7 @@ pub(super) struct Target<'a> {
     /// Threads that compress all of them.
     pub(super) pool: &'a Pool,
     /// Memory to hold blobs in.
-    pub(super) budget: Arc<Budget>,
+    pub(super) memory: Memory,
     pub(super) progress: &'a PushProgress,
 }
 
@@ -193,7 +191,7 @@ impl Target<'_> {
     ) -> anyhow::Result<(Made, u64)> {
         thread::scope(|scope| {
             let mut blob = BlobStream::start(scope, engine, layer, base, self.settings, self.pool);
-            let held = Held::read(&mut blob, self.pool, &self.budget);
+            let held = Held::take(&mut blob, &self.memory);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
@@ -203,7 +201,7 @@ impl Target<'_> {
                 let sent = self.send_held(&held.parts(), made.blob, broken)?;
                 return Ok((made, sent));
             }
-            let sent = self.send_large(&held.parts(), &mut blob, broken);
+            let sent = self.send_large(&mut held.chain(&mut blob), broken);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
@@ -227,7 +225,7 @@ impl Target<'_> {
             return Ok(0);
         }
         if broken.upload.is_some() {
-            let upload = self.send_large(held, &mut io::empty(), broken)?;
+            let upload = self.send_large(&mut read_parts(held), broken)?;
             self.repository.close(&upload, &[], blob.digest)?;
         } else {
             let upload = self.repository.begin()?;
@@ -238,12 +236,11 @@ impl Target<'_> {
         Ok(blob.size)
     }
 
-    /// Sends a blob of which the start has been made: all of it in one request, or, when an
-    /// upload broke, what the registry lacks in requests that say which bytes they have.
+    /// Sends a blob while it is made: all of it in one request, or, when an upload broke, what the
+    /// registry lacks in requests that say which bytes they have.
     fn send_large(
         &self,
-        start: &[&[u8]],
-        rest: &mut impl Read,
+        blob: &mut impl Read,
         broken: &mut BrokenUpload,
     ) -> anyhow::Result<Upload> {
         let resumed = match broken.upload.take() {
@@ -253,16 +250,15 @@ impl Target<'_> {
         let Some((mut upload, mut offset)) = resumed else {
             *broken = BrokenUpload { upload: Some(self.repository.begin()?), offset: 0 };
             let upload = broken.upload.as_ref().context("an upload was begun")?;
-            let mut body = self.progress.count(read_parts(start).chain(rest));
+            let mut body = self.progress.count(blob);
             return Ok(self.repository.send(upload, &mut body)?);
         };
         let mut piece = Vec::with_capacity(PIECE as usize);
-        let mut body = read_parts(start).chain(rest);
-        io::copy(&mut (&mut body).take(offset), &mut io::sink())?;
+        io::copy(&mut blob.by_ref().take(offset), &mut io::sink())?;
         loop {
             *broken = BrokenUpload { upload: Some(upload.clone()), offset };
             piece.clear();
-            (&mut body).take(PIECE).read_to_end(&mut piece)?;
+            blob.by_ref().take(PIECE).read_to_end(&mut piece)?;
             if piece.is_empty() {
                 return Ok(upload);
             }
