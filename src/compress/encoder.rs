@@ -17,7 +17,7 @@ const AHEAD: (usize, usize) = (2, 4);
 /// and for both together.
 const THREADS: usize = 42 << 20;
 const SHARED: usize = 24 << 20;
-const BOTH: usize = 52 << 20;
+const BOTH: usize = 48 << 20;
 /// What a buffer holds beyond a block: what a reader reads too much, and what compression adds.
 const BEYOND: usize = 128 << 10;
 

@@ -27,7 +27,7 @@ pub enum Compression {
     None,
     /// Read by everything.
     Gzip,
-    /// Smaller and much faster, read by every engine since about 2021.
+    /// Smaller and faster, read by every engine since about 2021.
     Zstd,
 }
 
@@ -76,7 +76,7 @@ impl Settings {
         }
     }
 
-    /// The name of the format that this makes, such as `zstd-4 level 4`; none for no compression.
+    /// The name of the format that this makes, such as `zstd-4 level 3`; none for no compression.
     pub fn format(self) -> Option<String> {
         let name = match self.compression {
             Compression::None => return None,

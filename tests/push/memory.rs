@@ -44,12 +44,11 @@ fn memory_is_bounded_on_many_cores_at_every_level() {
     for layer in 0..6 {
         image.add(&format!("large{layer}"), &bytes(100 + layer, 24 << 20));
     }
-    for (compression, level) in [("zstd", "4"), ("zstd", "8"), ("zstd", "19"), ("gzip", "12")] {
+    for (compression, level) in [("zstd", "3"), ("zstd", "8"), ("zstd", "12"), ("gzip", "12")] {
         image.forget();
         let mut push = image.push(&registry.name(&format!("me/{compression}{level}:1")));
         push.args(["--compression", compression, "--level", level, "--threads", "16"]);
         let kilobytes = peak_memory::of(&mut python, &push);
-        eprintln!("{compression} {level} {kilobytes}");
         assert!(kilobytes < MOST, "{compression} {level} took {kilobytes} kB of memory");
     }
 }
