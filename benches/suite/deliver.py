@@ -50,7 +50,8 @@ def tables(found):
     for title, groups in found.items():
         every = [sample for runs in groups.values() for samples in runs.values()
                  for sample in samples]
-        moved = ["MB sent"] if any(sample.moved for sample in every) else []
+        # Where bytes move, one process does all that a client does, so that its CPU time says it all.
+        moved = ["CPU seconds", "MB sent"] if any(sample.moved for sample in every) else []
         # What has no groups is not compared.
         most = max(len(ours(runs)) for runs in groups.values()) if any(groups) else 0
         ratios = ["to 1st", "to 2nd"][:most]
@@ -75,6 +76,7 @@ def rows(runs, ratios, moved):
         cells = [label, f"{middle[label]:.3f}", f"{min(sample.seconds for sample in samples):.3f}",
                  *to, *[""] * (ratios - len(to))]
         if moved:
+            cells.append(f"{median(sample.cpu_seconds for sample in samples):.2f}")
             cells.append(f"{max(sample.moved for sample in samples) / 1e6:.1f}")
         cells.append(f"{max(sample.peak_mib for sample in samples):.0f}")
         yield f"| {' | '.join(cells)} |"

@@ -75,6 +75,8 @@ def pushes(bench, registry, docker):
     named = nix_image("`nix-image push`, NAR hashes in the conf", hashed)
     copy = skopeo("`skopeo copy`")
     zstd = skopeo("`skopeo copy`, zstd", "--format", "oci", "--dest-compress-format", "zstd")
+    crane = pusher("`crane push`", lambda archive: [
+        "crane", "push", "--insecure", archive, f"{registry.address}/crane:latest"], bench.archives)
     others = [docker_push()] if docker else []
     for each in (plain, named, copy, *others):
         each.push_first()
@@ -83,7 +85,7 @@ def pushes(bench, registry, docker):
         return [each.contender(which, pushed, remembers) for each in pushers]
 
     return {
-        "first push": group([plain, gzip, copy, zstd, *others], "same", False, False),
+        "first push": group([plain, gzip, copy, zstd, crane, *others], "same", False, False),
         "nothing changed": group([plain, copy, *others], "same", True, True),
         "nothing changed, empty caches": group([named, plain, copy], "same", True, False),
         "one path of twenty changed": group([plain, copy, *others], "changed", True, True),

@@ -4,22 +4,21 @@
 //! format of ours: [`Settings::format`] names it, with everything that it depends on, and digests
 //! are remembered under that name.
 //!
-//! The data is cut into blocks of [`BLOCK`] bytes. Each is compressed for itself, by a compressor
-//! that has seen nothing before, into a whole frame of zstd or member of gzip; one after the other
-//! they are a file of that format. So any thread can take any block.
+//! The data is cut into blocks of [`Settings::block`] bytes. Each is compressed for itself, by a
+//! compressor that has seen nothing before, into a whole frame of zstd or member of gzip; one after
+//! the other they are a file of that format. So any thread can take any block.
 
+mod buffers;
 mod encoder;
 mod gzip;
 mod zstd;
 
 use std::fmt;
 
+pub use buffers::Buffers;
 pub use encoder::{Encoder, Pool};
 pub use gzip::GZIP_FORMAT;
 pub use zstd::ZSTD_FORMAT;
-
-/// Bytes of data that are compressed at a time. Part of both formats.
-pub const BLOCK: usize = 1 << 20;
 
 /// How a layer is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -28,7 +27,7 @@ pub enum Compression {
     None,
     /// Read by everything.
     Gzip,
-    /// Smaller and much faster, read by every engine since about 2021.
+    /// Smaller and faster, read by every engine since about 2021.
     Zstd,
 }
 
@@ -69,7 +68,15 @@ impl Settings {
         Self { compression, level }
     }
 
-    /// The name of the format that this makes, such as `zstd-3 level 2`; none for no compression.
+    /// Bytes of data that are compressed at a time. Part of the format.
+    pub fn block(self) -> usize {
+        match self.compression {
+            Compression::None | Compression::Gzip => 1 << 20,
+            Compression::Zstd => zstd::BLOCK,
+        }
+    }
+
+    /// The name of the format that this makes, such as `zstd-4 level 3`; none for no compression.
     pub fn format(self) -> Option<String> {
         let name = match self.compression {
             Compression::None => return None,

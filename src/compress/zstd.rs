@@ -8,25 +8,35 @@ use ::zstd::zstd_safe::{CParameter, compress_bound};
 /// Names the bytes that this module makes. A format break: to be changed with every constant here
 /// and with the pinned versions of `zstd` and `zstd-sys` whenever that changes any output, as it
 /// changes the digest of every compressed layer and each is uploaded once more.
-pub const ZSTD_FORMAT: &str = "zstd-3";
+pub const ZSTD_FORMAT: &str = "zstd-4";
 
-/// The usual level: smaller than gzip at its usual one, and three times as fast.
-pub(super) const DEFAULT_LEVEL: u8 = 2;
-/// The size of the table of what came before, at the usual level: half of the library's own, so
-/// that it stays in a core's cache. That is a seventh faster and 1 % larger, and both faster and
-/// smaller than the next lower level.
-const HASH_LOG: u32 = 15;
+/// Bytes of data in a frame, beyond which nothing is found again: with 1 MiB programs and libraries
+/// take 1.8 % more, with 4 MiB 0.1 % less. Memory grows with it.
+pub(super) const BLOCK: usize = 3 << 20;
+/// The usual level.
+pub(super) const DEFAULT_LEVEL: u8 = 3;
+/// The size of the table of short matches at the usual level: twice the library's own. Programs
+/// and libraries take 0.3 % less, and hardly more time. Both tables of the next level are larger
+/// still, for 0.4 % less again, but find no room in a core's cache: a sixth more CPU seconds.
+const CHAIN_LOG: u32 = 17;
+/// From this level on the tables of a whole block would take 48 MiB a thread. They grow with the
+/// window, so that is kept smaller than the block.
+const LARGE_TABLES: u8 = 10;
+const SMALL_WINDOW: u32 = 20;
 
 /// Compresses a block. Frames say how large they are and have no checksum, as blobs have digests.
 ///
-/// The library's own way of many threads was three times as slow for what does not compress, and
-/// half as fast again otherwise, as it copies all data several times.
+/// All of the data is handed over at once: when it comes in pieces, the library divides it
+/// otherwise, and the result is 0.7 % larger. Its own way of many threads was three times as slow for what does not
+/// compress, and half as fast again otherwise, as it copies all data several times.
 pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
     out.clear();
     out.reserve(compress_bound(data.len()));
     let mut compressor = Compressor::new(level.into())?;
     if level == DEFAULT_LEVEL {
-        compressor.set_parameter(CParameter::HashLog(HASH_LOG))?;
+        compressor.set_parameter(CParameter::ChainLog(CHAIN_LOG))?;
+    } else if level >= LARGE_TABLES {
+        compressor.set_parameter(CParameter::WindowLog(SMALL_WINDOW))?;
     }
     compressor.compress_to_buffer(data, out)?;
     Ok(())

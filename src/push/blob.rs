@@ -10,14 +10,12 @@ use anyhow::anyhow;
 use super::known;
 use crate::base::{BaseLayer, BaseReader};
 use crate::cache::LayerDigest;
-use crate::compress::{BLOCK, Compression, Encoder, Pool, Settings};
+use crate::compress::{Compression, Encoder, Pool, Settings};
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::image::LayerSource;
 use crate::sha256::{Sha256, update_two};
-
-/// Blocks that are read ahead.
-const AHEAD: usize = 1;
+use crate::threads::{self, ThreadError};
 
 /// What was made.
 #[derive(Clone, Copy, Debug)]
@@ -62,11 +60,12 @@ impl<'a> BlobStream<'a> {
         base: Option<&'scope mut BaseReader<'_>>,
         settings: Settings,
         pool: &'a Pool,
-    ) -> Self
+    ) -> Result<Self, ThreadError>
     where
         'a: 'scope,
     {
-        let (sender, blocks) = sync_channel(AHEAD);
+        // One block is filled while the one before is hashed. No more wait, for memory's sake.
+        let (sender, blocks) = sync_channel(0);
         // A layer of the base image is what its diffID says, which is checked while it is read,
         // and one that comes compressed stays as it is.
         let source = match &engine.image().layers[layer].source {
@@ -77,15 +76,15 @@ impl<'a> BlobStream<'a> {
         let compressed = source.and_then(BaseLayer::encoding).map(known::compression);
         let compressed = compressed.filter(|compression| *compression != Compression::None);
         let settings = compressed.map_or(settings, |_| Settings::usual(Compression::None));
-        scope.spawn(move || {
+        threads::spawn(scope, move || {
             let reader = Reader { pool, sender: &sender };
             let read = match base {
                 Some(base) => reader.read_base(engine, layer, base),
                 None => reader.read_own(engine, layer),
             };
             let _ = sender.send(read.map(|()| None));
-        });
-        Self {
+        })?;
+        Ok(Self {
             blocks,
             pool,
             encoder: Encoder::new(pool, settings),
@@ -98,7 +97,7 @@ impl<'a> BlobStream<'a> {
             layer_ended: false,
             ended: false,
             failure: None,
-        }
+        })
     }
 
     /// What was made, once all of it was read.
@@ -120,7 +119,7 @@ impl<'a> BlobStream<'a> {
 
     /// Makes more output; nothing at the end.
     fn advance(&mut self) -> anyhow::Result<()> {
-        self.pool.recycle(std::mem::take(&mut self.out));
+        self.pool.buffers().put(std::mem::take(&mut self.out));
         self.start = 0;
         while self.out.is_empty() && !self.ended {
             let block = self.next_block()?;
@@ -185,10 +184,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read_own(&self, engine: &Engine<'_>, layer: usize) -> anyhow::Result<()> {
         let mut reader = engine.open(layer)?;
-        let mut block = self.pool.buffer();
+        let mut block = self.pool.buffers().take();
         loop {
-            reader.fill(&mut block, BLOCK)?;
-            if block.len() < BLOCK {
+            reader.fill(&mut block, self.pool.block())?;
+            if block.len() < self.pool.block() {
                 return self.send(block);
             }
             self.send_full(&mut block)?;
@@ -205,20 +204,22 @@ impl Reader<'_> {
         let LayerSource::Base(source) = &engine.image().layers[layer].source else {
             anyhow::bail!("layer {} is no layer of the base image", layer + 1);
         };
-        let mut block = self.pool.buffer();
+        let mut block = self.pool.buffers().take();
         base.read(source, |bytes| {
             block.extend_from_slice(bytes);
-            if block.len() < BLOCK { Ok(()) } else { self.send_full(&mut block) }
+            if block.len() < self.pool.block() { Ok(()) } else { self.send_full(&mut block) }
         })?;
         self.send(block)
     }
 
     /// Sends a block, and keeps what is there beyond it.
     fn send_full(&self, block: &mut Vec<u8>) -> anyhow::Result<()> {
-        let mut rest = self.pool.buffer();
-        rest.extend_from_slice(&block[BLOCK..]);
-        block.truncate(BLOCK);
-        self.send(std::mem::replace(block, rest))
+        let rest = block.split_off(self.pool.block());
+        self.send(std::mem::take(block))?;
+        // Only now, so that nobody holds two while waiting.
+        *block = self.pool.buffers().take();
+        block.extend_from_slice(&rest);
+        Ok(())
     }
 
     fn send(&self, block: Vec<u8>) -> anyhow::Result<()> {

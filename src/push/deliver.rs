@@ -15,7 +15,7 @@ use crate::threads::{self, ThreadError};
 
 /// Requests that ask for blobs at a time.
 const LOOKING: usize = 8;
-/// Layers that are made and sent at a time; each takes about 12 MiB of memory.
+/// Layers that are made and sent at a time; each takes up to 13 MiB of memory, and what is shared.
 const MAKING: usize = 4;
 
 impl Push<'_> {

@@ -1,18 +1,16 @@
 //! One layer's way into a repository.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, bail};
 
 use super::blob::{BlobStream, Made};
-use super::held::Held;
+use super::held::{Held, Memory};
 use super::known::{self, Knowledge, Known};
 use super::roots;
 use super::session::{Counted, PIECE, Session};
 use crate::base::BaseReader;
-use crate::budget::Budget;
 use crate::cache::{Cache, Key, LayerDigest};
 use crate::compress::{Compression, Pool, Settings};
 use crate::digest::Digest;
@@ -33,7 +31,7 @@ pub(super) struct Target<'a> {
     /// Threads that compress all of them.
     pub(super) pool: &'a Pool,
     /// Memory to hold blobs in.
-    pub(super) budget: Arc<Budget>,
+    pub(super) memory: Memory,
     pub(super) progress: &'a PushProgress,
 }
 
@@ -181,8 +179,9 @@ impl Target<'_> {
         session: &mut Session,
     ) -> anyhow::Result<(Made, u64)> {
         thread::scope(|scope| {
-            let mut blob = BlobStream::start(scope, engine, layer, base, self.settings, self.pool);
-            let held = Held::read(&mut blob, self.pool, &self.budget);
+            let (settings, pool) = (self.settings, self.pool);
+            let mut blob = BlobStream::start(scope, engine, layer, base, settings, pool)?;
+            let held = Held::take(&mut blob, &self.memory);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
@@ -192,7 +191,7 @@ impl Target<'_> {
                 let sent = self.send_held(&held.parts(), made.blob, session)?;
                 return Ok((made, sent));
             }
-            let sent = self.send_large(&held.parts(), &mut blob, session);
+            let sent = self.send_large(&mut held.chain(&mut blob), session);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
@@ -218,7 +217,7 @@ impl Target<'_> {
             return Ok(0);
         }
         if session.upload.is_some() {
-            let upload = self.send_large(held, &mut io::empty(), session)?;
+            let upload = self.send_large(&mut read_parts(held), session)?;
             self.repository.close(&upload, &[], blob.digest, &mut session.attempts)?;
         } else {
             let upload = session.begin(self.repository)?;
@@ -229,27 +228,21 @@ impl Target<'_> {
         Ok(blob.size)
     }
 
-    /// Sends a blob of which the start has been made: all of it in one request, or, when an
-    /// upload broke, what the registry lacks in requests that say which bytes they have.
-    fn send_large(
-        &self,
-        start: &[&[u8]],
-        rest: &mut impl Read,
-        session: &mut Session,
-    ) -> anyhow::Result<Upload> {
+    /// Sends a blob while it is made: all of it in one request, or, when an upload broke, what the
+    /// registry lacks in requests that say which bytes they have.
+    fn send_large(&self, blob: &mut impl Read, session: &mut Session) -> anyhow::Result<Upload> {
         let Some((mut upload, mut offset)) = session.resume(self.repository)? else {
             let upload = session.begin(self.repository)?;
-            let body = self.progress.count(read_parts(start).chain(rest));
+            let body = self.progress.count(blob);
             let mut body = Counted { body, bytes: &mut session.sent };
             return Ok(self.repository.send(&upload, &mut body, &mut session.attempts)?);
         };
         let mut piece = Vec::with_capacity(PIECE as usize);
-        let mut body = read_parts(start).chain(rest);
-        io::copy(&mut (&mut body).take(offset), &mut io::sink())?;
+        io::copy(&mut blob.by_ref().take(offset), &mut io::sink())?;
         loop {
             session.reached(&upload, offset);
             piece.clear();
-            (&mut body).take(PIECE).read_to_end(&mut piece)?;
+            blob.by_ref().take(PIECE).read_to_end(&mut piece)?;
             if piece.is_empty() {
                 return Ok(upload);
             }

@@ -115,7 +115,7 @@ impl<'a> Push<'a> {
                 std::slice::from_ref(&self.options.settings.compression)
             },
             pool: &pool,
-            budget: held::budget(),
+            memory: held::Memory::new(&pool),
             progress: self.progress,
         };
         let delivered = self.deliver(&target, &layers)?;

@@ -3,6 +3,7 @@
 mod faults;
 mod hostile;
 mod images;
+mod memory;
 mod operands;
 mod real;
 mod registry;

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod engines;
+pub(crate) mod peak_memory;
 pub(crate) mod private_root;
 mod python;
 mod store;
