@@ -75,6 +75,38 @@ fn a_closed_standard_output_is_an_error() {
     }
 }
 
+/// A base image in a plain archive was read whole once, and is damaged then.
+#[test]
+fn a_base_image_that_was_damaged_after_its_use_is_found_by_verifying() {
+    let (store, mut conf) = simple();
+    let base = store.root().join("base.tar");
+    fs::write(&base, base_archive(&tar_of(&[("etc", b"content")]), |_, _| ())).unwrap();
+    conf["from_image"] = json!(base);
+    let conf = store.write_conf("conf", &conf);
+    support::stdout_of(&mut store.nix_image("stream", &conf));
+    let time = base.metadata().unwrap().modified().unwrap();
+    let mut bytes = fs::read(&base).unwrap();
+    let place = bytes.windows(7).position(|window| window == b"content").unwrap();
+    bytes[place] = b'k';
+    fs::write(&base, bytes).unwrap();
+    OpenOptions::new().append(true).open(&base).unwrap().set_modified(time).unwrap();
+    let parts = ["layer.tar", "fetch or build the base again"];
+    let verified = store.nix_image("stream", &conf).arg("--verify").output().unwrap();
+    assert_failed("verified", &verified, &parts);
+    assert_failed("then", &store.nix_image("stream", &conf).output().unwrap(), &parts);
+}
+
+#[test]
+fn a_base_image_that_is_no_file_is_not_waited_for() {
+    let (store, mut conf) = simple();
+    let fifo = store.root().join("base.tar");
+    support::stdout_of(&mut support::command("mkfifo", &[&fifo]));
+    conf["from_image"] = json!(fifo);
+    let conf = store.write_conf("conf", &conf);
+    let output = store.nix_image("stream", &conf).output().unwrap();
+    assert_failed("fifo", &output, &["base.tar", "it is not a file"]);
+}
+
 /// A limit on processes counts threads as well.
 #[test]
 fn threads_that_cannot_be_started_are_an_error() {
@@ -540,6 +572,12 @@ fn linked_base() -> Vec<u8> {
 #[test]
 fn base_images_that_are_broken_are_errors() {
     let good = tar_of(&[("etc", b"")]);
+    // The content is whole, what closes it is not.
+    let cut = |packed: Vec<u8>| {
+        base_archive(&packed[..packed.len() - 3], |_, config| {
+            config["rootfs"]["diff_ids"] = json!([format!("sha256:{}", support::sha256(&good))]);
+        })
+    };
     let cases: &[(&str, Vec<u8>, &[&str])] = &[
         ("no tar", b"#!/bin/sh\n".repeat(200), &["cannot read the base image"]),
         ("empty", Vec::new(), &["no manifest.json", "docker save"]),
@@ -565,6 +603,12 @@ fn base_images_that_are_broken_are_errors() {
             "a diff_id that is no digest",
             base_archive(&good, |_, config| config["rootfs"]["diff_ids"] = json!(["sha256:1"])),
             &["diff_id", "expected 64 hexadecimal digits"],
+        ),
+        ("a layer cut off in gzip's end", cut(gzip(&good)), &["cannot read the base image"]),
+        (
+            "a layer cut off in zstd's end",
+            cut(zstd::encode_all(&*[&good[..], b"end"].concat(), 1).unwrap()),
+            &["cannot read the base image"],
         ),
         ("a linked layer", linked_base(), &["`layer.tar` is a link", "save it again"]),
         (

@@ -524,6 +524,18 @@ fn pipes_are_written_to_and_stay() {
         let stdout = Path::new("/dev/stdout");
         let piped = stdout_of(&mut write(&golden.store, &conf, stdout, format, "a:1"));
         assert!(piped == file, "{format}");
+        // What is in a file stays there, and what is closed takes nothing.
+        let log = golden.store.root().join("log");
+        fs::write(&log, "before").unwrap();
+        let mut appending = write(&golden.store, &conf, stdout, format, "a:1");
+        appending.stdout(fs::File::options().append(true).open(&log).unwrap());
+        assert!(appending.status().unwrap().success());
+        assert!(fs::read(&log).unwrap() == [&b"before"[..], &file].concat(), "{format}");
+        let closed = write(&golden.store, &conf, stdout, format, "a:1");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$@\" >&-", "sh"]).arg(closed.get_program());
+        let error = failure_of(shell.args(closed.get_args()));
+        assert!(error.contains("standard output is closed"), "{error}");
     }
 }
 

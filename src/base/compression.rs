@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use liblzma::stream::Stream;
+use zstd::stream::{raw, zio};
 
 /// The most memory for the window of what was read, which an archive itself sets the size of:
 /// `xz -9` needs half of it, `zstd --ultra -22` all.
@@ -25,6 +26,10 @@ pub(super) enum Compression {
 impl Compression {
     pub(super) fn detect(path: &Path) -> io::Result<Self> {
         let mut start = Vec::new();
+        // Opening a pipe would wait for a writer.
+        if !path.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
         File::open(path)?.take(6).read_to_end(&mut start)?;
         Ok(Self::of(&start))
     }
@@ -59,19 +64,40 @@ impl Compression {
         })
     }
 
-    /// Decompresses what is written to it into `sink`; nothing for formats that layers do not
-    /// come in.
-    pub(super) fn writer<'a>(
-        self,
-        sink: impl Write + Send + 'a,
-    ) -> Option<Box<dyn Write + Send + 'a>> {
+    /// Decompresses what is written to it into `sink`; `None` for formats that layers do not come
+    /// in.
+    pub(super) fn writer<W: Write>(self, sink: W) -> io::Result<Option<Decoder<W>>> {
+        Ok(Some(match self {
+            Self::None => Decoder::None(sink),
+            Self::Gzip => Decoder::Gzip(flate2::write::MultiGzDecoder::new(sink)),
+            Self::Zstd => Decoder::Zstd(zio::Writer::new(sink, raw::Decoder::new()?)),
+            Self::Bzip2 | Self::Xz => return Ok(None),
+        }))
+    }
+}
+
+/// Decompresses what is written to it.
+pub(super) enum Decoder<W: Write> {
+    None(W),
+    Gzip(flate2::write::MultiGzDecoder<W>),
+    Zstd(zio::Writer<W, raw::Decoder<'static>>),
+}
+
+impl<W: Write> Decoder<W> {
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::None => Some(Box::new(sink)),
-            Self::Gzip => Some(Box::new(flate2::write::MultiGzDecoder::new(sink))),
-            Self::Zstd => zstd::stream::write::Decoder::new(sink)
-                .ok()
-                .map(|decoder| Box::new(decoder.auto_flush()) as _),
-            Self::Bzip2 | Self::Xz => None,
+            Self::None(sink) => sink.write_all(bytes),
+            Self::Gzip(decoder) => decoder.write_all(bytes),
+            Self::Zstd(decoder) => decoder.write_all(bytes),
+        }
+    }
+
+    /// Hands on what is left. That what was written is cut off is an error.
+    pub(super) fn finish(self) -> io::Result<()> {
+        match self {
+            Self::None(mut sink) => sink.flush(),
+            Self::Gzip(mut decoder) => decoder.try_finish(),
+            Self::Zstd(mut decoder) => decoder.finish(),
         }
     }
 }

@@ -205,6 +205,16 @@ impl Base {
         Ok(Self { path: path.to_owned(), compression, layers, env })
     }
 
+    /// The error of a layer that has another digest than the configuration says.
+    pub fn mismatch(&self, layer: &BaseLayer, found: Digest) -> BaseError {
+        BaseError::Mismatch {
+            path: self.path.clone(),
+            member: String::from_utf8_lossy(&layer.member.name).into(),
+            expected: layer.diff_id,
+            found,
+        }
+    }
+
     /// The archive.
     pub fn path(&self) -> &Path {
         &self.path

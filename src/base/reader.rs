@@ -1,12 +1,12 @@
 //! Reads the layers of a base image.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use super::compression::{self, Compression};
 use super::{Base, BaseError, BaseLayer};
-use crate::digest::{Digest, HashWriter};
+use crate::digest::HashWriter;
 use crate::layer::{Content, ReadError};
 
 /// Bytes read at a time.
@@ -66,7 +66,8 @@ impl<'a> BaseReader<'a> {
         let first = archive.read_up_to(&mut buffer, left).map_err(error)?;
         // The layer itself may be compressed, the diffID is that of its content.
         let compression = Compression::of(&buffer[..first.min(6)]);
-        let mut content = compression.writer(&mut hash).ok_or_else(|| BaseError::Member {
+        let content = compression.writer(&mut hash).map_err(error)?;
+        let mut content = content.ok_or_else(|| BaseError::Member {
             path: self.base.path.clone(),
             member: String::from_utf8_lossy(&layer.member.name).into(),
             problem: "is compressed in a way that no engine takes",
@@ -78,26 +79,16 @@ impl<'a> BaseReader<'a> {
             left -= filled as u64;
             filled = archive.read_up_to(&mut buffer, left).map_err(error)?;
         }
-        content.flush().map_err(error)?;
-        drop(content);
+        content.finish().map_err(error)?;
         if left > 0 {
             return Err(error(io::ErrorKind::UnexpectedEof.into()).into());
         }
         self.archive = Some(archive);
-        self.check(layer, hash.finish())?;
-        Ok(())
-    }
-
-    fn check(&self, layer: &BaseLayer, found: Digest) -> Result<(), BaseError> {
-        if found == layer.diff_id {
-            return Ok(());
+        let found = hash.finish();
+        if found != layer.diff_id {
+            return Err(self.base.mismatch(layer, found).into());
         }
-        Err(BaseError::Mismatch {
-            path: self.base.path.clone(),
-            member: String::from_utf8_lossy(&layer.member.name).into(),
-            expected: layer.diff_id,
-            found,
-        })
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::image_args::{ImageArgs, full_name};
+use super::stdout;
 use super::summary::Summary;
 use crate::cache::Cache;
 use crate::engine::{Blobs, Engine};
@@ -39,6 +40,9 @@ enum Format {
     /// The tar file that `stream` writes
     DockerArchive,
 }
+
+/// Names of standard output.
+const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
@@ -117,6 +121,11 @@ impl Args {
         &self,
         write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        // Opened by its name it would be written to from its start, whatever is in it.
+        if STDOUT.iter().any(|name| self.path == Path::new(name)) {
+            stdout::check()?;
+            return write(&mut Output::stdout()?).context("writing standard output");
+        }
         let directory = match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -129,8 +138,8 @@ impl Args {
                 self.path.display()
             );
         }
-        // Pipes and devices are written to, and stay what they are; `/dev/stdout` leads to any.
-        if found.is_ok_and(|found| !found.is_file() || directory == Path::new("/dev")) {
+        // Pipes and devices are written to, and stay what they are.
+        if found.is_ok_and(|found| !found.is_file()) {
             let file = File::options().write(true).open(&self.path).with_context(writing)?;
             return write(&mut Output::new(file.into())?).with_context(writing);
         }

@@ -168,7 +168,7 @@ impl Conf {
             match nar_hash::canonical(&hash) {
                 Some(hash) => drop(conf.nar_hashes.insert(path, hash)),
                 None => conf.warnings.push(format!(
-                    "the NAR hash `{hash}` of `{path}` is no SHA-256 and has no effect"
+                    "the NAR hash `{hash}` of `{path}` is not a SHA-256, so it has no effect"
                 )),
             }
         }

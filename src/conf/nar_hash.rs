@@ -1,13 +1,20 @@
 //! NAR hashes, in the forms in which Nix writes them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::digest::Digest;
 
 /// Characters of a SHA-256 in Nix's base 32.
 const BASE32_LENGTH: usize = 52;
 
-/// The hash as `sha256:` and hexadecimal digits, whichever of Nix's two forms it came in; `None`
+/// The hash as `sha256:` and hexadecimal digits, whichever of Nix's three forms it came in; `None`
 /// for anything that is not a SHA-256.
 pub(crate) fn canonical(hash: &str) -> Option<String> {
+    if let Some(text) = hash.strip_prefix("sha256-") {
+        let digest = Digest(STANDARD.decode(text).ok()?.try_into().ok()?);
+        return Some(format!("sha256:{digest}"));
+    }
     let text = hash.strip_prefix("sha256:")?;
     let digest = match text.parse() {
         Ok(digest) => digest,
@@ -25,12 +32,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_of_a_hash_are_the_same_and_others_are_none() {
+    fn all_forms_of_a_hash_are_the_same_and_others_are_none() {
         // `nix-hash --type sha256 --to-base32`
         let hex = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let base32 = "sha256:1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s";
-        assert_eq!(canonical(hex).as_deref(), Some(hex));
-        assert_eq!(canonical(base32).as_deref(), Some(hex));
+        // `nix hash to-sri`
+        let sri = "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+        for form in [hex, base32, sri] {
+            assert_eq!(canonical(form).as_deref(), Some(hex));
+        }
         for other in [
             "",
             "sha256:",
@@ -38,6 +48,9 @@ mod tests {
             "sha256:e",
             &base32.replace('b', "e"),
             &hex[7..],
+            "sha256-ungW",
+            "sha256-",
+            &sri[..50],
             "sha256:é",
         ] {
             assert_eq!(canonical(other), None, "{other}");

@@ -13,6 +13,9 @@ use crate::image::{Image, LayerSource};
 use crate::layer::{Content, Step};
 use crate::oci::{Annotations, Descriptor, Documents, Encoding, Flavor, annotation};
 
+/// The kind of entry that says what the blob of a compressed layer of the base is.
+pub(super) const COMPRESSED: &str = "base blob";
+
 /// Bytes that are handed out at a time.
 const CHUNK: usize = 256 << 10;
 
@@ -141,7 +144,7 @@ impl<'a> Blobs<'a> {
         }
         let expected = self.all[layer].size;
         if found != expected {
-            self.forget(layer);
+            self.engine.forget(layer);
             bail!(
                 "layer {} changed: {expected} bytes expected, {found} bytes found; run the \
                  command again",
@@ -157,22 +160,17 @@ impl<'a> Blobs<'a> {
         if found == expected {
             return Ok(());
         }
-        self.forget(layer);
+        let Blob { size, encoding, .. } = self.all[layer];
+        if encoding == Encoding::Plain {
+            let expected = LayerDigest { digest: expected, size };
+            return Err(self.engine.mismatch(layer, &expected, size, Some(found)));
+        }
+        self.engine.forget(layer);
         bail!(
-            "layer {} changed: sha256:{expected} expected, sha256:{found} found; run the command \
-             again",
+            "layer {} of the base image changed: sha256:{expected} expected, sha256:{found} \
+             found; run the command again",
             layer + 1
         )
-    }
-
-    fn forget(&self, layer: usize) {
-        self.engine.forget(layer);
-        if let (LayerSource::Base(layer), Some(base)) =
-            (&self.image().layers[layer].source, &self.image().base)
-            && let Ok(key) = base_key("base blob", base, layer)
-        {
-            self.engine.cache.remove(&key);
-        }
     }
 
     fn read_own(
@@ -234,7 +232,7 @@ impl<'a> Blobs<'a> {
             return Ok(Blob { diff_id, digest: diff_id, size, encoding });
         }
         let cache = self.engine.cache;
-        let key = base_key("base blob", base, layer)?;
+        let key = base_key(COMPRESSED, base, layer)?;
         if let Some(known) = cache.get(&key).filter(|known| known.size == size) {
             return Ok(Blob { diff_id, digest: known.digest, size, encoding });
         }

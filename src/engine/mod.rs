@@ -182,10 +182,64 @@ impl<'a> Engine<'a> {
         self.table.wait_for_digest(layer)
     }
 
-    /// Forgets a remembered digest that turned out to be another layer's.
+    /// Forgets what is remembered of a layer, as it turned out to be wrong.
     pub fn forget(&self, layer: usize) {
         for key in self.table.keys(layer) {
             self.cache.remove(&key);
+        }
+        if let (LayerSource::Base(layer), Some(base)) =
+            (&self.image.layers[layer].source, &self.image.base)
+        {
+            for kind in [pieces::CHECKED, blobs::COMPRESSED] {
+                let key = pieces::base_key(kind, base, layer);
+                key.into_iter().for_each(|key| self.cache.remove(&key));
+            }
+        }
+    }
+
+    /// The error of a layer that is not what it should be, of which nothing is remembered then.
+    /// `found` is the digest that it has, if it was hashed.
+    pub fn mismatch(
+        &self,
+        layer: usize,
+        expected: &LayerDigest,
+        size: u64,
+        found: Option<Digest>,
+    ) -> anyhow::Error {
+        self.forget(layer);
+        let number = layer + 1;
+        let (source, base) = (&self.image.layers[layer].source, &self.image.base);
+        match (source, base, found) {
+            (LayerSource::Base(layer), Some(base), Some(found)) => {
+                base.mismatch(layer, found).into()
+            }
+            (_, _, Some(found)) if self.unchecked(layer) => {
+                self.forget_hints();
+                anyhow!(
+                    "layer {number} is sha256:{found}, but the cache says sha256:{} of paths with \
+                     the same NAR hashes; one of these trees is damaged. What the cache said is \
+                     forgotten; verify the paths with `nix-store --verify-path`, then run the \
+                     command again",
+                    expected.digest,
+                )
+            }
+            _ => anyhow!(
+                "layer {number} changed while it was being written: sha256:{} and {} bytes \
+                 expected, {}{size} bytes found; run the command again",
+                expected.digest,
+                expected.size,
+                found.map(|found| format!("sha256:{found} and ")).unwrap_or_default(),
+            ),
+        }
+    }
+
+    /// Forgets all that is remembered for other trees than those that are here: what was wrong of
+    /// one of them may be wrong of others.
+    fn forget_hints(&self) {
+        for layer in 0..self.image.layers.len() {
+            if self.unchecked(layer) {
+                self.table.keys(layer).for_each(|key| self.cache.remove(&key));
+            }
         }
     }
 

@@ -190,7 +190,7 @@ impl Reader {
         if self.number > 0 {
             return Ok(());
         }
-        let key = base_key("base", base, layer)?;
+        let key = base_key(CHECKED, base, layer)?;
         let checked = LayerDigest { digest: layer.diff_id, size: layer.member.size };
         if engine.cache.get(&key) == Some(checked)
             && let Some(section) = base_reader.section(layer)
@@ -284,6 +284,9 @@ impl Buffers {
         self.lock().pop().unwrap_or_else(|| Vec::with_capacity(CHUNK + SLACK))
     }
 }
+
+/// The kind of entry that says that a layer of the base is what its diffID says.
+pub(super) const CHECKED: &str = "base";
 
 /// The key of what is remembered about a layer of the base.
 pub(super) fn base_key(kind: &str, base: &Base, layer: &BaseLayer) -> anyhow::Result<Key> {

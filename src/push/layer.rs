@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use super::blob::{BlobStream, Made};
 use super::held::{Held, Memory};
 use super::known::{self, Knowledge, Known};
-use super::roots;
+use super::roots::Trees;
 use super::session::{Counted, PIECE, Session};
 use crate::base::BaseReader;
 use crate::cache::{Cache, Key, LayerDigest};
@@ -30,6 +30,8 @@ pub(super) struct Target<'a> {
     pub(super) accepted: &'a [Compression],
     /// Threads that compress all of them.
     pub(super) pool: &'a Pool,
+    /// The trees that the layers are made of.
+    pub(super) trees: &'a Trees,
     /// Memory to hold blobs in.
     pub(super) memory: Memory,
     pub(super) progress: &'a PushProgress,
@@ -56,16 +58,19 @@ impl Target<'_> {
         layer: usize,
     ) -> anyhow::Result<Option<Delivered>> {
         let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(None) };
-        if roots::were_replaced(self.cache, engine.image(), layer, &key) {
+        if self.trees.were_replaced(self.cache, &key) {
             return Ok(None);
         }
-        let claimed = self.knowledge.by_key(&key);
-        let remembered = self.cache.get(&key);
-        if let (Some(claimed), Some(remembered)) = (claimed, remembered) {
-            check_claim(layer, claimed.diff_id, remembered.digest)?;
+        let claimed = self.knowledge.by_key(&key).map(|known| known.diff_id);
+        let remembered = self.cache.get(&key).map(|known| known.digest);
+        if claimed.is_some() && remembered.is_some_and(|remembered| claimed != Some(remembered)) {
+            // One of them is wrong, and the trees tell which.
+            self.cache.remove(&key);
+            if self.trees.are_here(&key) {
+                return Ok(None);
+            }
         }
-        let diff_id = claimed.map(|known| known.diff_id).or(remembered.map(|found| found.digest));
-        diff_id.map_or(Ok(None), |diff_id| self.find_by_diff_id(diff_id))
+        claimed.or(remembered).map_or(Ok(None), |diff_id| self.find_by_diff_id(diff_id))
     }
 
     /// Looks for a layer of this diffID in the repository.
@@ -147,10 +152,12 @@ impl Target<'_> {
     ) -> anyhow::Result<()> {
         let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(()) };
         if let Some(claimed) = self.knowledge.by_key(&key) {
-            check_claim(layer, claimed.diff_id, found.digest)?;
+            // What was found may be remembered of a tree that was mended in place.
+            check_claim(layer, claimed.diff_id, found.digest)
+                .inspect_err(|_| engine.forget(layer))?;
         }
         self.cache.put(&key, &found);
-        roots::remember(self.cache, engine.image(), layer, &key);
+        self.trees.remember(self.cache, &key);
         Ok(())
     }
 
@@ -263,7 +270,7 @@ fn check_claim(layer: usize, claimed: Digest, found: Digest) -> anyhow::Result<(
     bail!(
         "layer {} has the diffID sha256:{found} here, but an image in the registry says that its \
          paths make sha256:{claimed}; either the store or that image is damaged, so verify the \
-         store with `nix-store --verify --check-contents` and push with --no-cache",
+         store with `nix-store --verify --check-contents` and push again with --no-cache",
         layer + 1
     )
 }

@@ -29,6 +29,7 @@ use crate::registry::{self, Client, Reference, Repository};
 pub use known::LAYER_KEY;
 use known::{Knowledge, Known, Place};
 use layer::Target;
+use roots::Trees;
 
 /// How to push.
 #[derive(Clone, Debug)]
@@ -73,6 +74,7 @@ pub struct Pushed {
 pub struct Push<'a> {
     images: &'a [Image],
     engines: Vec<Engine<'a>>,
+    trees: Trees,
     cache: &'a Cache,
     options: &'a Options,
     progress: &'a PushProgress,
@@ -94,7 +96,8 @@ impl<'a> Push<'a> {
             bail!("two of the images are for {twice}; an index has one for each platform");
         }
         let engines = images.iter().map(|image| Engine::new(image, cache)).collect();
-        Ok(Self { images, engines, cache, options, progress, pushed: Vec::new() })
+        let trees = Trees::look(images);
+        Ok(Self { images, engines, trees, cache, options, progress, pushed: Vec::new() })
     }
 
     /// Pushes to all the names of one repository.
@@ -115,6 +118,7 @@ impl<'a> Push<'a> {
                 std::slice::from_ref(&self.options.settings.compression)
             },
             pool: &pool,
+            trees: &self.trees,
             memory: held::Memory::new(&pool),
             progress: self.progress,
         };

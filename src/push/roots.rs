@@ -4,28 +4,55 @@
 //! at the layer. Where its trees are here and are not those for which the digest was found, one of
 //! them may have been damaged then and repaired since, so the layer is hashed.
 
+use std::collections::HashMap;
+
+use super::known;
 use crate::cache::{Cache, Key, KeyBuilder, LayerDigest};
 use crate::digest::Digest;
 use crate::image::{Image, LayerSource};
 use crate::store::{self, StorePath};
 
-/// Whether the layer's trees were replaced since its digest was found on this machine.
-pub(super) fn were_replaced(cache: &Cache, image: &Image, layer: usize, key: &Key) -> bool {
-    let known = cache.get(&entry(key)).map(|known| known.digest);
-    known.is_some_and(|known| look(image, layer).is_some_and(|here| here != known))
-}
+/// The trees that are here when a push begins, by the keys of the layers that they make. They may
+/// be replaced while they are read, so no later look says what was read.
+#[derive(Debug)]
+pub(super) struct Trees(HashMap<Key, Digest>);
 
-/// Remembers the trees for which the layer's digest was found.
-pub(super) fn remember(cache: &Cache, image: &Image, layer: usize, key: &Key) {
-    if let Some(digest) = look(image, layer) {
-        cache.put(&entry(key), &LayerDigest { digest, size: 0 });
+impl Trees {
+    pub(super) fn look(images: &[Image]) -> Self {
+        let layers = images.iter().flat_map(|image| {
+            (0..image.layers.len()).filter_map(move |layer| {
+                Some((known::portable_key(image, layer)?, look(image, layer)?))
+            })
+        });
+        Self(layers.collect())
+    }
+
+    /// Whether all trees of the layer of this key are here.
+    pub(super) fn are_here(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Whether the layer's trees were replaced since its digest was found on this machine.
+    pub(super) fn were_replaced(&self, cache: &Cache, key: &Key) -> bool {
+        let known = entry(cache, key).and_then(|entry| cache.get(&entry));
+        known.is_some_and(|known| self.0.get(key).is_some_and(|here| *here != known.digest))
+    }
+
+    /// Remembers the trees for which the layer's digest was found.
+    pub(super) fn remember(&self, cache: &Cache, key: &Key) {
+        if let (Some(entry), Some(digest)) = (entry(cache, key), self.0.get(key)) {
+            cache.put(&entry, &LayerDigest { digest: *digest, size: 0 });
+        }
     }
 }
 
-fn entry(key: &Key) -> Key {
+/// The key of the entry in this cache's directory. In a copy elsewhere it is another one, as no
+/// tree there is the same; `None` before the directory is there.
+fn entry(cache: &Cache, key: &Key) -> Option<Key> {
     let mut entry = KeyBuilder::new("roots");
     entry.add(key.to_string().as_bytes());
-    entry.finish()
+    entry.add_identity(&store::identity(cache.directory()?).ok()?);
+    Some(entry.finish())
 }
 
 /// A digest of which trees are here; `None` if not all of them are.

@@ -198,19 +198,7 @@ pub(super) fn put_layer(
     let size = output.position() - start;
     let found = hash.map(|hash| Digest(hash.finish()));
     if size != expected.size || found.is_some_and(|found| found != expected.digest) {
-        engine.forget(index);
-        let what = if unchecked {
-            "is not what was remembered of paths with the same NAR hashes, which is forgotten now"
-        } else {
-            "changed while it was being written"
-        };
-        bail!(
-            "layer {} {what}: {} and {} bytes expected, {}{size} bytes found; run the command again",
-            index + 1,
-            expected.digest,
-            expected.size,
-            found.map(|found| format!("{found} and ")).unwrap_or_default(),
-        );
+        return Err(engine.mismatch(index, expected, size, found));
     }
     if unchecked {
         engine.found(index, *expected)?;

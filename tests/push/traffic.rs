@@ -230,6 +230,17 @@ fn a_path_that_was_repaired_is_read_again() {
     let manifest = registry.manifest("me/app", "1").unwrap();
     let config = registry.blob("me/app", manifest["config"]["digest"].as_str().unwrap());
     assert_eq!(config.unwrap(), image.config());
+    // With a cache from another machine nothing is said of the trees here, nor are they read.
+    std::fs::rename(image.store.place("/cache"), image.store.place("/carried")).unwrap();
+    stdout_of(
+        std::process::Command::new("cp")
+            .arg("-r")
+            .args(["carried", "cache"])
+            .current_dir(image.store.root()),
+    );
+    replace(b"never read");
+    said(&mut image.push(&name));
+    assert_eq!(registry.sent(), (0, 0));
 }
 
 #[test]
