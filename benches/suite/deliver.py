@@ -50,7 +50,7 @@ def tables(found):
     for title, groups in found.items():
         every = [sample for runs in groups.values() for samples in runs.values()
                  for sample in samples]
-        # Where bytes move, one process does all that a client does, so that its CPU time says it all.
+        # Where bytes move, the client is one process, so that its CPU time can be told.
         moved = ["CPU seconds", "MB sent"] if any(sample.moved for sample in every) else []
         # What has no groups is not compared.
         most = max(len(ours(runs)) for runs in groups.values()) if any(groups) else 0

@@ -69,7 +69,7 @@ impl Compression {
     pub(super) fn writer<W: Write>(self, sink: W) -> io::Result<Option<Decoder<W>>> {
         Ok(Some(match self {
             Self::None => Decoder::None(sink),
-            Self::Gzip => Decoder::Gzip(flate2::write::MultiGzDecoder::new(sink)),
+            Self::Gzip => Decoder::Gzip(Box::new(flate2::write::MultiGzDecoder::new(sink))),
             Self::Zstd => Decoder::Zstd(zio::Writer::new(sink, raw::Decoder::new()?)),
             Self::Bzip2 | Self::Xz => return Ok(None),
         }))
@@ -79,7 +79,7 @@ impl Compression {
 /// Decompresses what is written to it.
 pub(super) enum Decoder<W: Write> {
     None(W),
-    Gzip(flate2::write::MultiGzDecoder<W>),
+    Gzip(Box<flate2::write::MultiGzDecoder<W>>),
     Zstd(zio::Writer<W, raw::Decoder<'static>>),
 }
 

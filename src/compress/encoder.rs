@@ -16,9 +16,9 @@ const MOST_THREADS: usize = 8;
 const AHEAD: (usize, usize) = (2, 4);
 /// The most memory for all threads; for what streams share, beside what each of them has anyway;
 /// and for both together.
-const THREADS: usize = 42 << 20;
+const THREADS: usize = 48 << 20;
 const SHARED: usize = 24 << 20;
-const BOTH: usize = 48 << 20;
+const BOTH: usize = 51 << 20;
 /// What a buffer holds beyond a block: what a reader reads too much, and what compression adds.
 const BEYOND: usize = 128 << 10;
 
@@ -147,14 +147,14 @@ fn work(tasks: &Mutex<Receiver<Task>>, buffers: &Buffers) {
     }
 }
 
-/// About how much memory a thread takes, for the library's tables and a block of output.
+/// How much memory a thread takes at most, for the library's tables and a block of output.
 fn thread_memory(settings: Settings) -> usize {
     let mib = match (settings.compression, settings.level) {
-        (Compression::Zstd, 10..) => 21,
-        (Compression::Zstd, 9) => 17,
-        (Compression::Zstd, 5..) => 10,
-        (Compression::Zstd, _) => 6,
-        (Compression::Gzip, 10..) => 12,
+        (Compression::Zstd, 10..) => 24,
+        (Compression::Zstd, 9) => 20,
+        (Compression::Zstd, 5..) => 12,
+        (Compression::Zstd, _) => 7,
+        (Compression::Gzip, 10..) => 16,
         _ => 2,
     };
     mib << 20

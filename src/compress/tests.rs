@@ -176,8 +176,9 @@ fn streams_share_the_memory_for_blocks_ahead() {
         blocks
     };
     let blocks: Vec<usize> = encoders.iter_mut().map(fill).collect();
-    assert_eq!(blocks[..2], [4, 1], "{blocks:?}");
-    assert!(blocks[2..].iter().all(|blocks| *blocks == 1), "{blocks:?}");
+    // The first takes all that is shared.
+    assert_eq!(blocks[0], 4, "{blocks:?}");
+    assert!(blocks[1..].iter().all(|blocks| *blocks == 1), "{blocks:?}");
     while encoders[0].read().unwrap().is_some() {}
     assert_eq!(fill(&mut encoders[1]), 3);
 }

@@ -191,8 +191,9 @@ impl<'a> Engine<'a> {
             (&self.image.layers[layer].source, &self.image.base)
         {
             for kind in [pieces::CHECKED, blobs::COMPRESSED] {
-                let key = pieces::base_key(kind, base, layer);
-                key.into_iter().for_each(|key| self.cache.remove(&key));
+                if let Ok(key) = pieces::base_key(kind, base, layer) {
+                    self.cache.remove(&key);
+                }
             }
         }
     }
