@@ -10,6 +10,11 @@ use crate::sink::Written;
 
 const PODMAN: &str = "podman";
 
+/// An error if there is no podman.
+pub(super) fn check() -> anyhow::Result<()> {
+    command::require(PODMAN)
+}
+
 pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
     let id = delivery.id().to_string();
     let name = local_name(delivery.name);
@@ -27,9 +32,9 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
             let pulled = command::run_with(variable, PODMAN, &pull, patience)?;
             let tagged = delivery
                 .check_id(PODMAN, &pulled)
-                .and_then(|()| command::run(PODMAN, &["tag", &id, &name], patience));
+                .and_then(|()| command::run(PODMAN, &["tag", &id, &name], patience).map(drop));
             let untagged = command::run(PODMAN, &["untag", &pulled, &source], patience);
-            tagged.and(untagged).map(drop)
+            delivery.tagged(tagged, untagged.map(drop))
         })
     };
     let tag_or_pull = || {
@@ -43,8 +48,10 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
         }
         pull()
     };
-    let whole =
-        || command::feed(PODMAN, &["load", "--quiet"], limit, |output| delivery.stream(output));
+    let whole = || {
+        let load = ["load", "--quiet"];
+        command::feed(PODMAN, &load, None, limit, |output| delivery.stream(output))
+    };
     delivery.deliver(tag_or_pull, whole)
 }
 
