@@ -331,6 +331,28 @@ fn a_temporary_name_that_stays_is_only_told() {
     assert!(!said.contains("whole image"), "{said}");
 }
 
+/// podman loses names when several of its processes give some at a time.
+#[test]
+fn a_name_that_podman_loses_is_given_again() {
+    let (store, conf) = small_image();
+    for (needed, succeeds) in [(2, true), (100, false)] {
+        let called = store.root().join(format!("called{needed}"));
+        let script = format!(
+            "case $1 in tag) echo tag >> {0};; image) [ $(wc -l < {0}) -ge {needed} ];; esac",
+            called.display()
+        );
+        let path = with_program(&store.root().join(needed.to_string()), "podman", &script);
+        let mut command = store.nix_image("load", &conf);
+        command.env("PATH", path).args(["--engine", "podman"]);
+        // Otherwise the whole archive follows, with a warning.
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let tags = std::fs::read_to_string(&called).unwrap().lines().count();
+        assert_eq!(tags >= needed, succeeds, "{said}");
+        assert_eq!(said.contains("warning"), !succeeds, "{said}");
+    }
+}
+
 #[test]
 fn what_would_be_the_same_in_another_way_is_not_tried_again() {
     let (store, conf) = small_image();
