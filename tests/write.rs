@@ -319,6 +319,57 @@ fn what_is_damaged_or_left_in_a_layout_is_put_right() {
 }
 
 #[test]
+fn what_is_no_file_in_a_layout_is_refused() {
+    let Some(golden) = Golden::new() else { return };
+    let layout = golden.store.root().join("layout");
+    let conf = golden.arguments("simple").0;
+    said(write(&golden.store, &conf, &layout, "oci", "a:1"));
+    let manifest = blob(&layout, &json_file(&layout.join("index.json"))["manifests"][0]["digest"]);
+    let layer = blob(&layout, &json_file(&manifest)["layers"][0]["digest"]);
+    for (path, kind, expected) in [
+        (&layer, "directory", "is a directory where a file belongs; remove it"),
+        (&manifest, "directory", "is a directory where a file belongs; remove it"),
+        (&layout.join("index.json"), "directory", "is not a regular file; remove it"),
+        (&layout.join("index.json"), "pipe", "is not a regular file; remove it"),
+        (&layout.join("oci-layout"), "pipe", "is not a regular file; remove it"),
+    ] {
+        let aside = golden.store.root().join("aside");
+        fs::rename(path, &aside).unwrap();
+        if kind == "pipe" {
+            stdout_of(Command::new("mkfifo").arg(path));
+        } else {
+            fs::create_dir(path).unwrap();
+        }
+        let mut command = write(&golden.store, &conf, &layout, "oci", "a:1");
+        let error = failure_of(command.arg("--verify"));
+        assert!(error.contains(&*path.to_string_lossy()), "{kind}: {error}");
+        assert!(error.contains(expected), "{kind}: {error}");
+        fs::remove_file(path).or_else(|_| fs::remove_dir(path)).unwrap();
+        fs::rename(&aside, path).unwrap();
+    }
+}
+
+/// One run makes a directory a layout while another one looks whether it may.
+#[test]
+fn a_layout_that_is_just_being_made_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..1000 {
+        let layout = folder.path().join(round.to_string());
+        fs::create_dir(&layout).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                fs::write(layout.join(".nix-image-new"), r#"{"imageLayoutVersion":"1.0.0"}"#)
+                    .unwrap();
+                fs::rename(layout.join(".nix-image-new"), layout.join("oci-layout")).unwrap();
+            });
+            while !layout.join("oci-layout").exists() {
+                nix_image::sink::Layout::open(&layout).unwrap();
+            }
+        });
+    }
+}
+
+#[test]
 fn archives_are_read_by_all() {
     let Some(golden) = Golden::new() else { return };
     let engines = engines::all();

@@ -46,9 +46,6 @@ impl Args {
         for warning in &image.warnings {
             progress.warn(warning);
         }
-        progress.expect("reading", None);
-        let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
-        let blobs = Blobs::find(&image, &cache, options)?;
         let kind = match self.engine {
             EngineArg::Auto => None,
             EngineArg::Docker => Some(Kind::Docker),
@@ -56,6 +53,10 @@ impl Args {
             EngineArg::Containerd => Some(Kind::Containerd),
         };
         let (way, timeout) = (self.way, Duration::from_secs(self.timeout.into()));
+        let kind = Kind::find(kind, timeout, &progress)?;
+        progress.expect("reading", None);
+        let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
+        let blobs = Blobs::find(&image, &cache, options)?;
         let delivery = Delivery {
             blobs: &blobs,
             name: &name,

@@ -67,14 +67,15 @@ pub(super) fn run_with(
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a program that reads what `write` writes.
+/// Runs a program that reads what `write` writes, with a variable in its environment.
 pub(super) fn feed(
     program: &str,
     arguments: &[&str],
+    variable: Option<(&str, &Path)>,
     limit: Duration,
     write: impl FnOnce(&mut sink::Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let (running, stdin) = Running::start(program, arguments, None, Stdio::piped())?;
+    let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
     let stdin = stdin.context("the program has no standard input")?;
     // So that a write has its limit, too; the program has the other end.
     rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;

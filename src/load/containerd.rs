@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::channel::Channel;
 use super::command::{self, Patience};
 use super::{Delivery, Way};
-use crate::sink::Written;
+use crate::sink::{Output, Written};
 
 /// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -29,13 +29,18 @@ pub(super) fn is_there() -> bool {
     program && (address().is_some() || Path::new(SOCKET).exists())
 }
 
+/// An error if there is no containerd, or no program to talk to it.
+pub(super) fn check(timeout: Duration) -> anyhow::Result<()> {
+    let client = Client::find();
+    command::require(client.program())?;
+    client.check_socket(timeout)
+}
+
 pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
     if delivery.way == Some(Way::Archive) {
         bail!("containerd takes whole archives only; choose another way");
     }
-    let client = if command::find("nerdctl").is_some() { Client::Nerdctl } else { Client::Ctr };
-    command::require(client.program())?;
-    client.check_socket()?;
+    let client = Client::find();
     let (name, limit) = (delivery.name.canonical(), delivery.command_limit());
     let pull = || {
         delivery.with_registry(|source, patience| {
@@ -46,13 +51,14 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
                 .image_id(&source, patience)
                 .and_then(|id| delivery.check_id("containerd", &id))
                 .and_then(|()| client.tag(&source, &name, patience));
-            tagged.and(client.remove(&source, patience))
+            delivery.tagged(tagged, client.remove(&source, patience))
         })
     };
     let whole = || client.import(delivery, limit);
     delivery.deliver(pull, whole)
 }
 
+/// Where containerd is if that is said, as a plain path: ctr takes no other.
 fn address() -> Option<PathBuf> {
     let address = std::env::var_os(ADDRESS).filter(|address| !address.is_empty())?;
     let plain = address.to_str().and_then(|address| address.strip_prefix("unix://"));
@@ -60,6 +66,10 @@ fn address() -> Option<PathBuf> {
 }
 
 impl Client {
+    fn find() -> Self {
+        if command::find("nerdctl").is_some() { Self::Nerdctl } else { Self::Ctr }
+    }
+
     fn program(self) -> &'static str {
         match self {
             Self::Nerdctl => "nerdctl",
@@ -69,14 +79,14 @@ impl Client {
 
     /// Whether containerd answers. Both programs wait ten seconds for a socket that is not there,
     /// each time.
-    fn check_socket(self) -> anyhow::Result<()> {
+    fn check_socket(self, timeout: Duration) -> anyhow::Result<()> {
         let socket = match (address(), self) {
             (Some(address), _) => address,
             (None, Self::Ctr) => SOCKET.into(),
             // It may have been told of another one in its configuration.
             (None, Self::Nerdctl) => return Ok(()),
         };
-        greet(&socket).with_context(|| {
+        greet(&socket, timeout).with_context(|| {
             format!(
                 "cannot reach containerd at `{}`; start it, say where it is with {ADDRESS}, or \
                  name another engine, as with `--engine podman`",
@@ -86,7 +96,9 @@ impl Client {
     }
 
     fn run(self, arguments: &[&str], patience: &Patience<'_>) -> anyhow::Result<String> {
-        command::run(self.program(), arguments, patience)
+        let address = address();
+        let variable = address.as_deref().map(|address| (ADDRESS, address));
+        command::run_with(variable, self.program(), arguments, patience)
     }
 
     fn pull(self, hosts: &Path, source: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
@@ -141,18 +153,23 @@ impl Client {
             Self::Nerdctl => &["load"],
             Self::Ctr => &["images", "import", "-"],
         };
-        command::feed(self.program(), arguments, limit, |output| delivery.stream(output))
+        let address = address();
+        let variable = address.as_deref().map(|address| (ADDRESS, address));
+        let write = |output: &mut Output| delivery.stream(output);
+        command::feed(self.program(), arguments, variable, limit, write)
     }
 }
 
 /// Whether what listens at a socket speaks gRPC: it greets by HTTP/2's settings.
-fn greet(socket: &Path) -> anyhow::Result<()> {
+fn greet(socket: &Path, timeout: Duration) -> anyhow::Result<()> {
     const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     const SETTINGS: u8 = 4;
     let channel = Channel::unix(socket)?;
     File::from(channel.output()?).write_all(GREETING).context("it takes no greeting")?;
     let mut header = [0; 4];
-    channel.input()?.read_exact(&mut header).context("it answers no greeting")?;
+    let mut input = channel.input()?;
+    input.limit = input.limit.min(timeout);
+    input.read_exact(&mut header).context("it answers no greeting")?;
     if header[3] != SETTINGS {
         bail!("what listens there is not containerd");
     }

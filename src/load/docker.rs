@@ -1,11 +1,14 @@
 //! dockerd, at its API.
 
+use std::path::Path;
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::api::Api;
-use super::endpoint::Endpoint;
-use super::{Delivery, Loaded, Way};
+use super::endpoint::{self, Endpoint};
+use super::{Delivery, Loaded, NotNamed, Way};
 use crate::oci::Reference;
 use crate::sink::{self, Written};
 
@@ -27,14 +30,25 @@ pub(super) fn absence() -> anyhow::Result<Option<String>> {
     )?;
     Ok(match endpoint {
         // One that may not even be looked at is there.
-        Endpoint::Unix(path) if !path.try_exists().unwrap_or(true) => {
+        Endpoint::Unix(path)
+            if path == Path::new(endpoint::DEFAULT) && !path.try_exists().unwrap_or(true) =>
+        {
             Some(format!("dockerd's socket `{}` is not there", path.display()))
         }
         Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Command(_) => None,
     })
 }
 
+/// An error if dockerd does not answer.
+pub(super) fn check(timeout: Duration) -> anyhow::Result<()> {
+    Api::connect(Endpoint::of_user()?, timeout).map(drop)
+}
+
 pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Loaded> {
+    // It would be taken for a digest: dockerd loads such an image without its name.
+    if delivery.name.familiar().starts_with("sha256:") {
+        bail!("dockerd does not take the name `{}`; choose another one", delivery.name);
+    }
     let endpoint = Endpoint::of_user()?;
     // Another machine is one to be told of.
     let into = if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") };
@@ -107,7 +121,7 @@ impl<'a> Docker<'a> {
     fn send_whole(&mut self) -> anyhow::Result<()> {
         let delivery = self.delivery;
         self.api.send(LOAD, |output| delivery.stream(output))?;
-        if self.has_containerd_store()? { self.check_layers() } else { self.check() }
+        self.check()
     }
 
     /// Has dockerd pull what it lacks.
@@ -124,7 +138,7 @@ impl<'a> Docker<'a> {
             let source = source.to_string();
             let tagged = self.check_pulled(&source).and_then(|()| self.tag(&source));
             let untagged = self.api.call("DELETE", &format!("/images/{source}?noprune=1"));
-            tagged.and(untagged)
+            delivery.tagged(tagged, untagged)
         })
     }
 
@@ -160,38 +174,35 @@ impl<'a> Docker<'a> {
         Ok(image.is_some_and(|image| layers_of(&image).eq(&self.diff_ids)))
     }
 
-    /// The engine must have this very image now.
+    /// The engine must have this very image under its name now.
     fn check(&mut self) -> anyhow::Result<()> {
-        if self.holds_image()? {
-            return Ok(());
-        }
-        bail!("dockerd took the archive, but has no image {} now", self.id)
-    }
-
-    /// A containerd store has IDs of its own, so the layers are looked at.
-    fn check_layers(&mut self) -> anyhow::Result<()> {
         let name = self.delivery.name.to_string();
         let image = self.api.get(&format!("/images/{name}/json"))?;
-        let image = image.with_context(|| format!("dockerd has no image {name} now"))?;
-        if layers_of(&image).eq(&self.diff_ids) {
+        let image = image
+            .with_context(|| format!("dockerd took the archive, but has no image {name} now"))?;
+        // A containerd store has IDs of its own, so there the layers must do.
+        let same_id = image["Id"] == *self.id || self.has_containerd_store()?;
+        if same_id && layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
         }
-        bail!("the layers of dockerd's image {name} are not those of this one")
+        bail!("dockerd took the archive, but its image {name} is not this one")
     }
 
     fn check_pulled(&mut self, source: &str) -> anyhow::Result<()> {
-        let image = self.api.get(&format!("/images/{source}/json"))?.unwrap_or_default();
+        let image = self.api.get(&format!("/images/{source}/json"))?;
+        let image = image.context("dockerd pulled the image, but does not have it now")?;
         if layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
         }
-        let found = image["Id"].as_str().unwrap_or_default();
+        let found = image["Id"].as_str().unwrap_or("without an ID");
         Err(self.delivery.wrong_image("dockerd", found))
     }
 
     fn tag(&mut self, source: &str) -> anyhow::Result<()> {
         let Reference { tag, .. } = self.delivery.name;
         let name = self.delivery.name.name();
-        self.api.call("POST", &format!("/images/{source}/tag?repo={name}&tag={tag}"))
+        let tagged = self.api.call("POST", &format!("/images/{source}/tag?repo={name}&tag={tag}"));
+        tagged.map_err(|error| error.context(NotNamed(self.delivery.name.to_string())))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where dockerd is: what the docker command would talk to.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::channel::Channel;
 use crate::digest::Digest;
 
-const DEFAULT: &str = "/var/run/docker.sock";
+pub(super) const DEFAULT: &str = "/var/run/docker.sock";
 const DEFAULT_PORT: u16 = 2375;
 
 /// Where an API is.
@@ -38,7 +39,10 @@ impl Endpoint {
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")));
         let Some(folder) = folder else { return Ok(Self::Unix(DEFAULT.into())) };
-        let context = variable("DOCKER_CONTEXT").or_else(|| current_context(&folder));
+        let context = match variable("DOCKER_CONTEXT") {
+            Some(context) => Some(context),
+            None => current_context(&folder)?,
+        };
         match context.as_deref() {
             None | Some("default") => Ok(Self::Unix(DEFAULT.into())),
             Some(name) => Self::of_context(&folder, name)
@@ -129,10 +133,19 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn current_context(folder: &Path) -> Option<String> {
-    let config = std::fs::read(folder.join("config.json")).ok()?;
-    let config: Value = serde_json::from_slice(&config).ok()?;
-    config["currentContext"].as_str().map(str::to_owned)
+fn current_context(folder: &Path) -> anyhow::Result<Option<String>> {
+    let path = folder.join("config.json");
+    let config = match std::fs::read(&path) {
+        // The home of a system user may be `/dev/null`.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        read => read.with_context(|| format!("reading `{}`", path.display()))?,
+    };
+    let config: Value = serde_json::from_slice(&config)
+        .with_context(|| format!("`{}` is not valid JSON", path.display()))?;
+    let context = config["currentContext"].as_str().filter(|context| !context.is_empty());
+    Ok(context.map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -170,5 +183,26 @@ mod tests {
         let found = Endpoint::of_context(folder.path(), "far").unwrap();
         assert_eq!(found, Endpoint::Command("ssh://far".into()));
         assert!(Endpoint::of_context(folder.path(), "near").is_err());
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(current_context(folder.path()).unwrap(), None);
+        assert_eq!(current_context(Path::new("/dev/null/.docker")).unwrap(), None);
+        let path = folder.path().join("config.json");
+        for (text, context) in [
+            (r#"{"currentContext":"far"}"#, Some(Some("far"))),
+            (r#"{"currentContext":""}"#, Some(None)),
+            ("{}", Some(None)),
+            ("{", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let found = current_context(folder.path()).ok();
+            assert_eq!(found.as_ref().map(Option::as_deref), context, "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(current_context(folder.path()).is_err());
     }
 }

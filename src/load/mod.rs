@@ -56,6 +56,11 @@ struct WrongImage {
     found: String,
 }
 
+/// An engine has the image and does not give it its name, whatever way the image took.
+#[derive(Debug, Error)]
+#[error("the engine has the image, but does not give it the name `{0}`")]
+struct NotNamed(String);
+
 /// A kind of container engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
@@ -106,25 +111,31 @@ pub struct Loaded {
     pub written: Written,
 }
 
-impl Delivery<'_> {
-    /// Loads the image, into the engine of this machine if none is named.
-    pub fn load_into(&self, kind: Option<Kind>) -> anyhow::Result<Loaded> {
-        let loaded = |into: &str, written| Loaded { into: into.into(), written };
-        match kind.map_or_else(|| self.detect(), Ok)? {
-            Kind::Docker => docker::load(self),
-            Kind::Podman => podman::load(self).map(|written| loaded("podman", written)),
-            Kind::Containerd => containerd::load(self).map(|written| loaded("containerd", written)),
+impl Kind {
+    /// The engine of this machine, or the one that is named, if it is there. That is found out
+    /// before an image is read, which may take minutes.
+    pub fn find(
+        named: Option<Self>,
+        timeout: Duration,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let kind = named.map_or_else(|| Self::detect(progress), Ok)?;
+        match kind {
+            Self::Docker => docker::check(timeout)?,
+            Self::Podman => podman::check()?,
+            Self::Containerd => containerd::check(timeout)?,
         }
+        Ok(kind)
     }
 
     /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
     /// fails, no other is tried.
-    fn detect(&self) -> anyhow::Result<Kind> {
-        let Some(no_docker) = docker::absence()? else { return Ok(Kind::Docker) };
+    fn detect(progress: &Progress) -> anyhow::Result<Self> {
+        let Some(no_docker) = docker::absence()? else { return Ok(Self::Docker) };
         let (kind, name) = if command::find("podman").is_some() {
-            (Kind::Podman, "podman")
+            (Self::Podman, "podman")
         } else if containerd::is_there() {
-            (Kind::Containerd, "containerd")
+            (Self::Containerd, "containerd")
         } else {
             bail!(
                 "found no container engine: {no_docker}, and neither podman nor containerd is \
@@ -133,9 +144,21 @@ impl Delivery<'_> {
         };
         // Who has the docker command may expect the image there.
         if command::find("docker").is_some() {
-            self.progress.warn(&format!("{no_docker}, so the image goes into {name}"));
+            progress.warn(&format!("{no_docker}, so the image goes into {name}"));
         }
         Ok(kind)
+    }
+}
+
+impl Delivery<'_> {
+    /// Loads the image into an engine that was found.
+    pub fn load_into(&self, kind: Kind) -> anyhow::Result<Loaded> {
+        let loaded = |into: &str, written| Loaded { into: into.into(), written };
+        match kind {
+            Kind::Docker => docker::load(self),
+            Kind::Podman => podman::load(self).map(|written| loaded("podman", written)),
+            Kind::Containerd => containerd::load(self).map(|written| loaded("containerd", written)),
+        }
     }
 
     /// The image's ID: the digest of its configuration.
@@ -170,14 +193,9 @@ impl Delivery<'_> {
         if self.way != Some(Way::Stream) {
             match short() {
                 Ok(written) => return Ok(written),
-                Err(error)
-                    if self.way.is_some() || error.is::<Silence>() || error.is::<WrongImage>() =>
-                {
-                    return Err(error);
-                }
+                Err(error) if self.way.is_some() || is_final(&error) => return Err(error),
                 Err(error) => self.progress.warn(&format!(
-                    "the engine did not take the missing layers alone; sending the whole image \
-                     ({error:#})"
+                    "could not send the missing layers alone; sending the whole image ({error:#})"
                 )),
             }
         }
@@ -193,6 +211,13 @@ impl Delivery<'_> {
             sink::write_docker_archive(engine, &mut pieces, output, self.progress, false)
         })
     }
+}
+
+/// Whether it would be the same in another way.
+fn is_final(error: &anyhow::Error) -> bool {
+    // As engines write it, which are programs in Go; for this program it begins with an `N`.
+    let is_full = format!("{error:#}").contains("no space left on device");
+    is_full || error.is::<Silence>() || error.is::<WrongImage>() || error.is::<NotNamed>()
 }
 
 /// Whether an error is that somebody did not read or write in time.

@@ -34,14 +34,14 @@ pub(super) struct Source {
 impl Source {
     /// An image in a registry that does not listen yet.
     fn new(id: &str) -> anyhow::Result<Self> {
-        let mut secret = [0; 16];
-        getrandom::fill(&mut secret).context("asking the system for random bytes")?;
-        let secret = format!("{:032x}", u128::from_ne_bytes(secret));
+        let secret = random()?;
+        // Of its own for each load, so that none takes away the name that another one uses.
+        let tag = format!("{}-{}", &id[..12], &random()?[..12]);
         // Names of ours, since the image's own may be none that a registry takes.
         let name = |registry: Option<&str>, repository: String| Reference {
             registry: registry.map(str::to_owned),
             repository,
-            tag: id[..12].to_owned(),
+            tag: tag.clone(),
         };
         let place = name(None, format!("{secret}/load"));
         Ok(Self { place, alias: name(Some(ALIAS), "load".into()), secret })
@@ -76,6 +76,13 @@ impl Source {
             ),
         )
     }
+}
+
+/// 128 random bits in hexadecimal digits.
+fn random() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("asking the system for random bytes")?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// The file's name in [`Source::registries_conf`].
@@ -116,6 +123,20 @@ impl Delivery<'_> {
             pull(&source, &Patience { limit: self.command_limit(), pulse: &|| server.moved() })?;
             Ok(server.sent())
         })
+    }
+
+    /// Whether a pulled image got its name. When it did, it only deserves a warning that the name
+    /// that it was pulled by stays.
+    pub(super) fn tagged(
+        &self,
+        tagged: anyhow::Result<()>,
+        untagged: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        tagged?;
+        if let Err(error) = untagged {
+            self.progress.warn(&format!("the image keeps a temporary name as well ({error:#})"));
+        }
+        Ok(())
     }
 }
 

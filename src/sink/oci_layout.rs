@@ -6,12 +6,13 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, anyhow, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::oci_archive::{BLOBS, put_blob};
 use super::{NewFile, Output, sync_directory};
@@ -67,9 +68,19 @@ impl Layout {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(reading),
         }
-        match read_document(&directory.join(LAYOUT_FILE)).with_context(reading)? {
-            Some(marker) => check_marker(&marker).with_context(reading)?,
-            None => layout.check_free()?,
+        let marker = || read_document(&directory.join(LAYOUT_FILE)).with_context(reading);
+        if let Some(marker) = marker()? {
+            check_marker(&marker).with_context(reading)?;
+        } else if let Some(name) = layout.foreign_name() {
+            // Another run may have made it a layout meanwhile; the marker comes first.
+            let Some(marker) = marker()? else {
+                bail!(
+                    "`{}` holds `{name}` and is no OCI layout; write to another place, or to \
+                     an empty directory",
+                    directory.display()
+                );
+            };
+            check_marker(&marker).with_context(reading)?;
         }
         Ok(layout)
     }
@@ -121,21 +132,11 @@ impl Layout {
         Ok(())
     }
 
-    /// A directory that is no layout must be empty, but for what a killed run has left there.
-    fn check_free(&self) -> anyhow::Result<()> {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return Ok(()) };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name != "blobs" && !name.starts_with(".nix-image-") {
-                bail!(
-                    "`{}` holds `{name}` and is no OCI layout; write to another place, or to \
-                     an empty directory",
-                    self.directory.display()
-                );
-            }
-        }
-        Ok(())
+    /// What keeps a directory from becoming a layout: anything but what a killed run has left.
+    fn foreign_name(&self) -> Option<String> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.find(|name| name != "blobs" && !name.starts_with(".nix-image-"))
     }
 
     /// Writes the layers that are not there, and those that are damaged.
@@ -180,7 +181,7 @@ impl Layout {
 
     fn write_layer(&self, blobs: &Blobs<'_>, layer: usize) -> anyhow::Result<()> {
         let path = self.blob(blobs.all()[layer].digest);
-        let file = NewFile::create_in(&self.directory)?;
+        let file = self.create(&path)?;
         let mut output = Output::new(file.handle()?)?.of("the blob");
         put_blob(blobs, layer, &mut output)
             .and_then(|()| output.finish())
@@ -188,8 +189,16 @@ impl Layout {
         file.finish(&path)
     }
 
+    /// A file for a path, in whose place a directory cannot be replaced and may hold anything.
+    fn create(&self, path: &Path) -> anyhow::Result<NewFile> {
+        if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+            bail!("`{}` is a directory where a file belongs; remove it", path.display());
+        }
+        NewFile::create_in(&self.directory)
+    }
+
     fn put(&self, path: &Path, text: &str) -> anyhow::Result<()> {
-        let file = NewFile::create_in(&self.directory)?;
+        let file = self.create(path)?;
         let mut output = Output::new(file.handle()?)?.of("the document");
         output
             .put(text.as_bytes())
@@ -281,11 +290,16 @@ fn check_marker(marker: &[u8]) -> anyhow::Result<()> {
 
 /// A document of the layout, if it is there.
 fn read_document(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    // Without waiting, as for the writer of a pipe.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    if !file.metadata()?.is_file() {
+        bail!("`{}` is not a regular file; remove it", path.display());
+    }
     let mut bytes = Vec::new();
     // One byte more shows what is too large.
     file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
