@@ -91,7 +91,11 @@ impl Failure {
             // A closed port does not open.
             io::ErrorKind::ConnectionRefused => Self::lasting(match &peer.proxy {
                 Some(proxy) => format!("no proxy listens at `{proxy}` (connection refused)"),
-                None => format!("nothing listens at `{}` (connection refused)", peer.server),
+                None => {
+                    let server = error.get_ref().map(|server| said(&server));
+                    let server = server.as_ref().unwrap_or(&peer.server);
+                    format!("nothing listens at `{server}` (connection refused)")
+                }
             }),
             // The connection's own, or the resolver's.
             io::ErrorKind::InvalidData | io::ErrorKind::NotFound => Self::lasting(said(error)),
