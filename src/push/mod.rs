@@ -171,7 +171,7 @@ impl<'a> Push<'a> {
         let sources: &[Reference] = if self.options.learn { &self.options.cache_from } else { &[] };
         let here = sources.iter().filter(|source| source.registry == first.registry);
         let mut readable: Vec<&str> = here.map(|source| source.repository.as_str()).collect();
-        let before = before.iter().flat_map(|prepared| prepared.references.first());
+        let before = before.iter().filter_map(|prepared| prepared.references.first());
         let before = before.filter(|other| other.registry == first.registry);
         readable.extend(before.map(|other| other.repository.as_str()));
         readable.sort_unstable();
