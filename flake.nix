@@ -71,6 +71,8 @@
 
               sed -i 's|path:/write/the/url/of/nix-image/here|URL|' flake.nix
 
+          where an `&` in the URL is written `\&`.
+
           Then `nix run .#image` loads the image into Docker or podman, and flake.nix
           says what else there is to run.
         '';

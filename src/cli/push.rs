@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use super::image_args::ReadingArgs;
+use super::stdout;
 use super::summary::Summary;
 use crate::compress::{Compression, Settings};
 use crate::conf::Conf;
@@ -78,6 +79,7 @@ enum Format {
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
+        stdout::check()?;
         let settings = self.settings()?;
         if matches!(self.format, Format::Docker) && !self.annotation.is_empty() {
             bail!("--annotation is for --format oci; Docker's manifests have no annotations");
@@ -109,21 +111,36 @@ impl Args {
         };
         let cache = self.reading.cache();
         let mut push = Push::new(&images, &cache, &options, &progress)?;
+        let mut prepared = Vec::new();
         while let Some(first) = references.first().cloned() {
             let (group, rest) =
                 references.into_iter().partition(|other| other.name() == first.name());
             references = rest;
-            tell(&push.push(&group)?, start)?;
+            prepared.push(push.prepare(group, &prepared)?);
         }
-        Ok(())
+        // That nobody takes the names on standard output keeps nothing from being pushed.
+        let mut told = Ok(());
+        for repository in prepared {
+            told = told.and(tell(&push.push(repository)?, start));
+        }
+        told.context("everything is pushed, but its name cannot be written to standard output")
     }
 
-    /// The names that are given.
+    /// The names that are given. Beside others one may be a conf that was mistyped, or meant for a
+    /// further platform: there each says where it leads.
     fn references(&self) -> anyhow::Result<Vec<Reference>> {
         if let Some(conf) = self.references.iter().find(|operand| is_like_conf(operand)) {
             bail!(
                 "`{conf}` looks like a conf, but after the first operand there are references \
                  only; for a further platform use --platform-conf {conf}"
+            );
+        }
+        if let [_, _, ..] = &*self.references
+            && let Some(bare) = self.references.iter().find(|operand| is_bare(operand))
+        {
+            bail!(
+                "`{bare}` has neither a registry nor a tag, which it needs beside other \
+                 references; if it is a conf for a further platform, use --platform-conf {bare}"
             );
         }
         targets(&self.references)
@@ -136,7 +153,7 @@ impl Args {
         let image = |(conf, remedy): (&String, &str)| {
             if is_like_reference(conf) {
                 let shown = without_user(conf).unwrap_or_else(|| conf.clone());
-                bail!("`{shown}` looks like a reference; {remedy}");
+                bail!("`{shown}` looks like a reference, and there is no such file; {remedy}");
             }
             let conf = Conf::load(conf.as_ref())?;
             let root = self.reading.store_root.as_deref();
@@ -203,8 +220,16 @@ fn is_like_reference(operand: &str) -> bool {
     !Path::new(operand).exists() && (has_user() || !has_json_suffix(operand) && is_name())
 }
 
+/// Whether a name has neither a registry nor a tag, as those of files have.
+fn is_bare(operand: &str) -> bool {
+    !operand.contains(':') && Name::parse(operand).is_ok_and(|name| name.registry.is_none())
+}
+
+/// Whether a name is that of a JSON file. A tag may end like one.
 fn has_json_suffix(operand: &str) -> bool {
-    Path::new(operand).extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+    let suffix = Path::new(operand).extension();
+    let has_tag = || operand.rsplit_once(':').is_some_and(|(_, tag)| !tag.contains('/'));
+    suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json")) && !has_tag()
 }
 
 fn annotation(text: &str) -> Result<(String, String), String> {
@@ -215,7 +240,7 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 }
 
 /// The name by digest on standard output, what it took on standard error.
-fn tell(pushed: &Pushed, start: Instant) -> anyhow::Result<()> {
+fn tell(pushed: &Pushed, start: Instant) -> io::Result<()> {
     let written = Written { layers: pushed.layers_sent, bytes: pushed.bytes_sent };
     let summary = Summary { written, layers: pushed.layers, size: pushed.bytes, start };
     for reference in &pushed.references {

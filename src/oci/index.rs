@@ -148,7 +148,7 @@ mod tests {
         let foreign = r#"{"schemaVersion":2,"x":1,"manifests":[{"digest":"sha512:0","y":[]}]}"#;
         let mut index = Index::parse(foreign.as_bytes()).unwrap();
         assert_eq!(index.to_json(), foreign);
-        for name in ["a:1", "a:2", "docker.io/library/a:1"] {
+        for name in ["a:1", "index.docker.io/a:1", "a:2", "docker.io/library/a:1"] {
             assert_eq!(put(&mut index, name), None);
         }
         let index = Index::parse(index.to_json().as_bytes()).unwrap();

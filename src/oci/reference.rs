@@ -1,8 +1,11 @@
 //! Names of images, taken apart as Docker does it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
+
+use crate::peer_text;
 
 /// A name and tag, such as `ghcr.io/me/app:1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub enum ReferenceError {
 
 /// The registry of names without one.
 const DOCKER: &str = "docker.io";
+/// What it was called before.
+const DOCKER_BEFORE: &str = "index.docker.io";
 /// And where in it names of one component are.
 const OFFICIAL: &str = "library";
 const MAX_REPOSITORY: usize = 255;
@@ -73,8 +78,9 @@ pub fn without_user(name: &str) -> Option<String> {
     Some(format!("***@{place}{digest}"))
 }
 
+/// A part of a name as it may be shown: the name may stand in somebody else's conf.
 fn short(text: &str) -> String {
-    text.chars().take(300).collect()
+    peer_text::start(text, 300)
 }
 
 impl Reference {
@@ -122,13 +128,23 @@ impl Reference {
         }
     }
 
-    /// The name with the registry that it stands for where it has none: Docker's own.
-    pub fn canonical(&self) -> String {
-        let Self { registry, repository, tag } = self;
-        match (registry.as_deref().unwrap_or(DOCKER), repository.contains('/')) {
-            (DOCKER, false) => format!("{DOCKER}/{OFFICIAL}/{repository}:{tag}"),
-            (registry, _) => format!("{registry}/{repository}:{tag}"),
+    /// The registry and the repository in it that the name stands for: without a registry those
+    /// of Docker Hub, where names of one component are in `library`.
+    pub fn place(&self) -> (&str, Cow<'_, str>) {
+        let repository = Cow::Borrowed(&*self.repository);
+        match self.registry.as_deref() {
+            Some(registry) if ![DOCKER, DOCKER_BEFORE].contains(&registry) => {
+                (registry, repository)
+            }
+            _ if repository.contains('/') => (DOCKER, repository),
+            _ => (DOCKER, format!("{OFFICIAL}/{repository}").into()),
         }
+    }
+
+    /// The whole name of the image that the name stands for, one for all names of it.
+    pub fn canonical(&self) -> String {
+        let (registry, repository) = self.place();
+        format!("{registry}/{repository}:{}", self.tag)
     }
 
     /// The shortest name that stands for the same image, which is what Docker shows.
@@ -193,6 +209,14 @@ mod tests {
             ("[::1]:5/app:2", Some("[::1]:5"), "app", "2", "[::1]:5/app:2"),
             ("h:5000/app", Some("h:5000"), "app", "latest", "h:5000/app:latest"),
             ("docker.io/app", Some("docker.io"), "app", "latest", "docker.io/library/app:latest"),
+            (
+                "index.docker.io/a",
+                Some("index.docker.io"),
+                "a",
+                "latest",
+                "docker.io/library/a:latest",
+            ),
+            ("index.docker.io/me/a:1", Some("index.docker.io"), "me/a", "1", "docker.io/me/a:1"),
         ] {
             let found = Reference::parse(name).unwrap();
             assert_eq!(found.registry.as_deref(), registry, "{name}");
@@ -206,6 +230,7 @@ mod tests {
         for (name, familiar) in [
             ("docker.io/library/app:1", "app:1"),
             ("docker.io/app", "app:latest"),
+            ("index.docker.io/library/app:1", "app:1"),
             ("library/app:1", "app:1"),
             ("docker.io/me/app:1", "me/app:1"),
             ("docker.io/library/a/b:1", "library/a/b:1"),
@@ -234,6 +259,14 @@ mod tests {
             assert!(!error.contains("secret") && !error.contains("cr/et"), "{error}");
         }
         assert_eq!(without_user("app:1@sha256:00"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_shown_plain() {
+        for name in ["a:\u{1b}[31mred", "\u{1b}[31mred", "\u{9b}31m.x/a", "u@\u{202e}\n/a"] {
+            let error = Reference::parse(name).unwrap_err().to_string();
+            assert_eq!(peer_text::plain(&error), error);
+        }
     }
 
     #[test]

@@ -69,6 +69,14 @@ pub struct Pushed {
     pub bytes_sent: u64,
 }
 
+/// A repository that was reached, and what is known of the layers that it has.
+#[derive(Debug)]
+pub struct Prepared {
+    references: Vec<Reference>,
+    repository: Repository,
+    knowledge: Knowledge,
+}
+
 /// A push of some images to any number of names.
 #[derive(Debug)]
 pub struct Push<'a> {
@@ -101,9 +109,13 @@ impl<'a> Push<'a> {
     }
 
     /// Pushes to all the names of one repository.
-    pub fn push(&mut self, references: &[Reference]) -> anyhow::Result<Pushed> {
-        let [first, ..] = references else { bail!("there is no name to push to") };
-        let (repository, knowledge) = self.prepare(first, references)?;
+    pub fn push(&mut self, prepared: Prepared) -> anyhow::Result<Pushed> {
+        let Prepared { references, repository, mut knowledge } = prepared;
+        let [first, ..] = &*references else { bail!("there is no name to push to") };
+        for (registry, known) in &self.pushed {
+            let repository = known.repository.clone().filter(|_| *registry == first.registry);
+            knowledge.add(None, Known { repository, ..known.clone() });
+        }
         let layers = self.layers();
         let pool = Pool::new(self.options.settings, self.options.reading.threads);
         self.progress.start(layers.len());
@@ -124,7 +136,7 @@ impl<'a> Push<'a> {
         };
         let delivered = self.deliver(&target, &layers)?;
         let digest =
-            self.put_documents(&repository, references, &knowledge, &layers, &delivered)?;
+            self.put_documents(&repository, &references, &knowledge, &layers, &delivered)?;
         self.progress.end();
         let known = delivered.iter().map(|layer| Known {
             diff_id: layer.diff_id,
@@ -135,7 +147,7 @@ impl<'a> Push<'a> {
         });
         self.pushed.extend(known.map(|known| (first.registry.clone(), known)));
         Ok(Pushed {
-            references: references.to_vec(),
+            references,
             digest,
             layers: layers.len(),
             layers_sent: delivered.iter().filter(|layer| layer.uploaded).count(),
@@ -152,28 +164,27 @@ impl<'a> Push<'a> {
         self.images.iter().enumerate().flat_map(layers).collect()
     }
 
-    /// Connects to the registry and learns what it has.
-    fn prepare(
+    /// Connects to the registry of some names of one repository and learns what it has. `before`
+    /// are the repositories that are pushed to before, whose layers can be mounted then.
+    pub fn prepare(
         &self,
-        first: &Reference,
-        references: &[Reference],
-    ) -> anyhow::Result<(Repository, Knowledge)> {
+        references: Vec<Reference>,
+        before: &[Prepared],
+    ) -> anyhow::Result<Prepared> {
+        let [first, ..] = &*references else { bail!("there is no name to push to") };
         let sources: &[Reference] = if self.options.learn { &self.options.cache_from } else { &[] };
         let here = sources.iter().filter(|source| source.registry == first.registry);
         let mut readable: Vec<&str> = here.map(|source| source.repository.as_str()).collect();
-        let pushed = self.pushed.iter().filter(|(registry, _)| *registry == first.registry);
-        readable.extend(pushed.filter_map(|(_, known)| known.repository.as_deref()));
+        let before = before.iter().filter_map(|prepared| prepared.references.first());
+        let before = before.filter(|other| other.registry == first.registry);
+        readable.extend(before.map(|other| other.repository.as_str()));
         readable.sort_unstable();
         readable.dedup();
         let client = Arc::new(Client::new(first, true, &readable, self.options.registry)?);
         let repository = Repository::new(&client, &first.repository);
         let mut knowledge = Knowledge::default();
-        for (registry, known) in &self.pushed {
-            let repository = known.repository.clone().filter(|_| *registry == first.registry);
-            knowledge.add(None, Known { repository, ..known.clone() });
-        }
         if self.options.learn {
-            for reference in references {
+            for reference in &references {
                 self.learn(&mut knowledge, &repository, reference, Place::Target)?;
             }
         }
@@ -189,7 +200,7 @@ impl<'a> Push<'a> {
                 self.progress.warn(&format!("there is no image `{source}` to learn from"));
             }
         }
-        Ok((repository, knowledge))
+        Ok(Prepared { references, repository, knowledge })
     }
 
     /// Learns from one image. One that makes no sense is none. Where the target's may not be read,

@@ -90,6 +90,8 @@ impl Credentials {
 #[derive(Clone, PartialEq, Eq)]
 enum Source {
     File(PathBuf),
+    /// The file that `REGISTRY_AUTH_FILE` names, which has to be there.
+    Named(PathBuf),
     /// What `DOCKER_AUTH_CONFIG` holds: the same as docker's file.
     Variable(OsString),
 }
@@ -97,7 +99,9 @@ enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(file) => write!(formatter, "the file `{}`", file.display()),
+            Self::File(file) | Self::Named(file) => {
+                write!(formatter, "the file `{}`", file.display())
+            }
             Self::Variable(_) => formatter.write_str("the variable DOCKER_AUTH_CONFIG"),
         }
     }
@@ -107,10 +111,23 @@ impl Source {
     /// The text, if there is such a file.
     fn read(&self) -> Result<Option<Vec<u8>>, String> {
         let file = match self {
-            Self::File(file) => file,
+            Self::File(file) | Self::Named(file) => file,
             Self::Variable(text) => return Ok(Some(text.as_encoded_bytes().to_vec())),
         };
-        let Ok(metadata) = fs::metadata(file) else { return Ok(None) };
+        let metadata = match (fs::metadata(file), self) {
+            (Ok(metadata), _) => metadata,
+            (Err(error), Self::Named(_)) => {
+                return Err(format!(
+                    "is named by REGISTRY_AUTH_FILE, but cannot be found ({error}); log in, or \
+                     unset the variable"
+                ));
+            }
+            (Err(_), _) => return Ok(None),
+        };
+        // A pipe that nobody writes to would be waited for without end.
+        if !metadata.is_file() {
+            return Err("is not a regular file".into());
+        }
         if metadata.len() > MAX_FILE {
             return Err("is too large to hold credentials".into());
         }
@@ -144,24 +161,26 @@ fn problem(error: &CredentialRetrievalError) -> Option<String> {
 /// skopeo's only one; the variable goes before docker's files, as in docker, and before theirs, as
 /// it is set for the one call or job.
 fn sources(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
-    let named = variable("REGISTRY_AUTH_FILE").map(PathBuf::from);
-    let given =
-        variable("DOCKER_AUTH_CONFIG").filter(|text| !text.is_empty()).map(Source::Variable);
-    if let Some(file) = named {
-        return [Source::File(file)].into_iter().chain(given).collect();
-    }
+    let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
+    let given = variable("DOCKER_AUTH_CONFIG").map(Source::Variable);
     let folder = |name: &str| variable(name).map(PathBuf::from);
+    if let Some(file) = folder("REGISTRY_AUTH_FILE") {
+        return [Source::Named(file)].into_iter().chain(given).collect();
+    }
     let home = folder("HOME");
     let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
     let config_home = folder("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
-    let containers = |directory: PathBuf| directory.join("containers/auth.json");
+    // The specification of these folders has relative ones ignored.
+    let containers = |directory: PathBuf| {
+        directory.is_absolute().then(|| directory.join("containers/auth.json"))
+    };
     let docker = folder("DOCKER_CONFIG").or_else(|| under_home(".docker"));
     let files = [
-        folder("XDG_RUNTIME_DIR").map(containers),
-        config_home.map(containers),
+        folder("XDG_RUNTIME_DIR").and_then(containers),
+        config_home.and_then(containers),
         docker.map(|directory| directory.join("config.json")),
     ];
-    let files = files.into_iter().flatten().filter(|file| file.is_absolute());
+    let files = files.into_iter().flatten();
     given.into_iter().chain(files.map(Source::File)).collect()
 }
 
@@ -255,8 +274,31 @@ mod tests {
         );
         assert_eq!(names(&[("DOCKER_CONFIG", "/d")]), [file("/d/config.json")]);
         assert_eq!(names(&[("DOCKER_CONFIG", "/d"), ("DOCKER_AUTH_CONFIG", "")]).len(), 1);
+        assert_eq!(names(&[("DOCKER_CONFIG", "d"), ("HOME", "/h")])[1..], [file("d/config.json")]);
+        // Variables that are empty are as good as not set.
+        let empty = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
+        let empty: Vec<_> =
+            empty.map(|name| (name, "")).into_iter().chain([("HOME", "/h")]).collect();
+        assert_eq!(names(&empty), names(&[("HOME", "/h")]));
+        assert_eq!(names(&empty).len(), 2);
         let both = [("REGISTRY_AUTH_FILE", "/a"), ("DOCKER_AUTH_CONFIG", "{}"), ("HOME", "/h")];
         assert_eq!(names(&both), [file("/a"), variable]);
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let absent = directory.path().join("absent");
+        let find = |source| Credentials::find_in(&[source], &"ghcr.io/a".parse().unwrap());
+        assert_eq!(find(Source::File(absent.clone())).unwrap(), None);
+        let error = find(Source::Named(absent)).unwrap_err().to_string();
+        assert!(error.contains("/absent` is named by REGISTRY_AUTH_FILE"), "{error}");
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        for source in [Source::File(pipe.clone()), Source::Named(pipe)] {
+            let error = find(source).unwrap_err().to_string();
+            assert!(error.contains("/pipe` is not a regular file"), "{error}");
+        }
     }
 
     #[test]

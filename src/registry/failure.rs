@@ -89,10 +89,20 @@ impl Failure {
         }
         match error.kind() {
             // A closed port does not open.
-            io::ErrorKind::ConnectionRefused => Self::lasting(match &peer.proxy {
-                Some(proxy) => format!("no proxy listens at `{proxy}` (connection refused)"),
-                None => format!("nothing listens at `{}` (connection refused)", peer.server),
-            }),
+            io::ErrorKind::ConnectionRefused => {
+                Self::lasting(match (&peer.proxy, error.get_ref()) {
+                    (Some(proxy), _) => {
+                        format!("no proxy listens at `{proxy}` (connection refused)")
+                    }
+                    // The connection's own word on where it leads.
+                    (None, Some(server)) => {
+                        format!("nothing listens at `{}` (connection refused)", said(&server))
+                    }
+                    (None, None) => {
+                        format!("nothing listens at `{}` (connection refused)", peer.server)
+                    }
+                })
+            }
             // The connection's own, or the resolver's.
             io::ErrorKind::InvalidData | io::ErrorKind::NotFound => Self::lasting(said(error)),
             io::ErrorKind::UnexpectedEof => {

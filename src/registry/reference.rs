@@ -6,10 +6,10 @@ use std::str::FromStr;
 use crate::digest::Digest;
 use crate::oci::{Reference as Name, ReferenceError, without_user};
 
-/// The registry of names that say none.
-const DEFAULT_REGISTRY: &str = "docker.io";
-/// Where that registry's programming interface is.
-const DEFAULT_REGISTRY_HOST: &str = "registry-1.docker.io";
+/// Docker Hub.
+const DOCKER_HUB: &str = "docker.io";
+/// Where its programming interface is.
+const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
 /// The tag of names that say none.
 const DEFAULT_TAG: &str = "latest";
 /// The name of an image in a registry: `registry/repository:tag`, possibly with a digest.
@@ -28,7 +28,7 @@ pub struct Reference {
 impl Reference {
     /// The host to ask.
     pub fn host(&self) -> &str {
-        if self.registry == DEFAULT_REGISTRY { DEFAULT_REGISTRY_HOST } else { &self.registry }
+        if self.registry == DOCKER_HUB { DOCKER_HUB_HOST } else { &self.registry }
     }
 
     /// What names the manifest: the digest, or else the tag.
@@ -81,19 +81,13 @@ impl FromStr for Reference {
                 (rest, Some(found.ok_or_else(error)?))
             }
         };
-        let name = Name::parse(bare)?;
-        let registry = name.registry.as_deref().unwrap_or(DEFAULT_REGISTRY);
-        let registry = match registry {
-            "index.docker.io" | DEFAULT_REGISTRY_HOST => DEFAULT_REGISTRY,
-            other => other,
-        };
-        let repository = match &name.registry {
-            None if !name.repository.contains('/') => format!("library/{}", name.repository),
-            _ => name.repository.clone(),
-        };
+        let mut name = Name::parse(bare)?;
+        name.registry = name.registry.filter(|registry| registry != DOCKER_HUB_HOST);
+        let (registry, repository) = name.place();
+        let (registry, repository) = (registry.to_owned(), repository.into_owned());
         // With a digest, a tag is there only if it was given.
         let tag = bare.ends_with(&format!(":{}", name.tag)) || digest.is_none();
-        Ok(Self { registry: registry.into(), repository, tag: tag.then_some(name.tag), digest })
+        Ok(Self { registry, repository, tag: tag.then_some(name.tag), digest })
     }
 }
 
@@ -108,6 +102,9 @@ mod tests {
             ("app", "docker.io/library/app:latest", "registry-1.docker.io"),
             ("me/app:1", "docker.io/me/app:1", "registry-1.docker.io"),
             ("index.docker.io/me/app", "docker.io/me/app:latest", "registry-1.docker.io"),
+            ("docker.io/app:1", "docker.io/library/app:1", "registry-1.docker.io"),
+            ("index.docker.io/app", "docker.io/library/app:latest", "registry-1.docker.io"),
+            ("registry-1.docker.io/app", "docker.io/library/app:latest", "registry-1.docker.io"),
             ("ghcr.io/me/app:v1.2-x", "ghcr.io/me/app:v1.2-x", "ghcr.io"),
             ("localhost/app", "localhost/app:latest", "localhost"),
             ("localhost:5000/a/b/c", "localhost:5000/a/b/c:latest", "localhost:5000"),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, DefaultConnector, Transport as Stream,
+};
 use ureq::{Agent, Body, Error, Proxy, SendBody};
 
 use super::failure::{Failure, Peer};
@@ -51,7 +53,8 @@ impl Transport {
             .timeout_connect(Some(CONNECT))
             .timeout_per_write(Some(STALL))
             .timeout_recv_body(Some(BODY));
-        Self(Agent::with_parts(config.build(), DefaultConnector::new(), System::default()))
+        let connector = Naming(DefaultConnector::new());
+        Self(Agent::with_parts(config.build(), connector, System::default()))
     }
 
     /// Makes one request with a body in parts, if its method has one at all.
@@ -91,7 +94,8 @@ impl Transport {
         body: SendBody<'_>,
     ) -> Result<Response<Body>, Failure> {
         let patience = if matches!(method, "PUT" | "PATCH") { UPLOAD } else { QUESTION };
-        let mut peer = Peer { server: server_of(address), proxy: None, patience };
+        let server = server_of(&address.parse().unwrap_or_default());
+        let mut peer = Peer { server, proxy: None, patience };
         let result = self.try_to_run(method, address, headers, body, &mut peer);
         result.map_err(|error| Failure::of(&error, &peer))
     }
@@ -120,9 +124,30 @@ impl Transport {
     }
 }
 
+/// Connects, and says of a connection that was refused with whom: after a redirection that is
+/// another than the request was for.
+#[derive(Debug)]
+struct Naming(DefaultConnector);
+
+impl Connector<()> for Naming {
+    type Out = Box<dyn Stream>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        self.0.connect(details, chained).map_err(|error| match error {
+            Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Error::Io(io::Error::new(error.kind(), server_of(details.uri)))
+            }
+            error => error,
+        })
+    }
+}
+
 /// The host and port of an address; nothing else of it, which may hold a secret.
-fn server_of(address: &str) -> String {
-    let address = address.parse::<Uri>().unwrap_or_default();
+fn server_of(address: &Uri) -> String {
     let port = address.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}", address.host().unwrap_or_default())
 }

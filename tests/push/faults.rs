@@ -233,6 +233,18 @@ fn what_is_sent_on_elsewhere_is_not_stored() {
 }
 
 #[test]
+fn a_closed_port_is_named_wherever_it_is() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let registry = Registry::start_with(move |request| {
+        let location = ("location", format!("http://{closed}/blob"));
+        is("GET", "/manifests/")(request).then(|| Fault::Answer(307, vec![location], vec![]))
+    });
+    let name = registry.name("me/app:1");
+    let error = failure_of(&mut Fixture::new(1, true).push(&name));
+    assert!(error.contains(&format!("nothing listens at `{closed}`")), "{error}");
+}
+
+#[test]
 fn an_upload_at_another_place_takes_no_secret_along() {
     let other = Registry::start();
     let place = format!("http://{}", other.name("v2/me/app/blobs/uploads/x"));

@@ -2,7 +2,7 @@
 
 use super::images::{Fixture, said};
 use super::registry::Registry;
-use crate::support::{failure_of, sha256};
+use crate::support::{command, failure_of, sha256};
 use serde_json::json;
 use std::process::Output;
 
@@ -29,6 +29,11 @@ fn a_mistyped_conf_is_no_target() {
         let mut push = image.push_with(&[&conf, &name, "--platform-conf", absent]);
         let error = failure_of(&mut push);
         assert!(error.contains(absent) && error.contains("conf"), "{error}");
+    }
+    // Nor one as Nix calls its links.
+    for absent in ["result-arm64", "out/conf"] {
+        let error = failure_of(&mut image.push_with(&[&conf, &name, absent]));
+        assert!(error.contains(&format!("--platform-conf {absent}")), "{error}");
     }
     // One that is there is none either, whatever it is called.
     let error = failure_of(&mut image.push_with(&[&conf, &name, &conf]));
@@ -66,16 +71,59 @@ fn nothing_is_sent_before_all_operands_make_sense() {
 }
 
 #[test]
+fn nothing_is_sent_before_all_registries_are_reached() {
+    let (registry, image, name) = two_platforms();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = failure_of(image.push(&name).arg(format!("{closed}/me/app:1")));
+    assert!(error.contains(&format!("nothing listens at `{closed}`")), "{error}");
+    assert!(registry.requests().iter().all(|request| request.method == "GET"));
+}
+
+#[test]
+fn a_tag_may_end_like_a_file() {
+    let (registry, image, name) = two_platforms();
+    said(image.push(&name).arg(registry.name("me/app:2.json")));
+    assert!(registry.manifest("me/app", "2.json").is_some());
+}
+
+#[test]
+fn all_is_pushed_even_if_nobody_reads_the_names() {
+    let image = Fixture::new(1, false);
+    let registry = Registry::start();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut push = image.push(&registry.name("me/one:1"));
+    let push = push.arg(registry.name("me/two:1")).stdout(full());
+    let Output { status, stderr, .. } = push.output().unwrap();
+    let error = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(1) && error.contains("everything is pushed, but"), "{error}");
+    registry.check("me/one", "1");
+    registry.check("me/two", "1");
+}
+
+#[test]
+fn a_closed_standard_output_is_noticed_before_anything_is_sent() {
+    let image = Fixture::new(1, false);
+    let registry = Registry::start();
+    let push = image.push(&registry.name("me/app:1"));
+    let mut shell = command("sh", &["-c", "exec \"$@\" >&-", "sh"]);
+    shell.arg(push.get_program()).args(push.get_args());
+    let error = failure_of(&mut shell);
+    assert!(error.contains("standard output is closed"), "{error}");
+    assert!(registry.requests().is_empty());
+}
+
+#[test]
 fn a_reference_in_the_confs_place_says_so() {
     let image = Fixture::new(1, false);
     let conf = image.conf().display().to_string();
     for name in ["host.io/app:1", "app:1", "host.io/app", "localhost/app", "docker://a.io/b"] {
         let error = failure_of(&mut image.push_with(&[name, &conf]));
-        let expected =
-            format!("`{name}` looks like a reference; the conf comes first: push CONF REFERENCE");
+        let expected = format!(
+            "`{name}` looks like a reference, and there is no such file; the conf comes first"
+        );
         assert!(error.contains(&expected), "{error}");
         let error = failure_of(&mut image.push_with(&[&conf, "a:1", "--platform-conf", name]));
-        assert!(error.contains("looks like a reference; --platform-conf takes"), "{error}");
+        assert!(error.contains("no such file; --platform-conf takes"), "{error}");
     }
     for path in ["absent", "./absent", "absent/conf.json", "host.io/conf.json"] {
         let error = failure_of(&mut image.push_with(&[path, "host.io/app:1"]));
