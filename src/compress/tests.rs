@@ -90,13 +90,14 @@ fn the_formats_bytes_are_pinned() {
         let length = if settings.compression == Compression::Gzip { 3_000_000 } else { 7_000_000 };
         crate::digest::Digest::of(&compress(settings, 2, &data[..length]))
     };
+    let high = Settings { compression: Compression::Zstd, level: 12 };
     let found: Vec<String> = all_settings()
+        .chain([high])
         .map(|settings| format!("{} {}", settings.format().unwrap(), digest(settings)))
         .collect();
     assert_eq!(found.join("\n"), include_str!("pinned.txt").trim_end());
 }
 
-/// The window of the highest levels is smaller than a block, and has to slide.
 #[test]
 fn the_highest_levels_come_back() {
     let data = sample(4_000_000);

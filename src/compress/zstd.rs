@@ -19,16 +19,17 @@ pub(super) const DEFAULT_LEVEL: u8 = 3;
 /// and libraries take 0.3 % less, and hardly more time. Both tables of the next level are larger
 /// still, for 0.4 % less again, but find no room in a core's cache: a sixth more CPU seconds.
 const CHAIN_LOG: u32 = 17;
-/// From this level on the tables of a whole block would take 48 MiB a thread. They grow with the
-/// window, so that is kept smaller than the block.
+/// From this level on the tables for a whole block would take up to 48 MiB a thread. With these
+/// sizes they take a third of that.
 const LARGE_TABLES: u8 = 10;
-const SMALL_WINDOW: u32 = 20;
+const SMALLER_LOG: u32 = 21;
 
 /// Compresses a block. Frames say how large they are and have no checksum, as blobs have digests.
 ///
 /// All of the data is handed over at once: when it comes in pieces, the library divides it
-/// otherwise, and the result is 0.7 % larger. Its own way of many threads was three times as slow for what does not
-/// compress, and half as fast again otherwise, as it copies all data several times.
+/// otherwise, and the result is 0.7 % larger. Its own way of many threads was three times as slow
+/// for what does not compress, and half as fast again otherwise, as it copies all data several
+/// times.
 pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
     out.clear();
     out.reserve(compress_bound(data.len()));
@@ -36,7 +37,8 @@ pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<
     if level == DEFAULT_LEVEL {
         compressor.set_parameter(CParameter::ChainLog(CHAIN_LOG))?;
     } else if level >= LARGE_TABLES {
-        compressor.set_parameter(CParameter::WindowLog(SMALL_WINDOW))?;
+        compressor.set_parameter(CParameter::HashLog(SMALLER_LOG))?;
+        compressor.set_parameter(CParameter::ChainLog(SMALLER_LOG))?;
     }
     compressor.compress_to_buffer(data, out)?;
     Ok(())
