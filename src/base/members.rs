@@ -75,7 +75,7 @@ impl Members {
         }
     }
 
-    /// The content, of so many bytes, of the member that came last.
+    /// The content of the member that came last, `size` bytes of it.
     pub(super) fn content(&mut self, size: u64) -> impl Read {
         self.archive.by_ref().take(size)
     }

@@ -55,7 +55,7 @@ pub(super) struct Args {
     format: Format,
     /// A further image to take unchanged layers from; may be given several times
     #[arg(long, value_name = "REFERENCE")]
-    // As text, since clap would repeat what is no reference, with any password in it.
+    // As text: clap would repeat what is not a reference, with any password in it.
     cache_from: Vec<String>,
     /// Say this of the image in its manifest, such as
     /// org.opencontainers.image.source=https://example.org/app; may be given several times
@@ -211,7 +211,7 @@ fn is_like_conf(operand: &str) -> bool {
     Path::new(operand).is_file() || has_json_suffix(operand) && without_user(operand).is_none()
 }
 
-/// Whether what stands in a conf's place is no file, but a name with a registry or a tag.
+/// Whether what stands in a conf's place is not a file, but a name with a registry or a tag.
 fn is_like_reference(operand: &str) -> bool {
     let has_user = || !operand.starts_with(['/', '.']) && without_user(operand).is_some();
     let has_registry = || Name::parse(operand).is_ok_and(|name| name.registry.is_some());

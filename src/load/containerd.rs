@@ -29,7 +29,7 @@ pub(super) fn is_there() -> bool {
     program && (address().is_some() || Path::new(SOCKET).exists())
 }
 
-/// An error if there is no containerd, or no program to talk to it.
+/// Fails where containerd does not answer, or a program to talk to it is missing.
 pub(super) fn check(timeout: Duration) -> anyhow::Result<()> {
     let client = Client::find();
     command::require(client.program())?;

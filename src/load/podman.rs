@@ -12,7 +12,7 @@ const PODMAN: &str = "podman";
 /// How often an image is given a name that it loses.
 const TRIES: usize = 3;
 
-/// An error if there is no podman.
+/// Fails where podman is not on PATH.
 pub(super) fn check() -> anyhow::Result<()> {
     command::require(PODMAN)
 }

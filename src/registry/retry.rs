@@ -60,7 +60,7 @@ impl Attempts {
     }
 }
 
-/// The pause after so many failures. A longer one that the registry asks for holds, within bounds;
+/// The pause after this many failures. A longer one that the registry asks for holds, within bounds;
 /// of our own a part is left to chance, so that many clients that failed together do not come back
 /// together.
 fn pause(failed: u32, asked: Option<Duration>) -> Duration {
