@@ -323,7 +323,7 @@ fn layer() -> impl Strategy<Value = Part> {
     )
 }
 
-/// Members that are no layers, of which some have a size and yet no content.
+/// Members that are not layers. Some give a size, but have no content.
 fn other() -> impl Strategy<Value = Part> {
     let bodiless = (select(b"123456".to_vec()), 0usize..5000).prop_map(|(typeflag, size)| {
         let mut out = Vec::new();

@@ -35,6 +35,13 @@ def answer(question):
     return {'equal': equal, 'status': os.waitstatus_to_exitcode(status), 'kilobytes': usage.ru_maxrss}
 ";
 
+/// The reference writer, and what measures a program's memory. `None` where there is no Python.
+fn start() -> Option<(Python, Python)> {
+    let directory = test_file("").to_str().unwrap().to_owned();
+    let reference = format!("import sys; sys.path.insert(0, {directory:?})\n{REFERENCE}");
+    Some((Python::start(&reference)?, Python::start(MEASURE)?))
+}
+
 /// Together the links' targets take more memory than listings may (8 MiB).
 const PATHS: usize = 2;
 const LINKS: usize = 1200;
@@ -42,13 +49,7 @@ const TARGET: usize = 4000;
 
 #[test]
 fn trees_that_find_no_room_in_memory_are_archived_as_any_other() {
-    let directory = test_file("").to_str().unwrap().to_owned();
-    let reference = format!("import sys; sys.path.insert(0, {directory:?})\n{REFERENCE}");
-    let (Some(mut reference), Some(mut measure)) =
-        (Python::start(&reference), Python::start(MEASURE))
-    else {
-        return;
-    };
+    let Some((mut reference, mut measure)) = start() else { return };
     let store = TempStore::new();
     let path = |number: usize| format!("/nix/store/{}-many", number.to_string().repeat(32));
     let target = "t".repeat(TARGET);
@@ -122,13 +123,7 @@ fn enormous(typeflag: u8, size: &[u8]) -> Vec<u8> {
 /// are small when compressed.
 #[test]
 fn base_images_take_little_memory_whatever_they_hold() {
-    let directory = test_file("").to_str().unwrap().to_owned();
-    let reference = format!("import sys; sys.path.insert(0, {directory:?})\n{REFERENCE}");
-    let (Some(mut reference), Some(mut measure)) =
-        (Python::start(&reference), Python::start(MEASURE))
-    else {
-        return;
-    };
+    let Some((mut reference, mut measure)) = start() else { return };
     let keys: Records = (0..80_000).map(|key| record(&format!("k{key}"), 1)).collect();
     let short_keys: Records = (0..150_000).map(|key| record(&format!("{key:x}"), 0)).collect();
     let megabyte = vec![record("comment", 1 << 19), record("uname", (1 << 19) - 100)];

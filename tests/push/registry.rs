@@ -29,7 +29,7 @@ pub(super) enum Fault {
     DropAfter(usize),
     /// The registry does what it should, and the connection ends before it can say so.
     DropAnswer,
-    /// The registry's answer, after so many announcements of it.
+    /// The registry's answer, and how many interim responses come before it.
     Continue(usize),
     /// The registry's answer, with a header changed.
     Header(&'static str, String),
