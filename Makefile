@@ -12,7 +12,7 @@ build:
 # Everything: unit and integration tests, and the images in real engines.
 test:
 	scripts/setup test
-	cargo test
+	cargo test --workspace
 	cargo build --release
 	$(as_root) python3 tests/driver --nix-image $(release)/nix-image
 
@@ -29,12 +29,12 @@ bench:
 	python3 benches/suite/run.py $(ARGS)
 
 fmt:
-	cargo fmt
+	cargo fmt --all
 
 lint:
 	scripts/setup lint
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 	scripts/check-darwin
 
 # Whether it compiles for macOS; it cannot be linked or run here.

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use nix_image::sha256::{Sha256, update_two};
+use formats::sha256::{Sha256, update_two};
 use sha2::Digest as _;
 
 fn main() {

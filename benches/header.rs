@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use nix_image::tar::{self, Member};
+use formats::tar::{self, Member};
 
 const HEADERS: u64 = 1000;
 

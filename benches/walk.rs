@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput};
-use nix_image::budget::Budget;
-use nix_image::store::{self, Listing, Walk};
+use image::budget::Budget;
+use image::store::{self, Listing, Walk};
 
 const DIRECTORIES: usize = 400;
 const FILES_PER_DIRECTORY: usize = 50;

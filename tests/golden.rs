@@ -3,7 +3,7 @@
 use crate::support::{
     DROP_IN, TempStore, archive, is_root, private_root, python3, sha256, skip, stdout_of, test_file,
 };
-use nix_image::python::time::DateTime;
+use formats::python::time::DateTime;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use crate::golden::Golden;
 use crate::support::{NIX_IMAGE, TempStore, engines, failure_of, stdout_of};
-use nix_image::http::{Body, Head};
+use delivery::http::{Body, Head};
 use serde_json::{Value, json};
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use nix_image::plan::graph::{Closure, Node};
-use nix_image::plan::{auto, pipeline, popularity};
+use planner::graph::{Closure, Node};
+use planner::{auto, pipeline, popularity};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use crate::python_formats::{date_text, json_text, text};
 use crate::support::tree::{self, Node};
 use crate::support::{Python, TempStore, run, test_file};
-use nix_image::python::time::DateTime;
+use formats::python::time::DateTime;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};

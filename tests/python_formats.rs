@@ -3,7 +3,7 @@
 //! Each run draws other values. A failure names the value at fault.
 
 use crate::support::Python;
-use nix_image::python::{json, number, repr, time::DateTime};
+use formats::python::{json, number, repr, time::DateTime};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

@@ -2,7 +2,7 @@
 
 use crate::golden::Golden;
 use crate::support::{TempStore, command, engines, failure_of, sha256, stdout_of};
-use nix_image::http::{Body, Head};
+use delivery::http::{Body, Head};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

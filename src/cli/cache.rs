@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use indicatif::{BinaryBytes, HumanDuration};
 
 use super::stdout;
-use crate::cache::{Cache, Limits};
+use image::cache::{Cache, Limits};
 
 /// Show or clean the cache of layer digests
 #[derive(Debug, clap::Subcommand)]

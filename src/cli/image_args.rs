@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::cache::Cache;
-use crate::conf::Conf;
-use crate::engine::Options;
-use crate::image::Image;
-use crate::oci::Reference;
+use image::Image;
+use image::cache::Cache;
+use image::conf::Conf;
+use image::engine::Options;
+use oci::Reference;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImageArgs {

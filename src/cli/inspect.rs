@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::image_args::ImageArgs;
 use super::stdout;
-use crate::digest::Digest;
-use crate::engine::Engine;
-use crate::progress::Progress;
+use delivery::progress::Progress;
+use formats::digest::Digest;
+use image::engine::Engine;
 
 /// Show an image as JSON: its ID, its configuration, and what each layer is made of
 #[derive(Debug, clap::Args)]

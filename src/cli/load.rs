@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::image_args::{ImageArgs, full_name};
 use super::summary::Summary;
-use crate::engine::Blobs;
-use crate::load::{Delivery, Kind, Loaded, Way};
-use crate::progress::Progress;
+use delivery::load::{Delivery, Kind, Loaded, Way};
+use delivery::progress::Progress;
+use image::engine::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
 #[derive(Debug, clap::Args)]

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::sink;
+use delivery::sink;
 
 /// Builds container images from Nix store paths and delivers them
 #[derive(Debug, Parser)]

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use super::stdout;
-use crate::base::Base;
-use crate::plan::{Layers, auto, graph, pipeline, popularity};
+use image::base::Base;
+use planner::{Layers, auto, graph, pipeline, popularity};
 
 /// Put the paths of a closure into layers, and print these as a JSON list of lists
 #[derive(Clone, Debug, clap::Args)]

@@ -9,14 +9,14 @@ use anyhow::{Context as _, bail};
 use super::image_args::ReadingArgs;
 use super::stdout;
 use super::summary::Summary;
-use crate::compress::{Compression, Settings};
-use crate::conf::Conf;
-use crate::image::Image;
-use crate::oci::{Flavor, Reference as Name, without_user};
-use crate::progress::PushProgress;
-use crate::push::{Options, Push, Pushed};
-use crate::registry::{self, Reference};
-use crate::sink::Written;
+use delivery::progress::PushProgress;
+use delivery::push::{Options, Push, Pushed};
+use delivery::sink::Written;
+use image::Image;
+use image::compress::{Compression, Settings};
+use image::conf::Conf;
+use oci::registry::{self, Reference};
+use oci::{Flavor, Reference as Name, without_user};
 
 /// Push an image to registries, sending only the blobs that they lack
 ///

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::image_args::ReadingArgs;
-use crate::conf::Conf;
-use crate::engine::Blobs;
-use crate::image::Image;
-use crate::oci::Reference;
-use crate::progress::Progress;
-use crate::serve::{Repository, Server};
+use delivery::progress::Progress;
+use delivery::serve::{Repository, Server};
+use image::Image;
+use image::conf::Conf;
+use image::engine::Blobs;
+use oci::Reference;
 
 /// Serve images as a read-only registry, straight out of the store
 #[derive(Debug, clap::Args)]

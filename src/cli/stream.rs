@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::image_args::{ImageArgs, ReadingArgs};
 use super::stdout;
-use crate::engine::Engine;
-use crate::progress::Progress;
-use crate::sink::{self, Output};
+use delivery::progress::Progress;
+use delivery::sink::{self, Output};
+use image::engine::Engine;
 
 /// Write an image to standard output as a docker-archive, byte for byte what nixpkgs writes
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::progress::Bytes;
-use crate::sink::Written;
+use delivery::progress::Bytes;
+use delivery::sink::Written;
 
 /// How much was moved, of how much.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use super::image_args::{ImageArgs, full_name};
 use super::stdout;
 use super::summary::Summary;
-use crate::cache::Cache;
-use crate::engine::{Blobs, Engine};
-use crate::image::Image;
-use crate::progress::Progress;
-use crate::sink::{self, Layout, NewFile, Output, Written, sync_directory};
+use delivery::progress::Progress;
+use delivery::sink::{self, Layout, NewFile, Output, Written, sync_directory};
+use image::Image;
+use image::cache::Cache;
+use image::engine::{Blobs, Engine};
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]

@@ -1,0 +1,185 @@
+//! Programs of the engines, none of which is waited for without an end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Silence, has_timed_out};
+use formats::peer_text;
+use image::threads::ThreadError;
+
+use crate::sink;
+
+/// Characters that are shown of what a program says.
+pub(super) const MAX_COMPLAINT: usize = 2000;
+
+/// Where a program is on PATH.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// An error if a program is not on PATH.
+pub(super) fn require(program: &str) -> anyhow::Result<()> {
+    if find(program).is_none() {
+        bail!("`{program}` is not on PATH; install it, or name another engine with `--engine`");
+    }
+    Ok(())
+}
+
+/// How long a program may stand still.
+pub(super) struct Patience<'a> {
+    pub(super) limit: Duration,
+    /// A number that changes while the program gets on.
+    pub(super) pulse: &'a dyn Fn() -> u64,
+}
+
+impl Patience<'_> {
+    /// Of a program that only shows by its end that it got on.
+    pub(super) fn of(limit: Duration) -> Self {
+        Self { limit, pulse: &|| 0 }
+    }
+}
+
+/// Runs a program and returns what it prints.
+pub(super) fn run(
+    program: &str,
+    arguments: &[&str],
+    patience: &Patience<'_>,
+) -> anyhow::Result<String> {
+    run_with(None, program, arguments, patience)
+}
+
+/// The same with a variable in the program's environment, which others cannot read as they can
+/// its arguments.
+pub(super) fn run_with(
+    variable: Option<(&str, &Path)>,
+    program: &str,
+    arguments: &[&str],
+    patience: &Patience<'_>,
+) -> anyhow::Result<String> {
+    let (running, _) = Running::start(program, arguments, variable, Stdio::null())?;
+    let output = running.wait(patience)?;
+    running.check(&output)?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a program that reads what `write` writes, with a variable in its environment.
+pub(super) fn feed(
+    program: &str,
+    arguments: &[&str],
+    variable: Option<(&str, &Path)>,
+    limit: Duration,
+    write: impl FnOnce(&mut sink::Output) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
+    let stdin = stdin.context("the program has no standard input")?;
+    // So that a write has its limit, too; the program has the other end.
+    rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
+    let output = sink::Output::new(stdin.into()).map(|output| output.with_patience(limit));
+    let written = output.and_then(|mut output| write(&mut output));
+    match written {
+        // What it has must not look like all that there is.
+        Err(error) if !sink::is_closed(&error) => {
+            running.kill();
+            Err(if has_timed_out(&error) { running.silence(limit) } else { error })
+        }
+        // That it stopped reading is no reason, it says one itself.
+        written => {
+            running.check(&running.wait(&Patience::of(limit))?)?;
+            written
+        }
+    }
+}
+
+/// A program that was started.
+struct Running {
+    line: String,
+    id: Pid,
+    ended: Receiver<std::io::Result<Output>>,
+}
+
+impl Running {
+    fn start(
+        program: &str,
+        arguments: &[&str],
+        variable: Option<(&str, &Path)>,
+        stdin: Stdio,
+    ) -> anyhow::Result<(Self, Option<ChildStdin>)> {
+        require(program)?;
+        let mut child: Child = Command::new(program)
+            .args(arguments)
+            .envs(variable)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting `{program}`"))?;
+        let (stdin, id) = (child.stdin.take(), Pid::from_child(&child));
+        let (sender, ended) = mpsc::channel();
+        // Never joined: what a killed program has started may hold its outputs open for ever.
+        let wait = move || sender.send(child.wait_with_output());
+        if let Err(error) = std::thread::Builder::new().spawn(wait) {
+            let _ = kill_process(id, Signal::KILL);
+            return Err(ThreadError::from(error).into());
+        }
+        Ok((Self { line: format!("{program} {}", arguments.join(" ")), id, ended }, stdin))
+    }
+
+    /// Waits for its end, as long as it gets on.
+    fn wait(&self, patience: &Patience<'_>) -> anyhow::Result<Output> {
+        let mut pulse = (patience.pulse)();
+        loop {
+            if let Ok(ended) = self.ended.recv_timeout(patience.limit) {
+                return ended.with_context(|| format!("running `{}`", self.line));
+            }
+            let before = std::mem::replace(&mut pulse, (patience.pulse)());
+            if before == pulse {
+                self.kill();
+                return Err(self.silence(patience.limit));
+            }
+        }
+    }
+
+    fn kill(&self) {
+        // What has ended by itself has left its number to others.
+        if let Err(TryRecvError::Empty) = self.ended.try_recv() {
+            let _ = kill_process(self.id, Signal::KILL);
+        }
+    }
+
+    fn silence(&self, waited: Duration) -> anyhow::Error {
+        let what = format!("`{}` has got nowhere", self.line);
+        Silence { what, remedy: "see what its engine waits for", waited }.into()
+    }
+
+    fn check(&self, output: &Output) -> anyhow::Result<()> {
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = peer_text::end(&said, MAX_COMPLAINT);
+        bail!("`{}` ended with {} and said: {said}", self.line, output.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_say_is_shown_plain_and_short() {
+        let script =
+            r"head -c 9000 /dev/zero | tr '\0' x; printf '\033[31mno\r\nerror: \342\200\256way'";
+        let failing = format!("({script}) >&2; exit 1");
+        let failed = run("sh", &["-c", &failing], &Patience::of(Duration::from_secs(60)));
+        let error = failed.unwrap_err().to_string();
+        assert!(error.ends_with("xxx[31mno  error: way"), "{error:?}");
+        assert!(error.len() < MAX_COMPLAINT + 500);
+    }
+}

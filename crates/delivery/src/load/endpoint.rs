@@ -1,0 +1,208 @@
+//! Where dockerd is: what the docker command would talk to.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use rustix::io::Errno;
+use serde_json::Value;
+
+use super::channel::Channel;
+use formats::digest::Digest;
+
+pub(super) const DEFAULT: &str = "/var/run/docker.sock";
+const DEFAULT_PORT: u16 = 2375;
+
+/// Where an API is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// At a socket of this machine.
+    Unix(PathBuf),
+    /// At a host and port, without encryption.
+    Tcp(String),
+    /// Where only the docker command can get to, by ssh or TLS.
+    Command(String),
+}
+
+impl Endpoint {
+    /// The endpoint that the environment and docker's configuration name.
+    pub(super) fn of_user() -> anyhow::Result<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(host) = variable("DOCKER_HOST") {
+            let tls = ["DOCKER_TLS_VERIFY", "DOCKER_TLS"]
+                .into_iter()
+                .any(|name| variable(name).is_some());
+            return Self::parse(&host, tls);
+        }
+        let folder = variable("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")));
+        let Some(folder) = folder else { return Ok(Self::Unix(DEFAULT.into())) };
+        let context = match variable("DOCKER_CONTEXT") {
+            Some(context) => Some(context),
+            None => current_context(&folder)?,
+        };
+        match context.as_deref() {
+            None | Some("default") => Ok(Self::Unix(DEFAULT.into())),
+            Some(name) => Self::of_context(&folder, name)
+                .with_context(|| format!("reading the docker context `{name}`")),
+        }
+    }
+
+    fn of_context(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let id = Digest::of(name.as_bytes()).to_string();
+        let contexts = folder.join("contexts");
+        let path = contexts.join("meta").join(&id).join("meta.json");
+        let meta = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+        let meta: Value = serde_json::from_slice(&meta)
+            .with_context(|| format!("`{}` is not valid JSON", path.display()))?;
+        let endpoint = &meta["Endpoints"]["docker"];
+        let tls = endpoint["SkipTLSVerify"] == true || contexts.join("tls").join(&id).exists();
+        Self::parse(endpoint["Host"].as_str().unwrap_or_default(), tls)
+    }
+
+    fn parse(host: &str, tls: bool) -> anyhow::Result<Self> {
+        Ok(match host.split_once("://") {
+            Some(("unix", path)) if path.starts_with('/') => Self::Unix(path.into()),
+            Some(("tcp" | "http", _)) if tls => Self::Command(host.into()),
+            Some(("tcp" | "http", place)) => {
+                let place = place.split('/').next().unwrap_or_default();
+                match place.rsplit_once(':') {
+                    Some(("", port)) => Self::Tcp(format!("localhost:{port}")),
+                    Some((_, port)) if port.parse::<u16>().is_ok() => Self::Tcp(place.into()),
+                    _ => Self::Tcp(format!("{place}:{DEFAULT_PORT}")),
+                }
+            }
+            Some(("ssh" | "https", _)) => Self::Command(host.into()),
+            None if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+                Self::parse(&format!("tcp://{host}"), tls)?
+            }
+            _ => bail!(
+                "`{host}` is no address of dockerd; expected unix:///PATH, tcp://HOST:PORT or \
+                 ssh://HOST in DOCKER_HOST or the docker context"
+            ),
+        })
+    }
+
+    /// Whether dockerd runs on this machine, so that it has the same loopback.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    pub(super) fn connect(&self) -> anyhow::Result<Channel> {
+        let connected = match self {
+            Self::Unix(path) => Channel::unix(path),
+            Self::Tcp(place) => Channel::tcp(place),
+            Self::Command(host) => return Channel::through_command(host),
+        };
+        connected.map_err(|error| match (self, error.downcast_ref()) {
+            (Self::Unix(path), Some(&Errno::ACCESS | &Errno::PERM)) => error.context(format!(
+                "you may not use dockerd's socket `{}`; become a member of the docker group, or \
+                 name another engine, as with `--engine podman`",
+                path.display()
+            )),
+            _ => error.context(self.unreachable()),
+        })
+    }
+
+    /// What is said when nobody answers there.
+    pub(super) fn unreachable(&self) -> String {
+        match self {
+            Self::Unix(path) => format!(
+                "cannot reach dockerd at `{}`; start it, say where it is with DOCKER_HOST, or \
+                 name another engine, as with `--engine podman`",
+                path.display()
+            ),
+            Self::Tcp(place) => format!(
+                "cannot reach dockerd at tcp://{place} without TLS; DOCKER_HOST says where it is, \
+                 and DOCKER_TLS_VERIFY that it uses TLS"
+            ),
+            Self::Command(host) => format!("cannot reach dockerd at {host} by the docker command"),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(formatter, "unix://{}", path.display()),
+            Self::Tcp(place) => write!(formatter, "tcp://{place}"),
+            Self::Command(host) => formatter.write_str(host),
+        }
+    }
+}
+
+fn current_context(folder: &Path) -> anyhow::Result<Option<String>> {
+    let path = folder.join("config.json");
+    let config = match std::fs::read(&path) {
+        // The home of a system user may be `/dev/null`.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        read => read.with_context(|| format!("reading `{}`", path.display()))?,
+    };
+    let config: Value = serde_json::from_slice(&config)
+        .with_context(|| format!("`{}` is not valid JSON", path.display()))?;
+    let context = config["currentContext"].as_str().filter(|context| !context.is_empty());
+    Ok(context.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_understood() {
+        let tcp = |place: &str| Endpoint::Tcp(place.into());
+        for (host, tls, endpoint) in [
+            ("unix:///run/docker.sock", false, Endpoint::Unix("/run/docker.sock".into())),
+            ("tcp://host:1", false, tcp("host:1")),
+            ("tcp://host", false, tcp("host:2375")),
+            ("tcp://:1", false, tcp("localhost:1")),
+            ("host:1", false, tcp("host:1")),
+            ("[::1]:7", false, tcp("[::1]:7")),
+            ("tcp://[::1]:7/x", false, tcp("[::1]:7")),
+            ("tcp://host:1", true, Endpoint::Command("tcp://host:1".into())),
+            ("ssh://me@host", false, Endpoint::Command("ssh://me@host".into())),
+        ] {
+            assert_eq!(Endpoint::parse(host, tls).unwrap(), endpoint);
+        }
+        for bad in ["", "host", "unix://docker.sock", "npipe:////./pipe/docker"] {
+            assert!(Endpoint::parse(bad, false).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn contexts_are_found_where_docker_keeps_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = folder.path().join("contexts/meta").join(Digest::of(b"far").to_string());
+        std::fs::create_dir_all(&meta).unwrap();
+        let text = r#"{"Name":"far","Endpoints":{"docker":{"Host":"ssh://far"}}}"#;
+        std::fs::write(meta.join("meta.json"), text).unwrap();
+        let found = Endpoint::of_context(folder.path(), "far").unwrap();
+        assert_eq!(found, Endpoint::Command("ssh://far".into()));
+        assert!(Endpoint::of_context(folder.path(), "near").is_err());
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(current_context(folder.path()).unwrap(), None);
+        assert_eq!(current_context(Path::new("/dev/null/.docker")).unwrap(), None);
+        let path = folder.path().join("config.json");
+        for (text, context) in [
+            (r#"{"currentContext":"far"}"#, Some(Some("far"))),
+            (r#"{"currentContext":""}"#, Some(None)),
+            ("{}", Some(None)),
+            ("{", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let found = current_context(folder.path()).ok();
+            assert_eq!(found.as_ref().map(Option::as_deref), context, "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(current_context(folder.path()).is_err());
+    }
+}

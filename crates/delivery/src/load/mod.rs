@@ -1,0 +1,231 @@
+//! Delivers an image to a container engine, and of it only what the engine lacks.
+//!
+//! Each engine has a short way: dockerd takes an archive without the layers that it holds, the
+//! others pull what they lack from a registry that exists for this purpose only. Whatever goes
+//! wrong there, the whole stream is the way that always works.
+
+mod api;
+mod channel;
+mod command;
+mod containerd;
+mod docker;
+mod endpoint;
+mod podman;
+mod pull;
+
+use std::time::Duration;
+
+use anyhow::bail;
+use thiserror::Error;
+
+use crate::http::HeadError;
+use crate::progress::Progress;
+use crate::sink::{self, Output, Written};
+use formats::digest::Digest;
+use formats::peer_text;
+use image::cache::Cache;
+use image::engine::{Blobs, Engine, Options};
+use oci::Reference;
+
+/// Work may stand still for so many times as long as a question may take: a layer is being
+/// written to a slow disk, perhaps.
+const STANDSTILL: u32 = 10;
+
+/// An engine is there and does nothing. It is of no use to ask it in another way.
+#[derive(Debug, Error)]
+#[error("{what} for {} s; {remedy}, or wait longer with `--timeout`", waited.as_secs())]
+struct Silence {
+    what: String,
+    remedy: &'static str,
+    waited: Duration,
+}
+
+/// Characters that are shown of what an engine calls an image's ID.
+const MAX_ID: usize = 100;
+
+/// An engine got another image than the one that it was sent for. Something else answers in our
+/// place, so no other way is tried.
+#[derive(Debug, Error)]
+#[error(
+    "{engine} pulled the image {found}, expected sha256:{expected}; something else answers it at \
+     127.0.0.1. The image did not get its name; `nix-image stream` writes an archive to load instead"
+)]
+struct WrongImage {
+    engine: &'static str,
+    expected: Digest,
+    found: String,
+}
+
+/// An engine has the image and does not give it its name, whatever way the image took.
+#[derive(Debug, Error)]
+#[error("the engine has the image, but does not give it the name `{0}`")]
+struct NotNamed(String);
+
+/// A kind of container engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// dockerd, at its API
+    Docker,
+    /// podman, by its command
+    Podman,
+    /// containerd, by nerdctl or ctr
+    Containerd,
+}
+
+/// A way to deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Way {
+    /// An archive without the layers that the engine holds
+    Archive,
+    /// A registry on the loopback that the engine pulls from
+    Pull,
+    /// The whole archive
+    Stream,
+}
+
+/// What is to be loaded.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// The image's layers.
+    pub blobs: &'a Blobs<'a>,
+    /// Its name, taken apart.
+    pub name: &'a Reference,
+    /// Where digests are remembered.
+    pub cache: &'a Cache,
+    /// How layers are read.
+    pub options: Options,
+    /// Who is told of detours.
+    pub progress: &'a Progress,
+    /// Only this way, no other.
+    pub way: Option<Way>,
+    /// How long the engine may take for an answer; its work may stand still for ten times that.
+    pub timeout: Duration,
+}
+
+/// What loading came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// What has the image now: an engine's name, and where it is if that is another machine.
+    pub into: String,
+    /// What had to be sent.
+    pub written: Written,
+}
+
+impl Kind {
+    /// The engine of this machine, or the one that is named, if it is there. That is found out
+    /// before an image is read, which may take minutes.
+    pub fn find(
+        named: Option<Self>,
+        timeout: Duration,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let kind = named.map_or_else(|| Self::detect(progress), Ok)?;
+        match kind {
+            Self::Docker => docker::check(timeout)?,
+            Self::Podman => podman::check()?,
+            Self::Containerd => containerd::check(timeout)?,
+        }
+        Ok(kind)
+    }
+
+    /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
+    /// fails, no other is tried.
+    fn detect(progress: &Progress) -> anyhow::Result<Self> {
+        let Some(no_docker) = docker::absence()? else { return Ok(Self::Docker) };
+        let (kind, name) = if command::find("podman").is_some() {
+            (Self::Podman, "podman")
+        } else if containerd::is_there() {
+            (Self::Containerd, "containerd")
+        } else {
+            bail!(
+                "found no container engine: {no_docker}, and neither podman nor containerd is \
+                 there; start one of them, or name it with `--engine`"
+            );
+        };
+        // Who has the docker command may expect the image there.
+        if command::find("docker").is_some() {
+            progress.warn(&format!("{no_docker}, so the image goes into {name}"));
+        }
+        Ok(kind)
+    }
+}
+
+impl Delivery<'_> {
+    /// Loads the image into an engine that was found.
+    pub fn load_into(&self, kind: Kind) -> anyhow::Result<Loaded> {
+        let loaded = |into: &str, written| Loaded { into: into.into(), written };
+        match kind {
+            Kind::Docker => docker::load(self),
+            Kind::Podman => podman::load(self).map(|written| loaded("podman", written)),
+            Kind::Containerd => containerd::load(self).map(|written| loaded("containerd", written)),
+        }
+    }
+
+    /// The image's ID: the digest of its configuration.
+    fn id(&self) -> Digest {
+        Digest::of(self.blobs.config_json().as_bytes())
+    }
+
+    /// Checks the ID of the image that an engine pulled, with or without `sha256:`.
+    fn check_id(&self, engine: &'static str, found: &str) -> anyhow::Result<()> {
+        if found.trim_start_matches("sha256:") == self.id().to_string() {
+            return Ok(());
+        }
+        Err(self.wrong_image(engine, found))
+    }
+
+    fn wrong_image(&self, engine: &'static str, found: &str) -> anyhow::Error {
+        let found = peer_text::start(found, MAX_ID);
+        WrongImage { engine, expected: self.id(), found }.into()
+    }
+
+    /// How long a command of the engine may stand still: each of them is work.
+    fn command_limit(&self) -> Duration {
+        self.timeout * STANDSTILL
+    }
+
+    /// Goes the short way, and after its failure the long one.
+    fn deliver(
+        &self,
+        short: impl FnOnce() -> anyhow::Result<Written>,
+        whole: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Written> {
+        if self.way != Some(Way::Stream) {
+            match short() {
+                Ok(written) => return Ok(written),
+                Err(error) if self.way.is_some() || is_final(&error) => return Err(error),
+                Err(error) => self.progress.warn(&format!(
+                    "could not send the missing layers alone; sending the whole image ({error:#})"
+                )),
+            }
+        }
+        whole()?;
+        Ok(Written { layers: self.blobs.all().len(), bytes: self.blobs.size() })
+    }
+
+    /// Writes the whole archive.
+    fn stream(&self, output: &mut Output) -> anyhow::Result<()> {
+        let known = self.blobs.known();
+        let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
+        engine.run(self.options, |engine, mut pieces| {
+            sink::write_docker_archive(engine, &mut pieces, output, self.progress, false)
+        })
+    }
+}
+
+/// Whether it would be the same in another way.
+fn is_final(error: &anyhow::Error) -> bool {
+    // As engines write it, which are programs in Go; for this program it begins with an `N`.
+    let is_full = format!("{error:#}").contains("no space left on device");
+    is_full || error.is::<Silence>() || error.is::<WrongImage>() || error.is::<NotNamed>()
+}
+
+/// Whether an error is that somebody did not read or write in time.
+fn has_timed_out(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(HeadError::TimedOut))
+            || cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    })
+}

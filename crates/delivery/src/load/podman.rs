@@ -1,0 +1,84 @@
+//! podman, by its command.
+
+use anyhow::{Context as _, bail};
+
+use super::command::Patience;
+use super::pull::REGISTRIES_CONF;
+use super::{Delivery, Silence, Way, command};
+use crate::sink::Written;
+use oci::Reference;
+
+const PODMAN: &str = "podman";
+/// How often an image is given a name that it loses.
+const TRIES: usize = 3;
+
+/// Fails where podman is not on PATH.
+pub(super) fn check() -> anyhow::Result<()> {
+    command::require(PODMAN)
+}
+
+pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
+    let id = delivery.id().to_string();
+    let name = local_name(delivery.name);
+    let limit = delivery.command_limit();
+    let pull = || {
+        if delivery.way == Some(Way::Archive) {
+            bail!("podman takes whole archives only; choose another way");
+        }
+        delivery.with_registry(|source, patience| {
+            let registries = source.registries_conf()?;
+            let conf = registries.path().join(REGISTRIES_CONF);
+            let source = source.alias.to_string();
+            let pull = ["pull", "--quiet", "--tls-verify=false", &source];
+            let variable = Some(("CONTAINERS_REGISTRIES_CONF", &*conf));
+            let pulled = command::run_with(variable, PODMAN, &pull, patience)?;
+            let tagged = delivery
+                .check_id(PODMAN, &pulled)
+                .and_then(|()| command::run(PODMAN, &["tag", &id, &name], patience).map(drop));
+            let untagged = command::run(PODMAN, &["untag", &pulled, &source], patience);
+            delivery.tagged(tagged, untagged.map(drop))?;
+            keep_name(&id, &name, patience)
+        })
+    };
+    let tag_or_pull = || {
+        // An image of that ID is this image, whole: podman keeps no other.
+        if delivery.way.is_none() {
+            match command::run(PODMAN, &["tag", &id, &name], &Patience::of(limit)) {
+                Ok(_) => {
+                    keep_name(&id, &name, &Patience::of(limit))?;
+                    return Ok(Written::default());
+                }
+                Err(error) if error.is::<Silence>() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        pull()
+    };
+    let whole = || {
+        let load = ["load", "--quiet"];
+        command::feed(PODMAN, &load, None, limit, |output| delivery.stream(output))
+    };
+    delivery.deliver(tag_or_pull, whole)
+}
+
+/// Gives an image its name again if it is lost: podman writes all names of an image anew, so one
+/// that another podman has just given may go.
+fn keep_name(id: &str, name: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
+    let exists = || command::run(PODMAN, &["image", "exists", name], patience);
+    for _ in 0..TRIES {
+        if exists().is_ok() {
+            return Ok(());
+        }
+        command::run(PODMAN, &["tag", id, name], patience)?;
+    }
+    let lost = || format!("podman does not keep the name `{name}`; load the image again");
+    exists().map(drop).with_context(lost)
+}
+
+/// The name that `podman load` gives: images without a registry are `localhost`'s.
+fn local_name(name: &Reference) -> String {
+    match name.registry {
+        Some(_) => name.to_string(),
+        None => format!("localhost/{name}"),
+    }
+}

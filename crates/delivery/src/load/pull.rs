@@ -1,0 +1,150 @@
+//! A registry for one pull.
+//!
+//! Whoever is on this machine can connect to it. So the image is at a path that cannot be guessed,
+//! and that stands in no command's arguments, which everybody can read, nor in a name that stays.
+
+use std::fs::Permissions;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use super::Delivery;
+use super::command::Patience;
+use crate::serve::{Repository, Server};
+use crate::sink::Written;
+use image::threads;
+use oci::Reference;
+
+/// A host that is nowhere: the part of a name that the engine is told to ask our registry for.
+const ALIAS: &str = "nix-image.invalid";
+
+/// An image in the registry.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Where it is.
+    pub(super) place: Reference,
+    /// A name that says nothing of the place, for those that are told by [`Self::hosts`] or
+    /// [`Self::registries_conf`] what it stands for.
+    pub(super) alias: Reference,
+    secret: String,
+}
+
+impl Source {
+    /// An image in a registry that does not listen yet.
+    fn new(id: &str) -> anyhow::Result<Self> {
+        let secret = random()?;
+        // Of its own for each load, so that none takes away the name that another one uses.
+        let tag = format!("{}-{}", &id[..12], &random()?[..12]);
+        // Names of ours, since the image's own may be none that a registry takes.
+        let name = |registry: Option<&str>, repository: String| Reference {
+            registry: registry.map(str::to_owned),
+            repository,
+            tag: tag.clone(),
+        };
+        let place = name(None, format!("{secret}/load"));
+        Ok(Self { place, alias: name(Some(ALIAS), "load".into()), secret })
+    }
+
+    /// The registry and the path in it that the alias' registry stands for.
+    fn base(&self, between: &str) -> String {
+        let address = self.place.registry.as_deref().unwrap_or_default();
+        format!("{address}{between}/{}", self.secret)
+    }
+
+    /// What containerd's clients are given as `--hosts-dir`.
+    pub(super) fn hosts(&self) -> anyhow::Result<TempDir> {
+        let url = format!("http://{}", self.base("/v2"));
+        private_file(
+            &format!("{ALIAS}/hosts.toml"),
+            &format!(
+                "server = \"{url}\"\n\n[host.\"{url}\"]\ncapabilities = [\"pull\", \"resolve\"]\n\
+                 override_path = true\n"
+            ),
+        )
+    }
+
+    /// What podman is given as its `registries.conf`, a file of that name in a directory.
+    pub(super) fn registries_conf(&self) -> anyhow::Result<TempDir> {
+        let base = self.base("");
+        private_file(
+            REGISTRIES_CONF,
+            &format!(
+                "[[registry]]\nprefix = \"{ALIAS}\"\nlocation = \"{base}\"\n\
+                 insecure = true\n"
+            ),
+        )
+    }
+}
+
+/// 128 random bits in hexadecimal digits.
+fn random() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("asking the system for random bytes")?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+/// The file's name in [`Source::registries_conf`].
+pub(super) const REGISTRIES_CONF: &str = "registries.conf";
+
+/// A file in a directory that others may not enter.
+fn private_file(name: &str, text: &str) -> anyhow::Result<TempDir> {
+    let writing = || format!("writing `{name}` into a temporary directory");
+    let owner_alone = Permissions::from_mode(0o700);
+    let mut directory = tempfile::Builder::new();
+    let directory = directory.prefix("nix-image-").permissions(owner_alone);
+    let directory = directory.tempdir().with_context(writing)?;
+    let path = directory.path().join(name);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).with_context(writing)?;
+    }
+    std::fs::write(path, text).with_context(writing)?;
+    Ok(directory)
+}
+
+impl Delivery<'_> {
+    /// Serves the image on the loopback while `pull` runs, which is given its name there and how
+    /// long a command may stand still; it does not as long as it takes bytes.
+    pub(super) fn with_registry(
+        &self,
+        pull: impl FnOnce(&Source, &Patience<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Written> {
+        let mut source = Source::new(&self.id().to_string())?;
+        let mut repository = Repository::secret();
+        repository.add(&source.place, self.blobs)?;
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::bind(loopback, &repository, self.progress)?;
+        source.place.registry = Some(server.address().to_string());
+        self.progress.expect("the engine pulls", None);
+        std::thread::scope(|scope| {
+            let _stop = Stop(&server);
+            threads::spawn(scope, || server.run())?;
+            pull(&source, &Patience { limit: self.command_limit(), pulse: &|| server.moved() })?;
+            Ok(server.sent())
+        })
+    }
+
+    /// Whether a pulled image got its name. When it did, it only deserves a warning that the name
+    /// that it was pulled by stays.
+    pub(super) fn tagged(
+        &self,
+        tagged: anyhow::Result<()>,
+        untagged: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        tagged?;
+        if let Err(error) = untagged {
+            self.progress.warn(&format!("the image keeps a temporary name as well ({error:#})"));
+        }
+        Ok(())
+    }
+}
+
+/// Stops the server also when the pull panics.
+struct Stop<'a>(&'a Server<'a>);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}

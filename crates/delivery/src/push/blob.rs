@@ -1,0 +1,229 @@
+//! A layer's blob while it is being made: read, archived, hashed, compressed and hashed again in
+//! one pass, of which nothing is kept.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+
+use anyhow::anyhow;
+
+use super::known;
+use formats::digest::Digest;
+use formats::sha256::{Sha256, update_two};
+use image::LayerSource;
+use image::base::{BaseLayer, BaseReader};
+use image::cache::LayerDigest;
+use image::compress::{Compression, Encoder, Pool, Settings};
+use image::engine::Engine;
+use image::threads::{self, ThreadError};
+
+/// What was made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    /// The layer.
+    pub(super) layer: LayerDigest,
+    /// Its blob.
+    pub(super) blob: LayerDigest,
+    pub(super) compression: Compression,
+}
+
+/// A block of a layer, nothing at its end.
+type Message = anyhow::Result<Option<Vec<u8>>>;
+
+/// The bytes of a blob, made while they are read.
+pub(super) struct BlobStream<'a> {
+    blocks: Receiver<Message>,
+    pool: &'a Pool,
+    encoder: Encoder<'a>,
+    compression: Compression,
+    /// The blob's bytes that are read next.
+    out: Vec<u8>,
+    start: usize,
+    /// The layer, where it is known; otherwise its hash.
+    known: Option<LayerDigest>,
+    layer: Sha256,
+    blob: Sha256,
+    /// Whether the layer has been read, and whether the blob has been made.
+    layer_ended: bool,
+    ended: bool,
+    /// Why there is no more to read, if it is not the end.
+    failure: Option<anyhow::Error>,
+}
+
+impl<'a> BlobStream<'a> {
+    /// Starts to read a layer on a thread of its own. `base` goes on from one layer of the base
+    /// image to the next.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        engine: &'scope Engine<'_>,
+        layer: usize,
+        base: Option<&'scope mut BaseReader<'_>>,
+        settings: Settings,
+        pool: &'a Pool,
+    ) -> Result<Self, ThreadError>
+    where
+        'a: 'scope,
+    {
+        // One block is filled while the one before is hashed. No more wait, for memory's sake.
+        let (sender, blocks) = sync_channel(0);
+        // A layer of the base image is what its diffID says, which is checked while it is read,
+        // and one that comes compressed stays as it is.
+        let source = match &engine.image().layers[layer].source {
+            LayerSource::Base(base) => Some(base),
+            _ => None,
+        };
+        let known = source.map(|base| LayerDigest { digest: base.diff_id, size: base.member.size });
+        let compressed = source.and_then(BaseLayer::encoding).map(known::compression);
+        let compressed = compressed.filter(|compression| *compression != Compression::None);
+        let settings = compressed.map_or(settings, |_| Settings::usual(Compression::None));
+        threads::spawn(scope, move || {
+            let reader = Reader { pool, sender: &sender };
+            let read = match base {
+                Some(base) => reader.read_base(engine, layer, base),
+                None => reader.read_own(engine, layer),
+            };
+            let _ = sender.send(read.map(|()| None));
+        })?;
+        Ok(Self {
+            blocks,
+            pool,
+            encoder: Encoder::new(pool, settings),
+            compression: compressed.unwrap_or(settings.compression),
+            out: Vec::new(),
+            start: 0,
+            known,
+            layer: Sha256::new(),
+            blob: Sha256::new(),
+            layer_ended: false,
+            ended: false,
+            failure: None,
+        })
+    }
+
+    /// What was made, once all of it was read.
+    pub(super) fn finish(self) -> anyhow::Result<Made> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        anyhow::ensure!(self.ended, "a layer was not read to its end");
+        let digest = |hash: Sha256| LayerDigest { size: hash.len(), digest: Digest(hash.finish()) };
+        let layer = self.known.unwrap_or_else(|| digest(self.layer));
+        let blob = if self.compression == Compression::None { layer } else { digest(self.blob) };
+        Ok(Made { layer, blob, compression: self.compression })
+    }
+
+    /// Why reading failed, if that is why.
+    pub(super) fn failure(&mut self) -> Option<anyhow::Error> {
+        self.failure.take()
+    }
+
+    /// Makes more output; nothing at the end.
+    fn advance(&mut self) -> anyhow::Result<()> {
+        self.pool.buffers().put(std::mem::take(&mut self.out));
+        self.start = 0;
+        while self.out.is_empty() && !self.ended {
+            let block = self.next_block()?;
+            if self.layer_ended || self.encoder.is_full() {
+                let out = self.encoder.read()?;
+                self.ended = out.is_none();
+                self.out = out.unwrap_or_default();
+            }
+            self.hash(block.as_deref().unwrap_or_default());
+            if let Some(block) = block {
+                self.encoder.write(block)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_block(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+        if self.layer_ended {
+            return Ok(None);
+        }
+        let block = self.blocks.recv().map_err(|_| anyhow!("reading a layer ended early"))??;
+        self.layer_ended = block.is_none();
+        Ok(block)
+    }
+
+    /// Hashes what was read and what was made, both at once where both are wanted.
+    fn hash(&mut self, block: &[u8]) {
+        match (self.known, self.compression) {
+            (None, Compression::None) => self.layer.update(block),
+            (None, _) => update_two(&mut self.layer, block, &mut self.blob, &self.out),
+            (Some(_), Compression::None) => {}
+            (Some(_), _) => self.blob.update(&self.out),
+        }
+    }
+}
+
+impl Read for BlobStream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let failed = || io::Error::other("the blob could not be made");
+        if self.failure.is_some() {
+            return Err(failed());
+        }
+        if self.start == self.out.len()
+            && let Err(error) = self.advance()
+        {
+            self.failure = Some(error);
+            return Err(failed());
+        }
+        let bytes = buffer.len().min(self.out.len() - self.start);
+        buffer[..bytes].copy_from_slice(&self.out[self.start..][..bytes]);
+        self.start += bytes;
+        Ok(bytes)
+    }
+}
+
+/// The thread that reads.
+struct Reader<'a> {
+    pool: &'a Pool,
+    sender: &'a SyncSender<Message>,
+}
+
+impl Reader<'_> {
+    fn read_own(&self, engine: &Engine<'_>, layer: usize) -> anyhow::Result<()> {
+        let mut reader = engine.open(layer)?;
+        let mut block = self.pool.buffers().take();
+        loop {
+            reader.fill(&mut block, self.pool.block())?;
+            if block.len() < self.pool.block() {
+                return self.send(block);
+            }
+            self.send_full(&mut block)?;
+        }
+    }
+
+    /// A base layer's bytes are as they are in the archive, and checked against its diffID.
+    fn read_base(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        base: &mut BaseReader<'_>,
+    ) -> anyhow::Result<()> {
+        let LayerSource::Base(source) = &engine.image().layers[layer].source else {
+            anyhow::bail!("layer {} is no layer of the base image", layer + 1);
+        };
+        let mut block = self.pool.buffers().take();
+        base.read(source, |bytes| {
+            block.extend_from_slice(bytes);
+            if block.len() < self.pool.block() { Ok(()) } else { self.send_full(&mut block) }
+        })?;
+        self.send(block)
+    }
+
+    /// Sends a block, and keeps what is there beyond it.
+    fn send_full(&self, block: &mut Vec<u8>) -> anyhow::Result<()> {
+        let rest = block.split_off(self.pool.block());
+        self.send(std::mem::take(block))?;
+        // Only now, so that nobody holds two while waiting.
+        *block = self.pool.buffers().take();
+        block.extend_from_slice(&rest);
+        Ok(())
+    }
+
+    fn send(&self, block: Vec<u8>) -> anyhow::Result<()> {
+        // The other side says itself why it has enough.
+        self.sender.send(Ok(Some(block))).map_err(|_| anyhow!("nobody reads the layer"))
+    }
+}

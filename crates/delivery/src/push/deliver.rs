@@ -1,0 +1,181 @@
+//! The order in which layers are looked for and made, on how many threads.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::Context as _;
+
+use super::Push;
+use super::layer::{Delivered, Target};
+use image::LayerSource;
+use image::base::{Base, BaseReader};
+use image::threads::{self, ThreadError};
+
+/// Requests that ask for blobs at a time.
+const LOOKING: usize = 8;
+/// Layers that are made and sent at a time; each takes up to 13 MiB of memory, and what is shared.
+const MAKING: usize = 4;
+
+impl Push<'_> {
+    /// Brings all layers into the repository.
+    pub(super) fn deliver(
+        &self,
+        target: &Target<'_>,
+        layers: &[(usize, usize)],
+    ) -> anyhow::Result<Vec<Delivered>> {
+        let mut delivered = self.find(target, layers)?;
+        let indices = missing(&delivered);
+        let firsts = self.firsts(layers, &indices)?;
+        let indices = indices.into_iter().zip(firsts);
+        let (own, twins): (Vec<_>, Vec<_>) = indices.partition(|(index, first)| index == first);
+        let tasks = self.tasks(layers, own.into_iter().map(|(index, _)| index));
+        let made = in_parallel(MAKING, &tasks, |task| self.make(target, layers, task))?;
+        for (index, made) in tasks.iter().flatten().zip(made.into_iter().flatten()) {
+            delivered[*index] = Some(made);
+        }
+        for (index, first) in twins {
+            let made = delivered[first];
+            delivered[index] = made.map(|made| Delivered { sent: 0, uploaded: false, ..made });
+        }
+        delivered.into_iter().map(|layer| layer.context("a layer was left out")).collect()
+    }
+
+    /// Which layers are there already, or in another repository of the registry.
+    fn find(
+        &self,
+        target: &Target<'_>,
+        layers: &[(usize, usize)],
+    ) -> anyhow::Result<Vec<Option<Delivered>>> {
+        let mut delivered = in_parallel(LOOKING, layers, |&(image, layer)| {
+            target.find_by_key(&self.engines[image], layer)
+        })?;
+        // Where nothing is known that could match, the hash is made while the layer is sent. Of
+        // several images, layers may be the same.
+        let by_hash = !target.knowledge.is_empty() || self.images.len() > 1;
+        for image in 0..self.images.len() {
+            let here = missing(&delivered).into_iter().map(|index| layers[index]);
+            let here: Vec<_> = here.filter(|at| at.0 == image).map(|(_, layer)| layer).collect();
+            if by_hash && !here.is_empty() {
+                self.engines[image].digest_some(self.options.reading, &here)?;
+            }
+        }
+        let indices = missing(&delivered);
+        let found = in_parallel(LOOKING, &indices, |&index| {
+            let (image, layer) = layers[index];
+            let known = self.engines[image].look(layer)?;
+            known.map_or(Ok(None), |known| {
+                target.check(&self.engines[image], layer, known)?;
+                target.find_by_diff_id(known.digest)
+            })
+        })?;
+        for (index, found) in indices.into_iter().zip(found) {
+            delivered[index] = found;
+        }
+        Ok(delivered)
+    }
+
+    /// For each of these layers the first one that is the same, as far as digests are known.
+    fn firsts(&self, layers: &[(usize, usize)], indices: &[usize]) -> anyhow::Result<Vec<usize>> {
+        let mut seen = HashMap::new();
+        let first = |&index: &usize| {
+            let (image, layer) = layers[index];
+            let known = self.engines[image].look(layer)?;
+            Ok(known.map_or(index, |known| *seen.entry(known.digest).or_insert(index)))
+        };
+        indices.iter().map(first).collect()
+    }
+
+    /// Which layers are made, the largest first as it would keep all waiting at the end. Those of
+    /// a compressed base image are one task, as they are read one after the other.
+    fn tasks(
+        &self,
+        layers: &[(usize, usize)],
+        missing: impl Iterator<Item = usize>,
+    ) -> Vec<Vec<usize>> {
+        let mut tasks: Vec<Vec<usize>> = Vec::new();
+        let mut bases: Vec<Vec<usize>> = vec![Vec::new(); self.images.len()];
+        for index in missing {
+            let (image, layer) = layers[index];
+            let base = self.images[image].base.as_ref();
+            let is_base = matches!(self.images[image].layers[layer].source, LayerSource::Base(_));
+            if is_base && base.is_some_and(Base::is_compressed) {
+                bases[image].push(index);
+            } else {
+                tasks.push(vec![index]);
+            }
+        }
+        tasks.extend(bases.into_iter().filter(|task| !task.is_empty()));
+        let size = |index: &usize| self.engines[layers[*index].0].size(layers[*index].1);
+        tasks.sort_by_key(|task| std::cmp::Reverse(task.iter().map(size).sum::<u64>()));
+        tasks
+    }
+
+    fn make(
+        &self,
+        target: &Target<'_>,
+        layers: &[(usize, usize)],
+        task: &[usize],
+    ) -> anyhow::Result<Vec<Delivered>> {
+        let mut base: Option<BaseReader<'_>> = None;
+        let make = |&index: &usize| {
+            let (image, layer) = layers[index];
+            let engine = &self.engines[image];
+            match (&self.images[image].layers[layer].source, &self.images[image].base) {
+                (LayerSource::Base(_), Some(archive)) => {
+                    let reader = base.get_or_insert_with(|| BaseReader::new(archive));
+                    target.make(engine, layer, Some(reader))
+                }
+                _ => target.make(engine, layer, None),
+            }
+        };
+        task.iter().map(make).collect()
+    }
+}
+
+/// The layers that are not in the repository yet.
+fn missing(delivered: &[Option<Delivered>]) -> Vec<usize> {
+    (0..delivered.len()).filter(|&index| delivered[index].is_none()).collect()
+}
+
+/// Does something for each item on some threads. The first error ends it.
+fn in_parallel<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> anyhow::Result<R> + Sync,
+) -> anyhow::Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let failure = Mutex::new(None);
+    thread::scope(|scope| {
+        for _ in 0..threads.min(items.len()) {
+            let started = threads::spawn(scope, || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    match work(item) {
+                        Ok(result) => {
+                            *results[index].lock().unwrap_or_else(PoisonError::into_inner) =
+                                Some(result);
+                        }
+                        Err(error) => {
+                            next.store(items.len(), Ordering::Relaxed);
+                            let mut failure =
+                                failure.lock().unwrap_or_else(PoisonError::into_inner);
+                            failure.get_or_insert(error);
+                        }
+                    }
+                }
+            });
+            started.inspect_err(|_| next.store(items.len(), Ordering::Relaxed))?;
+        }
+        Ok::<_, ThreadError>(())
+    })?;
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let results = results.into_iter();
+    let results = results.map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+    results.map(|result| result.context("some work was left out")).collect()
+}

@@ -1,0 +1,92 @@
+//! Configurations, manifests and indexes, which are stored when all layers are there.
+
+use super::Push;
+use super::known::{self, Knowledge, LAYER_KEY};
+use super::layer::Delivered;
+use formats::digest::Digest;
+use image::Image;
+use oci::registry::{Presence, Reference, Repository};
+use oci::{Annotations, Descriptor, Flavor, Index, Manifest, annotation};
+
+impl Push<'_> {
+    /// Stores configurations, manifests and possibly an index; returns the digest of the last.
+    pub(super) fn put_documents(
+        &self,
+        repository: &Repository,
+        references: &[Reference],
+        knowledge: &Knowledge,
+        layers: &[(usize, usize)],
+        delivered: &[Delivered],
+    ) -> anyhow::Result<Digest> {
+        let mut manifests = Vec::new();
+        for (index, image) in self.images.iter().enumerate() {
+            let own = layers.iter().zip(delivered).filter(|((image, _), _)| *image == index);
+            let own: Vec<Delivered> = own.map(|(_, delivered)| *delivered).collect();
+            manifests.push(self.put_config(repository, knowledge, image, &own)?.to_json());
+        }
+        let flavor = self.options.flavor;
+        let (media_type, document) = match <[String; 1]>::try_from(manifests) {
+            Ok([manifest]) => (flavor.manifest(), manifest),
+            Err(manifests) => {
+                let mut index = Index::new(flavor);
+                for (image, manifest) in self.images.iter().zip(&manifests) {
+                    let mut entry = Descriptor::of(flavor.manifest(), manifest.as_bytes());
+                    entry.platform = Some(image.platform());
+                    let name = format!("sha256:{}", entry.digest);
+                    repository.put_manifest(&name, flavor.manifest(), manifest)?;
+                    index.push(&entry);
+                }
+                if flavor == Flavor::Oci {
+                    index.annotate(&self.options.annotations);
+                }
+                (flavor.index(), index.to_json())
+            }
+        };
+        for reference in references {
+            repository.put_manifest(&reference.manifest(), media_type, &document)?;
+        }
+        Ok(Digest::of(document.as_bytes()))
+    }
+
+    /// Stores an image's configuration, and makes its manifest.
+    fn put_config(
+        &self,
+        repository: &Repository,
+        knowledge: &Knowledge,
+        image: &Image,
+        delivered: &[Delivered],
+    ) -> anyhow::Result<Manifest> {
+        let flavor = self.options.flavor;
+        let diff_ids: Vec<Digest> = delivered.iter().map(|layer| layer.diff_id).collect();
+        let config = image.config_json(&diff_ids);
+        let descriptor = Descriptor::of(flavor.config(), config.as_bytes());
+        if repository.look(descriptor.digest, descriptor.size)? == Presence::Absent {
+            repository.upload(config.as_bytes(), descriptor.digest)?;
+        }
+        let layer = |(index, delivered): (usize, &Delivered)| {
+            let media_type = flavor.layer(known::encoding(delivered.compression));
+            let (digest, size) = (delivered.blob.digest, delivered.blob.size);
+            let mut descriptor = Descriptor::new(media_type, digest, size);
+            if flavor == Flavor::Oci {
+                descriptor.annotations = image.layers[index].annotations();
+                // Where the conf does not say what the layer was made of, an image that was pushed
+                // with a conf that does may have said it.
+                let key = known::portable_key(image, index).map(|key| key.to_string());
+                let key = key.or_else(|| knowledge.key_of(delivered.diff_id).map(str::to_owned));
+                descriptor.annotations.extend(key.map(|key| (LAYER_KEY.into(), key)));
+            }
+            descriptor
+        };
+        let mut annotations = Annotations::new();
+        if flavor == Flavor::Oci {
+            annotations = annotation::of_image(&serde_json::from_str(&config)?);
+            annotations.extend(self.options.annotations.clone());
+        }
+        Ok(Manifest {
+            flavor,
+            config: descriptor,
+            layers: delivered.iter().enumerate().map(layer).collect(),
+            annotations,
+        })
+    }
+}

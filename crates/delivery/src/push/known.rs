@@ -1,0 +1,204 @@
+//! What registries know already of the layers that are to be pushed.
+//!
+//! An image in a registry says which blob is which layer: its manifest lists the blobs, its
+//! configuration the diffIDs. A layer of that diffID need not be compressed again. Its annotation
+//! [`LAYER_KEY`] says more: what the layer was made of. A layer of the same key need not be
+//! hashed, nor be there at all.
+//!
+//! Both are somebody's word. They are believed only of the repository that is pushed to, whose
+//! writers could put any image there anyway, and of those that the user names with `--cache-from`;
+//! with `--no-cache` of none. The key's word is checked against every diffID that is found here.
+
+use std::collections::HashMap;
+
+use formats::digest::Digest;
+use image::cache::Key;
+use image::compress::Compression;
+use image::layer::Naming;
+use image::{Image, LayerSource};
+use oci::registry::{Document, RegistryError, Repository};
+use oci::{Encoding, Flavor, Index, Manifest, Platform};
+
+/// The annotation of a layer that says what it was made of: a digest over the format's version,
+/// the owner and time of its entries and each store path with its NAR hash.
+pub const LAYER_KEY: &str = "nix-image.layer-key";
+
+/// The largest configuration that is read.
+const MAX_CONFIG: u64 = 8 << 20;
+/// Images of an index that are read.
+const MAX_IMAGES: usize = 16;
+
+/// A layer that a registry has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) diff_id: Digest,
+    pub(super) blob: Digest,
+    pub(super) size: u64,
+    pub(super) compression: Compression,
+    /// The repository that has it, if that is in the registry that is pushed to.
+    pub(super) repository: Option<String>,
+}
+
+/// Where an image is that something is learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the repository that is pushed to.
+    Target,
+    /// In the registry that is pushed to.
+    Beside,
+    /// In another registry.
+    Elsewhere,
+}
+
+impl Place {
+    /// Whether its blobs can be brought to the target without sending them.
+    fn is_mountable(self) -> bool {
+        self != Self::Elsewhere
+    }
+
+    /// Whether a failure to learn means that nothing can be pushed either, or that the user named
+    /// a registry that is of no use.
+    pub(super) fn is_end(self, error: &anyhow::Error) -> bool {
+        let denied = |error: &RegistryError| self == Self::Target && error.is_denial();
+        error
+            .downcast_ref()
+            .is_some_and(|error| RegistryError::is_end_of_all(error) || denied(error))
+    }
+}
+
+/// All layers that are known.
+#[derive(Debug, Default)]
+pub(super) struct Knowledge {
+    by_key: HashMap<String, Known>,
+    by_diff_id: HashMap<Digest, Vec<Known>>,
+    /// The key that the layer of a diffID has.
+    keys: HashMap<Digest, String>,
+}
+
+impl Knowledge {
+    /// Whether nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_diff_id.is_empty()
+    }
+
+    pub(super) fn by_key(&self, key: &Key) -> Option<&Known> {
+        self.by_key.get(&key.to_string())
+    }
+
+    pub(super) fn by_diff_id(&self, diff_id: Digest) -> &[Known] {
+        self.by_diff_id.get(&diff_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The key that an image in a registry gives the layer of this diffID.
+    pub(super) fn key_of(&self, diff_id: Digest) -> Option<&str> {
+        self.keys.get(&diff_id).map(String::as_str)
+    }
+
+    /// Notes a layer; what is known first holds.
+    pub(super) fn add(&mut self, key: Option<&str>, known: Known) {
+        // Whatever is no digest is no key of ours, and is not to be passed on.
+        if let Some(key) = key.filter(|key| key.parse::<Digest>().is_ok()) {
+            self.keys.entry(known.diff_id).or_insert_with(|| key.into());
+            self.by_key.entry(key.into()).or_insert_with(|| known.clone());
+        }
+        let all = self.by_diff_id.entry(known.diff_id).or_default();
+        if !all.contains(&known) {
+            all.push(known);
+        }
+    }
+
+    /// Learns the layers of the image that a tag or digest names, or of those images of an index
+    /// that are for one of `platforms`. Returns whether there is such an image.
+    pub(super) fn learn(
+        &mut self,
+        repository: &Repository,
+        name: &str,
+        platforms: &[Platform],
+        place: Place,
+    ) -> anyhow::Result<bool> {
+        let Some(document) = repository.manifest(name)? else { return Ok(false) };
+        let kind = document.media_type.as_deref();
+        if kind.and_then(Flavor::of_index).is_none() {
+            self.learn_image(repository, &document, place)?;
+            return Ok(true);
+        }
+        let images = Index::parse(&document.bytes)?;
+        let wanted = images.descriptors().filter(|image| {
+            image.platform.as_ref().is_none_or(|platform| platforms.contains(platform))
+                && Flavor::of_manifest(&image.media_type).is_some()
+        });
+        for image in wanted.take(MAX_IMAGES) {
+            if let Some(document) = repository.manifest(&format!("sha256:{}", image.digest))? {
+                self.learn_image(repository, &document, place)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn learn_image(
+        &mut self,
+        repository: &Repository,
+        document: &Document,
+        place: Place,
+    ) -> anyhow::Result<()> {
+        let manifest = Manifest::parse(&document.bytes, document.media_type.as_deref())?;
+        let config = repository.read(manifest.config.digest, manifest.config.size, MAX_CONFIG)?;
+        let config: serde_json::Value = serde_json::from_slice(&config)?;
+        let diff_ids = config["rootfs"]["diff_ids"].as_array().map_or(&[][..], Vec::as_slice);
+        anyhow::ensure!(
+            diff_ids.len() == manifest.layers.len(),
+            "it has {} layers, but {} diff_ids",
+            manifest.layers.len(),
+            diff_ids.len(),
+        );
+        for (layer, diff_id) in manifest.layers.iter().zip(diff_ids) {
+            let diff_id = diff_id.as_str().and_then(|text| text.strip_prefix("sha256:"));
+            let diff_id = diff_id.and_then(|hex| hex.parse().ok());
+            let encoding = Encoding::of_layer(&layer.media_type);
+            let (Some(diff_id), Some(encoding)) = (diff_id, encoding) else { continue };
+            let known = Known {
+                diff_id,
+                blob: layer.digest,
+                size: layer.size,
+                compression: compression(encoding),
+                repository: place.is_mountable().then(|| repository.name().to_owned()),
+            };
+            self.add(layer.annotations.get(LAYER_KEY).map(String::as_str), known);
+        }
+        Ok(())
+    }
+}
+
+/// What a layer's annotation says that it was made of, where the conf has all of the NAR hashes.
+pub(super) fn portable_key(image: &Image, layer: usize) -> Option<Key> {
+    let (kind, paths): (_, Vec<&str>) = match &image.layers[layer].source {
+        LayerSource::Base(_) => return None,
+        LayerSource::Store(layer) => {
+            let kind = match layer.naming {
+                Naming::Store => "store",
+                Naming::Root => "customisation",
+            };
+            (kind, layer.paths.iter().map(image::store::StorePath::as_str).collect())
+        }
+        // Which of its two forms it has follows from its content.
+        LayerSource::Prebuilt(prebuilt) => ("customisation", vec![&prebuilt.path]),
+        LayerSource::Absent(path) => ("customisation", vec![path]),
+    };
+    Key::portable(kind, &image.stamp, paths.into_iter(), &image.nar_hashes)
+}
+
+pub(super) fn compression(encoding: Encoding) -> Compression {
+    match encoding {
+        Encoding::Plain => Compression::None,
+        Encoding::Gzip => Compression::Gzip,
+        Encoding::Zstd => Compression::Zstd,
+    }
+}
+
+pub(super) fn encoding(compression: Compression) -> Encoding {
+    match compression {
+        Compression::None => Encoding::Plain,
+        Compression::Gzip => Encoding::Gzip,
+        Compression::Zstd => Encoding::Zstd,
+    }
+}

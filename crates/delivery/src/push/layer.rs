@@ -1,0 +1,276 @@
+//! One layer's way into a repository.
+
+use std::io::{self, Read};
+use std::thread;
+
+use anyhow::{Context as _, bail};
+
+use super::blob::{BlobStream, Made};
+use super::held::{Held, Memory};
+use super::known::{self, Knowledge, Known};
+use super::roots::Trees;
+use super::session::{Counted, PIECE, Session};
+use crate::progress::PushProgress;
+use formats::digest::Digest;
+use image::LayerSource;
+use image::base::BaseReader;
+use image::cache::{Cache, Key, LayerDigest};
+use image::compress::{Compression, Pool, Settings};
+use image::engine::Engine;
+use oci::registry::{Presence, Repository, Upload, read_parts};
+
+/// Where layers go, and what is known.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) knowledge: &'a Knowledge,
+    pub(super) cache: &'a Cache,
+    pub(super) settings: Settings,
+    /// The compressions that a layer may have that is there already.
+    pub(super) accepted: &'a [Compression],
+    /// Threads that compress all of them.
+    pub(super) pool: &'a Pool,
+    /// The trees that the layers are made of.
+    pub(super) trees: &'a Trees,
+    /// Memory to hold blobs in.
+    pub(super) memory: Memory,
+    pub(super) progress: &'a PushProgress,
+}
+
+/// A layer that is in the repository.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivered {
+    pub(super) diff_id: Digest,
+    pub(super) blob: LayerDigest,
+    pub(super) compression: Compression,
+    /// Bytes that were sent for it.
+    pub(super) sent: u64,
+    /// Whether anything was.
+    pub(super) uploaded: bool,
+}
+
+impl Target<'_> {
+    /// Looks for a layer in the repository by what the conf says of it; nothing of the layer
+    /// itself is looked at.
+    pub(super) fn find_by_key(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+    ) -> anyhow::Result<Option<Delivered>> {
+        let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(None) };
+        if self.trees.were_replaced(self.cache, &key) {
+            return Ok(None);
+        }
+        let claimed = self.knowledge.by_key(&key).map(|known| known.diff_id);
+        let remembered = self.cache.get(&key).map(|known| known.digest);
+        if claimed.is_some() && remembered.is_some_and(|remembered| claimed != Some(remembered)) {
+            // One of them is wrong, and the trees tell which.
+            self.cache.remove(&key);
+            if self.trees.are_here(&key) {
+                return Ok(None);
+            }
+        }
+        claimed.or(remembered).map_or(Ok(None), |diff_id| self.find_by_diff_id(diff_id))
+    }
+
+    /// Looks for a layer of this diffID in the repository.
+    pub(super) fn find_by_diff_id(&self, diff_id: Digest) -> anyhow::Result<Option<Delivered>> {
+        for known in self.candidates(diff_id) {
+            if self.is_there(&known)? {
+                self.progress.found();
+                let blob = LayerDigest { digest: known.blob, size: known.size };
+                let compression = known.compression;
+                let delivered = Delivered { diff_id, blob, compression, sent: 0, uploaded: false };
+                return Ok(Some(delivered));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The blobs that would be this layer.
+    fn candidates(&self, diff_id: Digest) -> Vec<Known> {
+        let known = self.knowledge.by_diff_id(diff_id).iter();
+        let known = known.filter(|known| self.accepted.contains(&known.compression));
+        let remembered = Key::of_blob(diff_id, self.settings).and_then(|key| self.cache.get(&key));
+        let remembered = remembered.map(|blob| Known {
+            diff_id,
+            blob: blob.digest,
+            size: blob.size,
+            compression: self.settings.compression,
+            repository: None,
+        });
+        known.cloned().chain(remembered).collect()
+    }
+
+    /// Whether a blob is in the repository, or can be brought there without sending it.
+    fn is_there(&self, known: &Known) -> anyhow::Result<bool> {
+        if self.repository.look(known.blob, known.size)? == Presence::Present {
+            return Ok(true);
+        }
+        match &known.repository {
+            Some(from) if from != self.repository.name() => {
+                Ok(self.repository.mount(known.blob, from)? == Presence::Present
+                    // The other repository's word for its size is checked too.
+                    && self.repository.look(known.blob, known.size)? == Presence::Present)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Makes a layer's blob and sends it.
+    pub(super) fn make(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        base: Option<&mut BaseReader<'_>>,
+    ) -> anyhow::Result<Delivered> {
+        engine.look(layer)?;
+        let (made, sent) = self
+            .send_repeatedly(engine, layer, base)
+            .with_context(|| format!("pushing layer {}", layer + 1))?;
+        let found = made.layer;
+        if !matches!(engine.image().layers[layer].source, LayerSource::Base(_)) {
+            engine.found(layer, found)?;
+        }
+        self.check(engine, layer, found)?;
+        if made.compression == self.settings.compression
+            && let Some(key) = Key::of_blob(found.digest, self.settings)
+        {
+            self.cache.put(&key, &made.blob);
+        }
+        let Made { blob, compression, .. } = made;
+        self.progress.made(layer, sent);
+        Ok(Delivered { diff_id: found.digest, blob, compression, sent, uploaded: sent > 0 })
+    }
+
+    /// Checks the diffID that a layer was found to have, and remembers it for its key.
+    pub(super) fn check(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        found: LayerDigest,
+    ) -> anyhow::Result<()> {
+        let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(()) };
+        if let Some(claimed) = self.knowledge.by_key(&key) {
+            // What was found may be remembered of a tree that was mended in place.
+            check_claim(layer, claimed.diff_id, found.digest)
+                .inspect_err(|_| engine.forget(layer))?;
+        }
+        self.cache.put(&key, &found);
+        self.trees.remember(self.cache, &key);
+        Ok(())
+    }
+
+    /// Makes a blob and sends it, again and again where that may help. What a registry has of a
+    /// large blob when the upload breaks is made anew, as it is the same, but not sent anew.
+    fn send_repeatedly(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        mut base: Option<&mut BaseReader<'_>>,
+    ) -> anyhow::Result<(Made, u64)> {
+        let mut session = Session::default();
+        loop {
+            match self.send(engine, layer, base.as_deref_mut(), &mut session) {
+                Err(error) => session.after(error.downcast()?)?,
+                done => return done,
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        engine: &Engine<'_>,
+        layer: usize,
+        base: Option<&mut BaseReader<'_>>,
+        session: &mut Session,
+    ) -> anyhow::Result<(Made, u64)> {
+        thread::scope(|scope| {
+            let (settings, pool) = (self.settings, self.pool);
+            let mut blob = BlobStream::start(scope, engine, layer, base, settings, pool)?;
+            let held = Held::take(&mut blob, &self.memory);
+            if let Some(failure) = blob.failure() {
+                return Err(failure);
+            }
+            let (held, is_whole) = held.context("making a blob")?;
+            if is_whole {
+                let made = blob.finish()?;
+                let sent = self.send_held(&held.parts(), made.blob, session)?;
+                return Ok((made, sent));
+            }
+            let sent = self.send_large(&mut held.chain(&mut blob), session);
+            if let Some(failure) = blob.failure() {
+                return Err(failure);
+            }
+            let upload = sent?;
+            let made = blob.finish()?;
+            self.repository.close(&upload, &[], made.blob.digest, &mut session.attempts)?;
+            Ok((made, made.blob.size))
+        })
+    }
+
+    /// Sends a blob that is held in memory, unless it is there already, and returns how much was
+    /// sent: all of it in one request, with its length, as registries take that in larger pieces
+    /// than what comes without; or, when that broke, as larger ones.
+    fn send_held(
+        &self,
+        held: &[&[u8]],
+        blob: LayerDigest,
+        session: &mut Session,
+    ) -> anyhow::Result<u64> {
+        let attempts = &mut session.attempts;
+        let found = self.repository.look_within(attempts, blob.digest, blob.size)?;
+        if found == Presence::Present {
+            return Ok(0);
+        }
+        if session.upload.is_some() {
+            let upload = self.send_large(&mut read_parts(held), session)?;
+            self.repository.close(&upload, &[], blob.digest, &mut session.attempts)?;
+        } else {
+            let upload = session.begin(self.repository)?;
+            session.sent = blob.size;
+            self.repository.close(&upload, held, blob.digest, &mut session.attempts)?;
+            self.progress.sent(blob.size);
+        }
+        Ok(blob.size)
+    }
+
+    /// Sends a blob while it is made: all of it in one request, or, when an upload broke, what the
+    /// registry lacks in requests that say which bytes they have.
+    fn send_large(&self, blob: &mut impl Read, session: &mut Session) -> anyhow::Result<Upload> {
+        let Some((mut upload, mut offset)) = session.resume(self.repository)? else {
+            let upload = session.begin(self.repository)?;
+            let body = self.progress.count(blob);
+            let mut body = Counted { body, bytes: &mut session.sent };
+            return Ok(self.repository.send(&upload, &mut body, &mut session.attempts)?);
+        };
+        let mut piece = Vec::with_capacity(PIECE as usize);
+        io::copy(&mut blob.by_ref().take(offset), &mut io::sink())?;
+        loop {
+            session.reached(&upload, offset);
+            piece.clear();
+            blob.by_ref().take(PIECE).read_to_end(&mut piece)?;
+            if piece.is_empty() {
+                return Ok(upload);
+            }
+            let next = offset + piece.len() as u64;
+            session.sent = session.sent.max(next);
+            upload = self.repository.append(&upload, offset, &piece, &mut session.attempts)?;
+            offset = next;
+            self.progress.sent(piece.len() as u64);
+        }
+    }
+}
+
+/// A registry's word for what a layer is must be what was found here, if anything was.
+fn check_claim(layer: usize, claimed: Digest, found: Digest) -> anyhow::Result<()> {
+    if claimed == found {
+        return Ok(());
+    }
+    bail!(
+        "layer {} has the diffID sha256:{found} here, but an image in the registry says that its \
+         paths make sha256:{claimed}; either the store or that image is damaged, so verify the \
+         store with `nix-store --verify --check-contents` and push again with --no-cache",
+        layer + 1
+    )
+}

@@ -1,0 +1,229 @@
+//! Pushes images to registries, sending no blob that is there.
+//!
+//! Each layer goes the cheapest way that there is: known by what it is made of and there; known
+//! by its diffID and there; made and sent in a single pass. The manifest comes last, when all
+//! that it names is there, so that a tag never shows half an image.
+
+mod blob;
+mod deliver;
+mod documents;
+mod held;
+mod known;
+mod layer;
+mod roots;
+mod session;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+
+use crate::progress::PushProgress;
+use formats::digest::Digest;
+use image::Image;
+use image::cache::Cache;
+use image::compress::{Compression, Pool, Settings};
+use image::engine::{self, Engine};
+pub use known::LAYER_KEY;
+use known::{Knowledge, Known, Place};
+use layer::Target;
+use oci::registry::{self, Client, Reference, Repository};
+use oci::{Annotations, Flavor, Platform};
+use roots::Trees;
+
+/// How to push.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How layers are compressed that are sent.
+    pub settings: Settings,
+    /// Whether layers that are there already may be compressed otherwise.
+    pub any_compression: bool,
+    /// Whose media types the manifest has.
+    pub flavor: Flavor,
+    /// What the manifest says beside what the image says of itself.
+    pub annotations: Annotations,
+    /// Threads that hash and compress.
+    pub reading: engine::Options,
+    /// Whether to learn from what registries have.
+    pub learn: bool,
+    /// Further images to learn from.
+    pub cache_from: Vec<Reference>,
+    /// How registries are reached.
+    pub registry: registry::Options,
+}
+
+/// What was pushed to one repository.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// Under which names.
+    pub references: Vec<Reference>,
+    /// The manifest's, or the index's, digest.
+    pub digest: Digest,
+    /// Layers in all.
+    pub layers: usize,
+    /// Layers that were sent.
+    pub layers_sent: usize,
+    /// Bytes of all layers' blobs.
+    pub bytes: u64,
+    /// Bytes of those that were sent.
+    pub bytes_sent: u64,
+}
+
+/// A repository that was reached, and what is known of the layers that it has.
+#[derive(Debug)]
+pub struct Prepared {
+    references: Vec<Reference>,
+    repository: Repository,
+    knowledge: Knowledge,
+}
+
+/// A push of some images to any number of names.
+#[derive(Debug)]
+pub struct Push<'a> {
+    images: &'a [Image],
+    engines: Vec<Engine<'a>>,
+    trees: Trees,
+    cache: &'a Cache,
+    options: &'a Options,
+    progress: &'a PushProgress,
+    /// The layers that were pushed so far, and to which registry.
+    pushed: Vec<(String, Known)>,
+}
+
+impl<'a> Push<'a> {
+    /// A push of one image, or of several for as many platforms.
+    pub fn new(
+        images: &'a [Image],
+        cache: &'a Cache,
+        options: &'a Options,
+        progress: &'a PushProgress,
+    ) -> anyhow::Result<Self> {
+        let mut seen = HashSet::new();
+        let mut architectures = images.iter().map(|image| image.platform().architecture);
+        if let Some(twice) = architectures.find(|architecture| !seen.insert(architecture.clone())) {
+            bail!("two of the images are for {twice}; an index has one for each platform");
+        }
+        let engines = images.iter().map(|image| Engine::new(image, cache)).collect();
+        let trees = Trees::look(images);
+        Ok(Self { images, engines, trees, cache, options, progress, pushed: Vec::new() })
+    }
+
+    /// Pushes to all the names of one repository.
+    pub fn push(&mut self, prepared: Prepared) -> anyhow::Result<Pushed> {
+        let Prepared { references, repository, mut knowledge } = prepared;
+        let [first, ..] = &*references else { bail!("there is no name to push to") };
+        for (registry, known) in &self.pushed {
+            let repository = known.repository.clone().filter(|_| *registry == first.registry);
+            knowledge.add(None, Known { repository, ..known.clone() });
+        }
+        let layers = self.layers();
+        let pool = Pool::new(self.options.settings, self.options.reading.threads);
+        self.progress.start(layers.len());
+        let target = Target {
+            repository: &repository,
+            knowledge: &knowledge,
+            cache: self.cache,
+            settings: self.options.settings,
+            accepted: if self.options.any_compression {
+                &[Compression::None, Compression::Gzip, Compression::Zstd]
+            } else {
+                std::slice::from_ref(&self.options.settings.compression)
+            },
+            pool: &pool,
+            trees: &self.trees,
+            memory: held::Memory::new(&pool),
+            progress: self.progress,
+        };
+        let delivered = self.deliver(&target, &layers)?;
+        let digest =
+            self.put_documents(&repository, &references, &knowledge, &layers, &delivered)?;
+        self.progress.end();
+        let known = delivered.iter().map(|layer| Known {
+            diff_id: layer.diff_id,
+            blob: layer.blob.digest,
+            size: layer.blob.size,
+            compression: layer.compression,
+            repository: Some(first.repository.clone()),
+        });
+        self.pushed.extend(known.map(|known| (first.registry.clone(), known)));
+        Ok(Pushed {
+            references,
+            digest,
+            layers: layers.len(),
+            layers_sent: delivered.iter().filter(|layer| layer.uploaded).count(),
+            bytes: delivered.iter().map(|layer| layer.blob.size).sum(),
+            bytes_sent: delivered.iter().map(|layer| layer.sent).sum(),
+        })
+    }
+
+    /// All layers of all images.
+    fn layers(&self) -> Vec<(usize, usize)> {
+        let layers = |(index, image): (usize, &Image)| {
+            (0..image.layers.len()).map(move |layer| (index, layer))
+        };
+        self.images.iter().enumerate().flat_map(layers).collect()
+    }
+
+    /// Connects to the registry of some names of one repository and learns what it has. `before`
+    /// are the repositories that are pushed to before, whose layers can be mounted then.
+    pub fn prepare(
+        &self,
+        references: Vec<Reference>,
+        before: &[Prepared],
+    ) -> anyhow::Result<Prepared> {
+        let [first, ..] = &*references else { bail!("there is no name to push to") };
+        let sources: &[Reference] = if self.options.learn { &self.options.cache_from } else { &[] };
+        let here = sources.iter().filter(|source| source.registry == first.registry);
+        let mut readable: Vec<&str> = here.map(|source| source.repository.as_str()).collect();
+        let before = before.iter().filter_map(|prepared| prepared.references.first());
+        let before = before.filter(|other| other.registry == first.registry);
+        readable.extend(before.map(|other| other.repository.as_str()));
+        readable.sort_unstable();
+        readable.dedup();
+        let client = Arc::new(Client::new(first, true, &readable, self.options.registry)?);
+        let repository = Repository::new(&client, &first.repository);
+        let mut knowledge = Knowledge::default();
+        if self.options.learn {
+            for reference in &references {
+                self.learn(&mut knowledge, &repository, reference, Place::Target)?;
+            }
+        }
+        for source in sources {
+            let (place, client) = if source.registry == first.registry {
+                (Place::Beside, Arc::clone(&client))
+            } else {
+                let client = Client::new(source, false, &[], self.options.registry)?;
+                (Place::Elsewhere, Arc::new(client))
+            };
+            let source_repository = Repository::new(&client, &source.repository);
+            if !self.learn(&mut knowledge, &source_repository, source, place)? {
+                self.progress.warn(&format!("there is no image `{source}` to learn from"));
+            }
+        }
+        Ok(Prepared { references, repository, knowledge })
+    }
+
+    /// Learns from one image. One that makes no sense is none. Where the target's may not be read,
+    /// nothing may be written, so that ends the push before it asks for each blob.
+    fn learn(
+        &self,
+        knowledge: &mut Knowledge,
+        repository: &Repository,
+        reference: &Reference,
+        place: Place,
+    ) -> anyhow::Result<bool> {
+        let platforms: Vec<Platform> = self.images.iter().map(Image::platform).collect();
+        match knowledge.learn(repository, &reference.manifest(), &platforms, place) {
+            Err(error) if place.is_end(&error) => {
+                Err(error).with_context(|| format!("learning what `{reference}` has"))
+            }
+            Err(error) => {
+                // The error may repeat what stands in a document.
+                let error = repository.show(&format!("{error:#}"));
+                self.progress.warn(&format!("cannot learn from `{reference}`: {error}"));
+                Ok(true)
+            }
+            Ok(found) => Ok(found),
+        }
+    }
+}

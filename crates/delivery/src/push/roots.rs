@@ -1,0 +1,72 @@
+//! Which trees a layer's digest was found for.
+//!
+//! What a conf's NAR hashes say of a layer is taken from the cache or the registry without a look
+//! at the layer. Where its trees are here and are not those for which the digest was found, one of
+//! them may have been damaged then and repaired since, so the layer is hashed.
+
+use std::collections::HashMap;
+
+use super::known;
+use formats::digest::Digest;
+use image::cache::{Cache, Key, KeyBuilder, LayerDigest};
+use image::store::{self, StorePath};
+use image::{Image, LayerSource};
+
+/// The trees that are here when a push begins, by the keys of the layers that they make. They may
+/// be replaced while they are read, so no later look says what was read.
+#[derive(Debug)]
+pub(super) struct Trees(HashMap<Key, Digest>);
+
+impl Trees {
+    pub(super) fn look(images: &[Image]) -> Self {
+        let layers = images.iter().flat_map(|image| {
+            (0..image.layers.len()).filter_map(move |layer| {
+                Some((known::portable_key(image, layer)?, look(image, layer)?))
+            })
+        });
+        Self(layers.collect())
+    }
+
+    /// Whether all trees of the layer of this key are here.
+    pub(super) fn are_here(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Whether the layer's trees were replaced since its digest was found on this machine.
+    pub(super) fn were_replaced(&self, cache: &Cache, key: &Key) -> bool {
+        let known = entry(cache, key).and_then(|entry| cache.get(&entry));
+        known.is_some_and(|known| self.0.get(key).is_some_and(|here| *here != known.digest))
+    }
+
+    /// Remembers the trees for which the layer's digest was found.
+    pub(super) fn remember(&self, cache: &Cache, key: &Key) {
+        if let (Some(entry), Some(digest)) = (entry(cache, key), self.0.get(key)) {
+            cache.put(&entry, &LayerDigest { digest: *digest, size: 0 });
+        }
+    }
+}
+
+/// The key of the entry in this cache's directory. In a copy elsewhere it is another one, as no
+/// tree there is the same; `None` before the directory is there.
+fn entry(cache: &Cache, key: &Key) -> Option<Key> {
+    let mut entry = KeyBuilder::new("roots");
+    entry.add(key.to_string().as_bytes());
+    entry.add_identity(&store::identity(cache.directory()?).ok()?);
+    Some(entry.finish())
+}
+
+/// A digest of which trees are here; `None` if not all of them are.
+fn look(image: &Image, layer: usize) -> Option<Digest> {
+    let mut roots = KeyBuilder::new("trees");
+    match &image.layers[layer].source {
+        LayerSource::Store(layer) => {
+            let physical = |path: &StorePath| image.store.physical(path);
+            for root in layer.paths.iter().map(physical) {
+                roots.add_identity(&store::identity(&root).ok()?);
+            }
+        }
+        LayerSource::Prebuilt(layer) => roots.add_identity(&store::identity(&layer.tar).ok()?),
+        LayerSource::Base(_) | LayerSource::Absent(_) => return None,
+    }
+    Some(roots.finish().digest())
+}

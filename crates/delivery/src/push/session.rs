@@ -1,0 +1,82 @@
+//! What is remembered of the upload of one blob from attempt to attempt.
+
+use std::io::{self, Read};
+
+use oci::registry::{Attempts, RegistryError, Repository, Upload};
+
+/// Bytes that are sent at a time when an upload goes on that broke.
+pub(super) const PIECE: u64 = 1 << 20;
+
+/// The upload of a blob, which may break and be gone on with or begun anew.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// Those of all of its requests; new ones when it gets on.
+    pub(super) attempts: Attempts,
+    pub(super) upload: Option<Upload>,
+    /// The bytes of the upload that were sent, of which the registry has as many at most.
+    pub(super) sent: u64,
+    /// Where the upload was gone on with; 0 for one that was not.
+    offset: u64,
+    /// How far any upload of the blob came. To get there again is not to get on.
+    furthest: u64,
+}
+
+impl Session {
+    pub(super) fn begin(&mut self, repository: &Repository) -> Result<Upload, RegistryError> {
+        self.forget();
+        let upload = repository.begin(&mut self.attempts)?;
+        self.upload = Some(upload.clone());
+        Ok(upload)
+    }
+
+    /// Where to go on with an upload that broke; `None` if it has to be begun anew, as one has of
+    /// which the registry claims to have more than it was sent.
+    pub(super) fn resume(
+        &mut self,
+        repository: &Repository,
+    ) -> Result<Option<(Upload, u64)>, RegistryError> {
+        let Some(upload) = self.upload.take() else { return Ok(None) };
+        let resumed = repository.resume(&upload, &mut self.attempts)?;
+        Ok(resumed.filter(|(_, offset)| *offset <= self.sent))
+    }
+
+    /// The registry has that many bytes of the upload.
+    pub(super) fn reached(&mut self, upload: &Upload, offset: u64) {
+        self.upload = Some(upload.clone());
+        self.offset = offset;
+        if offset >= self.furthest + PIECE {
+            self.furthest = offset;
+            self.attempts.renew();
+        }
+    }
+
+    /// Waits for another attempt after an error that it may mend. What was gone on with is begun
+    /// anew when the registry finds fault with it.
+    pub(super) fn after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
+        let refused = matches!(error, RegistryError::Refused { .. }) && self.offset > 0;
+        let lost = self.upload.is_some() && error.is_lost_upload();
+        let passes = error.is_passing();
+        if !passes && (refused || lost) {
+            self.forget();
+        }
+        self.attempts.again(error, passes || refused || lost)
+    }
+
+    fn forget(&mut self) {
+        (self.upload, self.sent, self.offset) = (None, 0, 0);
+    }
+}
+
+/// Counts the bytes that are read, as they are sent then.
+pub(super) struct Counted<'a, R> {
+    pub(super) body: R,
+    pub(super) bytes: &'a mut u64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.body.read(buffer)?;
+        *self.bytes += bytes as u64;
+        Ok(bytes)
+    }
+}

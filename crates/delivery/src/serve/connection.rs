@@ -1,0 +1,285 @@
+//! One client: requests in, answers out, until either side has enough.
+
+use std::io::BufReader;
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::json;
+use thiserror::Error;
+
+use super::Server;
+use super::range::{Wanted, Window};
+use super::repository::Blob;
+use super::route::{Page, Route};
+use crate::http::{Head, HeadError};
+use crate::sink::{Output, is_closed};
+use formats::digest::Digest;
+use image::engine::{Blobs, Part};
+use oci::{Descriptor, Flavor, Index};
+
+/// How long a client may take to send a request, and be idle between two.
+const REQUEST_TIME: Duration = Duration::from_secs(20);
+/// How long it may take nothing of an answer.
+const STALL_TIME: Duration = Duration::from_secs(60);
+const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
+
+/// An answer's head, and its body where it is at hand.
+#[derive(Debug)]
+struct Answer<'a> {
+    status: &'static str,
+    media_type: &'a str,
+    /// Further lines of the head.
+    fields: String,
+    body: Body<'a>,
+}
+
+#[derive(Debug)]
+enum Body<'a> {
+    Text(String),
+    Layer(&'a Blobs<'a>, usize, Wanted),
+}
+
+/// The wanted part of a layer was sent, so the rest need not be read.
+#[derive(Debug, Error)]
+#[error("nothing more is wanted")]
+struct Enough;
+
+pub(super) fn serve(server: &Server<'_>, number: u64, stream: &TcpStream) {
+    // Speed alone depends on it.
+    let _ = stream.set_nodelay(true);
+    if let Err(error) = converse(server, number, stream)
+        && !is_closed(&error)
+        && !server.lock().stopped
+    {
+        server.progress.warn(&format!("a client was not served: {error:#}"));
+    }
+    let _ = stream.shutdown(std::net::Shutdown::Both);
+}
+
+fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Result<()> {
+    stream.set_read_timeout(Some(REQUEST_TIME)).context("setting up a connection")?;
+    stream.set_write_timeout(Some(STALL_TIME)).context("setting up a connection")?;
+    let mut input = BufReader::new(stream);
+    let output = stream.try_clone().context("setting up a connection")?;
+    let mut output = Output::new(output.into())?.of("the answer").with_patience(STALL_TIME);
+    loop {
+        server.note_waiting(number, true);
+        let head = Head::read(&mut input, Some(Instant::now() + REQUEST_TIME));
+        server.note_waiting(number, false);
+        let head = match head {
+            Ok(head) => head,
+            Err(HeadError::Closed | HeadError::TimedOut | HeadError::Io(_)) => return Ok(()),
+            Err(error @ (HeadError::TooLarge | HeadError::Malformed)) => {
+                let answer = Answer::error("400 Bad Request", "UNSUPPORTED", &error.to_string());
+                return answer.send(server, &mut output, true, false);
+            }
+        };
+        let mut words = head.line.split(' ');
+        let request = (words.next(), words.next(), words.next(), words.next());
+        let (answer, with_body) = match request {
+            (Some("GET"), Some(target), Some("HTTP/1.1" | "HTTP/1.0"), None) => {
+                (answer(server, target, &head), true)
+            }
+            (Some("HEAD"), Some(target), Some("HTTP/1.1" | "HTTP/1.0"), None) => {
+                (answer(server, target, &head), false)
+            }
+            (Some(_), Some(_), Some("HTTP/1.1" | "HTTP/1.0"), None) => {
+                let says = "this registry is read-only";
+                (Answer::error("405 Method Not Allowed", "UNSUPPORTED", says), true)
+            }
+            _ => (Answer::error("400 Bad Request", "UNSUPPORTED", "this is not HTTP/1.1"), true),
+        };
+        // Bodies of requests are not read, so what comes after one cannot be understood.
+        let has_body = head.field("transfer-encoding").is_some()
+            || !matches!(head.content_length(), Ok(None | Some(0)));
+        let close = has_body || request.2 != Some("HTTP/1.1") || head.lists("connection", "close");
+        answer.send(server, &mut output, with_body, !close)?;
+        if close {
+            return Ok(());
+        }
+    }
+}
+
+fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
+    let repository = server.repository;
+    let not_found = |code, what: &str| Answer::error("404 Not Found", code, what);
+    let is_told = |route: &Route| !(repository.is_secret() && route.tells_names());
+    let Some((route, page)) = Route::parse(target).filter(|(route, _)| is_told(route)) else {
+        return not_found("UNSUPPORTED", "there is no such resource");
+    };
+    match route {
+        Route::Base => Answer::text(JSON, "{}".into()),
+        Route::Catalog => list(&page, "/v2/_catalog", &repository.names(), |names| {
+            json!({"repositories": names}).to_string()
+        }),
+        Route::Tags(name) => match repository.tags(&name) {
+            None => not_found("NAME_UNKNOWN", "there is no such repository"),
+            Some(tags) => list(&page, &format!("/v2/{name}/tags/list"), &tags, |tags| {
+                json!({"name": name, "tags": tags}).to_string()
+            }),
+        },
+        Route::Manifest(name, target) => {
+            let all = repository.manifests(&name, &target);
+            let types = all.iter().map(|documents| documents.descriptor.media_type.as_str());
+            match all.iter().find(|documents| head.accepts(&documents.descriptor.media_type)) {
+                None if all.is_empty() => {
+                    not_found("MANIFEST_UNKNOWN", "there is no such manifest")
+                }
+                // As other registries answer it.
+                None => not_found(
+                    "MANIFEST_UNKNOWN",
+                    &format!(
+                        "the field Accept must name {}",
+                        types.collect::<Vec<_>>().join(" or ")
+                    ),
+                ),
+                Some(documents) => {
+                    let Descriptor { media_type, digest, .. } = &documents.descriptor;
+                    Answer::text(media_type, documents.manifest.clone()).with_digest(*digest)
+                }
+            }
+        }
+        Route::Blob(name, digest) => match repository.blob(&name, digest) {
+            None => not_found("BLOB_UNKNOWN", "there is no such blob"),
+            Some(Blob::Document(text)) => Answer::text(BYTES, text.into()).with_digest(digest),
+            Some(Blob::Layer(blobs, layer)) => layer_answer(blobs, layer, head),
+        },
+        // There are none; an empty list says that, and that clients need not try a tag instead.
+        Route::Referrers(name, _) => match repository.tags(&name) {
+            None => not_found("NAME_UNKNOWN", "there is no such repository"),
+            Some(_) => Answer::text(Flavor::Oci.index(), Index::new(Flavor::Oci).to_json()),
+        },
+    }
+}
+
+fn layer_answer<'a>(blobs: &'a Blobs<'a>, layer: usize, head: &Head) -> Answer<'a> {
+    let blob = &blobs.all()[layer];
+    let (size, wanted) = (blob.size, Wanted::parse(head.field("range"), blob.size));
+    let mut answer = match &wanted {
+        Wanted::Whole => Answer { status: "200 OK", ..Answer::text(BYTES, String::new()) },
+        Wanted::Part(range) => Answer {
+            status: "206 Partial Content",
+            fields: format!("Content-Range: bytes {}-{}/{size}\r\n", range.start, range.end - 1),
+            ..Answer::text(BYTES, String::new())
+        },
+        Wanted::Nothing => {
+            let says = "the blob does not have these bytes";
+            let mut answer = Answer::error("416 Range Not Satisfiable", "UNSUPPORTED", says);
+            answer.fields = format!("Content-Range: bytes */{size}\r\n");
+            return answer;
+        }
+    };
+    answer.fields.push_str("Accept-Ranges: bytes\r\n");
+    answer.body = Body::Layer(blobs, layer, wanted);
+    answer.with_digest(blob.digest)
+}
+
+/// A list, or the page of it that is wanted.
+fn list<'a>(
+    page: &Page,
+    path: &str,
+    all: &[&str],
+    show: impl FnOnce(&[&str]) -> String,
+) -> Answer<'a> {
+    let (names, more) = page.of(all);
+    let mut answer = Answer::text(JSON, show(&names));
+    if let (true, Some(last), Some(limit)) = (more, names.last(), page.limit) {
+        answer.fields = format!("Link: <{path}?n={limit}&last={last}>; rel=\"next\"\r\n");
+    }
+    answer
+}
+
+impl<'a> Answer<'a> {
+    fn text(media_type: &'a str, text: String) -> Self {
+        Self { status: "200 OK", media_type, fields: String::new(), body: Body::Text(text) }
+    }
+
+    fn error(status: &'static str, code: &str, message: &str) -> Self {
+        let body = json!({"errors": [{"code": code, "message": message}]});
+        Self { status, ..Self::text(JSON, body.to_string()) }
+    }
+
+    fn with_digest(mut self, digest: Digest) -> Self {
+        let fields =
+            format!("Docker-Content-Digest: sha256:{digest}\r\nEtag: \"sha256:{digest}\"\r\n");
+        self.fields.push_str(&fields);
+        self
+    }
+
+    fn length(&self) -> u64 {
+        match &self.body {
+            Body::Text(text) => text.len() as u64,
+            Body::Layer(_, _, Wanted::Part(range)) => range.end - range.start,
+            Body::Layer(blobs, layer, _) => blobs.all()[*layer].size,
+        }
+    }
+
+    fn send(
+        self,
+        server: &Server<'_>,
+        output: &mut Output,
+        with_body: bool,
+        keep: bool,
+    ) -> anyhow::Result<()> {
+        let head = format!(
+            "HTTP/1.1 {}\r\nDocker-Distribution-Api-Version: registry/2.0\r\nContent-Type: \
+             {}\r\nContent-Length: {}\r\n{}Connection: {}\r\n\r\n",
+            self.status,
+            self.media_type,
+            self.length(),
+            self.fields,
+            if keep { "keep-alive" } else { "close" },
+        );
+        output.put(head.as_bytes())?;
+        if with_body {
+            match self.body {
+                Body::Text(text) => output.put(text.as_bytes())?,
+                Body::Layer(blobs, layer, Wanted::Part(range)) => {
+                    send_part(server, blobs, layer, Window::new(range), output)?;
+                }
+                Body::Layer(blobs, layer, _) => {
+                    let blob = &blobs.all()[layer];
+                    server.progress.expect_more(blob.size);
+                    let mut before = output.position();
+                    blobs.read(layer, |part| {
+                        match part {
+                            Part::Bytes(bytes) => output.put(bytes)?,
+                            Part::File(mut content) => output.put_file(&mut content)?,
+                        }
+                        server.note_moved(output.position() - before);
+                        before = output.position();
+                        Ok(())
+                    })?;
+                    output.flush()?;
+                    server.note_sent(blob.digest, blob.size);
+                }
+            }
+        }
+        output.flush()
+    }
+}
+
+fn send_part(
+    server: &Server<'_>,
+    blobs: &Blobs<'_>,
+    layer: usize,
+    mut window: Window,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let sent = blobs.read(layer, |part| {
+        if window.is_done() {
+            return Err(Enough.into());
+        }
+        let before = output.position();
+        window.put(part, output)?;
+        server.moved.fetch_add(output.position() - before, Ordering::Relaxed);
+        Ok(())
+    });
+    match sent {
+        Err(error) if error.is::<Enough>() => Ok(()),
+        sent => sent,
+    }
+}

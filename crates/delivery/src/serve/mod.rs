@@ -1,0 +1,194 @@
+//! A read-only registry straight out of the store.
+//!
+//! Layers are made as they are asked for, so nothing is kept but the documents. One thread a
+//! connection, and no more connections at a time than there is a bound for.
+
+mod connection;
+mod range;
+mod repository;
+mod route;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::progress::Progress;
+use crate::sink::Written;
+use formats::digest::Digest;
+use image::threads;
+pub use repository::Repository;
+
+/// Connections at a time; further ones wait.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a connection may be idle when others wait for its place.
+const IDLE_TIME: Duration = Duration::from_millis(500);
+/// How long to pause when the system has no more connections to give.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A registry that listens.
+#[derive(Debug)]
+pub struct Server<'a> {
+    listener: TcpListener,
+    address: SocketAddr,
+    repository: &'a Repository<'a>,
+    progress: &'a Progress,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Bytes of layers that were sent.
+    moved: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stopped: bool,
+    /// Connections by their number.
+    open: HashMap<u64, Connection>,
+    /// Sizes of the layers that were sent whole.
+    sent: HashMap<Digest, u64>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    /// Since when a request is waited for.
+    waiting: Option<Instant>,
+}
+
+impl<'a> Server<'a> {
+    /// Starts to listen; connections wait until [`Self::run`].
+    pub fn bind(
+        address: SocketAddr,
+        repository: &'a Repository<'a>,
+        progress: &'a Progress,
+    ) -> anyhow::Result<Self> {
+        let listening = || format!("cannot listen on {address}");
+        let listener = TcpListener::bind(address).with_context(listening)?;
+        let address = listener.local_addr().with_context(listening)?;
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let moved = AtomicU64::new(0);
+        Ok(Self { listener, address, repository, progress, state, changed, moved })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until [`Self::stop`].
+    pub fn run(&self) {
+        std::thread::scope(|scope| {
+            for number in 0.. {
+                if !self.wait_for_room() {
+                    return;
+                }
+                match self.listener.accept() {
+                    Ok((stream, _)) => {
+                        let Ok(handle) = stream.try_clone() else { continue };
+                        let mut state = self.lock();
+                        if state.stopped {
+                            return;
+                        }
+                        state.open.insert(number, Connection { stream: handle, waiting: None });
+                        drop(state);
+                        let open = Open { server: self, number };
+                        let serve = move || {
+                            let _open = open;
+                            connection::serve(self, number, &stream);
+                        };
+                        // The connection ends where there is no thread for it.
+                        let _ = threads::spawn(scope, serve);
+                    }
+                    // The client has gone again.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(_) => std::thread::sleep(PAUSE),
+                }
+            }
+        });
+    }
+
+    /// Closes all connections and makes [`Self::run`] end.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        for Connection { stream, .. } in state.open.values() {
+            // It may be closed already.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+        drop(state);
+        self.changed.notify_all();
+        // Wakes the one who waits for connections.
+        let _ = TcpStream::connect(self.address);
+    }
+
+    /// The layers that were asked for and sent whole.
+    pub fn sent(&self) -> Written {
+        let state = self.lock();
+        Written { layers: state.sent.len(), bytes: state.sent.values().sum() }
+    }
+
+    /// Bytes of layers that were sent so far, whole layers or not.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    fn note_moved(&self, bytes: u64) {
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
+        self.progress.advance(bytes);
+    }
+
+    fn note_waiting(&self, number: u64, waiting: bool) {
+        if let Some(connection) = self.lock().open.get_mut(&number) {
+            connection.waiting = waiting.then(Instant::now);
+        }
+    }
+
+    fn note_sent(&self, digest: Digest, size: u64) {
+        self.lock().sent.insert(digest, size);
+    }
+
+    /// Waits until there may be another connection; false when there will be none.
+    fn wait_for_room(&self) -> bool {
+        let mut state = self.lock();
+        while state.open.len() >= MAX_CONNECTIONS && !state.stopped {
+            state.close_idle();
+            let waited = self.changed.wait_timeout(state, PAUSE);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        !state.stopped
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Closes the connection that has been waiting for a request for the longest time, if that
+    /// is long enough: others wait for its place.
+    fn close_idle(&self) {
+        let waiting = self.open.values().filter_map(|open| Some((open.waiting?, &open.stream)));
+        if let Some((since, stream)) = waiting.min_by_key(|(since, _)| *since)
+            && since.elapsed() > IDLE_TIME
+        {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// Makes room for another connection at the end of one.
+struct Open<'a> {
+    server: &'a Server<'a>,
+    number: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.server.lock().open.remove(&self.number);
+        self.server.changed.notify_all();
+    }
+}

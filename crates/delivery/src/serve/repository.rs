@@ -1,0 +1,95 @@
+//! What a registry holds.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+
+use super::route::Target;
+use formats::digest::Digest;
+use image::engine::Blobs;
+use oci::{Documents, Flavor, Reference};
+
+/// Images by their names.
+#[derive(Debug, Default)]
+pub struct Repository<'a> {
+    is_secret: bool,
+    images: BTreeMap<String, BTreeMap<String, Image<'a>>>,
+}
+
+#[derive(Debug)]
+struct Image<'a> {
+    blobs: &'a Blobs<'a>,
+    /// The kinds of manifest that it has, the preferred one first.
+    documents: [Documents; 2],
+}
+
+/// A blob of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Blob<'a> {
+    /// A configuration.
+    Document(&'a str),
+    /// The layer of that number.
+    Layer(&'a Blobs<'a>, usize),
+}
+
+impl<'a> Repository<'a> {
+    /// A registry that gives images to those who know their names, and tells no names.
+    pub fn secret() -> Self {
+        Self { is_secret: true, ..Self::default() }
+    }
+
+    /// Whether names are to be kept secret.
+    pub(super) fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
+    /// Adds an image. The registry in its name, if there is one, is not part of it here.
+    pub fn add(&mut self, name: &Reference, blobs: &'a Blobs<'a>) -> anyhow::Result<()> {
+        let tags = self.images.entry(name.repository.clone()).or_default();
+        if tags.contains_key(&name.tag) {
+            bail!(
+                "two of the images are called `{}:{}`; give one of them another name",
+                name.repository,
+                name.tag
+            );
+        }
+        let documents = [Flavor::Oci, Flavor::Docker].map(|flavor| blobs.documents(flavor));
+        tags.insert(name.tag.clone(), Image { blobs, documents });
+        Ok(())
+    }
+
+    /// The repositories, sorted.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.images.keys().map(String::as_str).collect()
+    }
+
+    /// A repository's tags, sorted.
+    pub(super) fn tags(&self, name: &str) -> Option<Vec<&str>> {
+        Some(self.images.get(name)?.keys().map(String::as_str).collect())
+    }
+
+    /// The manifests of that name, the preferred one first.
+    pub(super) fn manifests(&self, name: &str, target: &Target) -> Vec<&Documents> {
+        let Some(tags) = self.images.get(name) else { return Vec::new() };
+        match target {
+            Target::Tag(tag) => {
+                tags.get(tag).map_or(Vec::new(), |image| image.documents.iter().collect())
+            }
+            Target::Digest(digest) => {
+                let mut all = tags.values().flat_map(|image| &image.documents);
+                all.find(|documents| documents.descriptor.digest == *digest).into_iter().collect()
+            }
+        }
+    }
+
+    pub(super) fn blob(&self, name: &str, digest: Digest) -> Option<Blob<'_>> {
+        self.images.get(name)?.values().find_map(|image| {
+            let [documents, _] = &image.documents;
+            if documents.config_descriptor.digest == digest {
+                return Some(Blob::Document(&documents.config));
+            }
+            let layer = image.blobs.all().iter().position(|blob| blob.digest == digest);
+            layer.map(|layer| Blob::Layer(image.blobs, layer))
+        })
+    }
+}

@@ -1,0 +1,280 @@
+//! Standard output, or another file, written to in the fastest way that it takes.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+
+use super::staging::{Staging, kernel};
+use image::layer::Content;
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 64 << 10;
+/// Bytes read at a time where the kernel cannot copy by itself.
+const COPY: usize = 256 << 10;
+/// The largest size that a pipe gets without privileges.
+#[cfg(target_os = "linux")]
+const PIPE_SIZE: usize = 1 << 20;
+
+/// A file, pipe or socket that an archive is written to.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+    gathered: Vec<u8>,
+    /// The buffer through which files are copied; empty until it is needed.
+    copied: Vec<u8>,
+    /// Whether the kernel may copy files into it.
+    direct: bool,
+    /// What is gathered for a pipe by the kernel, after what was written and before `gathered`.
+    staging: Option<Staging>,
+    /// Whether what is written is cut into HTTP's chunks.
+    chunked: bool,
+    /// How long a write may wait for the reader.
+    patience: Option<Duration>,
+    written: u64,
+    /// What is written, for errors.
+    what: &'static str,
+}
+
+impl Output {
+    /// The program's standard output, which must not be a terminal.
+    pub fn stdout() -> anyhow::Result<Self> {
+        let stdout = io::stdout().as_fd().try_clone_to_owned();
+        Self::new(stdout.context("opening standard output")?)
+    }
+
+    /// An open file.
+    pub fn new(file: OwnedFd) -> anyhow::Result<Self> {
+        let file = File::from(file);
+        if rustix::termios::isatty(&file) {
+            anyhow::bail!(
+                "the archive is not written to a terminal; redirect it, as with `| docker load` \
+                 or `> image.tar`"
+            );
+        }
+        let kind = FileType::from_raw_mode(fstat(&file).context("examining the output")?.st_mode);
+        #[cfg(target_os = "linux")]
+        if kind == FileType::Fifo {
+            // Only speed depends on it.
+            let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
+        }
+        let direct = cfg!(target_os = "linux") && matches!(kind, FileType::Fifo | FileType::Socket);
+        Ok(Self {
+            file,
+            gathered: Vec::with_capacity(BUFFER),
+            copied: Vec::new(),
+            direct,
+            staging: (kind == FileType::Fifo).then(Staging::new).flatten(),
+            chunked: false,
+            patience: None,
+            written: 0,
+            what: "the archive",
+        })
+    }
+
+    /// The body of an HTTP message whose length is not known.
+    pub fn chunked(socket: OwnedFd) -> anyhow::Result<Self> {
+        Ok(Self { chunked: true, ..Self::new(socket)? })
+    }
+
+    /// Gives up on a reader that takes nothing for so long. The file must have that as its
+    /// timeout for sending too, or not block.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
+    }
+
+    /// Calls what is written something else than an archive, in errors.
+    #[must_use]
+    pub fn of(self, what: &'static str) -> Self {
+        Self { what, ..self }
+    }
+
+    /// Bytes taken so far.
+    pub fn position(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes bytes.
+    pub fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.written += bytes.len() as u64;
+        if self.gathered.len() + bytes.len() > BUFFER {
+            self.write_gathered()?;
+        }
+        if bytes.len() >= BUFFER {
+            return self.write(bytes);
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Writes what is left of a file, by the kernel where it can.
+    pub fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        self.written += content.remaining();
+        self.in_chunk(content.remaining(), |output| {
+            while output.direct && content.remaining() > 0 {
+                match output.send(content)? {
+                    Sent::Bytes(bytes) => content.advance(bytes)?,
+                    Sent::Unsupported => output.direct = false,
+                }
+            }
+            output.copy(content, |_| ())
+        })
+    }
+
+    /// Writes what is left of a file and shows each piece of it to `see`.
+    pub fn put_file_through(
+        &mut self,
+        content: &mut Content,
+        see: impl FnMut(&[u8]),
+    ) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        self.written += content.remaining();
+        self.in_chunk(content.remaining(), |output| output.copy(content, see))
+    }
+
+    fn copy(&mut self, content: &mut Content, mut see: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        while content.remaining() > 0 {
+            self.copied.clear();
+            self.copied.reserve(COPY);
+            content.read(&mut self.copied)?;
+            see(&self.copied);
+            let copied = std::mem::take(&mut self.copied);
+            self.write_all(&copied)?;
+            self.copied = copied;
+        }
+        Ok(content.finish()?)
+    }
+
+    /// Writes what was gathered, so that the reader has all that was taken so far.
+    pub fn flush(&mut self) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        self.drain()
+    }
+
+    fn write_gathered(&mut self) -> anyhow::Result<()> {
+        let gathered = std::mem::take(&mut self.gathered);
+        let written = self.write(&gathered);
+        self.gathered = gathered;
+        self.gathered.clear();
+        written
+    }
+
+    /// Writes what was gathered, and the mark of the last chunk's end.
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        if self.chunked {
+            self.write_all(b"0\r\n\r\n")?;
+        }
+        self.drain()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.in_chunk(bytes.len() as u64, |output| output.write_all(bytes))
+    }
+
+    /// Has so many bytes written, as a chunk where there must be chunks.
+    fn in_chunk(
+        &mut self,
+        size: u64,
+        write: impl FnOnce(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        // An empty chunk would be the last one.
+        if !self.chunked || size == 0 {
+            return write(self);
+        }
+        self.write_all(format!("{size:x}\r\n").as_bytes())?;
+        write(self)?;
+        self.write_all(b"\r\n")
+    }
+
+    fn send(&mut self, content: &Content) -> anyhow::Result<Sent> {
+        /// The most that the kernel sends at once.
+        const MAX: u64 = 0x7fff_f000;
+        loop {
+            let bytes = content.remaining().min(MAX) as usize;
+            let sent = match &mut self.staging {
+                Some(staging) => staging.put_file(content.file(), bytes),
+                None => kernel::sendfile(&self.file, content.file(), bytes),
+            };
+            match sent {
+                Ok(bytes) => return Ok(Sent::Bytes(bytes as u64)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.make_room()?,
+                // After EIO a plain read and write tells which side is at fault.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OVERFLOW | Errno::IO) => {
+                    return Ok(Sent::Unsupported);
+                }
+                Err(error) => return Err(self.error(error.into())),
+            }
+        }
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+        while !bytes.is_empty() {
+            let written = match &mut self.staging {
+                Some(staging) => staging.put(bytes),
+                None => rustix::io::write(&self.file, bytes),
+            };
+            match written {
+                Ok(0) => return Err(self.error(io::ErrorKind::WriteZero.into())),
+                Ok(count) => bytes = &bytes[count..],
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.make_room()?,
+                Err(error) => return Err(self.error(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self) -> anyhow::Result<()> {
+        if self.staging.is_some() { self.drain() } else { self.wait_until_writable() }
+    }
+
+    /// Hands over what the kernel gathered.
+    fn drain(&mut self) -> anyhow::Result<()> {
+        while let Some(staging) = self.staging.as_mut().filter(|staging| !staging.is_empty()) {
+            match staging.move_into(&self.file) {
+                Ok(()) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait_until_writable()?,
+                Err(error) => return Err(self.error(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, error: io::Error) -> anyhow::Error {
+        anyhow::Error::from(error).context(format!("cannot write {}", self.what))
+    }
+
+    /// Some callers hand over a pipe that does not block.
+    fn wait_until_writable(&self) -> anyhow::Result<()> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let patience = self.patience.and_then(|patience| Timespec::try_from(patience).ok());
+        let waited = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], patience.as_ref());
+        match waited {
+            Ok(0) => Err(self.error(io::ErrorKind::TimedOut.into())),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(self.error(error.into())),
+        }
+    }
+}
+
+enum Sent {
+    Bytes(u64),
+    Unsupported,
+}
+
+/// Whether an error means that the reader of the output went away, which is its own business.
+pub fn is_closed(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

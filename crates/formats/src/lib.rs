@@ -1,0 +1,9 @@
+//! Bytes and texts that have to be exactly what other programs write or read.
+//!
+//! Pure: nothing here opens a file or a connection.
+
+pub mod digest;
+pub mod peer_text;
+pub mod python;
+pub mod sha256;
+pub mod tar;

@@ -1,0 +1,234 @@
+//! Walks a tar archive member by member, as Python's `tarfile` does.
+//!
+//! The `tar` crate's own iterator reads an extended header of any size into memory, splits records
+//! at line ends and takes fields for what Python does not, so the crate is asked for single headers
+//! only. Whatever an archive holds, little of it is in memory at a time.
+
+use std::io::{self, Read};
+use std::mem::discriminant;
+use std::sync::Arc;
+
+use tar::{EntryType, Header};
+
+use super::ArchiveMember;
+use super::header;
+use super::reader::Decompressed;
+use super::records::{self, Budget, Records};
+use formats::tar::{BLOCK, DIRECTORY, Record};
+
+/// The largest extended header; most have some hundred bytes.
+const MAX_EXTENDED_HEADER: u64 = 1 << 20;
+/// What a member takes in memory besides its names and records.
+const OVERHEAD: usize = 256;
+
+/// The members of an archive, in its order.
+#[derive(Debug)]
+pub(super) struct Members {
+    archive: Decompressed,
+    /// Where the next header is.
+    next: u64,
+    /// The global extended headers' records.
+    global: Records,
+    /// The same for the members, once one has them.
+    shared: Option<Arc<Vec<Record>>>,
+    budget: Budget,
+}
+
+/// What stands in front of a member's own header.
+enum Extension {
+    Name(Vec<u8>),
+    Target(Vec<u8>),
+    Records(Records),
+}
+
+impl Members {
+    pub(super) fn new(archive: Decompressed) -> Self {
+        let (global, budget) = (Records::new(), Budget::default());
+        Self { archive, next: 0, global, shared: None, budget }
+    }
+
+    /// The next member, how its content is compressed yet unknown.
+    pub(super) fn next(&mut self) -> io::Result<Option<ArchiveMember>> {
+        let mut extensions = Vec::new();
+        loop {
+            self.archive.skip_to(self.next)?;
+            let position = self.next;
+            let Some(header) = self.header()? else {
+                if extensions.is_empty() {
+                    return Ok(None);
+                }
+                return Err(io::Error::other("it ends behind an extended header"));
+            };
+            let read = match kind(&header) {
+                EntryType::GNULongName
+                | EntryType::GNULongLink
+                | EntryType::XHeader
+                | EntryType::XGlobalHeader => {
+                    self.extension(&header, &mut extensions).map(|()| None)
+                }
+                _ => self.member(&header, std::mem::take(&mut extensions)).map(Some),
+            };
+            let at = |error| io::Error::other(format!("the header at byte {position}: {error}"));
+            if let Some(member) = read.map_err(at)? {
+                return Ok(Some(member));
+            }
+        }
+    }
+
+    /// The content of the member that came last, `size` bytes of it.
+    pub(super) fn content(&mut self, size: u64) -> impl Read {
+        self.archive.by_ref().take(size)
+    }
+
+    /// The header at the archive's position; `None` at the archive's end.
+    fn header(&mut self) -> io::Result<Option<Header>> {
+        let mut header = Header::new_old();
+        let mut block = self.archive.by_ref().take(BLOCK);
+        let mut bytes = Vec::with_capacity(BLOCK as usize);
+        block.read_to_end(&mut bytes)?;
+        if bytes.iter().all(|&byte| byte == 0) {
+            return Ok(None);
+        }
+        if bytes.len() < BLOCK as usize {
+            return Err(io::Error::other("it is cut off within a header"));
+        }
+        header.as_mut_bytes().copy_from_slice(&bytes);
+        if !header::has_its_checksum(&header) {
+            return Err(io::Error::other(format!(
+                "the header at byte {} has a wrong checksum",
+                self.next
+            )));
+        }
+        self.next += BLOCK;
+        Ok(Some(header))
+    }
+
+    /// Takes in a header that says something of members to come.
+    fn extension(&mut self, header: &Header, extensions: &mut Vec<Extension>) -> io::Result<()> {
+        let payload = self.payload(header)?;
+        let text = || header::text(&payload).to_owned();
+        let extension = match kind(header) {
+            EntryType::GNULongName => Extension::Name(text()),
+            EntryType::GNULongLink => Extension::Target(text()),
+            EntryType::XHeader => {
+                self.budget.take(records::total_cost(&self.global))?;
+                let mut records = self.global.clone();
+                records::add(&mut records, &payload, &mut self.budget)?;
+                Extension::Records(records)
+            }
+            _ => return self.global(&payload, extensions),
+        };
+        let same = |known: &Extension| discriminant(known) == discriminant(&extension);
+        if extensions.iter().any(same) {
+            return Err(io::Error::other("a member has two of its kind"));
+        }
+        extensions.push(extension);
+        Ok(())
+    }
+
+    /// Takes in the records of a global header.
+    fn global(&mut self, payload: &[u8], extensions: &[Extension]) -> io::Result<()> {
+        if extensions.iter().any(|extension| matches!(extension, Extension::Records(_))) {
+            return Err(io::Error::other("it stands between a member and its own records"));
+        }
+        records::add(&mut self.global, payload, &mut self.budget)?;
+        self.shared = None;
+        if self.global.contains_key(b"size".as_slice()) {
+            return Err(io::Error::other("it gives all members one size"));
+        }
+        Ok(())
+    }
+
+    /// An extended header's content.
+    fn payload(&mut self, header: &Header) -> io::Result<Vec<u8>> {
+        let size = header::size(header)?;
+        if size > MAX_EXTENDED_HEADER {
+            return Err(io::Error::other(format!(
+                "an extended header has {size} bytes, {MAX_EXTENDED_HEADER} are the most"
+            )));
+        }
+        let mut payload = vec![0; size as usize];
+        self.fill(&mut payload)?;
+        self.next += size.next_multiple_of(BLOCK);
+        Ok(payload)
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.archive.read_exact(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("the archive is cut off within it"),
+            _ => error,
+        })
+    }
+
+    fn member(&mut self, header: &Header, extensions: Vec<Extension>) -> io::Result<ArchiveMember> {
+        let mut member = header::member(header)?;
+        let mut stored = member.size;
+        if header.entry_type() == EntryType::GNUSparse {
+            self.skip_sparse_map(header)?;
+        }
+        header::apply(&self.global, &mut member)?;
+        let mut own = None;
+        // The first header speaks last.
+        for extension in extensions.into_iter().rev() {
+            match extension {
+                Extension::Name(name) => member.name = name,
+                Extension::Target(target) => member.target = target,
+                Extension::Records(records) => {
+                    header::apply(&records, &mut member)?;
+                    if records.contains_key(b"size".as_slice()) {
+                        stored = member.size;
+                    }
+                    own = Some(Arc::new(records.into_iter().collect()));
+                }
+            }
+        }
+        member.records = match own {
+            Some(records) => records,
+            None => self.shared()?,
+        };
+        if member.typeflag == DIRECTORY {
+            member.name.truncate(header::without_slashes(&member.name).len());
+        }
+        let texts = [&member.name, &member.target, &member.uname, &member.gname];
+        let length: usize = texts.into_iter().map(Vec::len).sum();
+        self.budget.take(OVERHEAD + length)?;
+        member.offset = self.next;
+        if header::has_data(member.typeflag) {
+            let size = stored.checked_next_multiple_of(BLOCK);
+            let end = size.and_then(|size| self.next.checked_add(size));
+            self.next = end.ok_or_else(|| io::Error::other("its size is out of range"))?;
+        }
+        Ok(member)
+    }
+
+    /// The global records, for members that have none of their own.
+    fn shared(&mut self) -> io::Result<Arc<Vec<Record>>> {
+        if let Some(shared) = &self.shared {
+            return Ok(Arc::clone(shared));
+        }
+        self.budget.take(records::total_cost(&self.global))?;
+        let records = self.global.iter().map(|(keyword, value)| (keyword.clone(), value.clone()));
+        let shared = self.shared.insert(Arc::new(records.collect()));
+        Ok(Arc::clone(shared))
+    }
+
+    /// Skips the blocks in which the map of an old GNU sparse file goes on.
+    fn skip_sparse_map(&mut self, header: &Header) -> io::Result<()> {
+        let mut goes_on = header.as_bytes()[482] != 0;
+        while goes_on {
+            let mut block = [0; BLOCK as usize];
+            self.fill(&mut block)?;
+            self.next += BLOCK;
+            goes_on = block[504] != 0;
+        }
+        Ok(())
+    }
+}
+
+/// The header's type; Solaris had an extended header of its own name.
+fn kind(header: &Header) -> EntryType {
+    match header.entry_type() {
+        other if other.as_byte() == b'X' => EntryType::XHeader,
+        other => other,
+    }
+}

@@ -1,0 +1,251 @@
+//! Remembers the digests of layers from one run to the next.
+//!
+//! An entry is a pure function of its key, so entries need no lock: each is a small file that is
+//! written under a temporary name and renamed. Whatever is wrong with the cache makes it empty,
+//! never wrong: an entry that cannot be read, or is not exactly as it was written, counts as
+//! absent, and one that cannot be written is not remembered.
+
+mod key;
+mod upkeep;
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{Mode, OFlags};
+
+use formats::digest::Digest;
+pub use key::{Key, KeyBuilder};
+pub use upkeep::{Limits, Removed, Usage};
+
+/// First line of every entry, and its directory's name: entries of another version are not seen.
+const VERSION: &str = "layers-1";
+/// More bytes than any entry has.
+const MAX_ENTRY: u64 = 1024;
+/// What an entry's name ends with while it is being written.
+const TEMPORARY: &str = ".tmp";
+/// An entry that is used is marked so at most this often.
+const MARK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Digest and size of a layer's tar file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerDigest {
+    /// SHA-256 of the tar file: the layer's diffID.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A directory of remembered digests, or none.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    directory: Option<PathBuf>,
+}
+
+impl Cache {
+    /// The user's cache, `$XDG_CACHE_HOME/nix-image` or `~/.cache/nix-image`; without a home
+    /// directory there is none.
+    pub fn of_user() -> Self {
+        let absolute =
+            |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let directory =
+            absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        Self { directory: directory.map(|directory| directory.join("nix-image")) }
+    }
+
+    /// No cache.
+    pub fn none() -> Self {
+        Self { directory: None }
+    }
+
+    /// A cache in a directory of its own.
+    pub fn at(directory: &Path) -> Self {
+        Self { directory: Some(directory.to_owned()) }
+    }
+
+    /// Where the cache is.
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    /// What is remembered for a key.
+    pub fn get(&self, key: &Key) -> Option<LayerDigest> {
+        let file = open_entry(&self.path(key)?)?;
+        let mut text = String::new();
+        (&file).take(MAX_ENTRY).read_to_string(&mut text).ok()?;
+        let entry = parse(&text, key)?;
+        mark_used(&file);
+        Some(entry)
+    }
+
+    /// Remembers an entry, if that is possible.
+    pub fn put(&self, key: &Key, entry: &LayerDigest) {
+        if let Some(path) = self.path(key) {
+            // Only speed is lost, so nobody needs to hear of it.
+            let _ = write(&path, &format(key, entry));
+        }
+    }
+
+    /// Forgets an entry that turned out to be wrong.
+    pub fn remove(&self, key: &Key) {
+        if let Some(path) = self.path(key) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn entries_directory(&self) -> Option<PathBuf> {
+        Some(self.directory.as_ref()?.join(VERSION))
+    }
+
+    fn path(&self, key: &Key) -> Option<PathBuf> {
+        let name = key.to_string();
+        let (shard, rest) = name.split_at(2);
+        Some(self.entries_directory()?.join(shard).join(rest))
+    }
+}
+
+fn format(key: &Key, entry: &LayerDigest) -> String {
+    let text = format!("{VERSION} {key}\nsha256:{} {}\n", entry.digest, entry.size);
+    let seal = Digest::of(text.as_bytes());
+    format!("{text}{seal}\n")
+}
+
+/// The entry, if the text is what [`format`] wrote for this key.
+fn parse(text: &str, key: &Key) -> Option<LayerDigest> {
+    let (digest, size) = text.lines().nth(1)?.strip_prefix("sha256:")?.split_once(' ')?;
+    let entry = LayerDigest { digest: digest.parse().ok()?, size: size.parse().ok()? };
+    (format(key, &entry) == text).then_some(entry)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_extension(format!("{}-{count}{TEMPORARY}", std::process::id()));
+    if let Some(shard) = path.parent() {
+        fs::create_dir_all(shard)?;
+    }
+    let written = File::create_new(&temporary)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Opens an entry, if it can be one. What stands in its place may be a pipe or a device, which to
+/// open would wait, or a file without end.
+fn open_entry(path: &Path) -> Option<File> {
+    let may_be_entry = |metadata: &Metadata| metadata.is_file() && metadata.len() <= MAX_ENTRY;
+    // To open a device can do something by itself, so it is not even tried.
+    fs::metadata(path).ok().filter(may_be_entry)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    file.metadata().ok().filter(may_be_entry)?;
+    Some(file)
+}
+
+/// Notes the use in the entry's time of change, by which old entries are told.
+fn mark_used(file: &File) {
+    let now = SystemTime::now();
+    let age = file.metadata().and_then(|metadata| metadata.modified());
+    if age.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > MARK_INTERVAL)) {
+        let _ = file.set_modified(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> (Key, LayerDigest) {
+        let key = KeyBuilder::new("test").finish();
+        (key, LayerDigest { digest: Digest::of(b"layer"), size: 10240 })
+    }
+
+    #[test]
+    fn entries_are_remembered_and_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let (key, entry) = entry();
+        assert_eq!(cache.get(&key), None);
+        cache.put(&key, &entry);
+        assert_eq!(cache.get(&key), Some(entry));
+        cache.remove(&key);
+        assert_eq!(cache.get(&key), None);
+        Cache::none().put(&key, &entry);
+        assert_eq!(Cache::none().get(&key), None);
+    }
+
+    #[test]
+    fn damaged_and_foreign_entries_count_as_absent() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let (key, entry) = entry();
+        cache.put(&key, &entry);
+        let path = cache.path(&key).unwrap();
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            assert_eq!(cache.get(&key), None, "byte {at} changed");
+            fs::write(&path, &good[..at]).unwrap();
+            assert_eq!(cache.get(&key), None, "cut at {at}");
+        }
+        let other = String::from_utf8(good.clone()).unwrap().replace(VERSION, "layers-0");
+        fs::write(&path, other).unwrap();
+        assert_eq!(cache.get(&key), None);
+        let another_key = KeyBuilder::new("another").finish();
+        let another_path = cache.path(&another_key).unwrap();
+        fs::create_dir_all(another_path.parent().unwrap()).unwrap();
+        fs::write(another_path, good).unwrap();
+        assert_eq!(cache.get(&another_key), None);
+    }
+
+    /// What stands in an entry's place, and how it is made.
+    type Obstacle = (&'static str, fn(&Path) -> io::Result<()>);
+
+    #[test]
+    fn what_would_hold_a_reader_up_counts_as_absent() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let (key, entry) = entry();
+        cache.put(&key, &entry);
+        let path = cache.path(&key).unwrap();
+        let obstacles: [Obstacle; 3] = [
+            ("a pipe", |path| {
+                let status = std::process::Command::new("mkfifo").arg(path).status()?;
+                status.success().then_some(()).ok_or(io::ErrorKind::Other.into())
+            }),
+            ("a device", |path| std::os::unix::fs::symlink("/dev/zero", path)),
+            ("a sparse giant", |path| File::create(path)?.set_len(1 << 40)),
+        ];
+        for (obstacle, make) in obstacles {
+            fs::remove_file(&path).unwrap();
+            make(&path).unwrap();
+            assert_eq!(cache.get(&key), None, "{obstacle}");
+            cache.put(&key, &entry);
+            assert_eq!(cache.get(&key), Some(entry), "in place of {obstacle}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(cache.get(&key), None, "a directory");
+    }
+
+    #[test]
+    fn the_use_of_an_old_entry_is_noted() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let (key, entry) = entry();
+        cache.put(&key, &entry);
+        let path = cache.path(&key).unwrap();
+        let old = SystemTime::now() - 2 * MARK_INTERVAL;
+        File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert_eq!(cache.get(&key), Some(entry));
+        let used = fs::metadata(&path).unwrap().modified().unwrap();
+        assert!(used > old + MARK_INTERVAL);
+    }
+}

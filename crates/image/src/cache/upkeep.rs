@@ -1,0 +1,168 @@
+//! How large the cache is, and making it smaller.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{Cache, TEMPORARY};
+
+/// What the cache holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// When the entry that was unused for longest was used last, to a day.
+    pub oldest: Option<SystemTime>,
+}
+
+/// What may stay in the cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Time since an entry's last use.
+    pub max_age: Option<Duration>,
+    /// Bytes in all; the entries unused for longest go first.
+    pub max_bytes: Option<u64>,
+}
+
+/// What was taken out of the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+}
+
+/// Files that a killed run left half-written are of no use to anyone after this time.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+struct Entry {
+    path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+impl Cache {
+    /// Counts the entries.
+    pub fn usage(&self) -> io::Result<Usage> {
+        let entries = self.entries()?;
+        Ok(Usage {
+            entries: entries.len() as u64,
+            bytes: entries.iter().map(|entry| entry.bytes).sum(),
+            oldest: entries.iter().map(|entry| entry.used).min(),
+        })
+    }
+
+    /// Removes entries until the rest is within the limits, entries of versions before this one,
+    /// and what killed runs left behind. Another run may use the cache meanwhile.
+    pub fn collect(&self, limits: Limits) -> io::Result<Removed> {
+        let mut entries = self.entries()?;
+        entries.sort_by_key(|entry| entry.used);
+        let now = SystemTime::now();
+        let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        let mut removed = Removed::default();
+        for entry in entries {
+            let age = now.duration_since(entry.used).unwrap_or_default();
+            let temporary = is_temporary(&entry.path);
+            let too_old = limits.max_age.is_some_and(|max| age > max);
+            let too_many = limits.max_bytes.is_some_and(|max| bytes > max);
+            if (temporary && age > ABANDONED) || (!temporary && (too_old || too_many)) {
+                remove(&entry.path)?;
+                bytes -= entry.bytes;
+                removed.entries += 1;
+                removed.bytes += entry.bytes;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let Some(directory) = self.entries_directory() else { return Ok(entries) };
+        for shard in list(&directory)? {
+            for path in list(&shard)? {
+                // One that vanishes meanwhile was removed by another run.
+                let Ok(metadata) = fs::metadata(&path) else { continue };
+                entries.push(Entry { path, bytes: metadata.len(), used: metadata.modified()? });
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.ends_with(TEMPORARY))
+}
+
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::cache::{KeyBuilder, LayerDigest};
+    use formats::digest::Digest;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// A cache with entries that were last used 0, 1, ... days ago.
+    fn cache(directory: &Path, entries: u32) -> (Cache, u64) {
+        let cache = Cache::at(directory);
+        for age in 0..entries {
+            let key = KeyBuilder::new(&age.to_string()).finish();
+            cache.put(&key, &LayerDigest { digest: Digest::of(b""), size: 0 });
+            let file = File::options().append(true).open(cache.path(&key).unwrap()).unwrap();
+            file.set_modified(SystemTime::now() - DAY * age).unwrap();
+        }
+        let bytes = cache.usage().unwrap().bytes;
+        (cache, bytes)
+    }
+
+    #[test]
+    fn limits_of_age_and_size_hold_afterwards() {
+        let directory = tempfile::tempdir().unwrap();
+        let (cache, bytes) = cache(directory.path(), 10);
+        let none = cache.collect(Limits::default()).unwrap();
+        assert_eq!(none, Removed::default());
+        let max_age = Some(DAY * 9 / 2);
+        let removed = cache.collect(Limits { max_age, max_bytes: None }).unwrap();
+        assert_eq!(removed, Removed { entries: 5, bytes: bytes / 2 });
+        let max_bytes = Some(bytes / 10 * 2);
+        cache.collect(Limits { max_age: None, max_bytes }).unwrap();
+        let usage = cache.usage().unwrap();
+        assert_eq!(usage.entries, 2);
+        assert!(usage.oldest.unwrap().elapsed().unwrap() < DAY * 2, "the oldest went first");
+    }
+
+    #[test]
+    fn what_killed_runs_left_is_removed_and_fresh_writes_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (cache, _) = cache(directory.path(), 1);
+        let shard = cache.entries_directory().unwrap().join("ab");
+        fs::create_dir_all(&shard).unwrap();
+        for (name, age) in [("old.1-0.tmp", DAY), ("new.2-0.tmp", Duration::ZERO)] {
+            let file = File::create(shard.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        }
+        let limits = Limits { max_age: None, max_bytes: Some(0) };
+        assert_eq!(cache.collect(limits).unwrap().entries, 2);
+        assert!(shard.join("new.2-0.tmp").exists());
+    }
+}

@@ -1,0 +1,319 @@
+//! The conf: the JSON file that describes an image, as nixpkgs' `streamLayeredImage` writes it.
+//!
+//! Both generations are read, today's and the first one's, which had fewer keys. Keys that are
+//! absent take the defaults of their time.
+
+mod docker_config;
+mod fields;
+mod nar_hash;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::layer::Stamp;
+use fields::Fields;
+use formats::python::time::{DateTime, TimeError};
+pub(crate) use nar_hash::canonical as canonical_nar_hash;
+
+/// What a conf says, checked for itself; nothing that it names has been looked at.
+#[derive(Clone, Debug)]
+pub struct Conf {
+    /// The machine that the image is for, such as `amd64`.
+    pub architecture: String,
+    /// How to run it: the image's `config`, which should be an object or null. With a base image
+    /// it is one of these, and its `Env`, if any, is a list of strings.
+    pub config: Value,
+    /// The store's directory.
+    pub store_dir: String,
+    /// An archive whose layers come first.
+    pub from_image: Option<String>,
+    /// The store paths of each layer.
+    pub store_layers: Vec<Vec<String>>,
+    /// What is to lie at the image's root.
+    pub customisation_layer: String,
+    /// Name and tag, unless the command line says another.
+    pub repo_tag: Option<String>,
+    /// When the image was made.
+    pub created: DateTime,
+    /// Owner and time of the entries in store layers.
+    pub stamp: Stamp,
+    /// The NAR hash of each store path, as Nix's database has it: `sha256:` and hexadecimal
+    /// digits.
+    pub nar_hashes: HashMap<String, String>,
+    /// What is odd and yet no error, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a conf cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfError {
+    /// The file cannot be read.
+    #[error("cannot read the conf `{}`", path.display())]
+    Read {
+        /// The conf.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not JSON.
+    #[error("the conf `{}` is not valid JSON", path.display())]
+    Json {
+        /// The conf.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+    /// A string in it has half of a surrogate pair, which Python lets through and UTF-8 cannot hold.
+    #[error(
+        "the conf `{}` has half of a surrogate pair, such as \\ud800 alone, {place}; no text holds \
+         that: write the character itself or both halves",
+        path.display()
+    )]
+    Surrogate {
+        /// The conf.
+        path: PathBuf,
+        /// The line and the column behind it.
+        place: String,
+    },
+    /// It says something that makes no sense.
+    #[error("the conf `{}` cannot be used", path.display())]
+    Content {
+        /// The conf.
+        path: PathBuf,
+        /// Why.
+        source: Box<ConfError>,
+    },
+    /// It is JSON, but not an object.
+    #[error("the conf must be an object, but it is {0}")]
+    NotAnObject(String),
+    /// A key that no generation goes without is absent.
+    #[error("the conf has no `{0}`; is it the conf of an image?")]
+    Missing(&'static str),
+    /// A value has the wrong type.
+    #[error("`{key}` must be {expected}, but it is {found}")]
+    Type {
+        /// The value's place.
+        key: String,
+        /// What it has to be.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// A date is none.
+    #[error(
+        "`{key}` must be \"now\" or a date such as 1970-01-01T00:00:01+00:00, but it is `{value}`"
+    )]
+    Date {
+        /// `created` or `mtime`.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+        /// What is wrong with it.
+        source: TimeError,
+    },
+    /// A number is none.
+    #[error("`{key}` must be a whole number such as \"1000\", but it is `{value}`")]
+    Number {
+        /// `uid` or `gid`.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+    },
+}
+
+impl Conf {
+    /// Reads a conf file.
+    pub fn load(path: &Path) -> Result<Self, ConfError> {
+        let text = std::fs::read(path)
+            .map_err(|source| ConfError::Read { path: path.to_owned(), source })?;
+        let value = serde_json::from_slice(&text).map_err(|source| json_error(path, source))?;
+        Self::from_json(value)
+            .map_err(|source| ConfError::Content { path: path.to_owned(), source: source.into() })
+    }
+
+    /// Reads a conf from its JSON.
+    pub fn from_json(value: Value) -> Result<Self, ConfError> {
+        let mut fields = Fields::new(value)?;
+        let now = DateTime::now_utc();
+        let created = fields.date("created", &now)?.ok_or(ConfError::Missing("created"))?;
+        let mtime = fields.date("mtime", &now)?;
+        let config = fields.take("config").ok_or(ConfError::Missing("config"))?;
+        let warnings = docker_config::warnings(&config);
+        let mut conf = Self {
+            architecture: fields.require("architecture", Fields::string)?,
+            config,
+            store_dir: fields.string("store_dir")?.unwrap_or_else(|| "/nix/store".into()),
+            from_image: fields.string_or_null("from_image")?,
+            store_layers: fields.require("store_layers", Fields::lists_of_strings)?,
+            customisation_layer: fields.require("customisation_layer", Fields::string)?,
+            repo_tag: fields.string("repo_tag")?,
+            stamp: Stamp {
+                mtime: mtime.as_ref().unwrap_or(&created).timestamp(),
+                uid: fields.number("uid")?.unwrap_or(0),
+                gid: fields.number("gid")?.unwrap_or(0),
+                uname: fields.string("uname")?.unwrap_or_else(|| "root".into()),
+                gname: fields.string("gname")?.unwrap_or_else(|| "root".into()),
+            },
+            created,
+            nar_hashes: HashMap::new(),
+            warnings,
+        };
+        if conf.from_image.is_some() {
+            docker_config::check_for_base(&conf.config)?;
+        }
+        for (path, hash) in fields.map_of_strings("nar_hashes")?.unwrap_or_default() {
+            match nar_hash::canonical(&hash) {
+                Some(hash) => drop(conf.nar_hashes.insert(path, hash)),
+                None => conf.warnings.push(format!(
+                    "the NAR hash `{hash}` of `{path}` is not a SHA-256, so it has no effect"
+                )),
+            }
+        }
+        // The image's os is always linux, whatever the conf says.
+        fields.string("os")?;
+        conf.warnings.extend(fields.unknown());
+        Ok(conf)
+    }
+}
+
+fn json_error(path: &Path, source: serde_json::Error) -> ConfError {
+    let path = path.to_owned();
+    // The library's two words for a surrogate that stands alone, neither of which says so.
+    if source.to_string().contains("hex escape") {
+        let place = format!("at line {} column {}", source.line(), source.column());
+        return ConfError::Surrogate { path, place };
+    }
+    ConfError::Json { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn original() -> Value {
+        json!({
+            "architecture": "amd64", "config": {}, "os": "linux", "repo_tag": "a:1",
+            "created": "1970-01-01T00:00:01Z", "store_layers": [], "customisation_layer": "/nix/store/a-b",
+        })
+    }
+
+    fn with(key: &str, value: Value) -> Value {
+        let mut conf = original();
+        conf[key] = value;
+        conf
+    }
+
+    #[test]
+    fn absent_keys_take_the_defaults_of_their_time() {
+        let conf = Conf::from_json(original()).unwrap();
+        assert_eq!(conf.store_dir, "/nix/store");
+        let root =
+            Stamp { mtime: 1, uname: "root".into(), gname: "root".into(), ..Stamp::default() };
+        assert_eq!(conf.stamp, root);
+        assert_eq!(conf.from_image, None);
+        assert!(conf.warnings.is_empty());
+    }
+
+    #[test]
+    fn numbers_are_read_as_pythons_int_reads_them() {
+        for (value, number) in
+            [(json!("1000"), 1000), (json!(" -7\n"), -7), (json!("1_0"), 10), (json!(5), 5)]
+        {
+            assert_eq!(Conf::from_json(with("uid", value)).unwrap().stamp.uid, number);
+        }
+        for value in [
+            json!("x"),
+            json!(""),
+            json!("0x1"),
+            json!("_1"),
+            json!("1__0"),
+            json!(1.5),
+            json!(true),
+        ] {
+            let error = Conf::from_json(with("uid", value.clone())).unwrap_err().to_string();
+            assert!(error.contains("`uid`"), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_named_with_what_they_should_be() {
+        let cases = [
+            (json!([]), "the conf must be an object, but it is a list"),
+            (
+                with("architecture", json!(1)),
+                "`architecture` must be a string, but it is a number (1)",
+            ),
+            (
+                with("store_layers", json!(["/nix/store/a-b"])),
+                "`store_layers[0]` must be a list of strings, but it is a string (\"/nix/store/a-b\")",
+            ),
+            (
+                with("store_layers", json!([[null]])),
+                "`store_layers[0][0]` must be a string, but it is null",
+            ),
+            (with("created", json!("yesterday")), "`created` must be \"now\" or a date"),
+            (with("mtime", json!("2024-13-01")), "`mtime` must be \"now\" or a date"),
+            (with("nar_hashes", json!([])), "`nar_hashes` must be an object"),
+        ];
+        for (conf, message) in cases {
+            let error = Conf::from_json(conf.clone()).unwrap_err().to_string();
+            assert!(error.contains(message), "{conf}\n{error}");
+        }
+        let mut conf = original();
+        conf.as_object_mut().unwrap().remove("store_layers");
+        assert!(Conf::from_json(conf).unwrap_err().to_string().contains("no `store_layers`"));
+    }
+
+    #[test]
+    fn a_config_that_engines_refuse_is_kept_with_a_warning() {
+        let cases = [
+            (
+                json!({"Cmd": "sh"}),
+                "`config.Cmd` should be a list of strings, but it is a string (\"sh\"); docker takes it",
+            ),
+            (
+                json!({"Env": [1]}),
+                "`config.Env[0]` should be a string, but it is a number (1); engines refuse",
+            ),
+            (json!({"Labels": {"a": 1}}), "`config.Labels.a` should be a string"),
+            (json!({"ExposedPorts": ["80"]}), "`config.ExposedPorts` should be an object"),
+            (json!({"User": 1000}), "`config.User` should be a string"),
+            (json!(["sh"]), "`config` should be an object, but it is a list"),
+        ];
+        for (config, message) in cases {
+            let conf = Conf::from_json(with("config", config.clone())).unwrap();
+            assert_eq!(conf.config, config);
+            assert_eq!(conf.warnings.len(), 1, "{config}: {:?}", conf.warnings);
+            assert!(conf.warnings[0].contains(message), "{config}\n{:?}", conf.warnings);
+        }
+        for config in [json!(null), json!({}), json!({"Cmd": ["sh"], "Env": null})] {
+            assert!(Conf::from_json(with("config", config)).unwrap().warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn on_a_base_image_the_config_must_have_a_place_for_its_variables() {
+        for (config, message) in [
+            (json!("sh"), "`config` must be an object, but it is a string"),
+            (json!({"Env": "A=1"}), "`config.Env` must be a list of strings, but it is a string"),
+            (json!({"Env": ["A=1", 2]}), "`config.Env[1]` must be a string, but it is a number"),
+        ] {
+            let mut conf = with("config", config.clone());
+            conf["from_image"] = json!("/nix/store/a-base");
+            let error = Conf::from_json(conf).unwrap_err().to_string();
+            assert!(error.contains(message), "{config}\n{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_let_through_with_a_warning() {
+        let conf = Conf::from_json(with("base_layers", json!(1))).unwrap();
+        assert_eq!(conf.warnings.len(), 1);
+        assert!(conf.warnings[0].contains("`base_layers`"));
+    }
+}

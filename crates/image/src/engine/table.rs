@@ -1,0 +1,355 @@
+//! Which layers are known, and which thread does what next.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use anyhow::anyhow;
+
+use super::Scanned;
+use crate::cache::{Key, LayerDigest};
+use crate::store::Listing;
+
+/// The layers' states, shared by all threads.
+#[derive(Debug)]
+pub(super) struct Table {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+/// Something that a thread has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Look what the layer is made of.
+    Scan(usize),
+    /// Hash it.
+    Hash(usize),
+}
+
+#[derive(Debug)]
+struct Inner {
+    slots: Vec<Slot>,
+    /// The layer that is written next.
+    next: usize,
+    /// Threads that have a lane in use.
+    busy: usize,
+    stopped: bool,
+    failure: Option<anyhow::Error>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    state: State,
+    /// Whether the digest is known of other trees than those that are here.
+    hint: bool,
+    key: Option<Key>,
+    same_hashes: Option<Key>,
+    size: u64,
+    listings: Option<Arc<[Listing]>>,
+}
+
+/// What the cache has for a layer that was scanned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Remembered {
+    /// Its digest.
+    Known(LayerDigest),
+    /// The digest of a layer of other trees, which should be the same.
+    Hint(LayerDigest),
+    /// Nothing.
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unscanned,
+    /// Not to be worked on unless someone looks at it.
+    Skipped,
+    Scanning,
+    Waiting,
+    Hashing,
+    Known(LayerDigest),
+}
+
+impl Table {
+    /// A table of layers, some of whose digests may be known from the start.
+    pub(super) fn new(known: impl Iterator<Item = Option<LayerDigest>>) -> Self {
+        let slot = |known: Option<LayerDigest>| Slot {
+            state: known.map_or(State::Unscanned, State::Known),
+            hint: false,
+            key: None,
+            same_hashes: None,
+            size: known.map_or(0, |known| known.size),
+            listings: None,
+        };
+        let inner = Inner {
+            slots: known.map(slot).collect(),
+            next: 0,
+            busy: 0,
+            stopped: false,
+            failure: None,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    /// The next task for a thread that has so many lanes in use; nothing if it should go on with
+    /// those, or has no more to do at all.
+    pub(super) fn claim(&self, lanes: usize, threads: usize) -> Option<Task> {
+        let mut inner = self.lock();
+        loop {
+            if inner.stopped {
+                return None;
+            }
+            if let Some(layer) = inner.find(State::Unscanned) {
+                inner.slots[layer].state = State::Scanning;
+                return Some(Task::Scan(layer));
+            }
+            // A second lane is for layers that no idle thread would take.
+            let waiting = inner.slots.iter().filter(|slot| slot.state == State::Waiting).count();
+            if waiting > 0 && (lanes == 0 || waiting > threads - inner.busy) {
+                inner.busy += usize::from(lanes == 0);
+                let layer = inner.choose()?;
+                inner.slots[layer].state = State::Hashing;
+                return Some(Task::Hash(layer));
+            }
+            if lanes > 0 || inner.find(State::Scanning).is_none() {
+                return None;
+            }
+            inner = self.wait(inner);
+        }
+    }
+
+    /// A thread has no lane in use any more.
+    pub(super) fn release(&self) {
+        self.lock().busy -= 1;
+    }
+
+    /// A layer was scanned, and its digest is remembered or has to be found.
+    pub(super) fn scanned(&self, layer: usize, scanned: Scanned, remembered: Remembered) {
+        let known = match remembered {
+            Remembered::Known(known) | Remembered::Hint(known) => Some(known),
+            Remembered::Nothing => None,
+        };
+        let mut inner = self.lock();
+        inner.slots[layer] = Slot {
+            state: known.map_or(State::Waiting, State::Known),
+            hint: matches!(remembered, Remembered::Hint(_)),
+            key: Some(scanned.key),
+            same_hashes: scanned.same_hashes,
+            size: known.map_or(scanned.size, |known| known.size),
+            listings: scanned.listings,
+        };
+        self.changed.notify_all();
+    }
+
+    /// A layer's digest was found.
+    pub(super) fn hashed(&self, layer: usize, found: LayerDigest) {
+        let slot = &mut self.lock().slots[layer];
+        slot.state = State::Known(found);
+        slot.hint = false;
+        self.changed.notify_all();
+    }
+
+    /// What the scan found, if it is still kept; waits for the scan.
+    pub(super) fn listings(&self, layer: usize) -> Option<Arc<[Listing]>> {
+        let mut inner = self.lock();
+        while matches!(inner.slots[layer].state, State::Unscanned | State::Scanning) {
+            if inner.stopped {
+                return None;
+            }
+            inner = self.wait(inner);
+        }
+        inner.slots[layer].listings.clone()
+    }
+
+    /// The layer's digest, whose turn has come; of those before it nothing more is needed.
+    pub(super) fn wait_for_digest(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+        let mut inner = self.lock();
+        inner.next = layer;
+        inner.drop_listings_before(layer);
+        drop(inner);
+        self.wait_until_known(layer)
+    }
+
+    /// The layer's digest, as soon as it is known.
+    pub(super) fn wait_until_known(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+        let mut inner = self.lock();
+        loop {
+            inner.fail_if_stopped()?;
+            if let State::Known(digest) = inner.slots[layer].state {
+                return Ok(digest);
+            }
+            inner = self.wait(inner);
+        }
+    }
+
+    /// All digests, as soon as they are known.
+    pub(super) fn wait_for_all(&self) -> anyhow::Result<Vec<LayerDigest>> {
+        let mut inner = self.lock();
+        loop {
+            let known = inner.slots.iter().map(|slot| match slot.state {
+                State::Known(digest) => Some(digest),
+                _ => None,
+            });
+            if let Some(all) = known.collect() {
+                return Ok(all);
+            }
+            inner.fail_if_stopped()?;
+            inner = self.wait(inner);
+        }
+    }
+
+    /// The layer's digest, if it is known by now.
+    pub(super) fn known(&self, layer: usize) -> Option<LayerDigest> {
+        match self.lock().slots[layer].state {
+            State::Known(digest) => Some(digest),
+            _ => None,
+        }
+    }
+
+    /// Keeps a layer that nobody has looked at from being worked on, or does so no longer.
+    pub(super) fn skip(&self, layer: usize, skip: bool) {
+        let state = &mut self.lock().slots[layer].state;
+        if matches!(state, State::Unscanned | State::Skipped) {
+            *state = if skip { State::Skipped } else { State::Unscanned };
+        }
+    }
+
+    /// Whether the caller is to scan the layer, as nobody has or does.
+    pub(super) fn claim_scan(&self, layer: usize) -> bool {
+        let state = &mut self.lock().slots[layer].state;
+        let unscanned = matches!(state, State::Unscanned | State::Skipped);
+        if unscanned {
+            *state = State::Scanning;
+        }
+        unscanned
+    }
+
+    pub(super) fn size(&self, layer: usize) -> u64 {
+        self.lock().slots[layer].size
+    }
+
+    /// The keys under which the layer's digest is remembered.
+    pub(super) fn keys(&self, layer: usize) -> impl Iterator<Item = Key> {
+        let slot = &self.lock().slots[layer];
+        [slot.key, slot.same_hashes].into_iter().flatten()
+    }
+
+    pub(super) fn is_hint(&self, layer: usize) -> bool {
+        self.lock().slots[layer].hint
+    }
+
+    pub(super) fn known_size(&self) -> u64 {
+        self.lock().slots.iter().map(|slot| slot.size).sum()
+    }
+
+    /// Makes all threads end.
+    pub(super) fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Runs a thread's work; its error, or its panic, ends everything.
+    pub(super) fn fail_with(&self, work: impl FnOnce() -> anyhow::Result<()>) {
+        struct StopOnPanic<'a>(&'a Table);
+        impl Drop for StopOnPanic<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.stop();
+                }
+            }
+        }
+        let _guard = StopOnPanic(self);
+        if let Err(error) = work() {
+            self.lock().failure.get_or_insert(error);
+            self.stop();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn fail_if_stopped(&mut self) -> anyhow::Result<()> {
+        if !self.stopped {
+            return Ok(());
+        }
+        Err(self.failure.take().unwrap_or_else(|| anyhow!("reading the layers ended early")))
+    }
+
+    fn find(&self, state: State) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.state == state)
+    }
+
+    /// Of the waiting layers, the one that is written next, or else the largest: it would keep a
+    /// core busy for longest when the others are done.
+    fn choose(&self) -> Option<usize> {
+        let waiting = |layer: &usize| self.slots[*layer].state == State::Waiting;
+        let next = Some(self.next).filter(|next| *next < self.slots.len()).filter(waiting);
+        let largest = || (0..self.slots.len()).filter(waiting).max_by_key(|&i| self.slots[i].size);
+        next.or_else(largest)
+    }
+
+    fn drop_listings_before(&mut self, layer: usize) {
+        for slot in &mut self.slots[..layer] {
+            slot.listings = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::KeyBuilder;
+    use formats::digest::Digest;
+
+    /// A table whose layers have these sizes and wait to be hashed.
+    fn table(sizes: &[u64]) -> Table {
+        let table = Table::new(sizes.iter().map(|_| None));
+        for (layer, &size) in sizes.iter().enumerate() {
+            assert_eq!(table.claim(0, 2), Some(Task::Scan(layer)));
+            let key = KeyBuilder::new("test").finish();
+            let scanned = Scanned { key, same_hashes: None, size, listings: None };
+            table.scanned(layer, scanned, Remembered::Nothing);
+        }
+        table
+    }
+
+    fn known(size: u64) -> LayerDigest {
+        LayerDigest { digest: Digest([0; 32]), size }
+    }
+
+    #[test]
+    fn the_layer_needed_next_comes_first_and_then_the_largest() {
+        let table = table(&[1, 5, 9, 7]);
+        assert_eq!(table.claim(0, 1), Some(Task::Hash(0)));
+        assert_eq!(table.claim(1, 1), Some(Task::Hash(2)));
+        table.hashed(0, known(1));
+        assert_eq!(table.wait_for_digest(0).unwrap(), known(1));
+        table.hashed(2, known(9));
+        table.release();
+        assert_eq!(table.claim(0, 1), Some(Task::Hash(3)));
+        assert_eq!(table.claim(1, 1), Some(Task::Hash(1)));
+        assert_eq!(table.claim(2, 1), None);
+    }
+
+    #[test]
+    fn a_second_lane_is_left_to_a_thread_that_has_none() {
+        let table = table(&[1, 1]);
+        assert_eq!(table.claim(0, 2), Some(Task::Hash(0)));
+        assert_eq!(table.claim(1, 2), None);
+        assert_eq!(table.claim(0, 2), Some(Task::Hash(1)));
+    }
+
+    #[test]
+    fn a_failure_reaches_the_one_who_waits() {
+        let table = table(&[1]);
+        table.fail_with(|| Err(anyhow!("no such luck")));
+        assert_eq!(table.claim(0, 1), None);
+        assert_eq!(table.wait_for_digest(0).unwrap_err().to_string(), "no such luck");
+        assert!(table.listings(0).is_none());
+    }
+}

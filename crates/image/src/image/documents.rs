@@ -1,0 +1,63 @@
+//! The image's configuration and manifest, byte for byte as nixpkgs' script writes them.
+
+use serde_json::{Map, Value, json};
+
+use super::Image;
+use crate::base::Base;
+use formats::digest::Digest;
+use formats::python;
+use oci::Platform;
+
+/// What every image runs on.
+const OS: &str = "linux";
+
+impl Image {
+    /// The configuration, whose digest is the image's ID, for layers of these digests.
+    pub fn config_json(&self, diff_ids: &[Digest]) -> String {
+        let diff_ids: Vec<_> = diff_ids.iter().map(|digest| format!("sha256:{digest}")).collect();
+        let history = self.layers.iter().map(|layer| {
+            let comment = format!("store paths: {}", python::repr::list_of_str(&layer.origins));
+            json!({"created": self.created, "comment": comment})
+        });
+        python::json::dumps(&json!({
+            "created": self.created,
+            "architecture": self.architecture,
+            "os": OS,
+            "config": self.config,
+            "rootfs": {"diff_ids": diff_ids, "type": "layers"},
+            "history": history.collect::<Vec<_>>(),
+        }))
+    }
+
+    /// What it runs on.
+    pub fn platform(&self) -> Platform {
+        Platform { architecture: self.architecture.clone(), os: OS.into() }
+    }
+
+    /// The docker-archive's manifest, naming the members that hold configuration and layers.
+    pub fn manifest_json(&self, config: &str, layers: &[String]) -> String {
+        python::json::dumps(&json!([{
+            "Config": config,
+            "RepoTags": [self.repo_tag],
+            "Layers": layers,
+        }]))
+    }
+}
+
+/// The image's `config` with the variables that it inherits: of those with the same name the last
+/// one holds, at the place of the first. Without a base image it stays what the conf says.
+pub(super) fn overlay(base: Option<&Base>, config: Value) -> Value {
+    let Some(base) = base else { return config };
+    let own = config["Env"].as_array();
+    let own = own.into_iter().flatten().filter_map(Value::as_str);
+    let mut variables: Map<String, Value> = Map::new();
+    for variable in base.env().chain(own) {
+        let name = variable.split_once('=').map_or(variable, |(name, _)| name);
+        variables.insert(name.into(), variable.into());
+    }
+    let mut config = if config.is_null() { json!({}) } else { config };
+    if !variables.is_empty() {
+        config["Env"] = variables.into_iter().map(|(_, variable)| variable).collect();
+    }
+    config
+}

@@ -1,0 +1,252 @@
+//! The image: which layers, in which order, made of what. Plain data, made from a conf.
+
+mod documents;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::base::{Base, BaseError, BaseLayer};
+use crate::conf::{Conf, canonical_nar_hash};
+use crate::layer::{Naming, ReadError, Stamp, StoreLayer};
+use crate::store::{self, Store, StoreError, StorePath};
+use formats::digest::{Digest, DigestError};
+use oci::{Annotations, annotation};
+
+/// An image, ready to be digested and written.
+#[derive(Debug)]
+pub struct Image {
+    /// The store that its paths are in.
+    pub store: Store,
+    /// The base image, if it has one.
+    pub base: Option<Base>,
+    /// All its layers, lowest first, those of the base among them.
+    pub layers: Vec<Layer>,
+    /// Name and tag.
+    pub repo_tag: String,
+    /// Time of the archive's members, in seconds since 1970.
+    pub mtime: i64,
+    /// Owner and time of the entries in its store layers.
+    pub stamp: Arc<Stamp>,
+    /// The NAR hash of each store path that the conf gives one for.
+    pub nar_hashes: HashMap<String, String>,
+    /// What is odd and yet no error, a sentence each.
+    pub warnings: Vec<String>,
+    architecture: String,
+    created: String,
+    config: Value,
+}
+
+/// One layer.
+#[derive(Debug)]
+pub struct Layer {
+    /// What it is made of.
+    pub source: LayerSource,
+    /// What the image's history says that it is made of.
+    pub origins: Vec<String>,
+}
+
+/// What a layer is made of.
+#[derive(Debug)]
+pub enum LayerSource {
+    /// A layer of the base image.
+    Base(BaseLayer),
+    /// Store paths, or the original's plain tree of customisations.
+    Store(StoreLayer),
+    /// The finished customisation layer.
+    Prebuilt(Prebuilt),
+    /// A customisation layer that is not in the store. The conf has the narHash of this path, so
+    /// that whoever needs no more than to know the layer can go on.
+    Absent(String),
+}
+
+impl Layer {
+    /// What manifests say of it.
+    pub fn annotations(&self) -> Annotations {
+        let LayerSource::Store(store) = &self.source else { return Annotations::new() };
+        annotation::of_store_paths(store.paths.iter().map(|path| {
+            let path = path.as_str();
+            path.rsplit('/').next().unwrap_or(path)
+        }))
+    }
+}
+
+/// A layer that was finished at build time.
+#[derive(Debug)]
+pub struct Prebuilt {
+    /// The directory that holds it, as the conf names it.
+    pub path: String,
+    /// Its tar file.
+    pub tar: PathBuf,
+    /// The digest that the file beside it gives.
+    pub checksum: Digest,
+}
+
+/// Why a conf makes no image.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// A path of the conf is not as it must be.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The base image cannot be used.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The customisation layer is not what it should be.
+    #[error("the customisation layer `{path}` {problem}")]
+    Customisation {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The customisation layer's checksum file holds something else.
+    #[error(
+        "the checksum file of the customisation layer `{path}` holds no SHA-256; build it again"
+    )]
+    Checksum {
+        /// The layer's path.
+        path: String,
+        /// What it holds.
+        source: DigestError,
+    },
+    /// Neither the conf nor the command line names the image.
+    #[error("the conf has no `repo_tag`; name the image with --repo_tag NAME:TAG")]
+    NoTag,
+}
+
+impl ImageError {
+    /// The error of a customisation layer that is needed and not there.
+    pub(crate) fn absent(path: &str) -> Self {
+        Self::Customisation { path: path.into(), problem: "does not exist; build it first" }
+    }
+}
+
+impl Image {
+    /// Makes the image that a conf describes. `repo_tag`, unless it is empty, takes the place of
+    /// the conf's; the store is read below `store_root`, if there is one.
+    pub fn new(
+        conf: Conf,
+        repo_tag: Option<String>,
+        store_root: Option<&Path>,
+    ) -> Result<Self, ImageError> {
+        let store = Store::new(&conf.store_dir, store_root)?;
+        let repo_tag = repo_tag.filter(|tag| !tag.is_empty()).or(conf.repo_tag);
+        let repo_tag = repo_tag.ok_or(ImageError::NoTag)?;
+        let stamp = Arc::new(conf.stamp);
+        let mut store_layers = Vec::with_capacity(conf.store_layers.len());
+        for origins in conf.store_layers {
+            let paths = origins.iter().map(|path| store.path(path)).collect::<Result<_, _>>()?;
+            let layer = StoreLayer { paths, naming: Naming::Store, stamp: Arc::clone(&stamp) };
+            store_layers.push(Layer { source: LayerSource::Store(layer), origins });
+        }
+        let mut warnings = conf.warnings;
+        warnings.extend(repeated(&store_layers));
+        let has_hash = conf.nar_hashes.contains_key(&conf.customisation_layer);
+        let customisation = customisation(&store, conf.customisation_layer, &stamp, has_hash)?;
+        let base = match &conf.from_image {
+            Some(path) => Some(Base::open(&store.locate(path, "the base image")?)?),
+            None => None,
+        };
+        let base_layers = base.iter().flat_map(|base| &base.layers).map(|layer| Layer {
+            origins: vec![String::from_utf8_lossy(&layer.member.name).into()],
+            source: LayerSource::Base(layer.clone()),
+        });
+        Ok(Self {
+            layers: base_layers.chain(store_layers).chain([customisation]).collect(),
+            config: documents::overlay(base.as_ref(), conf.config),
+            base,
+            store,
+            repo_tag,
+            mtime: stamp.mtime,
+            stamp,
+            nar_hashes: conf.nar_hashes,
+            warnings,
+            architecture: conf.architecture,
+            created: conf.created.isoformat(),
+        })
+    }
+}
+
+impl Image {
+    /// Adds the NAR hashes of paths for which the conf has none and Nix's database does.
+    pub fn complete_nar_hashes(&mut self) {
+        let paths = self.layers.iter().flat_map(|layer| match &layer.source {
+            LayerSource::Store(layer) => layer.paths.iter().map(StorePath::as_str).collect(),
+            LayerSource::Prebuilt(layer) => vec![layer.path.as_str()],
+            LayerSource::Base(_) | LayerSource::Absent(_) => Vec::new(),
+        });
+        let unknown = paths.filter(|path| !self.nar_hashes.contains_key(*path));
+        let hashes = store::nar_hashes(&self.store, unknown);
+        let canonical = |(path, hash): (String, String)| Some((path, canonical_nar_hash(&hash)?));
+        self.nar_hashes.extend(hashes.into_iter().filter_map(canonical));
+    }
+}
+
+/// A warning for each path that is listed more than once; each time it is written, as by nixpkgs.
+fn repeated(layers: &[Layer]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut warned = HashSet::new();
+    let paths = layers.iter().flat_map(|layer| &layer.origins);
+    paths
+        .filter(|path| !seen.insert(*path) && warned.insert(*path))
+        .map(|path| format!("`{path}` is listed more than once and will be written each time"))
+        .collect()
+}
+
+/// The customisation layer: prebuilt in today's confs, a plain tree in the original's.
+fn customisation(
+    store: &Store,
+    path: String,
+    stamp: &Arc<Stamp>,
+    may_be_absent: bool,
+) -> Result<Layer, ImageError> {
+    const WHAT: &str = "the customisation layer";
+    let directory = store.locate(&path, WHAT)?;
+    let problem = |problem| ImageError::Customisation { path: path.clone(), problem };
+    match directory.metadata() {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(problem("is not a directory")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if may_be_absent {
+                return Ok(Layer {
+                    source: LayerSource::Absent(path.clone()),
+                    origins: vec![path],
+                });
+            }
+            return Err(ImageError::absent(&path));
+        }
+        Err(source) => {
+            return Err(ReadError::Io { action: "open", path: directory, source }.into());
+        }
+    }
+    let (tar, checksum) = (directory.join("layer.tar"), directory.join("checksum"));
+    let source = match (tar.symlink_metadata().is_ok(), checksum.symlink_metadata().is_ok()) {
+        (true, true) => {
+            let read = |file| store.locate(&format!("{path}/{file}"), WHAT);
+            let (tar, checksum) = (read("layer.tar")?, read("checksum")?);
+            let checksum = std::fs::read(&checksum).map_err(|source| ReadError::Io {
+                action: "read",
+                path: checksum,
+                source,
+            })?;
+            let checksum = String::from_utf8_lossy(&checksum).trim().parse();
+            let checksum =
+                checksum.map_err(|source| ImageError::Checksum { path: path.clone(), source })?;
+            LayerSource::Prebuilt(Prebuilt { path: path.clone(), tar, checksum })
+        }
+        (false, false) => LayerSource::Store(StoreLayer {
+            paths: vec![store.path(&path)?],
+            naming: Naming::Root,
+            stamp: Arc::clone(stamp),
+        }),
+        (true, false) => return Err(problem("has a layer.tar, but no checksum; build it again")),
+        (false, true) => return Err(problem("has a checksum, but no layer.tar; build it again")),
+    };
+    Ok(Layer { source, origins: vec![path] })
+}

@@ -1,0 +1,141 @@
+//! Where in a tree its archive has come to, and the files there.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::content::ReadError;
+use super::disk::Disk;
+use crate::store::{self, Entry};
+use formats::tar;
+
+/// The place in a tree that is being archived.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    /// Where the current entry is to be read.
+    place: Trail,
+    /// The current entry's name in the archive.
+    name: Trail,
+    /// Open directories of the depths down to here, opened when a file needs them.
+    directories: Vec<OwnedFd>,
+}
+
+/// The way from a tree's root to an entry.
+#[derive(Debug)]
+struct Trail {
+    path: Vec<u8>,
+    /// How long the path was at each depth down to here.
+    lengths: Vec<usize>,
+}
+
+impl Trail {
+    fn new(root: Vec<u8>) -> Self {
+        Self { lengths: vec![root.len()], path: root }
+    }
+
+    fn enter(&mut self, depth: usize, name: &[u8]) {
+        self.lengths.truncate(depth);
+        self.path.truncate(self.lengths[depth - 1]);
+        self.path.push(b'/');
+        self.path.extend_from_slice(name);
+        self.lengths.push(self.path.len());
+    }
+
+    /// The name at some depth on the way; the root's is its path.
+    fn component(&self, depth: usize) -> &OsStr {
+        let start = if depth == 0 { 0 } else { self.lengths[depth - 1] + 1 };
+        OsStr::from_bytes(&self.path[start..self.lengths[depth]])
+    }
+}
+
+impl Cursor {
+    /// The place before the tree's root, which is read at `root` and called `name`.
+    pub(super) fn new(root: PathBuf, name: Vec<u8>) -> Self {
+        let place = Trail::new(root.into_os_string().into_vec());
+        Self { place, name: Trail::new(name), directories: Vec::new() }
+    }
+
+    /// The current entry's name in the archive.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name.path
+    }
+
+    /// Goes on to the next entry.
+    pub(super) fn enter(&mut self, entry: &Entry<'_>) {
+        if entry.depth > 0 {
+            self.directories.truncate(entry.depth);
+            self.place.enter(entry.depth, entry.name);
+            self.name.enter(entry.depth, store::logical(entry.name));
+        }
+    }
+
+    /// Opens the current entry, a regular file, through its directories; no link is followed.
+    pub(super) fn open(&mut self) -> Result<File, ReadError> {
+        // Not to be kept waiting by a pipe that someone put in the file's place.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let depth = self.place.lengths.len() - 1;
+        while self.directories.len() < depth {
+            let name = self.place.component(self.directories.len());
+            let directory = store::open_directory(self.parent(), name);
+            self.directories
+                .push(directory.map_err(|error| self.error("open the directory of", error))?);
+        }
+        let file = openat(self.parent(), self.place.component(depth), flags, Mode::empty());
+        file.map(File::from).map_err(|error| self.error("open", error))
+    }
+
+    /// The innermost directory that is open.
+    fn parent(&self) -> BorrowedFd<'_> {
+        self.directories.last().map_or(CWD, |directory| directory.as_fd())
+    }
+
+    /// Appends a small file's content and its padding.
+    pub(super) fn put_small(
+        &mut self,
+        size: u64,
+        disk: &mut Disk,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        let file = self.open()?;
+        disk.look(&file);
+        // One byte more than expected shows a file that grew.
+        out.reserve(size as usize + 1);
+        let mut found = 0;
+        loop {
+            match rustix::io::read(&file, spare_capacity(out)) {
+                Ok(0) => break,
+                Ok(bytes) => found += bytes as u64,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(self.error("read", error)),
+            }
+            if found >= size {
+                break;
+            }
+        }
+        match found {
+            found if found < size => {
+                return Err(ReadError::Shrank { path: self.path(), expected: size, found });
+            }
+            found if found > size => {
+                return Err(ReadError::Grew { path: self.path(), expected: size });
+            }
+            _ => {}
+        }
+        out.extend_from_slice(tar::padding(size));
+        Ok(())
+    }
+
+    /// Where the current entry is to be read.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&self.place.path))
+    }
+
+    fn error(&self, action: &'static str, error: rustix::io::Errno) -> ReadError {
+        ReadError::Io { action, path: self.path(), source: error.into() }
+    }
+}

@@ -1,0 +1,348 @@
+//! Turns the trees of a layer into a tar archive, piece by piece.
+
+use std::sync::Arc;
+
+use super::content::{Content, ReadError, Step};
+use super::cursor::Cursor;
+use super::disk::{self, Disk};
+use super::{Naming, Stamp, StoreLayer};
+use crate::store::{Entry, Listing, Node, Store, Walk, WalkError};
+use formats::tar::{self, Member};
+
+/// Directories that every layer of store paths starts with, whatever the store's directory.
+/// Part of every user's layer digests.
+const STORE_PARENTS: [&[u8]; 2] = [b"/nix", b"/nix/store"];
+/// Their mode.
+const STORE_PARENT_MODE: u32 = 0o755;
+
+/// Larger files are handed out, so that they need not pass through memory.
+const LARGE: u64 = 64 << 10;
+
+/// Bytes of small files that the disk is asked for ahead of their turn.
+const AHEAD: u64 = 8 << 20;
+/// Bytes of them that it is asked for at a time.
+const FETCH: usize = 256 << 10;
+
+/// The archive of a [`StoreLayer`], in pieces.
+#[derive(Debug)]
+pub struct TarStream<'a> {
+    store: &'a Store,
+    layer: &'a StoreLayer,
+    listings: Option<Arc<[Listing]>>,
+    started: bool,
+    next_path: usize,
+    tree: Option<Tree>,
+    /// Bytes handed out so far, contents of files among them.
+    offset: u64,
+    ended: bool,
+    disk: Disk,
+    /// The same stream, ahead of this one, where files come from a disk.
+    scout: Option<Box<TarStream<'a>>>,
+}
+
+/// A store path that is being archived.
+#[derive(Debug)]
+struct Tree {
+    source: Source,
+    cursor: Cursor,
+}
+
+/// Where the entries come from.
+#[derive(Debug)]
+enum Source {
+    /// The scan that the layer's key was made of.
+    Listing { listings: Arc<[Listing]>, index: usize, position: usize },
+    /// A walk of its own, where there was no room for a listing.
+    Walk(Walk),
+}
+
+impl<'a> TarStream<'a> {
+    /// A stream from the first byte on. `listings`, one for each path, spare the walk.
+    pub fn new(store: &'a Store, layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
+        Self {
+            store,
+            layer,
+            listings,
+            started: false,
+            next_path: 0,
+            tree: None,
+            offset: 0,
+            ended: false,
+            disk: Disk::default(),
+            scout: None,
+        }
+    }
+
+    /// See [`super::LayerStream::fill`].
+    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Step, ReadError> {
+        if self.disk.is_needed() {
+            self.look_ahead();
+        }
+        Ok(match self.advance(out, limit, Contents::Read)? {
+            Advance::Full => Step::Full,
+            Advance::End => Step::End,
+            Advance::Large(cursor, size) => {
+                Step::File(Content::new(cursor.open()?, cursor.path(), size))
+            }
+        })
+    }
+
+    /// See [`super::LayerStream::skip`].
+    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<u64, ReadError> {
+        scratch.clear();
+        let before = self.offset;
+        self.advance(scratch, limit, Contents::Skip)?;
+        Ok(self.offset - before)
+    }
+
+    /// Asks the disk for the small files that come next. What fails here fails again when it is
+    /// read, and is reported then.
+    fn look_ahead(&mut self) {
+        // Without listings, another walk would wait for the disk itself.
+        let Some(listings) = &self.listings else { return };
+        let (store, layer) = (self.store, self.layer);
+        let scout = self.scout.get_or_insert_with(|| {
+            Box::new(TarStream::new(store, layer, Some(Arc::clone(listings))))
+        });
+        let mut scratch = Vec::new();
+        while !scout.ended && scout.offset < self.offset + AHEAD {
+            scratch.clear();
+            let passed = scout.offset < self.offset;
+            let contents = if passed { Contents::Skip } else { Contents::Fetch };
+            if scout.advance(&mut scratch, FETCH, contents).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn advance(
+        &mut self,
+        out: &mut Vec<u8>,
+        limit: usize,
+        contents: Contents,
+    ) -> Result<Advance<'_>, ReadError> {
+        if self.ended {
+            return Ok(Advance::End);
+        }
+        let start = out.len();
+        if !self.started {
+            self.started = true;
+            self.put_store_parents(out);
+        }
+        // What the large file before this piece lacks.
+        out.extend_from_slice(tar::padding(self.offset));
+        let mut skipped = 0;
+        loop {
+            let length = out.len() as u64 + skipped;
+            if length >= limit as u64 {
+                self.offset += length - start as u64;
+                return Ok(Advance::Full);
+            }
+            let Some(tree) = &mut self.tree else {
+                self.tree = self.next_tree()?;
+                if self.tree.is_none() {
+                    let size = self.offset + length - start as u64;
+                    out.extend_from_slice(tar::trailer(size));
+                    self.offset = size + tar::trailer(size).len() as u64;
+                    self.ended = true;
+                    return Ok(Advance::Full);
+                }
+                continue;
+            };
+            match tree.put_header(&self.layer.stamp, out)? {
+                Some(Node::File(size)) if size >= LARGE => {
+                    self.offset += out.len() as u64 + skipped - start as u64 + size;
+                    // The tree is there: this entry came out of it.
+                    let cursor = self.tree.as_mut().map(|tree| &mut tree.cursor);
+                    return Ok(cursor.map_or(Advance::End, |cursor| Advance::Large(cursor, size)));
+                }
+                Some(Node::File(size)) => match contents {
+                    Contents::Read => tree.cursor.put_small(size, &mut self.disk, out)?,
+                    Contents::Skip => skipped += size.next_multiple_of(tar::BLOCK),
+                    Contents::Fetch => {
+                        disk::fetch(&tree.cursor.open()?);
+                        skipped += size.next_multiple_of(tar::BLOCK);
+                    }
+                },
+                Some(_) => {}
+                None => self.tree = None,
+            }
+        }
+    }
+
+    fn put_store_parents(&self, out: &mut Vec<u8>) {
+        if self.layer.naming == Naming::Root {
+            return;
+        }
+        for name in STORE_PARENTS {
+            let header = Member {
+                name,
+                typeflag: tar::DIRECTORY,
+                mode: STORE_PARENT_MODE,
+                ..stamped(&self.layer.stamp)
+            };
+            tar::encode(&header, out);
+        }
+    }
+
+    fn next_tree(&mut self) -> Result<Option<Tree>, ReadError> {
+        let index = self.next_path;
+        let Some(path) = self.layer.paths.get(index) else { return Ok(None) };
+        self.next_path += 1;
+        let root = self.store.physical(path);
+        let source = match &self.listings {
+            Some(listings) => {
+                Source::Listing { listings: Arc::clone(listings), index, position: 0 }
+            }
+            None => Source::Walk(Walk::new(&root)?),
+        };
+        let name = match self.layer.naming {
+            Naming::Store => path.as_str(),
+            Naming::Root => &path.as_str()[path.entry_length()..],
+        };
+        let name = name.as_bytes().to_owned();
+        Ok(Some(Tree { source, cursor: Cursor::new(root, name) }))
+    }
+}
+
+/// What becomes of the contents of small files.
+#[derive(Clone, Copy)]
+enum Contents {
+    Read,
+    Skip,
+    /// The disk is asked for them.
+    Fetch,
+}
+
+/// How far [`TarStream::advance`] came.
+enum Advance<'a> {
+    /// As far as it should.
+    Full,
+    /// To the content of this large file, of so many bytes.
+    Large(&'a mut Cursor, u64),
+    /// To the end.
+    End,
+}
+
+impl Tree {
+    /// Appends the next entry's header and tells what the entry is; nothing at the tree's end.
+    fn put_header(
+        &mut self,
+        stamp: &Stamp,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Node<'_>>, WalkError> {
+        let Some(entry) = self.source.next_entry()? else { return Ok(None) };
+        self.cursor.enter(&entry);
+        let mut header =
+            Member { name: self.cursor.name(), mode: entry.mode.into(), ..stamped(stamp) };
+        match entry.node {
+            Node::File(size) => (header.typeflag, header.size) = (tar::REGULAR, size),
+            Node::Directory => header.typeflag = tar::DIRECTORY,
+            Node::Symlink(target) => (header.typeflag, header.target) = (tar::SYMLINK, target),
+            Node::Fifo => header.typeflag = tar::FIFO,
+            Node::Character(device) => (header.typeflag, header.device) = (tar::CHARACTER, device),
+            Node::Block(device) => (header.typeflag, header.device) = (tar::BLOCK_DEVICE, device),
+        }
+        tar::encode(&header, out);
+        Ok(Some(entry.node))
+    }
+}
+
+impl Source {
+    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, WalkError> {
+        match self {
+            Self::Listing { listings, index, position } => {
+                let Some((entry, next)) = listings[*index].entry(*position) else {
+                    return Ok(None);
+                };
+                *position = next;
+                Ok(Some(entry))
+            }
+            Self::Walk(walk) => Ok(walk.next_entry()?.map(|found| found.entry)),
+        }
+    }
+}
+
+/// A header with what all entries of a layer have in common.
+fn stamped(stamp: &Stamp) -> Member<'_> {
+    Member {
+        uid: stamp.uid,
+        gid: stamp.gid,
+        uname: stamp.uname.as_bytes(),
+        gname: stamp.gname.as_bytes(),
+        mtime: stamp.mtime,
+        ..Member::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+
+    fn bytes(mut stream: TarStream<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            match stream.fill(&mut out, usize::MAX).unwrap() {
+                Step::Full => {}
+                Step::File(mut content) => {
+                    out.reserve(content.size() as usize + 1);
+                    while !content.read(&mut out).unwrap() {}
+                }
+                Step::End => return out,
+            }
+        }
+    }
+
+    /// A Mac's store cannot hold `A` beside `a`, so Nix writes one of them under another name.
+    #[test]
+    fn names_that_differ_in_case_alone_are_those_of_linux() {
+        let trees = [["a", "A~nix~case~hack~1", "b"], ["a", "A", "b"]].map(|names| {
+            let root = tempfile::tempdir().unwrap();
+            let store = Store::new("/nix/store", Some(root.path())).unwrap();
+            let path = store.path("/nix/store/0-tree").unwrap();
+            for (name, content) in names.iter().zip(["lower", "upper", "other"]) {
+                let directory = store.physical(&path).join(name);
+                std::fs::create_dir_all(&directory).unwrap();
+                std::fs::write(directory.join("file"), content).unwrap();
+            }
+            let (naming, stamp) = (Naming::Store, Arc::default());
+            let layer = StoreLayer { paths: vec![path], naming, stamp };
+            bytes(TarStream::new(&store, &layer, None))
+        });
+        assert!(trees[0] == trees[1]);
+    }
+
+    /// Whatever is asked for ahead, of whatever size, in as many trees as there are.
+    #[test]
+    fn looking_ahead_changes_no_byte() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new("/nix/store", Some(root.path())).unwrap();
+        let mut paths = Vec::new();
+        for tree in 0..3 {
+            let path = store.path(&format!("/nix/store/{tree}-tree")).unwrap();
+            let directory = store.physical(&path).join("a/b");
+            std::fs::create_dir_all(&directory).unwrap();
+            for (file, size) in [0, 1, 512, 60_000, 70_000, 300_000, 9 << 20].iter().enumerate() {
+                let content: Vec<u8> = (0..*size).map(|at| (at + tree + file) as u8).collect();
+                std::fs::write(directory.join(file.to_string()), content).unwrap();
+            }
+            paths.push(path);
+        }
+        let layer = StoreLayer { paths, naming: Naming::Store, stamp: Arc::default() };
+        let budget = Budget::new(1 << 20);
+        let scan = |path| {
+            let listing = Some(Listing::new(&budget));
+            crate::store::scan(&store.physical(path), listing).unwrap().listing
+        };
+        let listings: Option<Arc<[Listing]>> = layer.paths.iter().map(scan).collect();
+        let stream =
+            |listings, disk| TarStream { disk, ..TarStream::new(&store, &layer, listings) };
+        let expected = bytes(stream(None, Disk::default()));
+        assert!(expected.len() > 27 << 20);
+        for listings in [None, listings] {
+            let found = bytes(stream(listings, Disk::needed()));
+            assert!(found == expected);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Descriptors: what a document says of another document or of a blob.
+
+use serde_json::{Map, Value, json};
+
+use super::{Annotations, DocumentError};
+use formats::digest::Digest;
+
+/// The digest, size and kind of a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// What it is.
+    pub media_type: String,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// How many they are.
+    pub size: u64,
+    /// What it runs on, for the manifests of an index.
+    pub platform: Option<Platform>,
+    /// What else is to be said of it.
+    pub annotations: Annotations,
+}
+
+/// What an image runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// The processor, as Go calls it.
+    pub architecture: String,
+    /// The operating system, as Go calls it.
+    pub os: String,
+}
+
+impl Descriptor {
+    /// The descriptor of a document.
+    pub fn of(media_type: &str, document: &[u8]) -> Self {
+        Self::new(media_type, Digest::of(document), document.len() as u64)
+    }
+
+    /// A descriptor with nothing more than there must be.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.into(),
+            digest,
+            size,
+            platform: None,
+            annotations: Annotations::new(),
+        }
+    }
+
+    /// As documents hold it.
+    pub fn to_value(&self) -> Value {
+        let mut value = Map::new();
+        value.insert("mediaType".into(), self.media_type.as_str().into());
+        value.insert("digest".into(), format!("sha256:{}", self.digest).into());
+        value.insert("size".into(), self.size.into());
+        if let Some(platform) = &self.platform {
+            let Platform { architecture, os } = platform;
+            value.insert("platform".into(), json!({"architecture": architecture, "os": os}));
+        }
+        if !self.annotations.is_empty() {
+            value.insert("annotations".into(), json!(self.annotations));
+        }
+        Value::Object(value)
+    }
+
+    /// Reads a document's descriptor; what this program does not know in it is left out.
+    pub fn parse(value: &Value) -> Result<Self, DocumentError> {
+        let error = |field, expected| {
+            DocumentError::field(field, expected, value.get(field).filter(|v| !v.is_null()))
+        };
+        let media_type =
+            value["mediaType"].as_str().ok_or_else(|| error("mediaType", "a string"))?;
+        let digest = value["digest"].as_str().and_then(|text| text.strip_prefix("sha256:"));
+        let digest = digest.and_then(|hex| hex.parse().ok());
+        Ok(Self {
+            media_type: media_type.into(),
+            digest: digest.ok_or_else(|| error("digest", "sha256: and 64 hexadecimal digits"))?,
+            size: value["size"].as_u64().ok_or_else(|| error("size", "a number of bytes"))?,
+            platform: Platform::parse(&value["platform"]),
+            annotations: annotations(value),
+        })
+    }
+}
+
+impl Platform {
+    fn parse(value: &Value) -> Option<Self> {
+        let text = |field: &str| value[field].as_str().map(str::to_owned);
+        Some(Self { architecture: text("architecture")?, os: text("os")? })
+    }
+}
+
+/// The annotations of a descriptor or document; what is no text is left out.
+pub(super) fn annotations(value: &Value) -> Annotations {
+    let all = value["annotations"].as_object().into_iter().flatten();
+    all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}

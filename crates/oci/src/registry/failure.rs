@@ -1,0 +1,212 @@
+//! Why a request got no answer, in words of ours.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use ureq::{Error, Timeout};
+
+use super::transport::{BODY, CONNECT, STALL};
+use formats::peer_text;
+
+/// Characters that are shown of what others say about it.
+const MAX_SAID: usize = 300;
+
+/// Why a request got no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    problem: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It may go better the next time.
+    Passing,
+    /// It will not.
+    Lasting,
+    /// Not as long as TLS is spoken: the server speaks plain HTTP.
+    PlainHttp,
+}
+
+/// The other end of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// Host and perhaps port.
+    pub(super) server: String,
+    /// The proxy that leads there.
+    pub(super) proxy: Option<String>,
+    /// How long it may take until it answers.
+    pub(super) patience: Duration,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.problem)
+    }
+}
+
+impl Failure {
+    /// What an error means.
+    pub(super) fn of(error: &Error, peer: &Peer) -> Self {
+        match error {
+            Error::Io(error) => Self::of_io(error, peer),
+            Error::Rustls(error) => Self::of_tls(error, peer),
+            Error::Timeout(timeout) => Self::passing(waited(*timeout, peer)),
+            Error::ConnectionFailed => Self::passing("no connection could be made".into()),
+            Error::Protocol(error) => {
+                Self::passing(format!("the answer is not HTTP ({})", said(error)))
+            }
+            // What leads elsewhere is the peer's word, and may hold a secret.
+            Error::RequireHttpsOnly(_) => Self::lasting(
+                "it leads to an address without TLS, which only --tls-verify=false allows".into(),
+            ),
+            Error::BadUri(_) | Error::Http(_) => {
+                Self::lasting("it leads to something that is not a URL".into())
+            }
+            Error::TooManyRedirects => Self::lasting("it is sent from place to place".into()),
+            Error::LargeResponseHeader(..) => {
+                Self::lasting("the head of the answer is too long".into())
+            }
+            Error::InvalidProxyUrl => Self::lasting(
+                "the proxy is not given as a URL; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name a \
+                 proxy as in http://proxy.example.org:3128"
+                    .into(),
+            ),
+            error => Self::lasting(said(error)),
+        }
+    }
+
+    /// What it means that an answer could not be read to its end.
+    pub(super) fn of_body(error: io::Error) -> Self {
+        let patience = BODY;
+        Self::of(&error.into(), &Peer { server: String::new(), proxy: None, patience })
+    }
+
+    fn of_io(error: &io::Error, peer: &Peer) -> Self {
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
+            return Self::of_tls(error, peer);
+        }
+        match error.kind() {
+            // A closed port does not open.
+            io::ErrorKind::ConnectionRefused => {
+                Self::lasting(match (&peer.proxy, error.get_ref()) {
+                    (Some(proxy), _) => {
+                        format!("no proxy listens at `{proxy}` (connection refused)")
+                    }
+                    // The connection's own word on where it leads.
+                    (None, Some(server)) => {
+                        format!("nothing listens at `{}` (connection refused)", said(&server))
+                    }
+                    (None, None) => {
+                        format!("nothing listens at `{}` (connection refused)", peer.server)
+                    }
+                })
+            }
+            // The connection's own, or the resolver's.
+            io::ErrorKind::InvalidData | io::ErrorKind::NotFound => Self::lasting(said(error)),
+            io::ErrorKind::UnexpectedEof => {
+                Self::passing("the connection was closed before the answer".into())
+            }
+            _ => Self::passing(said(error)),
+        }
+    }
+
+    fn of_tls(error: &rustls::Error, peer: &Peer) -> Self {
+        use rustls::{Error, InvalidMessage};
+        let own = "if its certificate is your own, name it in SSL_CERT_FILE or use \
+                   --tls-verify=false";
+        match error {
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self {
+                problem: format!(
+                    "`{}` speaks plain HTTP, not TLS; use --tls-verify=false if you trust the \
+                     network between here and there",
+                    peer.server
+                ),
+                kind: Kind::PlainHttp,
+            },
+            Error::InvalidCertificate(_) => Self::lasting(format!("{}; {own}", said(error))),
+            Error::General(_) => Self::lasting(format!(
+                "{}; SSL_CERT_FILE names the certificates to trust",
+                said(error)
+            )),
+            error => Self::lasting(format!("TLS cannot be spoken with it: {}", said(error))),
+        }
+    }
+
+    fn passing(problem: String) -> Self {
+        Self { problem, kind: Kind::Passing }
+    }
+
+    fn lasting(problem: String) -> Self {
+        Self { problem, kind: Kind::Lasting }
+    }
+
+    /// Whether another attempt may go better.
+    pub(super) fn is_passing(&self) -> bool {
+        self.kind == Kind::Passing
+    }
+
+    /// Whether the server spoke plain HTTP where TLS was expected.
+    pub(super) fn is_plain_http(&self) -> bool {
+        self.kind == Kind::PlainHttp
+    }
+}
+
+/// What did not happen in time.
+fn waited(timeout: Timeout, peer: &Peer) -> String {
+    match timeout {
+        Timeout::PerWrite => format!("nothing was taken for {} s", STALL.as_secs()),
+        Timeout::Resolve | Timeout::Connect => {
+            format!("there was no connection within {} s", CONNECT.as_secs())
+        }
+        Timeout::RecvBody => format!("the answer did not end within {} s", BODY.as_secs()),
+        _ => format!("there was no answer within {} s", peer.patience.as_secs()),
+    }
+}
+
+fn said(error: &impl fmt::Display) -> String {
+    peer_text::start(&error.to_string(), MAX_SAID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{CertificateError, InvalidMessage};
+
+    fn of(error: &Error, proxy: Option<&str>) -> (String, bool) {
+        let peer = Peer {
+            server: "reg.io:5000".into(),
+            proxy: proxy.map(str::to_owned),
+            patience: Duration::from_secs(7),
+        };
+        let failure = Failure::of(error, &peer);
+        (failure.to_string(), failure.is_passing())
+    }
+
+    #[test]
+    fn each_failure_names_what_is_wrong_and_whether_it_passes() {
+        let io = |kind: io::ErrorKind| Error::Io(kind.into());
+        let tls =
+            |error: rustls::Error| Error::Io(io::Error::new(io::ErrorKind::InvalidData, error));
+        let plain = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        for (error, proxy, expected, passes) in [
+            (io(io::ErrorKind::ConnectionRefused), None, "listens at `reg.io:5000`", false),
+            (io(io::ErrorKind::ConnectionRefused), Some("p:1"), "proxy listens at `p:1`", false),
+            (io(io::ErrorKind::UnexpectedEof), None, "closed before the answer", true),
+            (io(io::ErrorKind::ConnectionReset), None, "reset", true),
+            (io(io::ErrorKind::InvalidData), None, "invalid data", false),
+            (tls(plain.clone()), None, "`reg.io:5000` speaks plain HTTP", false),
+            (Error::Rustls(plain), None, "--tls-verify=false", false),
+            (tls(unknown), None, "SSL_CERT_FILE", false),
+            (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", true),
+            (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", true),
+            (Error::RequireHttpsOnly("http://h/?secret".into()), None, "without TLS", false),
+        ] {
+            let (problem, passing) = of(&error, proxy);
+            assert!(problem.contains(expected), "{problem}");
+            assert!(!problem.contains("secret") && passing == passes, "{problem}");
+        }
+    }
+}
