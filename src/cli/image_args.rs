@@ -44,7 +44,7 @@ impl ImageArgs {
 /// The image's name, taken apart. Where it has no tag it gets the one that it stands for, as
 /// dockerd refuses archives that name an image without one.
 pub(super) fn full_name(image: &mut Image) -> anyhow::Result<Reference> {
-    let name = Reference::parse(&image.repo_tag)?;
+    let name = Reference::of_image(&image.repo_tag)?;
     image.repo_tag = name.to_string();
     Ok(name)
 }

@@ -33,14 +33,14 @@ impl Args {
         let config: Value = serde_json::from_str(&config_text)?;
         let shown = image.layers.iter().zip(&layers).map(|(layer, digest)| {
             json!({
-                "DiffID": format!("sha256:{}", digest.digest),
+                "DiffID": digest.digest.to_string(),
                 "Size": digest.size,
                 "Paths": layer.origins,
             })
         });
         let document = json!({
             "RepoTag": image.repo_tag,
-            "Id": format!("sha256:{}", Digest::of(config_text.as_bytes())),
+            "Id": Digest::of(config_text.as_bytes()).to_string(),
             "Created": config["created"],
             "Architecture": config["architecture"],
             "Os": config["os"],

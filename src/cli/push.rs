@@ -13,10 +13,10 @@ use delivery::progress::PushProgress;
 use delivery::push::{Options, Push, Pushed};
 use delivery::sink::Written;
 use image::Image;
-use image::compress::{Compression, Settings};
+use image::compress::{self, Settings};
 use image::conf::Conf;
-use oci::registry::{self, Reference};
-use oci::{Flavor, Reference as Name, without_user};
+use oci::registry;
+use oci::{Compression, Flavor, Reference, ReferenceError, without_user};
 
 /// Push an image to registries, sending only the blobs that they lack
 ///
@@ -45,8 +45,8 @@ pub(super) struct Args {
     repo_tag: Option<String>,
     /// How to compress layers [default: zstd, for --format docker gzip; layers that are there may
     /// be compressed in any way]
-    #[arg(long)]
-    compression: Option<Compression>,
+    #[arg(long, value_enum)]
+    compression: Option<CompressionArg>,
     /// How hard to compress: 1 to 12 for gzip, 1 to 19 for zstd
     #[arg(long, value_name = "N")]
     level: Option<u8>,
@@ -69,6 +69,16 @@ pub(super) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum CompressionArg {
+    /// Not at all
+    None,
+    /// Read by everything
+    Gzip,
+    /// Smaller and faster, read by every engine since about 2021
+    Zstd,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
     /// The OCI image specification's
     Oci,
@@ -88,7 +98,7 @@ impl Args {
         // All that can be wrong is looked at before anything is sent.
         let images = self.images()?;
         let references = self.references()?;
-        let cache_from = self.cache_from.iter().map(|name| name.parse());
+        let cache_from = self.cache_from.iter().map(|name| reference(name));
         let cache_from = cache_from.collect::<Result<Vec<Reference>, _>>()?;
         let warnings = images.iter().flat_map(|image| &image.warnings);
         warnings.for_each(|warning| progress.warn(warning));
@@ -165,12 +175,13 @@ impl Args {
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {
-        let compression = self.compression.unwrap_or(match self.format {
-            Format::Oci => Compression::Zstd,
-            Format::Docker => Compression::Gzip,
-        });
+        let compression = match (self.compression, self.format) {
+            (Some(CompressionArg::None), _) => Compression::None,
+            (Some(CompressionArg::Gzip), _) | (None, Format::Docker) => Compression::Gzip,
+            (Some(CompressionArg::Zstd), _) | (None, Format::Oci) => Compression::Zstd,
+        };
         let usual = Settings::usual(compression);
-        match (self.level, compression.levels()) {
+        match (self.level, compress::levels(compression)) {
             (None, _) => Ok(usual),
             (Some(level), Some((lowest, _, highest))) if (lowest..=highest).contains(&level) => {
                 Ok(Settings { level, ..usual })
@@ -195,10 +206,16 @@ fn targets<T: AsRef<str>>(operands: impl IntoIterator<Item = T>) -> anyhow::Resu
     Ok(targets)
 }
 
+/// What an operand names. Some write skopeo's `docker://` before it.
+fn reference(operand: &str) -> Result<Reference, ReferenceError> {
+    let bare = operand.strip_prefix("docker://").unwrap_or(operand);
+    Ok(Reference::parse(bare)?.resolved())
+}
+
 /// A name to push to. With a digest it would be the manifest of that digest that is stored, and
 /// the tag that stays what it was.
 fn target(operand: &str) -> anyhow::Result<Reference> {
-    let reference: Reference = operand.parse()?;
+    let reference = reference(operand)?;
     if reference.digest.is_some() {
         bail!("`{operand}` has a digest, which follows from the image; push to a tag");
     }
@@ -214,15 +231,14 @@ fn is_like_conf(operand: &str) -> bool {
 /// Whether what stands in a conf's place is not a file, but a name with a registry or a tag.
 fn is_like_reference(operand: &str) -> bool {
     let has_user = || !operand.starts_with(['/', '.']) && without_user(operand).is_some();
-    let has_registry = || Name::parse(operand).is_ok_and(|name| name.registry.is_some());
-    let is_name =
-        || operand.parse::<Reference>().is_ok() && (operand.contains(':') || has_registry());
+    let has_registry = || Reference::of_image(operand).is_ok_and(|name| name.registry.is_some());
+    let is_name = || reference(operand).is_ok() && (operand.contains(':') || has_registry());
     !Path::new(operand).exists() && (has_user() || !has_json_suffix(operand) && is_name())
 }
 
 /// Whether a name has neither a registry nor a tag, as those of files have.
 fn is_bare(operand: &str) -> bool {
-    !operand.contains(':') && Name::parse(operand).is_ok_and(|name| name.registry.is_none())
+    !operand.contains(':') && Reference::of_image(operand).is_ok_and(|name| name.registry.is_none())
 }
 
 /// Whether a name is that of a JSON file. A tag may end like one.
@@ -247,7 +263,7 @@ fn tell(pushed: &Pushed, start: Instant) -> io::Result<()> {
         let _ = writeln!(io::stderr(), "pushed {reference}: {summary}");
     }
     if let Some(reference) = pushed.references.first() {
-        writeln!(io::stdout(), "{}@sha256:{}", reference.name(), pushed.digest)?;
+        writeln!(io::stdout(), "{}@{}", reference.name(), pushed.digest)?;
     }
     Ok(())
 }

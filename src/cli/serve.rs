@@ -51,7 +51,7 @@ impl Args {
         let mut repository = Repository::default();
         let mut names = Vec::with_capacity(blobs.len());
         for blobs in &blobs {
-            let name = Reference::parse(&blobs.image().repo_tag)?;
+            let name = Reference::of_image(&blobs.image().repo_tag)?;
             repository.add(&name, blobs)?;
             names.push(name);
         }
@@ -59,7 +59,7 @@ impl Args {
             .context("choose another address with `--listen`")?;
         let address = server.address();
         for name in &names {
-            progress.conclude(&format!("serving {address}/{}:{}", name.repository, name.tag));
+            progress.conclude(&format!("serving {address}/{}:{}", name.repository, name.tag()));
         }
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{address}")

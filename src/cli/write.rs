@@ -81,7 +81,7 @@ impl Args {
             progress.warn(&format!(
                 "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
                 self.path.display(),
-                name.tag,
+                name.tag(),
                 names.join("`, `")
             ));
         }

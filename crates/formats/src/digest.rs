@@ -8,14 +8,30 @@ use thiserror::Error;
 
 use crate::sha256::Sha256;
 
-/// A SHA-256 digest; shows as 64 hexadecimal digits.
+/// A SHA-256 digest; shown and parsed as `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
 
-/// A text is no digest.
+/// What stands for some bytes: their digest, and how many they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobId {
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// The number of bytes.
+    pub size: u64,
+}
+
+/// A text is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("expected 64 hexadecimal digits, found `{0}`")]
-pub struct DigestError(String);
+#[error("expected {expected}, found `{found}`")]
+pub struct DigestError {
+    expected: &'static str,
+    /// The text, shortened.
+    found: String,
+}
+
+/// What shown digests begin with.
+const PREFIX: &str = "sha256:";
 
 impl Digest {
     /// The digest of some bytes.
@@ -24,11 +40,32 @@ impl Digest {
         hash.update(bytes);
         Self(hash.finish())
     }
+
+    /// Its 64 hexadecimal digits alone, as in the names of files.
+    pub fn hex(&self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            for digit in [byte >> 4, byte & 15] {
+                hex.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+            }
+            hex
+        })
+    }
+
+    /// Reads 64 hexadecimal digits, upper or lower case.
+    pub fn from_hex(text: &str) -> Result<Self, DigestError> {
+        parse_hex(text).ok_or_else(|| DigestError::new("64 hexadecimal digits", text))
+    }
+}
+
+impl DigestError {
+    fn new(expected: &'static str, found: &str) -> Self {
+        Self { expected, found: found.chars().take(80).collect() }
+    }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        write!(formatter, "{PREFIX}{}", self.hex())
     }
 }
 
@@ -42,16 +79,20 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let error = || DigestError(text.chars().take(80).collect());
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(error());
-        }
-        let mut digest = [0; 32];
-        for (index, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * index..][..2], 16).map_err(|_| error())?;
-        }
-        Ok(Self(digest))
+        let digest = text.strip_prefix(PREFIX).and_then(parse_hex);
+        digest.ok_or_else(|| DigestError::new("sha256: and 64 hexadecimal digits", text))
     }
+}
+
+fn parse_hex(text: &str) -> Option<Digest> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (index, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..][..2], 16).ok()?;
+    }
+    Some(Digest(digest))
 }
 
 /// Hashes what is written to it.
@@ -88,12 +129,18 @@ mod tests {
     #[test]
     fn digests_are_read_as_they_are_shown() {
         let digest = Digest::of(b"abc");
-        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(digest.to_string(), text);
-        assert_eq!(text.parse(), Ok(digest));
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.hex(), hex);
+        assert_eq!(digest.to_string(), format!("sha256:{hex}"));
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(Digest::from_hex(&hex.to_uppercase()), Ok(digest));
         for bad in
-            ["", "xyz", &text[1..], &text.replace('b', "g"), &format!("{text}0"), &"é".repeat(32)]
+            ["", "xyz", &hex[1..], &hex.replace('b', "g"), &format!("{hex}0"), &"é".repeat(32)]
         {
+            assert!(Digest::from_hex(bad).is_err(), "{bad}");
+            assert!(format!("sha256:{bad}").parse::<Digest>().is_err(), "{bad}");
+        }
+        for bad in [hex, &format!("sha512:{hex}"), &format!("SHA256:{hex}"), "sha256:"] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }

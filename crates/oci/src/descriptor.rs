@@ -50,7 +50,7 @@ impl Descriptor {
     pub fn to_value(&self) -> Value {
         let mut value = Map::new();
         value.insert("mediaType".into(), self.media_type.as_str().into());
-        value.insert("digest".into(), format!("sha256:{}", self.digest).into());
+        value.insert("digest".into(), self.digest.to_string().into());
         value.insert("size".into(), self.size.into());
         if let Some(platform) = &self.platform {
             let Platform { architecture, os } = platform;
@@ -69,7 +69,7 @@ impl Descriptor {
         };
         let media_type =
             value["mediaType"].as_str().ok_or_else(|| error("mediaType", "a string"))?;
-        let digest = value["digest"].as_str().and_then(|text| text.strip_prefix("sha256:"));
+        let digest = value["digest"].as_str();
         let digest = digest.and_then(|hex| hex.parse().ok());
         Ok(Self {
             media_type: media_type.into(),

@@ -70,24 +70,24 @@ impl Index {
     ///
     /// Returns what the images with the tag are chosen by if this image shares it from now on.
     pub fn put(&mut self, mut descriptor: Descriptor, name: &Reference) -> Option<Vec<String>> {
-        let before = self.ref_names(&name.tag);
+        let before = self.ref_names(name.tag());
         let whole = name.canonical();
         self.entries.retain(|entry| name_of(entry).is_none_or(|name| name.canonical() != whole));
         let mut shared = false;
-        for entry in self.entries.iter_mut().filter(|entry| has_tag(entry, &name.tag)) {
+        for entry in self.entries.iter_mut().filter(|entry| has_tag(entry, name.tag())) {
             shared = true;
             if let Some(other) = name_of(entry)
-                && ref_name(entry) == Some(&other.tag)
+                && ref_name(entry) == Some(other.tag())
             {
                 entry["annotations"][REF_NAME] = other.familiar().into();
             }
         }
-        let chosen_by = if shared { name.familiar() } else { name.tag.clone() };
+        let chosen_by = if shared { name.familiar() } else { name.tag().to_owned() };
         let annotations = &mut descriptor.annotations;
         annotations.insert(CONTAINERD_NAME.into(), whole);
         annotations.insert(REF_NAME.into(), chosen_by.clone());
         self.push(&descriptor);
-        (shared && !before.contains(&chosen_by)).then(|| self.ref_names(&name.tag))
+        (shared && !before.contains(&chosen_by)).then(|| self.ref_names(name.tag()))
     }
 
     /// What the images with a tag are chosen by.
@@ -110,14 +110,14 @@ fn ref_name(entry: &Value) -> Option<&str> {
 fn name_of(entry: &Value) -> Option<Reference> {
     let names = [entry["annotations"][CONTAINERD_NAME].as_str(), ref_name(entry)];
     names.into_iter().flatten().find_map(|text| {
-        let name = Reference::parse(text).ok()?;
-        text.ends_with(&format!(":{}", name.tag)).then_some(name)
+        let name = Reference::of_image(text).ok()?;
+        text.ends_with(&format!(":{}", name.tag())).then_some(name)
     })
 }
 
 /// Whether an entry's name has a tag, or the tag stands in the place of a name.
 fn has_tag(entry: &Value, tag: &str) -> bool {
-    name_of(entry).map_or(ref_name(entry) == Some(tag), |name| name.tag == tag)
+    name_of(entry).map_or(ref_name(entry) == Some(tag), |name| name.tag() == tag)
 }
 
 #[cfg(test)]

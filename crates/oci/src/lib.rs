@@ -20,7 +20,7 @@ pub use descriptor::{Descriptor, Platform};
 pub use documents::Documents;
 pub use index::Index;
 pub use manifest::Manifest;
-pub use media_type::{Encoding, Flavor};
+pub use media_type::{Compression, Flavor};
 pub use reference::{Reference, ReferenceError, without_user};
 
 /// The file that marks a directory or an archive as an OCI layout.

@@ -61,12 +61,12 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Encoding, MAX_DOCUMENT};
+    use crate::{Compression, MAX_DOCUMENT};
     use formats::digest::Digest;
 
     fn manifest(flavor: Flavor) -> Manifest {
         let mut layer =
-            Descriptor::new(flavor.layer(Encoding::Zstd), Digest::of(b"layer"), u64::MAX);
+            Descriptor::new(flavor.layer(Compression::Zstd), Digest::of(b"layer"), u64::MAX);
         layer.annotations.insert("b".into(), "\"".into());
         layer.annotations.insert("a".into(), "é".into());
         Manifest {

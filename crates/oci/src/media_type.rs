@@ -1,5 +1,7 @@
 //! What blobs and documents are called.
 
+use std::fmt;
+
 /// Whose media types a manifest has. Both kinds of manifest look alike otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavor {
@@ -10,15 +12,15 @@ pub enum Flavor {
     Docker,
 }
 
-/// How a layer's tar file is encoded in its blob.
+/// How a layer's tar file is compressed in its blob.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Encoding {
-    /// It is the blob.
+pub enum Compression {
+    /// Not at all: the tar file is the blob.
     #[default]
-    Plain,
-    /// Compressed with gzip.
+    None,
+    /// With gzip, read by everything.
     Gzip,
-    /// Compressed with zstd.
+    /// With zstd: smaller and faster, read by every engine since about 2021.
     Zstd,
 }
 
@@ -56,14 +58,14 @@ impl Flavor {
     }
 
     /// A layer's media type.
-    pub fn layer(self, encoding: Encoding) -> &'static str {
-        match (self, encoding) {
-            (Self::Oci, Encoding::Plain) => OCI_LAYER,
-            (Self::Oci, Encoding::Gzip) => OCI_LAYER_GZIP,
-            (Self::Oci, Encoding::Zstd) => OCI_LAYER_ZSTD,
-            (Self::Docker, Encoding::Plain) => DOCKER_LAYER,
-            (Self::Docker, Encoding::Gzip) => DOCKER_LAYER_GZIP,
-            (Self::Docker, Encoding::Zstd) => DOCKER_LAYER_ZSTD,
+    pub fn layer(self, compression: Compression) -> &'static str {
+        match (self, compression) {
+            (Self::Oci, Compression::None) => OCI_LAYER,
+            (Self::Oci, Compression::Gzip) => OCI_LAYER_GZIP,
+            (Self::Oci, Compression::Zstd) => OCI_LAYER_ZSTD,
+            (Self::Docker, Compression::None) => DOCKER_LAYER,
+            (Self::Docker, Compression::Gzip) => DOCKER_LAYER_GZIP,
+            (Self::Docker, Compression::Zstd) => DOCKER_LAYER_ZSTD,
         }
     }
 
@@ -78,11 +80,21 @@ impl Flavor {
     }
 }
 
-impl Encoding {
-    /// The encoding of a layer of this media type, if it is one that this program knows.
+impl fmt::Display for Compression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+impl Compression {
+    /// The compression of a layer of this media type, if it is one that this program knows.
     pub fn of_layer(media_type: &str) -> Option<Self> {
         match media_type {
-            OCI_LAYER | DOCKER_LAYER => Some(Self::Plain),
+            OCI_LAYER | DOCKER_LAYER => Some(Self::None),
             OCI_LAYER_GZIP | DOCKER_LAYER_GZIP => Some(Self::Gzip),
             OCI_LAYER_ZSTD | DOCKER_LAYER_ZSTD => Some(Self::Zstd),
             _ => None,
@@ -95,14 +107,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encodings_are_told_by_the_media_types_that_they_give() {
+    fn compressions_are_told_by_the_media_types_that_they_give() {
         for flavor in [Flavor::Oci, Flavor::Docker] {
-            for encoding in [Encoding::Plain, Encoding::Gzip, Encoding::Zstd] {
-                assert_eq!(Encoding::of_layer(flavor.layer(encoding)), Some(encoding));
+            for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+                assert_eq!(Compression::of_layer(flavor.layer(compression)), Some(compression));
             }
             assert_eq!(Flavor::of_manifest(flavor.manifest()), Some(flavor));
             assert_eq!(Flavor::of_index(flavor.index()), Some(flavor));
         }
-        assert_eq!(Encoding::of_layer("text/plain"), None);
+        assert_eq!(Compression::of_layer("text/plain"), None);
     }
 }

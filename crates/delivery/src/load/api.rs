@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
-use super::{STANDSTILL, Silence, has_timed_out};
+use super::{STANDSTILL, Stalled, has_timed_out};
 use crate::http::{Body, Head, HeadError};
 use crate::sink::Output;
 use formats::peer_text;
@@ -42,7 +42,7 @@ impl Api {
         // Only an answer shows that dockerd is there: the docker command starts before it gets
         // to dockerd, and at a port something else may listen.
         match api.call("GET", "/_ping") {
-            Err(error) if !error.is::<Silence>() => Err(error.context(api.endpoint.unreachable())),
+            Err(error) if !error.is::<Stalled>() => Err(error.context(api.endpoint.unreachable())),
             answered => answered.map(|()| api),
         }
     }
@@ -185,7 +185,7 @@ impl Api {
         }
         let what = format!("dockerd at {} has {failed}", self.endpoint);
         let remedy = "restart it, name another one with DOCKER_HOST";
-        Silence { what, remedy, waited }.into()
+        Stalled { what, remedy, waited }.into()
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Silence, has_timed_out};
+use super::{Stalled, has_timed_out};
 use formats::peer_text;
 use image::threads::ThreadError;
 
@@ -155,7 +155,7 @@ impl Running {
 
     fn silence(&self, waited: Duration) -> anyhow::Error {
         let what = format!("`{}` has got nowhere", self.line);
-        Silence { what, remedy: "see what its engine waits for", waited }.into()
+        Stalled { what, remedy: "see what its engine waits for", waited }.into()
     }
 
     fn check(&self, output: &Output) -> anyhow::Result<()> {

@@ -10,7 +10,6 @@ use super::api::Api;
 use super::endpoint::{self, Endpoint};
 use super::{Delivery, Loaded, NotNamed, Way};
 use crate::sink::{self, Written};
-use oci::Reference;
 
 /// Images that are asked for their layers; the newest come first.
 const MAX_IMAGES: usize = 500;
@@ -80,8 +79,8 @@ struct Docker<'a> {
 impl<'a> Docker<'a> {
     fn new(delivery: &'a Delivery<'a>, api: Api) -> Self {
         let blobs = delivery.blobs.all();
-        let diff_ids = blobs.iter().map(|blob| format!("sha256:{}", blob.diff_id)).collect();
-        Self { delivery, api, diff_ids, id: format!("sha256:{}", delivery.id()) }
+        let diff_ids = blobs.iter().map(|blob| blob.diff_id.to_string()).collect();
+        Self { delivery, api, diff_ids, id: delivery.id().to_string() }
     }
 
     /// An image that is there need only get its name.
@@ -133,7 +132,7 @@ impl<'a> Docker<'a> {
         delivery.with_registry(|source, _| {
             // Others cannot read what is asked of dockerd, as they can a command's arguments.
             let source = &source.place;
-            let (name, tag) = (source.name(), &source.tag);
+            let (name, tag) = (source.name(), source.tag());
             self.api.work("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
             let source = source.to_string();
             let tagged = self.check_pulled(&source).and_then(|()| self.tag(&source));
@@ -199,8 +198,7 @@ impl<'a> Docker<'a> {
     }
 
     fn tag(&mut self, source: &str) -> anyhow::Result<()> {
-        let Reference { tag, .. } = self.delivery.name;
-        let name = self.delivery.name.name();
+        let (name, tag) = (self.delivery.name.name(), self.delivery.name.tag());
         let tagged = self.api.call("POST", &format!("/images/{source}/tag?repo={name}&tag={tag}"));
         tagged.map_err(|error| error.context(NotNamed(self.delivery.name.to_string())))
     }
@@ -212,5 +210,5 @@ fn layers_of(image: &Value) -> impl Iterator<Item = &str> {
 
 /// What is no ID is not put into a request.
 fn is_id(id: &str) -> bool {
-    id.strip_prefix("sha256:").is_some_and(|hex| hex.parse::<formats::digest::Digest>().is_ok())
+    id.parse::<formats::digest::Digest>().is_ok()
 }

@@ -51,7 +51,7 @@ impl Endpoint {
     }
 
     fn of_context(folder: &Path, name: &str) -> anyhow::Result<Self> {
-        let id = Digest::of(name.as_bytes()).to_string();
+        let id = Digest::of(name.as_bytes()).hex();
         let contexts = folder.join("contexts");
         let path = contexts.join("meta").join(&id).join("meta.json");
         let meta = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn contexts_are_found_where_docker_keeps_them() {
         let folder = tempfile::tempdir().unwrap();
-        let meta = folder.path().join("contexts/meta").join(Digest::of(b"far").to_string());
+        let meta = folder.path().join("contexts/meta").join(Digest::of(b"far").hex());
         std::fs::create_dir_all(&meta).unwrap();
         let text = r#"{"Name":"far","Endpoints":{"docker":{"Host":"ssh://far"}}}"#;
         std::fs::write(meta.join("meta.json"), text).unwrap();

@@ -34,7 +34,7 @@ const STANDSTILL: u32 = 10;
 /// An engine is there and does nothing. It is of no use to ask it in another way.
 #[derive(Debug, Error)]
 #[error("{what} for {} s; {remedy}, or wait longer with `--timeout`", waited.as_secs())]
-struct Silence {
+struct Stalled {
     what: String,
     remedy: &'static str,
     waited: Duration,
@@ -47,7 +47,7 @@ const MAX_ID: usize = 100;
 /// place, so no other way is tried.
 #[derive(Debug, Error)]
 #[error(
-    "{engine} pulled the image {found}, expected sha256:{expected}; something else answers it at \
+    "{engine} pulled the image {found}, expected {expected}; something else answers it at \
      127.0.0.1. The image did not get its name; `nix-image stream` writes an archive to load instead"
 )]
 struct WrongImage {
@@ -168,7 +168,7 @@ impl Delivery<'_> {
 
     /// Checks the ID of the image that an engine pulled, with or without `sha256:`.
     fn check_id(&self, engine: &'static str, found: &str) -> anyhow::Result<()> {
-        if found.trim_start_matches("sha256:") == self.id().to_string() {
+        if found.trim_start_matches("sha256:") == self.id().hex() {
             return Ok(());
         }
         Err(self.wrong_image(engine, found))
@@ -217,7 +217,7 @@ impl Delivery<'_> {
 fn is_final(error: &anyhow::Error) -> bool {
     // As engines write it, which are programs in Go; for this program it begins with an `N`.
     let is_full = format!("{error:#}").contains("no space left on device");
-    is_full || error.is::<Silence>() || error.is::<WrongImage>() || error.is::<NotNamed>()
+    is_full || error.is::<Stalled>() || error.is::<WrongImage>() || error.is::<NotNamed>()
 }
 
 /// Whether an error is that somebody did not read or write in time.

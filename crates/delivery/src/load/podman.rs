@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 use super::command::Patience;
 use super::pull::REGISTRIES_CONF;
-use super::{Delivery, Silence, Way, command};
+use super::{Delivery, Stalled, Way, command};
 use crate::sink::Written;
 use oci::Reference;
 
@@ -18,7 +18,7 @@ pub(super) fn check() -> anyhow::Result<()> {
 }
 
 pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
-    let id = delivery.id().to_string();
+    let id = delivery.id().hex();
     let name = local_name(delivery.name);
     let limit = delivery.command_limit();
     let pull = || {
@@ -48,7 +48,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
                     keep_name(&id, &name, &Patience::of(limit))?;
                     return Ok(Written::default());
                 }
-                Err(error) if error.is::<Silence>() => return Err(error),
+                Err(error) if error.is::<Stalled>() => return Err(error),
                 Err(_) => {}
             }
         }

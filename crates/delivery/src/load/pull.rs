@@ -41,7 +41,8 @@ impl Source {
         let name = |registry: Option<&str>, repository: String| Reference {
             registry: registry.map(str::to_owned),
             repository,
-            tag: tag.clone(),
+            tag: Some(tag.clone()),
+            digest: None,
         };
         let place = name(None, format!("{secret}/load"));
         Ok(Self { place, alias: name(Some(ALIAS), "load".into()), secret })
@@ -110,7 +111,7 @@ impl Delivery<'_> {
         &self,
         pull: impl FnOnce(&Source, &Patience<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<Written> {
-        let mut source = Source::new(&self.id().to_string())?;
+        let mut source = Source::new(&self.id().hex())?;
         let mut repository = Repository::secret();
         repository.add(&source.place, self.blobs)?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

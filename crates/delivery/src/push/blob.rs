@@ -7,23 +7,22 @@ use std::thread::Scope;
 
 use anyhow::anyhow;
 
-use super::known;
-use formats::digest::Digest;
+use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
 use image::LayerSource;
 use image::base::{BaseLayer, BaseReader};
-use image::cache::LayerDigest;
-use image::compress::{Compression, Encoder, Pool, Settings};
+use image::compress::{Encoder, Pool, Settings};
 use image::engine::Engine;
 use image::threads::{self, ThreadError};
+use oci::Compression;
 
 /// What was made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Made {
     /// The layer.
-    pub(super) layer: LayerDigest,
+    pub(super) layer: BlobId,
     /// Its blob.
-    pub(super) blob: LayerDigest,
+    pub(super) blob: BlobId,
     pub(super) compression: Compression,
 }
 
@@ -40,7 +39,7 @@ pub(super) struct BlobStream<'a> {
     out: Vec<u8>,
     start: usize,
     /// The layer, where it is known; otherwise its hash.
-    known: Option<LayerDigest>,
+    known: Option<BlobId>,
     layer: Sha256,
     blob: Sha256,
     /// Whether the layer has been read, and whether the blob has been made.
@@ -72,8 +71,8 @@ impl<'a> BlobStream<'a> {
             LayerSource::Base(base) => Some(base),
             _ => None,
         };
-        let known = source.map(|base| LayerDigest { digest: base.diff_id, size: base.member.size });
-        let compressed = source.and_then(BaseLayer::encoding).map(known::compression);
+        let known = source.map(|base| BlobId { digest: base.diff_id, size: base.member.size });
+        let compressed = source.and_then(BaseLayer::compression);
         let compressed = compressed.filter(|compression| *compression != Compression::None);
         let settings = compressed.map_or(settings, |_| Settings::usual(Compression::None));
         threads::spawn(scope, move || {
@@ -106,7 +105,7 @@ impl<'a> BlobStream<'a> {
             return Err(failure);
         }
         anyhow::ensure!(self.ended, "a layer was not read to its end");
-        let digest = |hash: Sha256| LayerDigest { size: hash.len(), digest: Digest(hash.finish()) };
+        let digest = |hash: Sha256| BlobId { size: hash.len(), digest: Digest(hash.finish()) };
         let layer = self.known.unwrap_or_else(|| digest(self.layer));
         let blob = if self.compression == Compression::None { layer } else { digest(self.blob) };
         Ok(Made { layer, blob, compression: self.compression })

@@ -1,11 +1,12 @@
 //! Configurations, manifests and indexes, which are stored when all layers are there.
 
 use super::Push;
-use super::known::{self, Knowledge, LAYER_KEY};
 use super::layer::Delivered;
+use super::remote::{self, Knowledge, LAYER_KEY};
 use formats::digest::Digest;
 use image::Image;
-use oci::registry::{Presence, Reference, Repository};
+use oci::Reference;
+use oci::registry::{Presence, Repository};
 use oci::{Annotations, Descriptor, Flavor, Index, Manifest, annotation};
 
 impl Push<'_> {
@@ -32,7 +33,7 @@ impl Push<'_> {
                 for (image, manifest) in self.images.iter().zip(&manifests) {
                     let mut entry = Descriptor::of(flavor.manifest(), manifest.as_bytes());
                     entry.platform = Some(image.platform());
-                    let name = format!("sha256:{}", entry.digest);
+                    let name = entry.digest.to_string();
                     repository.put_manifest(&name, flavor.manifest(), manifest)?;
                     index.push(&entry);
                 }
@@ -64,14 +65,14 @@ impl Push<'_> {
             repository.upload(config.as_bytes(), descriptor.digest)?;
         }
         let layer = |(index, delivered): (usize, &Delivered)| {
-            let media_type = flavor.layer(known::encoding(delivered.compression));
+            let media_type = flavor.layer(delivered.compression);
             let (digest, size) = (delivered.blob.digest, delivered.blob.size);
             let mut descriptor = Descriptor::new(media_type, digest, size);
             if flavor == Flavor::Oci {
                 descriptor.annotations = image.layers[index].annotations();
                 // Where the conf does not say what the layer was made of, an image that was pushed
                 // with a conf that does may have said it.
-                let key = known::portable_key(image, index).map(|key| key.to_string());
+                let key = remote::portable_key(image, index).map(|key| key.to_string());
                 let key = key.or_else(|| knowledge.key_of(delivered.diff_id).map(str::to_owned));
                 descriptor.annotations.extend(key.map(|key| (LAYER_KEY.into(), key)));
             }

@@ -6,17 +6,18 @@ use std::thread;
 use anyhow::{Context as _, bail};
 
 use super::blob::{BlobStream, Made};
-use super::held::{Held, Memory};
-use super::known::{self, Knowledge, Known};
+use super::buffered::{Buffered, Memory};
+use super::remote::{self, Knowledge, RemoteLayer};
 use super::roots::Trees;
 use super::session::{Counted, PIECE, Session};
 use crate::progress::PushProgress;
-use formats::digest::Digest;
+use formats::digest::{BlobId, Digest};
 use image::LayerSource;
 use image::base::BaseReader;
-use image::cache::{Cache, Key, LayerDigest};
-use image::compress::{Compression, Pool, Settings};
+use image::cache::{Cache, Key};
+use image::compress::{Pool, Settings};
 use image::engine::Engine;
+use oci::Compression;
 use oci::registry::{Presence, Repository, Upload, read_parts};
 
 /// Where layers go, and what is known.
@@ -41,7 +42,7 @@ pub(super) struct Target<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivered {
     pub(super) diff_id: Digest,
-    pub(super) blob: LayerDigest,
+    pub(super) blob: BlobId,
     pub(super) compression: Compression,
     /// Bytes that were sent for it.
     pub(super) sent: u64,
@@ -57,7 +58,7 @@ impl Target<'_> {
         engine: &Engine<'_>,
         layer: usize,
     ) -> anyhow::Result<Option<Delivered>> {
-        let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(None) };
+        let Some(key) = remote::portable_key(engine.image(), layer) else { return Ok(None) };
         if self.trees.were_replaced(self.cache, &key) {
             return Ok(None);
         }
@@ -78,7 +79,7 @@ impl Target<'_> {
         for known in self.candidates(diff_id) {
             if self.is_there(&known)? {
                 self.progress.found();
-                let blob = LayerDigest { digest: known.blob, size: known.size };
+                let blob = BlobId { digest: known.blob, size: known.size };
                 let compression = known.compression;
                 let delivered = Delivered { diff_id, blob, compression, sent: 0, uploaded: false };
                 return Ok(Some(delivered));
@@ -88,11 +89,11 @@ impl Target<'_> {
     }
 
     /// The blobs that would be this layer.
-    fn candidates(&self, diff_id: Digest) -> Vec<Known> {
+    fn candidates(&self, diff_id: Digest) -> Vec<RemoteLayer> {
         let known = self.knowledge.by_diff_id(diff_id).iter();
         let known = known.filter(|known| self.accepted.contains(&known.compression));
         let remembered = Key::of_blob(diff_id, self.settings).and_then(|key| self.cache.get(&key));
-        let remembered = remembered.map(|blob| Known {
+        let remembered = remembered.map(|blob| RemoteLayer {
             diff_id,
             blob: blob.digest,
             size: blob.size,
@@ -103,7 +104,7 @@ impl Target<'_> {
     }
 
     /// Whether a blob is in the repository, or can be brought there without sending it.
-    fn is_there(&self, known: &Known) -> anyhow::Result<bool> {
+    fn is_there(&self, known: &RemoteLayer) -> anyhow::Result<bool> {
         if self.repository.look(known.blob, known.size)? == Presence::Present {
             return Ok(true);
         }
@@ -148,9 +149,9 @@ impl Target<'_> {
         &self,
         engine: &Engine<'_>,
         layer: usize,
-        found: LayerDigest,
+        found: BlobId,
     ) -> anyhow::Result<()> {
-        let Some(key) = known::portable_key(engine.image(), layer) else { return Ok(()) };
+        let Some(key) = remote::portable_key(engine.image(), layer) else { return Ok(()) };
         if let Some(claimed) = self.knowledge.by_key(&key) {
             // What was found may be remembered of a tree that was mended in place.
             check_claim(layer, claimed.diff_id, found.digest)
@@ -188,7 +189,7 @@ impl Target<'_> {
         thread::scope(|scope| {
             let (settings, pool) = (self.settings, self.pool);
             let mut blob = BlobStream::start(scope, engine, layer, base, settings, pool)?;
-            let held = Held::take(&mut blob, &self.memory);
+            let held = Buffered::take(&mut blob, &self.memory);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
@@ -215,7 +216,7 @@ impl Target<'_> {
     fn send_held(
         &self,
         held: &[&[u8]],
-        blob: LayerDigest,
+        blob: BlobId,
         session: &mut Session,
     ) -> anyhow::Result<u64> {
         let attempts = &mut session.attempts;
@@ -268,8 +269,8 @@ fn check_claim(layer: usize, claimed: Digest, found: Digest) -> anyhow::Result<(
         return Ok(());
     }
     bail!(
-        "layer {} has the diffID sha256:{found} here, but an image in the registry says that its \
-         paths make sha256:{claimed}; either the store or that image is damaged, so verify the \
+        "layer {} has the diffID {found} here, but an image in the registry says that its \
+         paths make {claimed}; either the store or that image is damaged, so verify the \
          store with `nix-store --verify --check-contents` and push again with --no-cache",
         layer + 1
     )

@@ -5,11 +5,11 @@
 //! that it names is there, so that a tag never shows half an image.
 
 mod blob;
+mod buffered;
 mod deliver;
 mod documents;
-mod held;
-mod known;
 mod layer;
+mod remote;
 mod roots;
 mod session;
 
@@ -22,13 +22,14 @@ use crate::progress::PushProgress;
 use formats::digest::Digest;
 use image::Image;
 use image::cache::Cache;
-use image::compress::{Compression, Pool, Settings};
+use image::compress::{Pool, Settings};
 use image::engine::{self, Engine};
-pub use known::LAYER_KEY;
-use known::{Knowledge, Known, Place};
 use layer::Target;
-use oci::registry::{self, Client, Reference, Repository};
-use oci::{Annotations, Flavor, Platform};
+use oci::Compression;
+use oci::registry::{self, Client, Repository};
+use oci::{Annotations, Flavor, Platform, Reference};
+pub use remote::LAYER_KEY;
+use remote::{Knowledge, Place, RemoteLayer};
 use roots::Trees;
 
 /// How to push.
@@ -87,7 +88,7 @@ pub struct Push<'a> {
     options: &'a Options,
     progress: &'a PushProgress,
     /// The layers that were pushed so far, and to which registry.
-    pushed: Vec<(String, Known)>,
+    pushed: Vec<(String, RemoteLayer)>,
 }
 
 impl<'a> Push<'a> {
@@ -113,8 +114,8 @@ impl<'a> Push<'a> {
         let Prepared { references, repository, mut knowledge } = prepared;
         let [first, ..] = &*references else { bail!("there is no name to push to") };
         for (registry, known) in &self.pushed {
-            let repository = known.repository.clone().filter(|_| *registry == first.registry);
-            knowledge.add(None, Known { repository, ..known.clone() });
+            let repository = known.repository.clone().filter(|_| registry == first.registry());
+            knowledge.add(None, RemoteLayer { repository, ..known.clone() });
         }
         let layers = self.layers();
         let pool = Pool::new(self.options.settings, self.options.reading.threads);
@@ -131,21 +132,21 @@ impl<'a> Push<'a> {
             },
             pool: &pool,
             trees: &self.trees,
-            memory: held::Memory::new(&pool),
+            memory: buffered::Memory::new(&pool),
             progress: self.progress,
         };
         let delivered = self.deliver(&target, &layers)?;
         let digest =
             self.put_documents(&repository, &references, &knowledge, &layers, &delivered)?;
         self.progress.end();
-        let known = delivered.iter().map(|layer| Known {
+        let known = delivered.iter().map(|layer| RemoteLayer {
             diff_id: layer.diff_id,
             blob: layer.blob.digest,
             size: layer.blob.size,
             compression: layer.compression,
             repository: Some(first.repository.clone()),
         });
-        self.pushed.extend(known.map(|known| (first.registry.clone(), known)));
+        self.pushed.extend(known.map(|known| (first.registry().to_owned(), known)));
         Ok(Pushed {
             references,
             digest,
@@ -173,10 +174,10 @@ impl<'a> Push<'a> {
     ) -> anyhow::Result<Prepared> {
         let [first, ..] = &*references else { bail!("there is no name to push to") };
         let sources: &[Reference] = if self.options.learn { &self.options.cache_from } else { &[] };
-        let here = sources.iter().filter(|source| source.registry == first.registry);
+        let here = sources.iter().filter(|source| source.registry() == first.registry());
         let mut readable: Vec<&str> = here.map(|source| source.repository.as_str()).collect();
         let before = before.iter().filter_map(|prepared| prepared.references.first());
-        let before = before.filter(|other| other.registry == first.registry);
+        let before = before.filter(|other| other.registry() == first.registry());
         readable.extend(before.map(|other| other.repository.as_str()));
         readable.sort_unstable();
         readable.dedup();
@@ -189,7 +190,7 @@ impl<'a> Push<'a> {
             }
         }
         for source in sources {
-            let (place, client) = if source.registry == first.registry {
+            let (place, client) = if source.registry() == first.registry() {
                 (Place::Beside, Arc::clone(&client))
             } else {
                 let client = Client::new(source, false, &[], self.options.registry)?;

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::known;
-use formats::digest::Digest;
-use image::cache::{Cache, Key, KeyBuilder, LayerDigest};
+use super::remote;
+use formats::digest::{BlobId, Digest};
+use image::cache::{Cache, Key, KeyBuilder};
 use image::store::{self, StorePath};
 use image::{Image, LayerSource};
 
@@ -21,7 +21,7 @@ impl Trees {
     pub(super) fn look(images: &[Image]) -> Self {
         let layers = images.iter().flat_map(|image| {
             (0..image.layers.len()).filter_map(move |layer| {
-                Some((known::portable_key(image, layer)?, look(image, layer)?))
+                Some((remote::portable_key(image, layer)?, look(image, layer)?))
             })
         });
         Self(layers.collect())
@@ -41,7 +41,7 @@ impl Trees {
     /// Remembers the trees for which the layer's digest was found.
     pub(super) fn remember(&self, cache: &Cache, key: &Key) {
         if let (Some(entry), Some(digest)) = (entry(cache, key), self.0.get(key)) {
-            cache.put(&entry, &LayerDigest { digest: *digest, size: 0 });
+            cache.put(&entry, &BlobId { digest: *digest, size: 0 });
         }
     }
 }

@@ -203,8 +203,7 @@ impl<'a> Answer<'a> {
     }
 
     fn with_digest(mut self, digest: Digest) -> Self {
-        let fields =
-            format!("Docker-Content-Digest: sha256:{digest}\r\nEtag: \"sha256:{digest}\"\r\n");
+        let fields = format!("Docker-Content-Digest: {digest}\r\nEtag: \"{digest}\"\r\n");
         self.fields.push_str(&fields);
         self
     }

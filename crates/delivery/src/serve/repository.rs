@@ -46,15 +46,15 @@ impl<'a> Repository<'a> {
     /// Adds an image. The registry in its name, if there is one, is not part of it here.
     pub fn add(&mut self, name: &Reference, blobs: &'a Blobs<'a>) -> anyhow::Result<()> {
         let tags = self.images.entry(name.repository.clone()).or_default();
-        if tags.contains_key(&name.tag) {
+        if tags.contains_key(name.tag()) {
             bail!(
                 "two of the images are called `{}:{}`; give one of them another name",
                 name.repository,
-                name.tag
+                name.tag()
             );
         }
         let documents = [Flavor::Oci, Flavor::Docker].map(|flavor| blobs.documents(flavor));
-        tags.insert(name.tag.clone(), Image { blobs, documents });
+        tags.insert(name.tag().to_owned(), Image { blobs, documents });
         Ok(())
     }
 

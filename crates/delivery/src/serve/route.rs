@@ -54,7 +54,7 @@ impl Route {
         }
         let (rest, last) = rest.rsplit_once('/')?;
         let (name, kind) = rest.rsplit_once('/')?;
-        let digest = last.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+        let digest = last.parse().ok();
         let route = match kind {
             "manifests" if last.contains(':') => {
                 Self::Manifest(name.into(), Target::Digest(digest?))
@@ -119,11 +119,11 @@ mod tests {
             ("/v2/me/app/tags/list".into(), Route::Tags(name())),
             ("/v2/me/app/manifests/1".into(), Route::Manifest(name(), Target::Tag("1".into()))),
             (
-                format!("/v2/me/app/manifests/sha256:{digest}"),
+                format!("/v2/me/app/manifests/{digest}"),
                 Route::Manifest(name(), Target::Digest(digest)),
             ),
-            (format!("/v2/me/app/blobs/sha256%3A{digest}"), Route::Blob(name(), digest)),
-            (format!("/v2/me/app/referrers/sha256:{digest}"), Route::Referrers(name(), digest)),
+            (format!("/v2/me/app/blobs/sha256%3A{}", digest.hex()), Route::Blob(name(), digest)),
+            (format!("/v2/me/app/referrers/{digest}"), Route::Referrers(name(), digest)),
         ] {
             assert_eq!(Route::parse(&target), Some((route, Page::default())), "{target}");
         }

@@ -8,10 +8,9 @@ use anyhow::bail;
 
 use super::Output;
 use crate::progress::Progress;
-use formats::digest::Digest;
+use formats::digest::{BlobId, Digest};
 use formats::sha256::Sha256;
 use formats::tar::{self, Member};
-use image::cache::LayerDigest;
 use image::engine::{Blobs, Engine, Part, Piece, Pieces};
 use image::layer::ReadError;
 use image::{Image, Layer, LayerSource, Prebuilt};
@@ -64,7 +63,7 @@ pub fn write_without(
     let mut members = Vec::with_capacity(image.layers.len());
     for (index, layer) in image.layers.iter().enumerate() {
         let blob = &blobs.all()[index];
-        let digest = LayerDigest { digest: blob.diff_id, size: blob.size };
+        let digest = BlobId { digest: blob.diff_id, size: blob.size };
         let (name, header) = header(layer, &digest, image.mtime)?;
         members.push(name);
         if index < held {
@@ -93,7 +92,7 @@ fn put_documents(
     members: &[String],
 ) -> anyhow::Result<()> {
     let config = image.config_json(diff_ids);
-    let config_name = format!("{}.json", Digest::of(config.as_bytes()));
+    let config_name = format!("{}.json", Digest::of(config.as_bytes()).hex());
     put_document(output, &config_name, &config, image.mtime)?;
     let manifest = image.manifest_json(&config_name, members);
     put_document(output, "manifest.json", &manifest, image.mtime)?;
@@ -102,8 +101,8 @@ fn put_documents(
 }
 
 /// The name and the header of a layer's member.
-fn header(layer: &Layer, digest: &LayerDigest, mtime: i64) -> anyhow::Result<(String, Vec<u8>)> {
-    let name = format!("{}/layer.tar", digest.digest);
+fn header(layer: &Layer, digest: &BlobId, mtime: i64) -> anyhow::Result<(String, Vec<u8>)> {
+    let name = format!("{}/layer.tar", digest.digest.hex());
     let own = Member {
         name: name.as_bytes(),
         typeflag: tar::REGULAR,
@@ -168,7 +167,7 @@ fn put_prebuilt_header(
 pub(super) fn put_layer(
     engine: &Engine<'_>,
     index: usize,
-    expected: &LayerDigest,
+    expected: &BlobId,
     pieces: &mut Pieces,
     output: &mut Output,
     progress: &Progress,

@@ -61,7 +61,7 @@ pub(super) fn put_blob(blobs: &Blobs<'_>, layer: usize, output: &mut Output) -> 
 }
 
 fn member(digest: Digest) -> String {
-    format!("{BLOBS}/{digest}")
+    format!("{BLOBS}/{}", digest.hex())
 }
 
 fn put_header(

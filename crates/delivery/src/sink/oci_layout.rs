@@ -227,7 +227,7 @@ impl Layout {
     }
 
     fn blob(&self, digest: Digest) -> PathBuf {
-        self.directory.join(BLOBS).join(digest.to_string())
+        self.directory.join(BLOBS).join(digest.hex())
     }
 
     /// Whether a blob is there: a file of the right size, and where it is to be verified, of the

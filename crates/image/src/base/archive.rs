@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ArchiveMember;
-use super::compression::Compression;
+use super::codec::Codec;
 use super::members::Members;
 use super::reader::Decompressed;
 
@@ -33,9 +33,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn read(path: &Path, compression: Compression) -> io::Result<Self> {
+    pub(super) fn read(path: &Path, codec: Codec) -> io::Result<Self> {
         let mut index = Self::default();
-        let mut members = Members::new(Decompressed::open_at(path, compression, 0)?);
+        let mut members = Members::new(Decompressed::open_at(path, codec, 0)?);
         while let Some(mut member) = members.next()? {
             if index.members.len() == MAX_MEMBERS {
                 return Err(io::Error::other(format!("it has more than {MAX_MEMBERS} members")));
@@ -44,7 +44,7 @@ impl Index {
                 let mut content = members.content(member.size);
                 let mut start = Vec::new();
                 content.by_ref().take(6).read_to_end(&mut start)?;
-                member.compression = Compression::of(&start);
+                member.codec = Codec::of(&start);
                 index.keep_document(&member, start, &mut content)?;
             }
             index.members.push(Arc::new(member));
@@ -63,7 +63,7 @@ impl Index {
         &self,
         member: &ArchiveMember,
         path: &Path,
-        compression: Compression,
+        codec: Codec,
     ) -> io::Result<Cow<'_, [u8]>> {
         if let Some(content) = self.documents.get(&member.offset) {
             return Ok(content.into());
@@ -76,7 +76,7 @@ impl Index {
             )));
         }
         let mut content = Vec::new();
-        let archive = Decompressed::open_at(path, compression, member.offset)?;
+        let archive = Decompressed::open_at(path, codec, member.offset)?;
         archive.take(member.size).read_to_end(&mut content)?;
         Ok(content.into())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tar::{EntryType, Header};
 
 use super::ArchiveMember;
-use super::compression::Compression;
+use super::codec::Codec;
 use super::records::{self, Records};
 use formats::tar::DIRECTORY;
 
@@ -38,7 +38,7 @@ pub(super) fn member(header: &Header) -> io::Result<ArchiveMember> {
         is_sparse,
         records: Arc::default(),
         offset: 0,
-        compression: Compression::None,
+        codec: Codec::None,
     })
 }
 

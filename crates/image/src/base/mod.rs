@@ -1,7 +1,7 @@
 //! The base image: a docker-archive, possibly compressed, whose layers come first.
 
 mod archive;
-mod compression;
+mod codec;
 mod document;
 mod header;
 mod members;
@@ -15,17 +15,17 @@ use serde_json::Value;
 use thiserror::Error;
 
 use archive::Index;
-use compression::Compression;
+use codec::Codec;
 use formats::digest::{Digest, DigestError};
 use formats::tar::Record;
-use oci::Encoding;
+use oci::Compression;
 pub use reader::{BaseReader, Decompressed};
 
 /// A base image, of which manifest and configuration were read.
 #[derive(Debug)]
 pub struct Base {
     path: PathBuf,
-    compression: Compression,
+    codec: Codec,
     /// Its layers, lowest first.
     pub layers: Vec<BaseLayer>,
     /// The variables that its configuration sets.
@@ -74,7 +74,7 @@ pub struct ArchiveMember {
     /// Where in the decompressed archive the content starts.
     pub offset: u64,
     /// How the content is compressed.
-    compression: Compression,
+    codec: Codec,
 }
 
 /// Why an archive is no base for an image.
@@ -123,8 +123,8 @@ pub enum BaseError {
     },
     /// A layer's bytes are not what the configuration says.
     #[error(
-        "the base image `{}` is broken: layer `{member}` has the digest sha256:{found}, \
-         its configuration says sha256:{expected}; fetch or build the base again",
+        "the base image `{}` is broken: layer `{member}` has the digest {found}, \
+         its configuration says {expected}; fetch or build the base again",
         path.display()
     )]
     Mismatch {
@@ -148,12 +148,12 @@ impl ArchiveMember {
 
 impl BaseLayer {
     /// How the layer stands in the archive; `None` if no engine takes it so.
-    pub fn encoding(&self) -> Option<Encoding> {
-        match self.member.compression {
-            Compression::None => Some(Encoding::Plain),
-            Compression::Gzip => Some(Encoding::Gzip),
-            Compression::Zstd => Some(Encoding::Zstd),
-            Compression::Bzip2 | Compression::Xz => None,
+    pub fn compression(&self) -> Option<Compression> {
+        match self.member.codec {
+            Codec::None => Some(Compression::None),
+            Codec::Gzip => Some(Compression::Gzip),
+            Codec::Zstd => Some(Compression::Zstd),
+            Codec::Bzip2 | Codec::Xz => None,
         }
     }
 }
@@ -162,12 +162,12 @@ impl Base {
     /// Reads the manifest and the configuration of the archive's first image.
     pub fn open(path: &Path) -> Result<Self, BaseError> {
         let read_error = |source| BaseError::Read { path: path.to_owned(), source };
-        let compression = Compression::detect(path).map_err(read_error)?;
-        let index = Index::read(path, compression).map_err(read_error)?;
+        let codec = Codec::detect(path).map_err(read_error)?;
+        let index = Index::read(path, codec).map_err(read_error)?;
         if index.find(b"manifest.json").is_none() {
             return Err(BaseError::NoManifest(path.to_owned()));
         }
-        let documents = Documents { path, compression, index: &index };
+        let documents = Documents { path, codec, index: &index };
         let manifest = documents.json("manifest.json")?;
         let image = manifest.get(0).unwrap_or(&Value::Null);
         let config_name = documents.string(&image["Config"], "manifest.json's Config")?;
@@ -185,7 +185,7 @@ impl Base {
             );
         }
         let layer = |(name, diff_id): (&str, &str)| {
-            let diff_id = diff_id.strip_prefix("sha256:").unwrap_or(diff_id).parse();
+            let diff_id = Digest::from_hex(diff_id.strip_prefix("sha256:").unwrap_or(diff_id));
             Ok(BaseLayer {
                 member: Arc::clone(documents.layer(name)?),
                 diff_id: diff_id
@@ -202,7 +202,7 @@ impl Base {
             Value::Null => Vec::new(),
             env => documents.strings(env, "its Env")?.into_iter().map(str::to_owned).collect(),
         };
-        Ok(Self { path: path.to_owned(), compression, layers, env })
+        Ok(Self { path: path.to_owned(), codec, layers, env })
     }
 
     /// The error of a layer that has another digest than the configuration says.
@@ -222,7 +222,7 @@ impl Base {
 
     /// Whether the archive is compressed, so that it is read from its start to wherever a layer is.
     pub fn is_compressed(&self) -> bool {
-        self.compression != Compression::None
+        self.codec != Codec::None
     }
 
     /// The variables that every image on top of this one inherits.
@@ -234,7 +234,7 @@ impl Base {
 /// Reads the archive's JSON members.
 struct Documents<'a> {
     path: &'a Path,
-    compression: Compression,
+    codec: Codec,
     index: &'a Index,
 }
 
@@ -268,7 +268,7 @@ impl Documents<'_> {
 
     fn json(&self, name: &str) -> Result<Value, BaseError> {
         let member = self.file(name)?;
-        let content = self.index.content(member, self.path, self.compression);
+        let content = self.index.content(member, self.path, self.codec);
         let content =
             content.map_err(|source| BaseError::Read { path: self.path.to_owned(), source })?;
         document::parse(&content)

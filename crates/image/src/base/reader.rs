@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::compression::{self, Compression};
+use super::codec::{self, Codec};
 use super::{Base, BaseError, BaseLayer};
 use crate::layer::{Content, ReadError};
 use formats::digest::HashWriter;
@@ -39,7 +39,7 @@ impl<'a> BaseReader<'a> {
     /// The layer as part of a file, if the archive is not compressed.
     pub fn section(&self, layer: &BaseLayer) -> Option<Result<Content, ReadError>> {
         let member = &layer.member;
-        let plain = self.base.compression == Compression::None;
+        let plain = self.base.codec == Codec::None;
         plain.then(|| Content::open_section(&self.base.path, member.offset, member.size))
     }
 
@@ -57,16 +57,15 @@ impl<'a> BaseReader<'a> {
                 archive.skip_to(offset).map_err(error)?;
                 archive
             }
-            _ => Decompressed::open_at(&self.base.path, self.base.compression, offset)
-                .map_err(error)?,
+            _ => Decompressed::open_at(&self.base.path, self.base.codec, offset).map_err(error)?,
         };
         let mut hash = HashWriter::default();
         let mut buffer = vec![0; CHUNK];
         let mut left = layer.member.size;
         let first = archive.read_up_to(&mut buffer, left).map_err(error)?;
         // The layer itself may be compressed, the diffID is that of its content.
-        let compression = Compression::of(&buffer[..first.min(6)]);
-        let content = compression.writer(&mut hash).map_err(error)?;
+        let codec = Codec::of(&buffer[..first.min(6)]);
+        let content = codec.writer(&mut hash).map_err(error)?;
         let mut content = content.ok_or_else(|| BaseError::Member {
             path: self.base.path.clone(),
             member: String::from_utf8_lossy(&layer.member.name).into(),
@@ -105,17 +104,13 @@ enum Reader {
 }
 
 impl Decompressed {
-    pub(super) fn open_at(
-        path: &Path,
-        compression: Compression,
-        position: u64,
-    ) -> io::Result<Self> {
+    pub(super) fn open_at(path: &Path, codec: Codec, position: u64) -> io::Result<Self> {
         let file = File::open(path)?;
-        let reader = if compression == Compression::None {
+        let reader = if codec == Codec::None {
             let length = file.metadata()?.len();
             Reader::Plain(BufReader::new(file), length)
         } else {
-            Reader::Compressed(compression.reader(file)?)
+            Reader::Compressed(codec.reader(file)?)
         };
         let mut archive = Self { reader, position: 0 };
         archive.skip_to(position)?;
@@ -162,7 +157,7 @@ impl Read for Decompressed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = match &mut self.reader {
             Reader::Plain(file, _) => file.read(buffer)?,
-            Reader::Compressed(reader) => reader.read(buffer).map_err(compression::explain)?,
+            Reader::Compressed(reader) => reader.read(buffer).map_err(codec::explain)?,
         };
         self.position += bytes as u64;
         Ok(bytes)

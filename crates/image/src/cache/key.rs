@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::compress::Settings;
-use crate::layer::{Naming, Stamp, StoreLayer};
+use crate::layer::{Naming, Ownership, StoreLayer};
 use crate::store::{Identity, Scan};
 use formats::digest::Digest;
 use formats::sha256::Sha256;
@@ -19,7 +19,7 @@ pub struct Key(Digest);
 
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        formatter.write_str(&self.0.hex())
     }
 }
 
@@ -63,16 +63,16 @@ impl Key {
     }
 
     /// The key that a layer of these paths has on every machine, made of nothing but what the conf
-    /// says: `kind` and `stamp`, and each path with its NAR hash. None without all of the hashes.
+    /// says: `kind` and `ownership`, and each path with its NAR hash. None without all of the hashes.
     pub fn portable<'a>(
         kind: &str,
-        stamp: &Stamp,
+        ownership: &Ownership,
         paths: impl Iterator<Item = &'a str>,
         nar_hashes: &HashMap<String, String>,
     ) -> Option<Self> {
         let mut key = KeyBuilder::new("portable");
         key.add(kind.as_bytes());
-        key.add_stamp(stamp);
+        key.add_stamp(ownership);
         for path in paths {
             key.add(path.as_bytes());
             key.add_nar_hash(nar_hashes.get(path)?);
@@ -113,7 +113,7 @@ impl KeyBuilder {
             Naming::Store => b"store",
             Naming::Root => b"root",
         });
-        key.add_stamp(&layer.stamp);
+        key.add_stamp(&layer.ownership);
         key
     }
 
@@ -141,12 +141,12 @@ impl KeyBuilder {
         }
     }
 
-    fn add_stamp(&mut self, stamp: &Stamp) {
-        for number in [stamp.mtime, stamp.uid, stamp.gid] {
+    fn add_stamp(&mut self, ownership: &Ownership) {
+        for number in [ownership.mtime, ownership.uid, ownership.gid] {
             self.add(&number.to_le_bytes());
         }
-        self.add(stamp.uname.as_bytes());
-        self.add(stamp.gname.as_bytes());
+        self.add(ownership.uname.as_bytes());
+        self.add(ownership.gname.as_bytes());
     }
 
     fn add_nar_hash(&mut self, hash: &str) {
@@ -167,20 +167,20 @@ mod tests {
     #[test]
     fn portable_keys_need_all_hashes_and_differ_with_each_part() {
         let hashes = HashMap::from([("/a".into(), "1".into()), ("/b".into(), "2".into())]);
-        let stamp = Stamp::default();
-        let key = |kind, stamp: &Stamp, paths: &[&'static str]| {
-            Key::portable(kind, stamp, paths.iter().copied(), &hashes)
+        let ownership = Ownership::default();
+        let key = |kind, ownership: &Ownership, paths: &[&'static str]| {
+            Key::portable(kind, ownership, paths.iter().copied(), &hashes)
         };
-        let base = key("store", &stamp, &["/a", "/b"]).unwrap();
-        let later = Stamp { mtime: 1, ..Stamp::default() };
+        let base = key("store", &ownership, &["/a", "/b"]).unwrap();
+        let later = Ownership { mtime: 1, ..Ownership::default() };
         for other in [
-            key("root", &stamp, &["/a", "/b"]),
+            key("root", &ownership, &["/a", "/b"]),
             key("store", &later, &["/a", "/b"]),
-            key("store", &stamp, &["/b", "/a"]),
-            key("store", &stamp, &["/a"]),
+            key("store", &ownership, &["/b", "/a"]),
+            key("store", &ownership, &["/a"]),
         ] {
             assert_ne!(other.unwrap(), base);
         }
-        assert_eq!(key("store", &stamp, &["/a", "/c"]), None);
+        assert_eq!(key("store", &ownership, &["/a", "/c"]), None);
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 
-use formats::digest::Digest;
+use formats::digest::{BlobId, Digest};
 pub use key::{Key, KeyBuilder};
 pub use upkeep::{Limits, Removed, Usage};
 
@@ -28,15 +28,6 @@ const MAX_ENTRY: u64 = 1024;
 const TEMPORARY: &str = ".tmp";
 /// An entry that is used is marked so at most this often.
 const MARK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Digest and size of a layer's tar file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LayerDigest {
-    /// SHA-256 of the tar file: the layer's diffID.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
-}
 
 /// A directory of remembered digests, or none.
 #[derive(Clone, Debug)]
@@ -71,7 +62,7 @@ impl Cache {
     }
 
     /// What is remembered for a key.
-    pub fn get(&self, key: &Key) -> Option<LayerDigest> {
+    pub fn get(&self, key: &Key) -> Option<BlobId> {
         let file = open_entry(&self.path(key)?)?;
         let mut text = String::new();
         (&file).take(MAX_ENTRY).read_to_string(&mut text).ok()?;
@@ -81,7 +72,7 @@ impl Cache {
     }
 
     /// Remembers an entry, if that is possible.
-    pub fn put(&self, key: &Key, entry: &LayerDigest) {
+    pub fn put(&self, key: &Key, entry: &BlobId) {
         if let Some(path) = self.path(key) {
             // Only speed is lost, so nobody needs to hear of it.
             let _ = write(&path, &format(key, entry));
@@ -106,16 +97,16 @@ impl Cache {
     }
 }
 
-fn format(key: &Key, entry: &LayerDigest) -> String {
-    let text = format!("{VERSION} {key}\nsha256:{} {}\n", entry.digest, entry.size);
-    let seal = Digest::of(text.as_bytes());
+fn format(key: &Key, entry: &BlobId) -> String {
+    let text = format!("{VERSION} {key}\n{} {}\n", entry.digest, entry.size);
+    let seal = Digest::of(text.as_bytes()).hex();
     format!("{text}{seal}\n")
 }
 
 /// The entry, if the text is what [`format`] wrote for this key.
-fn parse(text: &str, key: &Key) -> Option<LayerDigest> {
-    let (digest, size) = text.lines().nth(1)?.strip_prefix("sha256:")?.split_once(' ')?;
-    let entry = LayerDigest { digest: digest.parse().ok()?, size: size.parse().ok()? };
+fn parse(text: &str, key: &Key) -> Option<BlobId> {
+    let (digest, size) = text.lines().nth(1)?.split_once(' ')?;
+    let entry = BlobId { digest: digest.parse().ok()?, size: size.parse().ok()? };
     (format(key, &entry) == text).then_some(entry)
 }
 
@@ -160,9 +151,9 @@ fn mark_used(file: &File) {
 mod tests {
     use super::*;
 
-    fn entry() -> (Key, LayerDigest) {
+    fn entry() -> (Key, BlobId) {
         let key = KeyBuilder::new("test").finish();
-        (key, LayerDigest { digest: Digest::of(b"layer"), size: 10240 })
+        (key, BlobId { digest: Digest::of(b"layer"), size: 10240 })
     }
 
     #[test]

@@ -117,8 +117,8 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::cache::{KeyBuilder, LayerDigest};
-    use formats::digest::Digest;
+    use crate::cache::KeyBuilder;
+    use formats::digest::{BlobId, Digest};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -127,7 +127,7 @@ mod tests {
         let cache = Cache::at(directory);
         for age in 0..entries {
             let key = KeyBuilder::new(&age.to_string()).finish();
-            cache.put(&key, &LayerDigest { digest: Digest::of(b""), size: 0 });
+            cache.put(&key, &BlobId { digest: Digest::of(b""), size: 0 });
             let file = File::options().append(true).open(cache.path(&key).unwrap()).unwrap();
             file.set_modified(SystemTime::now() - DAY * age).unwrap();
         }

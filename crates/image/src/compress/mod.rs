@@ -13,42 +13,19 @@ mod encoder;
 mod gzip;
 mod zstd;
 
-use std::fmt;
+use oci::Compression;
 
 pub use buffers::Buffers;
 pub use encoder::{Encoder, Pool};
 pub use gzip::GZIP_FORMAT;
 pub use zstd::ZSTD_FORMAT;
 
-/// How a layer is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Read by everything.
-    Gzip,
-    /// Smaller and faster, read by every engine since about 2021.
-    Zstd,
-}
-
-impl Compression {
-    /// The levels that there are, the usual one in the middle; none where there is no choice.
-    pub fn levels(self) -> Option<(u8, u8, u8)> {
-        match self {
-            Self::None => None,
-            Self::Gzip => Some((1, gzip::DEFAULT_LEVEL, 12)),
-            Self::Zstd => Some((1, zstd::DEFAULT_LEVEL, 19)),
-        }
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        })
+/// The levels that there are, the usual one in the middle; `None` where there is no choice.
+pub fn levels(compression: Compression) -> Option<(u8, u8, u8)> {
+    match compression {
+        Compression::None => None,
+        Compression::Gzip => Some((1, gzip::DEFAULT_LEVEL, 12)),
+        Compression::Zstd => Some((1, zstd::DEFAULT_LEVEL, 19)),
     }
 }
 
@@ -64,7 +41,7 @@ pub struct Settings {
 impl Settings {
     /// A compression at its usual level.
     pub fn usual(compression: Compression) -> Self {
-        let level = compression.levels().map_or(0, |(_, usual, _)| usual);
+        let level = levels(compression).map_or(0, |(_, usual, _)| usual);
         Self { compression, level }
     }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::layer::Stamp;
+use crate::layer::Ownership;
 use fields::Fields;
 use formats::python::time::{DateTime, TimeError};
 pub(crate) use nar_hash::canonical as canonical_nar_hash;
@@ -39,7 +39,7 @@ pub struct Conf {
     /// When the image was made.
     pub created: DateTime,
     /// Owner and time of the entries in store layers.
-    pub stamp: Stamp,
+    pub ownership: Ownership,
     /// The NAR hash of each store path, as Nix's database has it: `sha256:` and hexadecimal
     /// digits.
     pub nar_hashes: HashMap<String, String>,
@@ -150,7 +150,7 @@ impl Conf {
             store_layers: fields.require("store_layers", Fields::lists_of_strings)?,
             customisation_layer: fields.require("customisation_layer", Fields::string)?,
             repo_tag: fields.string("repo_tag")?,
-            stamp: Stamp {
+            ownership: Ownership {
                 mtime: mtime.as_ref().unwrap_or(&created).timestamp(),
                 uid: fields.number("uid")?.unwrap_or(0),
                 gid: fields.number("gid")?.unwrap_or(0),
@@ -212,9 +212,13 @@ mod tests {
     fn absent_keys_take_the_defaults_of_their_time() {
         let conf = Conf::from_json(original()).unwrap();
         assert_eq!(conf.store_dir, "/nix/store");
-        let root =
-            Stamp { mtime: 1, uname: "root".into(), gname: "root".into(), ..Stamp::default() };
-        assert_eq!(conf.stamp, root);
+        let root = Ownership {
+            mtime: 1,
+            uname: "root".into(),
+            gname: "root".into(),
+            ..Ownership::default()
+        };
+        assert_eq!(conf.ownership, root);
         assert_eq!(conf.from_image, None);
         assert!(conf.warnings.is_empty());
     }
@@ -224,7 +228,7 @@ mod tests {
         for (value, number) in
             [(json!("1000"), 1000), (json!(" -7\n"), -7), (json!("1_0"), 10), (json!(5), 5)]
         {
-            assert_eq!(Conf::from_json(with("uid", value)).unwrap().stamp.uid, number);
+            assert_eq!(Conf::from_json(with("uid", value)).unwrap().ownership.uid, number);
         }
         for value in [
             json!("x"),

@@ -13,10 +13,10 @@ const BASE32_LENGTH: usize = 52;
 pub(crate) fn canonical(hash: &str) -> Option<String> {
     if let Some(text) = hash.strip_prefix("sha256-") {
         let digest = Digest(STANDARD.decode(text).ok()?.try_into().ok()?);
-        return Some(format!("sha256:{digest}"));
+        return Some(digest.to_string());
     }
     let text = hash.strip_prefix("sha256:")?;
-    let digest = match text.parse() {
+    let digest = match Digest::from_hex(text) {
         Ok(digest) => digest,
         // The library panics over some other lengths.
         Err(_) if text.len() == BASE32_LENGTH => {
@@ -24,7 +24,7 @@ pub(crate) fn canonical(hash: &str) -> Option<String> {
         }
         Err(_) => return None,
     };
-    Some(format!("sha256:{digest}"))
+    Some(digest.to_string())
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use super::pieces::base_key;
 use super::{Engine, Options};
 use crate::base::{Base, BaseError, BaseLayer, BaseReader, Decompressed};
-use crate::cache::{Cache, LayerDigest};
+use crate::cache::Cache;
 use crate::image::{Image, LayerSource};
 use crate::layer::{Content, Step};
-use formats::digest::{Digest, HashWriter};
-use oci::{Annotations, Descriptor, Documents, Encoding, Flavor};
+use formats::digest::{BlobId, Digest, HashWriter};
+use oci::{Annotations, Compression, Descriptor, Documents, Flavor};
 
 /// The kind of entry that says what the blob of a compressed layer of the base is.
 pub(super) const COMPRESSED: &str = "base blob";
@@ -29,7 +29,7 @@ pub struct Blob {
     /// Bytes of the blob.
     pub size: u64,
     /// How the tar file is encoded in the blob.
-    pub encoding: Encoding,
+    pub compression: Compression,
 }
 
 /// Some of a blob's bytes.
@@ -66,7 +66,7 @@ impl<'a> Blobs<'a> {
                     diff_id: known.digest,
                     digest: known.digest,
                     size: known.size,
-                    encoding: Encoding::Plain,
+                    compression: Compression::None,
                 },
             };
             blobs.all.push(blob);
@@ -85,8 +85,8 @@ impl<'a> Blobs<'a> {
     }
 
     /// What an engine for the same image may know from the start.
-    pub fn known(&self) -> Vec<LayerDigest> {
-        let known = |blob: &Blob| LayerDigest { digest: blob.diff_id, size: blob.size };
+    pub fn known(&self) -> Vec<BlobId> {
+        let known = |blob: &Blob| BlobId { digest: blob.diff_id, size: blob.size };
         self.all.iter().map(known).collect()
     }
 
@@ -110,7 +110,7 @@ impl<'a> Blobs<'a> {
         };
         Descriptor {
             annotations,
-            ..Descriptor::new(flavor.layer(blob.encoding), blob.digest, blob.size)
+            ..Descriptor::new(flavor.layer(blob.compression), blob.digest, blob.size)
         }
     }
 
@@ -160,14 +160,14 @@ impl<'a> Blobs<'a> {
         if found == expected {
             return Ok(());
         }
-        let Blob { size, encoding, .. } = self.all[layer];
-        if encoding == Encoding::Plain {
-            let expected = LayerDigest { digest: expected, size };
+        let Blob { size, compression, .. } = self.all[layer];
+        if compression == Compression::None {
+            let expected = BlobId { digest: expected, size };
             return Err(self.engine.mismatch(layer, &expected, size, Some(found)));
         }
         self.engine.forget(layer);
         bail!(
-            "layer {} of the base image changed: sha256:{expected} expected, sha256:{found} \
+            "layer {} of the base image changed: {expected} expected, {found} \
              found; run the command again",
             layer + 1
         )
@@ -222,19 +222,19 @@ impl<'a> Blobs<'a> {
     /// that, once.
     fn find_in_base(&self, layer: &BaseLayer) -> anyhow::Result<Blob> {
         let base = self.image().base.as_ref().context("the image has no base")?;
-        let encoding = layer.encoding().ok_or_else(|| BaseError::Member {
+        let compression = layer.compression().ok_or_else(|| BaseError::Member {
             path: base.path().to_owned(),
             member: String::from_utf8_lossy(&layer.member.name).into(),
             problem: "is compressed in a way that no engine takes",
         })?;
         let (diff_id, size) = (layer.diff_id, layer.member.size);
-        if encoding == Encoding::Plain {
-            return Ok(Blob { diff_id, digest: diff_id, size, encoding });
+        if compression == Compression::None {
+            return Ok(Blob { diff_id, digest: diff_id, size, compression });
         }
         let cache = self.engine.cache;
         let key = base_key(COMPRESSED, base, layer)?;
         if let Some(known) = cache.get(&key).filter(|known| known.size == size) {
-            return Ok(Blob { diff_id, digest: known.digest, size, encoding });
+            return Ok(Blob { diff_id, digest: known.digest, size, compression });
         }
         let mut hash = HashWriter::default();
         self.with_reader(base, |reader| {
@@ -244,7 +244,7 @@ impl<'a> Blobs<'a> {
             })
         })?;
         let digest = hash.finish();
-        cache.put(&key, &LayerDigest { digest, size });
-        Ok(Blob { diff_id, digest, size, encoding })
+        cache.put(&key, &BlobId { digest, size });
+        Ok(Blob { diff_id, digest, size, compression })
     }
 }

@@ -1,8 +1,7 @@
 //! One layer's way through the hash; two of them are advanced at a time.
 
-use crate::cache::LayerDigest;
 use crate::layer::{LayerReader, ReadError};
-use formats::digest::Digest;
+use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
 
 /// Lanes of one thread: as many computations as a core can interleave.
@@ -38,9 +37,9 @@ impl<'a> Lane<'a> {
     }
 
     /// The layer and what it hashed to.
-    pub(super) fn finish(self) -> (usize, LayerDigest) {
+    pub(super) fn finish(self) -> (usize, BlobId) {
         let size = self.hash.len();
-        (self.layer, LayerDigest { digest: Digest(self.hash.finish()), size })
+        (self.layer, BlobId { digest: Digest(self.hash.finish()), size })
     }
 
     fn refill(&mut self) -> Result<(), ReadError> {

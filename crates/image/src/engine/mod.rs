@@ -12,13 +12,13 @@ use std::thread::Scope;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::budget::Budget;
-use crate::cache::{Cache, Key, KeyBuilder, LayerDigest};
+use crate::cache::{Cache, Key, KeyBuilder};
 use crate::image::{Image, ImageError, LayerSource, Prebuilt};
 use crate::layer::{Content, LayerReader, LayerStream, StoreLayer, TarStream};
 use crate::store::{self, Listing, Scan};
 use crate::threads;
 pub use blobs::{Blob, Blobs, Part};
-use formats::digest::Digest;
+use formats::digest::{BlobId, Digest};
 use lane::Lane;
 pub use pieces::{Piece, Pieces};
 use table::{Remembered, Table, Task};
@@ -76,7 +76,7 @@ impl<'a> Engine<'a> {
     pub fn new(image: &'a Image, cache: &'a Cache) -> Self {
         let known = image.layers.iter().map(|layer| match &layer.source {
             LayerSource::Base(base) => {
-                Some(LayerDigest { digest: base.diff_id, size: base.member.size })
+                Some(BlobId { digest: base.diff_id, size: base.member.size })
             }
             LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => None,
         });
@@ -104,13 +104,13 @@ impl<'a> Engine<'a> {
     }
 
     /// An engine for an image all of whose layers are known.
-    pub fn with_digests(image: &'a Image, cache: &'a Cache, known: &[LayerDigest]) -> Self {
+    pub fn with_digests(image: &'a Image, cache: &'a Cache, known: &[BlobId]) -> Self {
         let table = Table::new(known.iter().copied().map(Some));
         Self { image, cache, table, budget: Budget::new(LISTINGS) }
     }
 
     /// Finds all digests; no layer is read for another reason.
-    pub fn digest_all(&self, options: Options) -> anyhow::Result<Vec<LayerDigest>> {
+    pub fn digest_all(&self, options: Options) -> anyhow::Result<Vec<BlobId>> {
         self.work_in_threads(options)?;
         self.table.wait_for_all()
     }
@@ -145,7 +145,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The digest of a layer if it is known or remembered, after a look at what it is made of.
-    pub fn look(&self, layer: usize) -> anyhow::Result<Option<LayerDigest>> {
+    pub fn look(&self, layer: usize) -> anyhow::Result<Option<BlobId>> {
         if self.table.claim_scan(layer) {
             self.scan(layer, Hints::Ignore)?;
         }
@@ -158,7 +158,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Notes the digest of a layer that was read as it is here, and remembers it.
-    pub fn found(&self, layer: usize, found: LayerDigest) -> anyhow::Result<()> {
+    pub fn found(&self, layer: usize, found: BlobId) -> anyhow::Result<()> {
         self.publish(layer, found)
     }
 
@@ -178,7 +178,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The digest of a layer, as soon as it is known; that layer's turn has come.
-    pub fn digest(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+    pub fn digest(&self, layer: usize) -> anyhow::Result<BlobId> {
         self.table.wait_for_digest(layer)
     }
 
@@ -203,7 +203,7 @@ impl<'a> Engine<'a> {
     pub fn mismatch(
         &self,
         layer: usize,
-        expected: &LayerDigest,
+        expected: &BlobId,
         size: u64,
         found: Option<Digest>,
     ) -> anyhow::Error {
@@ -217,7 +217,7 @@ impl<'a> Engine<'a> {
             (_, _, Some(found)) if self.unchecked(layer) => {
                 self.forget_hints();
                 anyhow!(
-                    "layer {number} is sha256:{found}, but the cache says sha256:{} of paths with \
+                    "layer {number} is {found}, but the cache says {} of paths with \
                      the same NAR hashes; one of these trees is damaged. What the cache said is \
                      forgotten; verify the paths with `nix-store --verify-path`, then run the \
                      command again",
@@ -225,11 +225,11 @@ impl<'a> Engine<'a> {
                 )
             }
             _ => anyhow!(
-                "layer {number} changed while it was being written: sha256:{} and {} bytes \
+                "layer {number} changed while it was being written: {} and {} bytes \
                  expected, {}{size} bytes found; run the command again",
                 expected.digest,
                 expected.size,
-                found.map(|found| format!("sha256:{found} and ")).unwrap_or_default(),
+                found.map(|found| format!("{found} and ")).unwrap_or_default(),
             ),
         }
     }
@@ -326,7 +326,7 @@ impl<'a> Engine<'a> {
         })
     }
 
-    fn publish(&self, layer: usize, found: LayerDigest) -> anyhow::Result<()> {
+    fn publish(&self, layer: usize, found: BlobId) -> anyhow::Result<()> {
         self.check_prebuilt(layer, found.digest)?;
         for key in self.table.keys(layer) {
             self.cache.put(&key, &found);

@@ -1,5 +1,6 @@
 //! Reads the layers ahead of whoever writes them.
 
+use formats::digest::BlobId;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use anyhow::anyhow;
 
 use super::Engine;
 use crate::base::{Base, BaseLayer, BaseReader};
-use crate::cache::{Key, KeyBuilder, LayerDigest};
+use crate::cache::{Key, KeyBuilder};
 use crate::image::LayerSource;
 use crate::layer::{Content, LayerStream, ReadError, Step};
 use crate::store;
@@ -191,7 +192,7 @@ impl Reader {
             return Ok(());
         }
         let key = base_key(CHECKED, base, layer)?;
-        let checked = LayerDigest { digest: layer.diff_id, size: layer.member.size };
+        let checked = BlobId { digest: layer.diff_id, size: layer.member.size };
         if engine.cache.get(&key) == Some(checked)
             && let Some(section) = base_reader.section(layer)
         {

@@ -1,11 +1,12 @@
 //! Which layers are known, and which thread does what next.
 
+use formats::digest::BlobId;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::anyhow;
 
 use super::Scanned;
-use crate::cache::{Key, LayerDigest};
+use crate::cache::Key;
 use crate::store::Listing;
 
 /// The layers' states, shared by all threads.
@@ -50,9 +51,9 @@ struct Slot {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Remembered {
     /// Its digest.
-    Known(LayerDigest),
+    Known(BlobId),
     /// The digest of a layer of other trees, which should be the same.
-    Hint(LayerDigest),
+    Hint(BlobId),
     /// Nothing.
     Nothing,
 }
@@ -65,13 +66,13 @@ enum State {
     Scanning,
     Waiting,
     Hashing,
-    Known(LayerDigest),
+    Known(BlobId),
 }
 
 impl Table {
     /// A table of layers, some of whose digests may be known from the start.
-    pub(super) fn new(known: impl Iterator<Item = Option<LayerDigest>>) -> Self {
-        let slot = |known: Option<LayerDigest>| Slot {
+    pub(super) fn new(known: impl Iterator<Item = Option<BlobId>>) -> Self {
+        let slot = |known: Option<BlobId>| Slot {
             state: known.map_or(State::Unscanned, State::Known),
             hint: false,
             key: None,
@@ -140,7 +141,7 @@ impl Table {
     }
 
     /// A layer's digest was found.
-    pub(super) fn hashed(&self, layer: usize, found: LayerDigest) {
+    pub(super) fn hashed(&self, layer: usize, found: BlobId) {
         let slot = &mut self.lock().slots[layer];
         slot.state = State::Known(found);
         slot.hint = false;
@@ -160,7 +161,7 @@ impl Table {
     }
 
     /// The layer's digest, whose turn has come; of those before it nothing more is needed.
-    pub(super) fn wait_for_digest(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+    pub(super) fn wait_for_digest(&self, layer: usize) -> anyhow::Result<BlobId> {
         let mut inner = self.lock();
         inner.next = layer;
         inner.drop_listings_before(layer);
@@ -169,7 +170,7 @@ impl Table {
     }
 
     /// The layer's digest, as soon as it is known.
-    pub(super) fn wait_until_known(&self, layer: usize) -> anyhow::Result<LayerDigest> {
+    pub(super) fn wait_until_known(&self, layer: usize) -> anyhow::Result<BlobId> {
         let mut inner = self.lock();
         loop {
             inner.fail_if_stopped()?;
@@ -181,7 +182,7 @@ impl Table {
     }
 
     /// All digests, as soon as they are known.
-    pub(super) fn wait_for_all(&self) -> anyhow::Result<Vec<LayerDigest>> {
+    pub(super) fn wait_for_all(&self) -> anyhow::Result<Vec<BlobId>> {
         let mut inner = self.lock();
         loop {
             let known = inner.slots.iter().map(|slot| match slot.state {
@@ -197,7 +198,7 @@ impl Table {
     }
 
     /// The layer's digest, if it is known by now.
-    pub(super) fn known(&self, layer: usize) -> Option<LayerDigest> {
+    pub(super) fn known(&self, layer: usize) -> Option<BlobId> {
         match self.lock().slots[layer].state {
             State::Known(digest) => Some(digest),
             _ => None,
@@ -304,7 +305,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::cache::KeyBuilder;
-    use formats::digest::Digest;
+    use formats::digest::{BlobId, Digest};
 
     /// A table whose layers have these sizes and wait to be hashed.
     fn table(sizes: &[u64]) -> Table {
@@ -318,8 +319,8 @@ mod tests {
         table
     }
 
-    fn known(size: u64) -> LayerDigest {
-        LayerDigest { digest: Digest([0; 32]), size }
+    fn known(size: u64) -> BlobId {
+        BlobId { digest: Digest([0; 32]), size }
     }
 
     #[test]

@@ -14,7 +14,7 @@ const OS: &str = "linux";
 impl Image {
     /// The configuration, whose digest is the image's ID, for layers of these digests.
     pub fn config_json(&self, diff_ids: &[Digest]) -> String {
-        let diff_ids: Vec<_> = diff_ids.iter().map(|digest| format!("sha256:{digest}")).collect();
+        let diff_ids: Vec<_> = diff_ids.iter().map(ToString::to_string).collect();
         let history = self.layers.iter().map(|layer| {
             let comment = format!("store paths: {}", python::repr::list_of_str(&layer.origins));
             json!({"created": self.created, "comment": comment})

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::base::{Base, BaseError, BaseLayer};
 use crate::conf::{Conf, canonical_nar_hash};
-use crate::layer::{Naming, ReadError, Stamp, StoreLayer};
+use crate::layer::{Naming, Ownership, ReadError, StoreLayer};
 use crate::store::{self, Store, StoreError, StorePath};
 use formats::digest::{Digest, DigestError};
 use oci::{Annotations, annotation};
@@ -30,7 +30,7 @@ pub struct Image {
     /// Time of the archive's members, in seconds since 1970.
     pub mtime: i64,
     /// Owner and time of the entries in its store layers.
-    pub stamp: Arc<Stamp>,
+    pub ownership: Arc<Ownership>,
     /// The NAR hash of each store path that the conf gives one for.
     pub nar_hashes: HashMap<String, String>,
     /// What is odd and yet no error, a sentence each.
@@ -138,17 +138,18 @@ impl Image {
         let store = Store::new(&conf.store_dir, store_root)?;
         let repo_tag = repo_tag.filter(|tag| !tag.is_empty()).or(conf.repo_tag);
         let repo_tag = repo_tag.ok_or(ImageError::NoTag)?;
-        let stamp = Arc::new(conf.stamp);
+        let ownership = Arc::new(conf.ownership);
         let mut store_layers = Vec::with_capacity(conf.store_layers.len());
         for origins in conf.store_layers {
             let paths = origins.iter().map(|path| store.path(path)).collect::<Result<_, _>>()?;
-            let layer = StoreLayer { paths, naming: Naming::Store, stamp: Arc::clone(&stamp) };
+            let layer =
+                StoreLayer { paths, naming: Naming::Store, ownership: Arc::clone(&ownership) };
             store_layers.push(Layer { source: LayerSource::Store(layer), origins });
         }
         let mut warnings = conf.warnings;
         warnings.extend(repeated(&store_layers));
         let has_hash = conf.nar_hashes.contains_key(&conf.customisation_layer);
-        let customisation = customisation(&store, conf.customisation_layer, &stamp, has_hash)?;
+        let customisation = customisation(&store, conf.customisation_layer, &ownership, has_hash)?;
         let base = match &conf.from_image {
             Some(path) => Some(Base::open(&store.locate(path, "the base image")?)?),
             None => None,
@@ -163,8 +164,8 @@ impl Image {
             base,
             store,
             repo_tag,
-            mtime: stamp.mtime,
-            stamp,
+            mtime: ownership.mtime,
+            ownership,
             nar_hashes: conf.nar_hashes,
             warnings,
             architecture: conf.architecture,
@@ -203,7 +204,7 @@ fn repeated(layers: &[Layer]) -> Vec<String> {
 fn customisation(
     store: &Store,
     path: String,
-    stamp: &Arc<Stamp>,
+    ownership: &Arc<Ownership>,
     may_be_absent: bool,
 ) -> Result<Layer, ImageError> {
     const WHAT: &str = "the customisation layer";
@@ -235,7 +236,7 @@ fn customisation(
                 path: checksum,
                 source,
             })?;
-            let checksum = String::from_utf8_lossy(&checksum).trim().parse();
+            let checksum = Digest::from_hex(String::from_utf8_lossy(&checksum).trim());
             let checksum =
                 checksum.map_err(|source| ImageError::Checksum { path: path.clone(), source })?;
             LayerSource::Prebuilt(Prebuilt { path: path.clone(), tar, checksum })
@@ -243,7 +244,7 @@ fn customisation(
         (false, false) => LayerSource::Store(StoreLayer {
             paths: vec![store.path(&path)?],
             naming: Naming::Root,
-            stamp: Arc::clone(stamp),
+            ownership: Arc::clone(ownership),
         }),
         (true, false) => return Err(problem("has a layer.tar, but no checksum; build it again")),
         (false, true) => return Err(problem("has a checksum, but no layer.tar; build it again")),

@@ -20,7 +20,7 @@ pub struct StoreLayer {
     /// What their entries are called.
     pub naming: Naming,
     /// Owner and time of every entry.
-    pub stamp: Arc<Stamp>,
+    pub ownership: Arc<Ownership>,
 }
 
 /// How a layer's entries are named.
@@ -34,7 +34,7 @@ pub enum Naming {
 
 /// What every entry of a layer has in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
+pub struct Ownership {
     /// Time of last change, in seconds since 1970.
     pub mtime: i64,
     /// The owner's number.

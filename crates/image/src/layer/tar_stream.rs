@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::content::{Content, ReadError, Step};
 use super::cursor::Cursor;
 use super::disk::{self, Disk};
-use super::{Naming, Stamp, StoreLayer};
+use super::{Naming, Ownership, StoreLayer};
 use crate::store::{Entry, Listing, Node, Store, Walk, WalkError};
 use formats::tar::{self, Member};
 
@@ -149,7 +149,7 @@ impl<'a> TarStream<'a> {
                 }
                 continue;
             };
-            match tree.put_header(&self.layer.stamp, out)? {
+            match tree.put_header(&self.layer.ownership, out)? {
                 Some(Node::File(size)) if size >= LARGE => {
                     self.offset += out.len() as u64 + skipped - start as u64 + size;
                     // The tree is there: this entry came out of it.
@@ -179,7 +179,7 @@ impl<'a> TarStream<'a> {
                 name,
                 typeflag: tar::DIRECTORY,
                 mode: STORE_PARENT_MODE,
-                ..stamped(&self.layer.stamp)
+                ..owned(&self.layer.ownership)
             };
             tar::encode(&header, out);
         }
@@ -228,13 +228,13 @@ impl Tree {
     /// Appends the next entry's header and tells what the entry is; nothing at the tree's end.
     fn put_header(
         &mut self,
-        stamp: &Stamp,
+        ownership: &Ownership,
         out: &mut Vec<u8>,
     ) -> Result<Option<Node<'_>>, WalkError> {
         let Some(entry) = self.source.next_entry()? else { return Ok(None) };
         self.cursor.enter(&entry);
         let mut header =
-            Member { name: self.cursor.name(), mode: entry.mode.into(), ..stamped(stamp) };
+            Member { name: self.cursor.name(), mode: entry.mode.into(), ..owned(ownership) };
         match entry.node {
             Node::File(size) => (header.typeflag, header.size) = (tar::REGULAR, size),
             Node::Directory => header.typeflag = tar::DIRECTORY,
@@ -264,13 +264,13 @@ impl Source {
 }
 
 /// A header with what all entries of a layer have in common.
-fn stamped(stamp: &Stamp) -> Member<'_> {
+fn owned(ownership: &Ownership) -> Member<'_> {
     Member {
-        uid: stamp.uid,
-        gid: stamp.gid,
-        uname: stamp.uname.as_bytes(),
-        gname: stamp.gname.as_bytes(),
-        mtime: stamp.mtime,
+        uid: ownership.uid,
+        gid: ownership.gid,
+        uname: ownership.uname.as_bytes(),
+        gname: ownership.gname.as_bytes(),
+        mtime: ownership.mtime,
         ..Member::default()
     }
 }
@@ -306,8 +306,8 @@ mod tests {
                 std::fs::create_dir_all(&directory).unwrap();
                 std::fs::write(directory.join("file"), content).unwrap();
             }
-            let (naming, stamp) = (Naming::Store, Arc::default());
-            let layer = StoreLayer { paths: vec![path], naming, stamp };
+            let (naming, ownership) = (Naming::Store, Arc::default());
+            let layer = StoreLayer { paths: vec![path], naming, ownership };
             bytes(TarStream::new(&store, &layer, None))
         });
         assert!(trees[0] == trees[1]);
@@ -329,7 +329,7 @@ mod tests {
             }
             paths.push(path);
         }
-        let layer = StoreLayer { paths, naming: Naming::Store, stamp: Arc::default() };
+        let layer = StoreLayer { paths, naming: Naming::Store, ownership: Arc::default() };
         let budget = Budget::new(1 << 20);
         let scan = |path| {
             let listing = Some(Listing::new(&budget));

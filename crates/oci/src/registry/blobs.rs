@@ -71,13 +71,13 @@ impl Repository {
 
     /// The size of a blob, if it is there.
     fn head(&self, digest: Digest, attempts: &mut Attempts) -> Result<Option<u64>, RegistryError> {
-        let place = format!("/v2/{}/blobs/sha256:{digest}", self.name);
+        let place = format!("/v2/{}/blobs/{digest}", self.name);
         let call = Call { method: "HEAD", place: &place, headers: &[], body: &[] };
         let unable = [400, 403, 404, 405, 410, 501];
         let response = self.client.call_within(attempts, call, &unable)?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let same_digest =
-            header("docker-content-digest").is_none_or(|found| found == format!("sha256:{digest}"));
+            header("docker-content-digest").is_none_or(|found| found == digest.to_string());
         let size = header("content-length").and_then(|size| size.parse().ok());
         Ok(size.filter(|_| response.status() == 200 && same_digest))
     }
@@ -85,7 +85,7 @@ impl Repository {
     /// Makes a blob of another repository of this registry one of this repository too; `Absent`
     /// where the registry would not.
     pub fn mount(&self, digest: Digest, from: &str) -> Result<Presence, RegistryError> {
-        let digest = percent_encode(&format!("sha256:{digest}"));
+        let digest = percent_encode(&digest.to_string());
         let from = percent_encode(from);
         let place = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.name);
         let call = Call { method: "POST", place: &place, headers: &[], body: &[] };
@@ -107,8 +107,8 @@ impl Repository {
 
     /// Reads a blob of known size and digest into memory.
     pub fn read(&self, digest: Digest, size: u64, limit: u64) -> Result<Vec<u8>, RegistryError> {
-        let place = format!("/v2/{}/blobs/sha256:{digest}", self.name);
-        let what = || format!("reading the blob sha256:{digest}");
+        let place = format!("/v2/{}/blobs/{digest}", self.name);
+        let what = || format!("reading the blob {digest}");
         if size > limit {
             return Err(RegistryError::TooLarge { what: what(), limit });
         }
@@ -210,7 +210,7 @@ impl Repository {
         attempts: &mut Attempts,
     ) -> Result<(), RegistryError> {
         let separator = if upload.place.contains('?') { '&' } else { '?' };
-        let encoded = percent_encode(&format!("sha256:{digest}"));
+        let encoded = percent_encode(&digest.to_string());
         let place = format!("{}{separator}digest={encoded}", upload.place);
         let headers = [("content-type", "application/octet-stream")];
         let call = Call { method: "PUT", place: &place, headers: &headers, body: rest };
@@ -225,7 +225,7 @@ impl Repository {
             }
             response => response?,
         };
-        check_digest(&response, digest, || format!("uploading the blob sha256:{digest}"))
+        check_digest(&response, digest, || format!("uploading the blob {digest}"))
     }
 }
 
@@ -253,7 +253,7 @@ pub(super) fn check_digest(
 ) -> Result<(), RegistryError> {
     let Some(value) = response.headers().get("docker-content-digest") else { return Ok(()) };
     let text = value.to_str().unwrap_or_default();
-    match text.strip_prefix("sha256:").and_then(|hex| hex.parse::<Digest>().ok()) {
+    match text.parse::<Digest>().ok() {
         Some(found) if found == expected => Ok(()),
         Some(found) => Err(RegistryError::Digest { what: what(), expected, found }),
         None => Err(RegistryError::Answer {

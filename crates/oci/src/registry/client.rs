@@ -11,7 +11,8 @@ use super::failure::Failure;
 use super::secrets::Secrets;
 use super::text::{describe, message, read_bounded};
 use super::transport::{Transport, is_same_server};
-use super::{Attempts, Credentials, Reference, RegistryError, retry};
+use super::{Attempts, Credentials, RegistryError, retry};
+use crate::Reference;
 use formats::peer_text;
 
 /// The longest answer to a failed request that is read for its message.
@@ -64,6 +65,7 @@ impl Client {
         readable: &[&str],
         options: Options,
     ) -> Result<Self, RegistryError> {
+        let reference = &reference.resolved();
         let rights = if write { "pull,push" } else { "pull" };
         let mut scopes = vec![format!("repository:{}:{rights}", reference.repository)];
         let others = readable.iter().filter(|name| **name != reference.repository);
@@ -76,7 +78,7 @@ impl Client {
         }
         let mut client = Self {
             transport: Transport::new(insecure),
-            registry: reference.registry.clone(),
+            registry: reference.registry().into(),
             base: format!("https://{}", reference.host()),
             insecure,
             secrets: Mutex::new(secrets),

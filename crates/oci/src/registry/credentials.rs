@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use serde_json::Value;
 
-use super::{Reference, RegistryError};
+use super::RegistryError;
+use crate::Reference;
 
 /// The key of Docker Hub in docker's own file.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -58,7 +59,7 @@ impl Credentials {
                 Some(text) => Self::find_in_text(&text, reference),
             });
             let found = found.map_err(|problem| RegistryError::Login {
-                registry: reference.registry.clone(),
+                registry: reference.registry().into(),
                 problem: format!("{source} {problem}"),
             })?;
             if found.is_some() {
@@ -190,17 +191,18 @@ fn keys(text: &[u8], reference: &Reference) -> Vec<String> {
     let file: Value = serde_json::from_slice(text).unwrap_or_default();
     let known =
         |key: &str| ["auths", "credHelpers"].iter().any(|table| file[*table].get(key).is_some());
-    let name = reference.name();
+    let name = reference.resolved().name();
     let ends = name.match_indices('/').map(|(end, _)| end).chain([name.len()]).skip(1);
     let mut keys: Vec<String> = ends.map(|end| name[..end].to_owned()).collect();
     keys.reverse();
-    let hub = reference.registry == "docker.io";
+    let registry = reference.registry();
+    let hub = registry == "docker.io";
     if hub {
-        keys.extend([reference.registry.clone()]);
+        keys.push(registry.into());
     }
-    keys.extend([format!("https://{}", reference.registry)]);
+    keys.push(format!("https://{registry}"));
     keys.retain(|key| known(key));
-    keys.push(if hub { DOCKER_HUB.into() } else { reference.registry.clone() });
+    keys.push(if hub { DOCKER_HUB.into() } else { registry.into() });
     keys
 }
 

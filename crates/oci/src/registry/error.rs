@@ -45,7 +45,7 @@ pub enum RegistryError {
         problem: String,
     },
     /// The registry has something else than what was sent or asked for.
-    #[error("{what} answered for sha256:{found} instead of sha256:{expected}")]
+    #[error("{what} answered for {found} instead of {expected}")]
     Digest {
         /// The request.
         what: String,

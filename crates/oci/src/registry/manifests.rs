@@ -39,7 +39,7 @@ impl Repository {
         let bytes = read_bounded(response.body_mut(), MAX_DOCUMENT, what)?;
         let digest = Digest::of(&bytes);
         check_digest(&response, digest, what)?;
-        let asked = name.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+        let asked = name.parse().ok();
         if let Some(expected) = asked.filter(|asked| *asked != digest) {
             return Err(RegistryError::Digest { what: what(), expected, found: digest });
         }

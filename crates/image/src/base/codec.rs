@@ -15,7 +15,7 @@ const CONCATENATED: u32 = 0x08;
 
 /// The formats that Python's `tarfile` takes, and zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
+pub(super) enum Codec {
     None,
     Gzip,
     Bzip2,
@@ -23,7 +23,7 @@ pub(super) enum Compression {
     Zstd,
 }
 
-impl Compression {
+impl Codec {
     pub(super) fn detect(path: &Path) -> io::Result<Self> {
         let mut start = Vec::new();
         // Opening a pipe would wait for a writer.

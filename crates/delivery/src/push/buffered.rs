@@ -23,7 +23,7 @@ pub(super) struct Memory {
 
 /// The start of a blob, or all of it. What is read from it is held no more.
 #[derive(Debug)]
-pub(super) struct Held<'a> {
+pub(super) struct Buffered<'a> {
     memory: &'a Memory,
     buffers: VecDeque<Vec<u8>>,
     /// The bytes of the first buffer that have been read.
@@ -38,7 +38,7 @@ impl Memory {
     }
 }
 
-impl<'a> Held<'a> {
+impl<'a> Buffered<'a> {
     /// Takes a blob as far as it can be held, and tells whether that is all of it.
     pub(super) fn take(blob: &mut impl Read, memory: &'a Memory) -> io::Result<(Self, bool)> {
         let share = Share::new(&memory.budget);
@@ -63,7 +63,7 @@ impl<'a> Held<'a> {
     }
 }
 
-impl Read for Held<'_> {
+impl Read for Buffered<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while let Some(buffer) = self.buffers.front() {
             let bytes = (&buffer[self.start..]).read(out)?;
@@ -79,7 +79,7 @@ impl Read for Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Buffered<'_> {
     fn drop(&mut self) {
         self.buffers.drain(..).for_each(|buffer| self.memory.buffers.put(buffer));
     }
@@ -88,7 +88,8 @@ impl Drop for Held<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::compress::{Compression, Settings};
+    use image::compress::Settings;
+    use oci::Compression;
 
     fn memory() -> Memory {
         Memory::new(&Pool::new(Settings::usual(Compression::None), 1))
@@ -105,7 +106,7 @@ mod tests {
         let all = left(&memory);
         let blob: Vec<u8> = (0..MOST + 5).map(|byte| (byte % 251) as u8).collect();
         let mut rest = blob.as_slice();
-        let (mut held, is_whole) = Held::take(&mut rest, &memory).unwrap();
+        let (mut held, is_whole) = Buffered::take(&mut rest, &memory).unwrap();
         assert!(!is_whole && rest.len() == 5);
         assert_eq!(left(&memory), all - (MOST - LEAST));
         let mut found = vec![0; MOST / 2 + 1];
@@ -121,7 +122,7 @@ mod tests {
         let memory = memory();
         for length in [0, 1, PIECE - 1, PIECE, 3 * PIECE + 1, MOST - 1] {
             let blob = vec![7; length];
-            let (held, is_whole) = Held::take(&mut blob.as_slice(), &memory).unwrap();
+            let (held, is_whole) = Buffered::take(&mut blob.as_slice(), &memory).unwrap();
             assert!(is_whole && held.parts().concat() == blob, "{length}");
         }
     }

@@ -13,11 +13,10 @@ use std::collections::HashMap;
 
 use formats::digest::Digest;
 use image::cache::Key;
-use image::compress::Compression;
 use image::layer::Naming;
 use image::{Image, LayerSource};
 use oci::registry::{Document, RegistryError, Repository};
-use oci::{Encoding, Flavor, Index, Manifest, Platform};
+use oci::{Compression, Flavor, Index, Manifest, Platform};
 
 /// The annotation of a layer that says what it was made of: a digest over the format's version,
 /// the owner and time of its entries and each store path with its NAR hash.
@@ -30,7 +29,7 @@ const MAX_IMAGES: usize = 16;
 
 /// A layer that a registry has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct RemoteLayer {
     pub(super) diff_id: Digest,
     pub(super) blob: Digest,
     pub(super) size: u64,
@@ -69,8 +68,8 @@ impl Place {
 /// All layers that are known.
 #[derive(Debug, Default)]
 pub(super) struct Knowledge {
-    by_key: HashMap<String, Known>,
-    by_diff_id: HashMap<Digest, Vec<Known>>,
+    by_key: HashMap<String, RemoteLayer>,
+    by_diff_id: HashMap<Digest, Vec<RemoteLayer>>,
     /// The key that the layer of a diffID has.
     keys: HashMap<Digest, String>,
 }
@@ -81,11 +80,11 @@ impl Knowledge {
         self.by_diff_id.is_empty()
     }
 
-    pub(super) fn by_key(&self, key: &Key) -> Option<&Known> {
+    pub(super) fn by_key(&self, key: &Key) -> Option<&RemoteLayer> {
         self.by_key.get(&key.to_string())
     }
 
-    pub(super) fn by_diff_id(&self, diff_id: Digest) -> &[Known] {
+    pub(super) fn by_diff_id(&self, diff_id: Digest) -> &[RemoteLayer] {
         self.by_diff_id.get(&diff_id).map_or(&[], Vec::as_slice)
     }
 
@@ -95,9 +94,9 @@ impl Knowledge {
     }
 
     /// Notes a layer; what is known first holds.
-    pub(super) fn add(&mut self, key: Option<&str>, known: Known) {
+    pub(super) fn add(&mut self, key: Option<&str>, known: RemoteLayer) {
         // Whatever is no digest is no key of ours, and is not to be passed on.
-        if let Some(key) = key.filter(|key| key.parse::<Digest>().is_ok()) {
+        if let Some(key) = key.filter(|key| Digest::from_hex(key).is_ok()) {
             self.keys.entry(known.diff_id).or_insert_with(|| key.into());
             self.by_key.entry(key.into()).or_insert_with(|| known.clone());
         }
@@ -128,7 +127,7 @@ impl Knowledge {
                 && Flavor::of_manifest(&image.media_type).is_some()
         });
         for image in wanted.take(MAX_IMAGES) {
-            if let Some(document) = repository.manifest(&format!("sha256:{}", image.digest))? {
+            if let Some(document) = repository.manifest(&image.digest.to_string())? {
                 self.learn_image(repository, &document, place)?;
             }
         }
@@ -152,15 +151,14 @@ impl Knowledge {
             diff_ids.len(),
         );
         for (layer, diff_id) in manifest.layers.iter().zip(diff_ids) {
-            let diff_id = diff_id.as_str().and_then(|text| text.strip_prefix("sha256:"));
-            let diff_id = diff_id.and_then(|hex| hex.parse().ok());
-            let encoding = Encoding::of_layer(&layer.media_type);
-            let (Some(diff_id), Some(encoding)) = (diff_id, encoding) else { continue };
-            let known = Known {
+            let diff_id = diff_id.as_str().and_then(|text| text.parse().ok());
+            let compression = Compression::of_layer(&layer.media_type);
+            let (Some(diff_id), Some(compression)) = (diff_id, compression) else { continue };
+            let known = RemoteLayer {
                 diff_id,
                 blob: layer.digest,
                 size: layer.size,
-                compression: compression(encoding),
+                compression,
                 repository: place.is_mountable().then(|| repository.name().to_owned()),
             };
             self.add(layer.annotations.get(LAYER_KEY).map(String::as_str), known);
@@ -184,21 +182,5 @@ pub(super) fn portable_key(image: &Image, layer: usize) -> Option<Key> {
         LayerSource::Prebuilt(prebuilt) => ("customisation", vec![&prebuilt.path]),
         LayerSource::Absent(path) => ("customisation", vec![path]),
     };
-    Key::portable(kind, &image.stamp, paths.into_iter(), &image.nar_hashes)
-}
-
-pub(super) fn compression(encoding: Encoding) -> Compression {
-    match encoding {
-        Encoding::Plain => Compression::None,
-        Encoding::Gzip => Compression::Gzip,
-        Encoding::Zstd => Compression::Zstd,
-    }
-}
-
-pub(super) fn encoding(compression: Compression) -> Encoding {
-    match compression {
-        Compression::None => Encoding::Plain,
-        Compression::Gzip => Encoding::Gzip,
-        Compression::Zstd => Encoding::Zstd,
-    }
+    Key::portable(kind, &image.ownership, paths.into_iter(), &image.nar_hashes)
 }
