@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::image_args::ImageArgs;
 use super::stdout;
-use delivery::progress::Progress;
+use crate::report::Progress;
+use delivery::Observer as _;
 use formats::digest::Digest;
 use image::engine::Engine;
 

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::image_args::{ImageArgs, full_name};
 use super::summary::Summary;
+use crate::report::Progress;
 use delivery::load::{Delivery, Kind, Loaded, Way};
-use delivery::progress::Progress;
+use delivery::{Observer as _, Step};
 use image::engine::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
@@ -54,7 +55,7 @@ impl Args {
         };
         let (way, timeout) = (self.way, Duration::from_secs(self.timeout.into()));
         let kind = Kind::find(kind, timeout, &progress)?;
-        progress.expect("reading", None);
+        progress.step(Step::Reading, None);
         let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
         let blobs = Blobs::find(&image, &cache, options)?;
         let delivery = Delivery {
@@ -62,7 +63,7 @@ impl Args {
             name: &name,
             cache: &cache,
             options,
-            progress: &progress,
+            observer: &progress,
             way,
             timeout,
         };

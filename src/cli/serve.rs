@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::image_args::ReadingArgs;
-use delivery::progress::Progress;
+use crate::report::Progress;
+use delivery::Observer as _;
 use delivery::serve::{Repository, Server};
 use image::Image;
 use image::conf::Conf;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::image_args::{ImageArgs, ReadingArgs};
 use super::stdout;
-use delivery::progress::Progress;
+use crate::report::Progress;
+use delivery::Observer as _;
 use delivery::sink::{self, Output};
 use image::engine::Engine;
 

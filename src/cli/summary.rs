@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use delivery::progress::Bytes;
+use crate::report::Bytes;
 use delivery::sink::Written;
 
 /// How much was moved, of how much.

@@ -2,7 +2,9 @@
 
 pub mod http;
 pub mod load;
-pub mod progress;
+mod observer;
 pub mod push;
 pub mod serve;
 pub mod sink;
+
+pub use observer::{Observer, Step};

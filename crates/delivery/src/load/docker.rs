@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use crate::observer::Step;
+
 use super::api::Api;
 use super::endpoint::{self, Endpoint};
 use super::{Delivery, Loaded, NotNamed, Way};
@@ -106,11 +108,11 @@ impl<'a> Docker<'a> {
         let held = self.held_layers()?;
         let sent = &blobs.all()[held..];
         let sent = Written { layers: sent.len(), bytes: sent.iter().map(|blob| blob.size).sum() };
-        let progress = self.delivery.progress;
-        progress.expect("sending", Some(sent.bytes));
+        let observer = self.delivery.observer;
+        observer.step(Step::Sending, Some(sent.bytes));
         self.api.send(LOAD, |output| {
-            sink::write_missing_layers(blobs, held, output, progress)?;
-            progress.expect("dockerd unpacks", None);
+            sink::write_missing_layers(blobs, held, output, observer)?;
+            observer.step(Step::Unpacking, None);
             Ok(())
         })?;
         self.check()?;

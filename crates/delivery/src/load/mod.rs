@@ -19,7 +19,7 @@ use anyhow::bail;
 use thiserror::Error;
 
 use crate::http::HeadError;
-use crate::progress::Progress;
+use crate::observer::Observer;
 use crate::sink::{self, Output, Written};
 use formats::digest::Digest;
 use formats::peer_text;
@@ -95,7 +95,7 @@ pub struct Delivery<'a> {
     /// How layers are read.
     pub options: Options,
     /// Who is told of detours.
-    pub progress: &'a Progress,
+    pub observer: &'a dyn Observer,
     /// Only this way, no other.
     pub way: Option<Way>,
     /// How long the engine may take for an answer; its work may stand still for ten times that.
@@ -117,9 +117,9 @@ impl Kind {
     pub fn find(
         named: Option<Self>,
         timeout: Duration,
-        progress: &Progress,
+        observer: &dyn Observer,
     ) -> anyhow::Result<Self> {
-        let kind = named.map_or_else(|| Self::detect(progress), Ok)?;
+        let kind = named.map_or_else(|| Self::detect(observer), Ok)?;
         match kind {
             Self::Docker => docker::check(timeout)?,
             Self::Podman => podman::check()?,
@@ -130,7 +130,7 @@ impl Kind {
 
     /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
     /// fails, no other is tried.
-    fn detect(progress: &Progress) -> anyhow::Result<Self> {
+    fn detect(observer: &dyn Observer) -> anyhow::Result<Self> {
         let Some(no_docker) = docker::absence()? else { return Ok(Self::Docker) };
         let (kind, name) = if command::find("podman").is_some() {
             (Self::Podman, "podman")
@@ -144,7 +144,7 @@ impl Kind {
         };
         // Who has the docker command may expect the image there.
         if command::find("docker").is_some() {
-            progress.warn(&format!("{no_docker}, so the image goes into {name}"));
+            observer.warn(&format!("{no_docker}, so the image goes into {name}"));
         }
         Ok(kind)
     }
@@ -194,7 +194,7 @@ impl Delivery<'_> {
             match short() {
                 Ok(written) => return Ok(written),
                 Err(error) if self.way.is_some() || is_final(&error) => return Err(error),
-                Err(error) => self.progress.warn(&format!(
+                Err(error) => self.observer.warn(&format!(
                     "could not send the missing layers alone; sending the whole image ({error:#})"
                 )),
             }
@@ -208,7 +208,7 @@ impl Delivery<'_> {
         let known = self.blobs.known();
         let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
         engine.run(self.options, |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, output, self.progress, false)
+            sink::write_docker_archive(engine, &mut pieces, output, self.observer, false)
         })
     }
 }

@@ -17,6 +17,8 @@ use crate::sink::Written;
 use image::threads;
 use oci::Reference;
 
+use crate::observer::Step;
+
 /// A host that is nowhere: the part of a name that the engine is told to ask our registry for.
 const ALIAS: &str = "nix-image.invalid";
 
@@ -115,9 +117,9 @@ impl Delivery<'_> {
         let mut repository = Repository::secret();
         repository.add(&source.place, self.blobs)?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = Server::bind(loopback, &repository, self.progress)?;
+        let server = Server::bind(loopback, &repository, self.observer)?;
         source.place.registry = Some(server.address().to_string());
-        self.progress.expect("the engine pulls", None);
+        self.observer.step(Step::Pulling, None);
         std::thread::scope(|scope| {
             let _stop = Stop(&server);
             threads::spawn(scope, || server.run())?;
@@ -135,7 +137,7 @@ impl Delivery<'_> {
     ) -> anyhow::Result<()> {
         tagged?;
         if let Err(error) = untagged {
-            self.progress.warn(&format!("the image keeps a temporary name as well ({error:#})"));
+            self.observer.warn(&format!("the image keeps a temporary name as well ({error:#})"));
         }
         Ok(())
     }

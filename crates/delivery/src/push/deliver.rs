@@ -67,7 +67,7 @@ impl Push<'_> {
             let known = self.engines[image].look(layer)?;
             known.map_or(Ok(None), |known| {
                 target.check(&self.engines[image], layer, known)?;
-                target.find_by_diff_id(known.digest)
+                target.find_by_diff_id(layer, known.digest)
             })
         })?;
         for (index, found) in indices.into_iter().zip(found) {

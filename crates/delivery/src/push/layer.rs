@@ -10,7 +10,7 @@ use super::buffered::{Buffered, Memory};
 use super::remote::{self, Knowledge, RemoteLayer};
 use super::roots::Trees;
 use super::session::{Counted, PIECE, Session};
-use crate::progress::PushProgress;
+use crate::observer::{Observed, Observer};
 use formats::digest::{BlobId, Digest};
 use image::LayerSource;
 use image::base::BaseReader;
@@ -35,7 +35,7 @@ pub(super) struct Target<'a> {
     pub(super) trees: &'a Trees,
     /// Memory to hold blobs in.
     pub(super) memory: Memory,
-    pub(super) progress: &'a PushProgress,
+    pub(super) observer: &'a dyn Observer,
 }
 
 /// A layer that is in the repository.
@@ -71,14 +71,18 @@ impl Target<'_> {
                 return Ok(None);
             }
         }
-        claimed.or(remembered).map_or(Ok(None), |diff_id| self.find_by_diff_id(diff_id))
+        claimed.or(remembered).map_or(Ok(None), |diff_id| self.find_by_diff_id(layer, diff_id))
     }
 
     /// Looks for a layer of this diffID in the repository.
-    pub(super) fn find_by_diff_id(&self, diff_id: Digest) -> anyhow::Result<Option<Delivered>> {
+    pub(super) fn find_by_diff_id(
+        &self,
+        layer: usize,
+        diff_id: Digest,
+    ) -> anyhow::Result<Option<Delivered>> {
         for known in self.candidates(diff_id) {
             if self.is_there(&known)? {
-                self.progress.found();
+                self.observer.layer_found(layer);
                 let blob = BlobId { digest: known.blob, size: known.size };
                 let compression = known.compression;
                 let delivered = Delivered { diff_id, blob, compression, sent: 0, uploaded: false };
@@ -140,7 +144,7 @@ impl Target<'_> {
             self.cache.put(&key, &made.blob);
         }
         let Made { blob, compression, .. } = made;
-        self.progress.made(layer, sent);
+        self.observer.layer_done(layer, &engine.image().layers[layer], sent);
         Ok(Delivered { diff_id: found.digest, blob, compression, sent, uploaded: sent > 0 })
     }
 
@@ -231,7 +235,7 @@ impl Target<'_> {
             let upload = session.begin(self.repository)?;
             session.sent = blob.size;
             self.repository.close(&upload, held, blob.digest, &mut session.attempts)?;
-            self.progress.sent(blob.size);
+            self.observer.bytes(blob.size);
         }
         Ok(blob.size)
     }
@@ -241,7 +245,7 @@ impl Target<'_> {
     fn send_large(&self, blob: &mut impl Read, session: &mut Session) -> anyhow::Result<Upload> {
         let Some((mut upload, mut offset)) = session.resume(self.repository)? else {
             let upload = session.begin(self.repository)?;
-            let body = self.progress.count(blob);
+            let body = Observed { observer: self.observer, reader: blob };
             let mut body = Counted { body, bytes: &mut session.sent };
             return Ok(self.repository.send(&upload, &mut body, &mut session.attempts)?);
         };
@@ -258,7 +262,7 @@ impl Target<'_> {
             session.sent = session.sent.max(next);
             upload = self.repository.append(&upload, offset, &piece, &mut session.attempts)?;
             offset = next;
-            self.progress.sent(piece.len() as u64);
+            self.observer.bytes(piece.len() as u64);
         }
     }
 }

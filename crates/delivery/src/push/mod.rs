@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use crate::progress::PushProgress;
+use crate::observer::Observer;
 use formats::digest::Digest;
 use image::Image;
 use image::cache::Cache;
@@ -86,7 +86,7 @@ pub struct Push<'a> {
     trees: Trees,
     cache: &'a Cache,
     options: &'a Options,
-    progress: &'a PushProgress,
+    observer: &'a dyn Observer,
     /// The layers that were pushed so far, and to which registry.
     pushed: Vec<(String, RemoteLayer)>,
 }
@@ -97,7 +97,7 @@ impl<'a> Push<'a> {
         images: &'a [Image],
         cache: &'a Cache,
         options: &'a Options,
-        progress: &'a PushProgress,
+        observer: &'a dyn Observer,
     ) -> anyhow::Result<Self> {
         let mut seen = HashSet::new();
         let mut architectures = images.iter().map(|image| image.platform().architecture);
@@ -106,7 +106,7 @@ impl<'a> Push<'a> {
         }
         let engines = images.iter().map(|image| Engine::new(image, cache)).collect();
         let trees = Trees::look(images);
-        Ok(Self { images, engines, trees, cache, options, progress, pushed: Vec::new() })
+        Ok(Self { images, engines, trees, cache, options, observer, pushed: Vec::new() })
     }
 
     /// Pushes to all the names of one repository.
@@ -119,7 +119,7 @@ impl<'a> Push<'a> {
         }
         let layers = self.layers();
         let pool = Pool::new(self.options.settings, self.options.reading.threads);
-        self.progress.start(layers.len());
+        self.observer.started(self.images);
         let target = Target {
             repository: &repository,
             knowledge: &knowledge,
@@ -133,12 +133,12 @@ impl<'a> Push<'a> {
             pool: &pool,
             trees: &self.trees,
             memory: buffered::Memory::new(&pool),
-            progress: self.progress,
+            observer: self.observer,
         };
         let delivered = self.deliver(&target, &layers)?;
         let digest =
             self.put_documents(&repository, &references, &knowledge, &layers, &delivered)?;
-        self.progress.end();
+        self.observer.finished();
         let known = delivered.iter().map(|layer| RemoteLayer {
             diff_id: layer.diff_id,
             blob: layer.blob.digest,
@@ -198,7 +198,7 @@ impl<'a> Push<'a> {
             };
             let source_repository = Repository::new(&client, &source.repository);
             if !self.learn(&mut knowledge, &source_repository, source, place)? {
-                self.progress.warn(&format!("there is no image `{source}` to learn from"));
+                self.observer.warn(&format!("there is no image `{source}` to learn from"));
             }
         }
         Ok(Prepared { references, repository, knowledge })
@@ -221,7 +221,7 @@ impl<'a> Push<'a> {
             Err(error) => {
                 // The error may repeat what stands in a document.
                 let error = repository.show(&format!("{error:#}"));
-                self.progress.warn(&format!("cannot learn from `{reference}`: {error}"));
+                self.observer.warn(&format!("cannot learn from `{reference}`: {error}"));
                 Ok(true)
             }
             Ok(found) => Ok(found),

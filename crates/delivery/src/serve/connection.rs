@@ -54,7 +54,7 @@ pub(super) fn serve(server: &Server<'_>, number: u64, stream: &TcpStream) {
         && !is_closed(&error)
         && !server.lock().stopped
     {
-        server.progress.warn(&format!("a client was not served: {error:#}"));
+        server.observer.warn(&format!("a client was not served: {error:#}"));
     }
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
@@ -241,7 +241,7 @@ impl<'a> Answer<'a> {
                 }
                 Body::Layer(blobs, layer, _) => {
                     let blob = &blobs.all()[layer];
-                    server.progress.expect_more(blob.size);
+                    server.observer.bytes_expected(blob.size);
                     let mut before = output.position();
                     blobs.read(layer, |part| {
                         match part {

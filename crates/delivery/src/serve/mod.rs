@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::progress::Progress;
+use crate::observer::Observer;
 use crate::sink::Written;
 use formats::digest::Digest;
 use image::threads;
@@ -36,7 +36,7 @@ pub struct Server<'a> {
     listener: TcpListener,
     address: SocketAddr,
     repository: &'a Repository<'a>,
-    progress: &'a Progress,
+    observer: &'a dyn Observer,
     state: Mutex<State>,
     changed: Condvar,
     /// Bytes of layers that were sent.
@@ -64,14 +64,14 @@ impl<'a> Server<'a> {
     pub fn bind(
         address: SocketAddr,
         repository: &'a Repository<'a>,
-        progress: &'a Progress,
+        observer: &'a dyn Observer,
     ) -> anyhow::Result<Self> {
         let listening = || format!("cannot listen on {address}");
         let listener = TcpListener::bind(address).with_context(listening)?;
         let address = listener.local_addr().with_context(listening)?;
         let (state, changed) = (Mutex::default(), Condvar::new());
         let moved = AtomicU64::new(0);
-        Ok(Self { listener, address, repository, progress, state, changed, moved })
+        Ok(Self { listener, address, repository, observer, state, changed, moved })
     }
 
     /// Where it listens.
@@ -138,7 +138,7 @@ impl<'a> Server<'a> {
 
     fn note_moved(&self, bytes: u64) {
         self.moved.fetch_add(bytes, Ordering::Relaxed);
-        self.progress.advance(bytes);
+        self.observer.bytes(bytes);
     }
 
     fn note_waiting(&self, number: u64, waiting: bool) {

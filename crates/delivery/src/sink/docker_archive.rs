@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::bail;
 
 use super::Output;
-use crate::progress::Progress;
+use crate::observer::Observer;
 use formats::digest::{BlobId, Digest};
 use formats::sha256::Sha256;
 use formats::tar::{self, Member};
@@ -24,28 +24,28 @@ pub fn write(
     engine: &Engine<'_>,
     pieces: &mut Pieces,
     output: &mut Output,
-    progress: &Progress,
+    observer: &dyn Observer,
     verify: bool,
 ) -> anyhow::Result<()> {
     let image = engine.image();
     let mut diff_ids = Vec::with_capacity(image.layers.len());
     let mut members = Vec::with_capacity(image.layers.len());
-    progress.start(image);
+    observer.started(std::slice::from_ref(image));
     for (index, layer) in image.layers.iter().enumerate() {
-        progress.layer(index, layer, engine);
+        observer.layer_started(index, layer, engine.known_size());
         // The reader need not wait for what is there while the digest is being found.
         output.flush()?;
         let digest = engine.digest(index)?;
         let (name, header) = header(layer, &digest, image.mtime)?;
         output.put(&header)?;
         members.push(name);
-        put_layer(engine, index, &digest, pieces, output, progress, verify)?;
+        put_layer(engine, index, &digest, pieces, output, observer, verify)?;
         diff_ids.push(digest.digest);
-        progress.layer_done(index, layer);
+        observer.layer_done(index, layer, digest.size);
     }
-    progress.documents();
+    observer.documents_started();
     put_documents(output, image, &diff_ids, &members)?;
-    progress.done();
+    observer.finished();
     Ok(())
 }
 
@@ -57,7 +57,7 @@ pub fn write_without(
     blobs: &Blobs<'_>,
     held: usize,
     output: &mut Output,
-    progress: &Progress,
+    observer: &dyn Observer,
 ) -> anyhow::Result<()> {
     let image = blobs.image();
     let mut members = Vec::with_capacity(image.layers.len());
@@ -70,12 +70,14 @@ pub fn write_without(
             continue;
         }
         output.put(&header)?;
+        let mut before = output.position();
         blobs.read(index, |part| {
             match part {
                 Part::Bytes(bytes) => output.put(bytes)?,
                 Part::File(mut content) => output.put_file(&mut content)?,
             }
-            progress.written(output.position());
+            observer.bytes(output.position() - before);
+            before = output.position();
             Ok(())
         })?;
         output.put(tar::padding(blob.size))?;
@@ -170,10 +172,11 @@ pub(super) fn put_layer(
     expected: &BlobId,
     pieces: &mut Pieces,
     output: &mut Output,
-    progress: &Progress,
+    observer: &dyn Observer,
     verify: bool,
 ) -> anyhow::Result<()> {
     let start = output.position();
+    let mut before = start;
     let unchecked = engine.unchecked(index);
     let mut hash = (verify || unchecked).then(Sha256::new);
     loop {
@@ -192,7 +195,8 @@ pub(super) fn put_layer(
             Some(Piece::End) => break,
             None => bail!("reading the layers ended early"),
         }
-        progress.written(output.position());
+        observer.bytes(output.position() - before);
+        before = output.position();
     }
     let size = output.position() - start;
     let found = hash.map(|hash| Digest(hash.finish()));

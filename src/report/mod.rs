@@ -1,4 +1,6 @@
 //! What commands say on standard error: a bar on a terminal, otherwise lines.
+//!
+//! Each kind of report is an [`delivery::Observer`].
 
 mod bytes;
 mod push;
@@ -9,9 +11,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-pub use bytes::Bytes;
-pub use push::PushProgress;
-pub use stream::Progress;
+pub(crate) use bytes::Bytes;
+pub(crate) use push::PushProgress;
+pub(crate) use stream::Progress;
 
 const STEADY: Duration = Duration::from_millis(100);
 

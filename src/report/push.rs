@@ -1,9 +1,10 @@
 //! What a push says: layers that are done, bytes that were sent and how fast.
 
-use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use delivery::Observer;
+use image::{Image, Layer};
 use indicatif::ProgressBar;
 
 use super::{Bytes, write_line};
@@ -12,7 +13,7 @@ const BAR: &str = "[{bar:30}] {pos}/{len} layers, {msg}";
 
 /// Tells how far a push is.
 #[derive(Debug)]
-pub struct PushProgress {
+pub(crate) struct PushProgress {
     bar: Option<ProgressBar>,
     start: Instant,
     layers: AtomicUsize,
@@ -22,7 +23,7 @@ pub struct PushProgress {
 
 impl PushProgress {
     /// A bar where standard error is a terminal, otherwise lines.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bar: super::bar(BAR),
             start: Instant::now(),
@@ -31,9 +32,11 @@ impl PushProgress {
             sent: AtomicU64::new(0),
         }
     }
+}
 
-    /// So many layers are to come.
-    pub fn start(&self, layers: usize) {
+impl Observer for PushProgress {
+    fn started(&self, images: &[Image]) {
+        let layers = images.iter().map(|image| image.layers.len()).sum();
         self.layers.store(layers, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
@@ -43,30 +46,27 @@ impl PushProgress {
         }
     }
 
-    /// A layer is there already.
-    pub fn found(&self) {
+    fn layer_found(&self, _index: usize) {
         self.done.fetch_add(1, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
             bar.inc(1);
         }
     }
 
-    /// A layer was made, and so many bytes of it sent.
-    pub fn made(&self, layer: usize, sent: u64) {
+    fn layer_done(&self, index: usize, _layer: &Layer, sent: u64) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if sent == 0 => {}
             None => {
-                let (layer, layers) = (layer + 1, self.layers.load(Ordering::Relaxed));
+                let (layer, layers) = (index + 1, self.layers.load(Ordering::Relaxed));
                 let sent = Bytes(sent);
                 write_line(&format!("Pushed layer {layer}, {sent}; {done} of {layers} are there"));
             }
         }
     }
 
-    /// So many more bytes were sent.
-    pub fn sent(&self, bytes: u64) {
+    fn bytes(&self, bytes: u64) {
         let sent = self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(bar) = &self.bar {
             let milliseconds = self.start.elapsed().as_millis().max(1) as u64;
@@ -75,39 +75,13 @@ impl PushProgress {
         }
     }
 
-    /// Counts what is read as sent.
-    pub fn count<'a, R: Read + 'a>(&'a self, reader: R) -> impl Read + 'a {
-        Counted { progress: self, reader }
-    }
-
-    /// The push has ended.
-    pub fn end(&self) {
+    fn finished(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    /// Says that something is odd and yet no error.
-    pub fn warn(&self, warning: &str) {
+    fn warn(&self, warning: &str) {
         super::warn(self.bar.as_ref(), warning);
-    }
-}
-
-impl Default for PushProgress {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-struct Counted<'a, R> {
-    progress: &'a PushProgress,
-    reader: R,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.reader.read(buffer)?;
-        self.progress.sent(bytes as u64);
-        Ok(bytes)
     }
 }

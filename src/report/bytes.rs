@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A number of bytes as disks count them, such as `3.1 MB`.
 #[derive(Clone, Copy, Debug)]
-pub struct Bytes(pub u64);
+pub(crate) struct Bytes(pub(crate) u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
