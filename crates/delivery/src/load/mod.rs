@@ -62,7 +62,7 @@ pub struct WrongImage {
 struct NotNamed(String);
 
 /// A kind of container engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// dockerd, at its API
     Docker,
@@ -73,7 +73,7 @@ pub enum Kind {
 }
 
 /// A way to deliver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// An archive without the layers that the engine holds
     Archive,
