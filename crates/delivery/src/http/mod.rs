@@ -2,7 +2,9 @@
 //! messages, and bodies of each kind. No content is kept here.
 
 mod body;
+mod chunked;
 mod head;
 
 pub use body::Body;
+pub use chunked::ChunkedOutput;
 pub use head::{Head, HeadError};

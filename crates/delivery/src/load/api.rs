@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
 use super::{STANDSTILL, Stalled, has_timed_out};
-use crate::http::{Body, Head, HeadError};
-use crate::sink::Output;
+use crate::http::{Body, ChunkedOutput, Head, HeadError};
+use crate::sink::{Destination, Output};
 use formats::peer_text;
 
 /// The largest answer that is read: a list of very many images.
@@ -76,15 +76,15 @@ impl Api {
     pub(super) fn send(
         &mut self,
         path: &str,
-        write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
+        write: impl FnOnce(&mut dyn Destination) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let limit = self.timeout * STANDSTILL;
         let fields = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n";
         self.put_head("POST", path, fields)?;
         let (channel, _) = self.connection()?;
         let output = channel.output().context("sending to dockerd")?;
-        let output = Output::chunked(output).map(|output| output.with_patience(limit));
-        match output.and_then(|mut output| write(&mut output)) {
+        let output = Output::new(output).map(|output| output.with_patience(limit));
+        match output.and_then(|output| write(&mut ChunkedOutput::new(output))) {
             Ok(()) => self.answer(path, limit)?.check(path),
             // It stopped reading, and may have said why.
             Err(error) if crate::sink::is_closed(&error) => {

@@ -75,7 +75,7 @@ pub(super) fn feed(
     arguments: &[&str],
     variable: Option<(&str, &Path)>,
     limit: Duration,
-    write: impl FnOnce(&mut sink::Output) -> anyhow::Result<()>,
+    write: impl FnOnce(&mut dyn sink::Destination) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
     let stdin = stdin.context("the program has no standard input")?;

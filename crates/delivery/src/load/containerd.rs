@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::channel::Channel;
 use super::command::{self, Patience};
 use super::{Delivery, Way};
-use crate::sink::{Output, Written};
+use crate::sink::{Destination, Written};
 
 /// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -155,7 +155,7 @@ impl Client {
         };
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
-        let write = |output: &mut Output| delivery.stream(output);
+        let write = |output: &mut dyn Destination| delivery.stream(output);
         command::feed(self.program(), arguments, variable, limit, write)
     }
 }

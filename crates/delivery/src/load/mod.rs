@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::http::HeadError;
 use crate::observer::Observer;
-use crate::sink::{self, Output, Written};
+use crate::sink::{self, Destination, Written};
 use formats::digest::Digest;
 use formats::peer_text;
 use image::cache::Cache;
@@ -204,7 +204,7 @@ impl Delivery<'_> {
     }
 
     /// Writes the whole archive.
-    fn stream(&self, output: &mut Output) -> anyhow::Result<()> {
+    fn stream(&self, output: &mut dyn Destination) -> anyhow::Result<()> {
         let known = self.blobs.known();
         let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
         engine.run(self.options, |engine, mut pieces| {

@@ -14,7 +14,7 @@ use super::range::{Wanted, Window};
 use super::repository::Blob;
 use super::route::{Page, Route};
 use crate::http::{Head, HeadError};
-use crate::sink::{Output, is_closed};
+use crate::sink::{Destination as _, Output, is_closed};
 use formats::digest::Digest;
 use image::engine::{Blobs, Part};
 use oci::{Descriptor, Flavor, Index};

@@ -15,7 +15,7 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::oci_archive::{BLOBS, put_blob};
-use super::{NewFile, Output, sync_directory};
+use super::{Destination as _, NewFile, Output, sync_directory};
 use formats::digest::{Digest, HashWriter};
 use image::engine::{Blob, Blobs};
 use image::threads::{self, ThreadError};
