@@ -11,6 +11,7 @@ use crate::observer::Step;
 use super::api::Api;
 use super::endpoint::{self, Endpoint};
 use super::{Delivery, Loaded, NotNamed, Way};
+use crate::http::Method;
 use crate::sink::{self, Written};
 
 /// Images that are asked for their layers; the newest come first.
@@ -135,10 +136,10 @@ impl<'a> Docker<'a> {
             // Others cannot read what is asked of dockerd, as they can a command's arguments.
             let source = &source.place;
             let (name, tag) = (source.name(), source.tag());
-            self.api.work("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
+            self.api.work(&Method::POST, &format!("/images/create?fromImage={name}&tag={tag}"))?;
             let source = source.to_string();
             let tagged = self.check_pulled(&source).and_then(|()| self.tag(&source));
-            let untagged = self.api.call("DELETE", &format!("/images/{source}?noprune=1"));
+            let untagged = self.api.call(&Method::DELETE, &format!("/images/{source}?noprune=1"));
             delivery.tagged(tagged, untagged)
         })
     }
@@ -201,7 +202,8 @@ impl<'a> Docker<'a> {
 
     fn tag(&mut self, source: &str) -> anyhow::Result<()> {
         let (name, tag) = (self.delivery.name.name(), self.delivery.name.tag());
-        let tagged = self.api.call("POST", &format!("/images/{source}/tag?repo={name}&tag={tag}"));
+        let tagged =
+            self.api.call(&Method::POST, &format!("/images/{source}/tag?repo={name}&tag={tag}"));
         tagged.map_err(|error| error.context(NotNamed(self.delivery.name.to_string())))
     }
 }
