@@ -40,7 +40,7 @@ impl<R: BufRead> Body<R> {
         Self { input, state: State::Close }
     }
 
-    /// Reads the line that tells the next chunk's size, after the end of the one before.
+    /// Reads the line with the next chunk's size, after the end of the one before.
     fn next_chunk(&mut self, first: bool) -> io::Result<u64> {
         if !first && !self.line()?.is_empty() {
             return Err(malformed());

@@ -96,7 +96,7 @@ impl Api {
             // The body is not complete, so the connection is of no use any more.
             Err(error) => {
                 self.connection = None;
-                Err(self.or_silence(error, "taken nothing of the archive", limit))
+                Err(self.or_stalled(error, "taken nothing of the archive", limit))
             }
         }
     }
@@ -123,13 +123,13 @@ impl Api {
         let (channel, _) = self.connection()?;
         let mut output = Output::new(channel.output()?)?.of("the request").with_patience(limit);
         let sent = output.put(head.as_bytes()).and_then(|()| output.flush());
-        sent.map_err(|error| self.or_silence(self.explained(error), "taken no request", limit))
+        sent.map_err(|error| self.or_stalled(self.explained(error), "taken no request", limit))
     }
 
     fn answer(&mut self, path: &str, limit: Duration) -> anyhow::Result<Answer> {
         let answer = self.read_answer(limit).context("dockerd's answer cannot be read");
         answer.map_err(|error| {
-            self.or_silence(self.explained(error), &format!("not answered {path}"), limit)
+            self.or_stalled(self.explained(error), &format!("not answered {path}"), limit)
         })
     }
 
@@ -179,7 +179,7 @@ impl Api {
     }
 
     /// An error, or what it means if it is that a limit has passed.
-    fn or_silence(&self, error: anyhow::Error, failed: &str, waited: Duration) -> anyhow::Error {
+    fn or_stalled(&self, error: anyhow::Error, failed: &str, waited: Duration) -> anyhow::Error {
         if !has_timed_out(&error) {
             return error;
         }

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::channel::Channel;
 use super::command::{self, Patience};
 use super::{Delivery, Way};
-use crate::sink::{Destination, Written};
+use crate::Transfer;
+use crate::sink::Destination;
 
 /// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -36,7 +37,7 @@ pub(super) fn check(timeout: Duration) -> anyhow::Result<()> {
     client.check_socket(timeout)
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
+pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Transfer> {
     if delivery.way == Some(Way::Archive) {
         bail!("containerd takes whole archives only; choose another way");
     }

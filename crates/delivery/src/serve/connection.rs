@@ -105,8 +105,9 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Res
 fn answer<'a>(server: &Server<'a>, head: &RequestHead) -> Answer<'a> {
     let repository = server.repository;
     let not_found = |code, what: &str| Answer::error(StatusCode::NOT_FOUND, code, what);
-    let is_told = |route: &Route| !(repository.is_secret() && route.tells_names());
-    let Some((route, page)) = Route::parse(&head.target).filter(|(route, _)| is_told(route)) else {
+    let is_shown = |route: &Route| !(repository.is_secret() && route.lists_names());
+    let Some((route, page)) = Route::parse(&head.target).filter(|(route, _)| is_shown(route))
+    else {
         return not_found("UNSUPPORTED", "there is no such resource");
     };
     match route {
