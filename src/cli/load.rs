@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::hint;
 use super::image_args::{ImageArgs, full_name};
 use super::summary::Summary;
 use crate::report::Progress;
@@ -54,7 +55,7 @@ impl Args {
             EngineArg::Containerd => Some(Kind::Containerd),
         };
         let (way, timeout) = (self.way, Duration::from_secs(self.timeout.into()));
-        let kind = Kind::find(kind, timeout, &progress)?;
+        let kind = Kind::find(kind, timeout, &progress).map_err(hint::NoEngine)?;
         progress.step(Step::Reading, None);
         let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
         let blobs = Blobs::find(&image, &cache, options)?;

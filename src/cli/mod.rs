@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod drop_in;
+mod hint;
 mod image_args;
 mod inspect;
 mod load;
@@ -62,12 +63,13 @@ fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
 }
 
 /// The exit status that a command's result comes to. Errors are printed with all their causes on
-/// one line.
+/// one line, and with the option that helps.
 fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let hint = hint::hint(&error).map_or(String::new(), |hint| format!("; {hint}"));
+            let _ = writeln!(std::io::stderr(), "error: {error:#}{hint}");
             ExitCode::FAILURE
         }
     }

@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error(
     "cannot start a thread; allow more processes (`ulimit -u`) or memory (`ulimit -v`), or use \
-     fewer of them with --threads"
+     fewer threads"
 )]
 pub struct ThreadError(#[from] io::Error);
 

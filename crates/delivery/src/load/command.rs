@@ -27,7 +27,7 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
 /// An error if a program is not on PATH.
 pub(super) fn require(program: &str) -> anyhow::Result<()> {
     if find(program).is_none() {
-        bail!("`{program}` is not on PATH; install it, or name another engine with `--engine`");
+        bail!("`{program}` is not on PATH; install it");
     }
     Ok(())
 }

@@ -89,8 +89,7 @@ impl Client {
         };
         greet(&socket, timeout).with_context(|| {
             format!(
-                "cannot reach containerd at `{}`; start it, say where it is with {ADDRESS}, or \
-                 name another engine, as with `--engine podman`",
+                "cannot reach containerd at `{}`; start it, or say where it is with {ADDRESS}",
                 socket.display()
             )
         })

@@ -28,9 +28,7 @@ pub(super) fn absence() -> anyhow::Result<Option<String>> {
     if named("DOCKER_HOST") || named("DOCKER_CONTEXT") {
         return Ok(None);
     }
-    let endpoint = Endpoint::of_user().context(
-        "cannot tell where dockerd is; or name another engine, as with `--engine podman`",
-    )?;
+    let endpoint = Endpoint::of_user().context("cannot tell where dockerd is")?;
     Ok(match endpoint {
         // One that may not even be looked at is there.
         Endpoint::Unix(path)

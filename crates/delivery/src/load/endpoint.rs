@@ -98,8 +98,7 @@ impl Endpoint {
         };
         connected.map_err(|error| match (self, error.downcast_ref()) {
             (Self::Unix(path), Some(&Errno::ACCESS | &Errno::PERM)) => error.context(format!(
-                "you may not use dockerd's socket `{}`; become a member of the docker group, or \
-                 name another engine, as with `--engine podman`",
+                "you may not use dockerd's socket `{}`; become a member of the docker group",
                 path.display()
             )),
             _ => error.context(self.unreachable()),
@@ -110,8 +109,7 @@ impl Endpoint {
     pub(super) fn unreachable(&self) -> String {
         match self {
             Self::Unix(path) => format!(
-                "cannot reach dockerd at `{}`; start it, say where it is with DOCKER_HOST, or \
-                 name another engine, as with `--engine podman`",
+                "cannot reach dockerd at `{}`; start it, or say where it is with DOCKER_HOST",
                 path.display()
             ),
             Self::Tcp(location) => format!(

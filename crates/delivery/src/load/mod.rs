@@ -34,8 +34,8 @@ const STANDSTILL: u32 = 10;
 
 /// An engine is there and does nothing. It is of no use to ask it in another way.
 #[derive(Debug, Error)]
-#[error("{what} for {} s; {remedy}, or wait longer with `--timeout`", waited.as_secs())]
-struct Stalled {
+#[error("{what} for {} s; {remedy}, or wait longer", waited.as_secs())]
+pub struct Stalled {
     what: String,
     remedy: &'static str,
     waited: Duration,
@@ -49,9 +49,9 @@ const MAX_ID: usize = 100;
 #[derive(Debug, Error)]
 #[error(
     "{engine} pulled the image {found}, expected {expected}; something else answers it at \
-     127.0.0.1. The image did not get its name; `nix-image stream` writes an archive to load instead"
+     127.0.0.1. The image did not get its name; load it as an archive instead"
 )]
-struct WrongImage {
+pub struct WrongImage {
     engine: &'static str,
     expected: Digest,
     found: String,
@@ -140,7 +140,7 @@ impl Kind {
         } else {
             bail!(
                 "found no container engine: {no_docker}, and neither podman nor containerd is \
-                 there; start one of them, or name it with `--engine`"
+                 there; start one of them"
             );
         };
         // Who has the docker command may expect the image there.
