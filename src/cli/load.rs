@@ -94,8 +94,8 @@ impl Args {
             way: self.way.map(Way::from),
             timeout,
         };
-        let Loaded { into, written } = delivery.load_into(kind)?;
-        let summary = Summary { written, layers: image.layers.len(), size: blobs.size(), start };
+        let Loaded { into, transfer } = delivery.load_into(kind)?;
+        let summary = Summary { transfer, start };
         progress.conclude(&format!("loaded {} into {into}: {summary}", image.repo_tag));
         Ok(())
     }

@@ -10,9 +10,8 @@ use super::image_args::ReadingArgs;
 use super::stdout;
 use super::summary::Summary;
 use crate::report::PushProgress;
-use delivery::Observer as _;
 use delivery::push::{Options, Push, Pushed};
-use delivery::sink::Written;
+use delivery::{Observer as _, Transfer};
 use image::Image;
 use image::compress::{self, Settings};
 use image::conf::Conf;
@@ -258,8 +257,8 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 
 /// The name by digest on standard output, what it took on standard error.
 fn tell(pushed: &Pushed, start: Instant) -> io::Result<()> {
-    let written = Written { layers: pushed.layers_sent, bytes: pushed.bytes_sent };
-    let summary = Summary { written, layers: pushed.layers, size: pushed.bytes, start };
+    let &Pushed { layers, layers_sent, bytes, bytes_sent, .. } = pushed;
+    let summary = Summary { transfer: Transfer { layers, layers_sent, bytes, bytes_sent }, start };
     for reference in &pushed.references {
         let _ = writeln!(io::stderr(), "pushed {reference}: {summary}");
     }

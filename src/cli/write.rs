@@ -10,8 +10,8 @@ use super::image_args::{ImageArgs, full_name};
 use super::stdout;
 use super::summary::Summary;
 use crate::report::Progress;
-use delivery::Observer as _;
 use delivery::sink::{self, Layout, NewFile, Output, Written, sync_directory};
+use delivery::{Observer as _, Transfer};
 use image::Image;
 use image::cache::Cache;
 use image::engine::{Blobs, Engine};
@@ -54,12 +54,12 @@ impl Args {
             progress.warn(warning);
         }
         let cache = self.image.reading.cache();
-        let (written, size) = match self.format {
+        let transfer = match self.format {
             Format::Oci => self.write_layout(&mut image, &cache, &progress)?,
             Format::OciArchive => self.write_oci_archive(&mut image, &cache)?,
             Format::DockerArchive => self.write_docker_archive(&image, &cache, &progress)?,
         };
-        let summary = Summary { written, layers: image.layers.len(), size, start };
+        let summary = Summary { transfer, start };
         let path = self.path.display();
         progress.conclude(&format!("wrote {} to `{path}`: {summary}", image.repo_tag));
         Ok(())
@@ -70,7 +70,7 @@ impl Args {
         image: &mut Image,
         cache: &Cache,
         progress: &Progress,
-    ) -> anyhow::Result<(Written, u64)> {
+    ) -> anyhow::Result<Transfer> {
         let name = full_name(image)?;
         let layout = Layout::open(&self.path)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
@@ -86,19 +86,16 @@ impl Args {
                 names.join("`, `")
             ));
         }
-        Ok((added.written, blobs.size()))
+        let Written { layers, bytes } = added.written;
+        let none = Transfer::none(image.layers.len(), blobs.size());
+        Ok(Transfer { layers_sent: layers, bytes_sent: bytes, ..none })
     }
 
-    fn write_oci_archive(
-        &self,
-        image: &mut Image,
-        cache: &Cache,
-    ) -> anyhow::Result<(Written, u64)> {
+    fn write_oci_archive(&self, image: &mut Image, cache: &Cache) -> anyhow::Result<Transfer> {
         let name = full_name(image)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
         self.write_file(|output| sink::write_oci_archive(&blobs, &name, output))?;
-        let bytes = blobs.size();
-        Ok((Written { layers: image.layers.len(), bytes }, bytes))
+        Ok(Transfer::whole(image.layers.len(), blobs.size()))
     }
 
     fn write_docker_archive(
@@ -106,15 +103,14 @@ impl Args {
         image: &Image,
         cache: &Cache,
         progress: &Progress,
-    ) -> anyhow::Result<(Written, u64)> {
+    ) -> anyhow::Result<Transfer> {
         let engine = Engine::new(image, cache);
         self.write_file(|output| {
             engine.run(self.image.reading.options(), |engine, mut pieces| {
                 sink::write_docker_archive(engine, &mut pieces, output, progress, true)
             })
         })?;
-        let bytes = engine.known_size();
-        Ok((Written { layers: image.layers.len(), bytes }, bytes))
+        Ok(Transfer::whole(image.layers.len(), engine.known_size()))
     }
 
     /// Has the file written that gets its name when it is complete.

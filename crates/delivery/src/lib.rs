@@ -6,5 +6,7 @@ mod observer;
 pub mod push;
 pub mod serve;
 pub mod sink;
+mod transfer;
 
 pub use observer::{Observer, Step};
+pub use transfer::Transfer;

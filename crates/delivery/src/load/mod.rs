@@ -18,9 +18,10 @@ use std::time::Duration;
 use anyhow::bail;
 use thiserror::Error;
 
+use crate::Transfer;
 use crate::http::HeadError;
 use crate::observer::Observer;
-use crate::sink::{self, Output, Written};
+use crate::sink::{self, Destination};
 use formats::digest::Digest;
 use formats::peer_text;
 use image::cache::Cache;
@@ -108,7 +109,7 @@ pub struct Loaded {
     /// What has the image now: an engine's name, and where it is if that is another machine.
     pub into: String,
     /// What had to be sent.
-    pub written: Written,
+    pub transfer: Transfer,
 }
 
 impl Kind {
@@ -153,12 +154,17 @@ impl Kind {
 impl Delivery<'_> {
     /// Loads the image into an engine that was found.
     pub fn load_into(&self, kind: Kind) -> anyhow::Result<Loaded> {
-        let loaded = |into: &str, written| Loaded { into: into.into(), written };
+        let loaded = |into: &str, transfer| Loaded { into: into.into(), transfer };
         match kind {
             Kind::Docker => docker::load(self),
-            Kind::Podman => podman::load(self).map(|written| loaded("podman", written)),
-            Kind::Containerd => containerd::load(self).map(|written| loaded("containerd", written)),
+            Kind::Podman => podman::load(self).map(|sent| loaded("podman", sent)),
+            Kind::Containerd => containerd::load(self).map(|sent| loaded("containerd", sent)),
         }
+    }
+
+    /// What loading comes to if the engine has all layers.
+    fn nothing_sent(&self) -> Transfer {
+        Transfer::none(self.blobs.all().len(), self.blobs.size())
     }
 
     /// The image's ID: the digest of its configuration.
@@ -187,12 +193,12 @@ impl Delivery<'_> {
     /// Goes the short way, and after its failure the long one.
     fn deliver(
         &self,
-        short: impl FnOnce() -> anyhow::Result<Written>,
+        short: impl FnOnce() -> anyhow::Result<Transfer>,
         whole: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<Written> {
+    ) -> anyhow::Result<Transfer> {
         if self.way != Some(Way::Stream) {
             match short() {
-                Ok(written) => return Ok(written),
+                Ok(transfer) => return Ok(transfer),
                 Err(error) if self.way.is_some() || is_final(&error) => return Err(error),
                 Err(error) => self.observer.warn(&format!(
                     "could not send the missing layers alone; sending the whole image ({error:#})"
@@ -200,11 +206,11 @@ impl Delivery<'_> {
             }
         }
         whole()?;
-        Ok(Written { layers: self.blobs.all().len(), bytes: self.blobs.size() })
+        Ok(Transfer::whole(self.blobs.all().len(), self.blobs.size()))
     }
 
     /// Writes the whole archive.
-    fn stream(&self, output: &mut Output) -> anyhow::Result<()> {
+    fn stream(&self, output: &mut dyn Destination) -> anyhow::Result<()> {
         let known = self.blobs.known();
         let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
         engine.run(self.options, |engine, mut pieces| {

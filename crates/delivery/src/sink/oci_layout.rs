@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use thiserror::Error;
 
 use super::oci_archive::{BLOBS, put_blob};
-use super::{NewFile, Output, sync_directory};
+use super::{Destination as _, NewFile, Output, sync_directory};
 use formats::digest::{Digest, HashWriter};
 use image::engine::{Blob, Blobs};
 use image::threads::{self, ThreadError};
