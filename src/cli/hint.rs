@@ -47,7 +47,7 @@ const HINTS: &[(IsMeant, &str)] = &[
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
         "--tls-verify=false allows it",
     ),
-    (Cause::is::<ThreadError>, "--threads says how many"),
+    (Cause::is::<ThreadError>, "or use fewer of them with --threads"),
     (Cause::is::<Stalled>, "--timeout says how long"),
     (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
     (Cause::is::<FalseClaim>, "--no-cache believes none"),
