@@ -24,7 +24,7 @@ pub(super) struct Args {
     timeout: u32,
     /// Deliver in this way alone
     #[arg(long, value_enum, hide = true)]
-    way: Option<Way>,
+    way: Option<WayArg>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -37,6 +37,16 @@ enum EngineArg {
     Podman,
     /// containerd, by nerdctl or ctr
     Containerd,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum WayArg {
+    /// An archive without the layers that the engine holds
+    Archive,
+    /// A registry on the loopback that the engine pulls from
+    Pull,
+    /// The whole archive
+    Stream,
 }
 
 impl Args {
@@ -54,7 +64,12 @@ impl Args {
             EngineArg::Podman => Some(Kind::Podman),
             EngineArg::Containerd => Some(Kind::Containerd),
         };
-        let (way, timeout) = (self.way, Duration::from_secs(self.timeout.into()));
+        let way = self.way.map(|way| match way {
+            WayArg::Archive => Way::Archive,
+            WayArg::Pull => Way::Pull,
+            WayArg::Stream => Way::Stream,
+        });
+        let timeout = Duration::from_secs(self.timeout.into());
         let kind = Kind::find(kind, timeout, &progress).map_err(hint::NoEngine)?;
         progress.step(Step::Reading, None);
         let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
