@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+#[cfg(feature = "load")]
 use delivery::load::{Stalled, WrongImage};
 use delivery::push::FalseClaim;
 use delivery::sink::LayoutIsFile;
@@ -48,7 +49,9 @@ const HINTS: &[(IsMeant, &str)] = &[
         "--tls-verify=false allows it",
     ),
     (Cause::is::<ThreadError>, "or use fewer of them with --threads"),
+    #[cfg(feature = "load")]
     (Cause::is::<Stalled>, "--timeout says how long"),
+    #[cfg(feature = "load")]
     (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
     (Cause::is::<FalseClaim>, "--no-cache believes none"),
     (Cause::is::<LayoutIsFile>, "or write a single file with `--format oci-archive`"),

@@ -5,9 +5,11 @@ pub mod drop_in;
 mod hint;
 mod image_args;
 mod inspect;
+#[cfg(feature = "load")]
 mod load;
 mod plan;
 mod push;
+#[cfg(feature = "serve")]
 mod serve;
 mod stdout;
 mod stream;
@@ -32,9 +34,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Stream(stream::Args),
+    #[cfg(feature = "load")]
     Load(load::Args),
     Push(push::Args),
     Write(write::Args),
+    #[cfg(feature = "serve")]
     Serve(serve::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
@@ -46,9 +50,11 @@ enum Command {
 pub fn main() -> ExitCode {
     exit(match Cli::parse().command {
         Command::Stream(args) => unless_closed(args.run()),
+        #[cfg(feature = "load")]
         Command::Load(args) => args.run(),
         Command::Write(args) => args.run(),
         Command::Push(args) => args.run(),
+        #[cfg(feature = "serve")]
         Command::Serve(args) => args.run(),
         Command::Inspect(args) => unless_closed(args.run()),
         Command::Plan(args) => unless_closed(args.run()),

@@ -1,9 +1,12 @@
 //! Brings images to where they are used.
 
+#[cfg(feature = "serve")]
 pub mod http;
+#[cfg(feature = "load")]
 pub mod load;
 mod observer;
 pub mod push;
+#[cfg(feature = "serve")]
 pub mod serve;
 pub mod sink;
 mod transfer;

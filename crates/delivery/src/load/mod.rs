@@ -65,22 +65,22 @@ struct NotNamed(String);
 /// A kind of container engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// dockerd, at its API
+    /// dockerd, at its API.
     Docker,
-    /// podman, by its command
+    /// podman, by its command.
     Podman,
-    /// containerd, by nerdctl or ctr
+    /// containerd, by nerdctl or ctr.
     Containerd,
 }
 
 /// A way to deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// An archive without the layers that the engine holds
+    /// An archive without the layers that the engine holds.
     Archive,
-    /// A registry on the loopback that the engine pulls from
+    /// A registry on the loopback that the engine pulls from.
     Pull,
-    /// The whole archive
+    /// The whole archive.
     Stream,
 }
 
