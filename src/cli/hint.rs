@@ -5,10 +5,10 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use delivery::LayoutError;
 #[cfg(feature = "load")]
 use delivery::load::{Stalled, WrongImage};
 use delivery::push::FalseClaim;
-use delivery::sink::LayoutIsFile;
 use image::ImageError;
 use image::threads::ThreadError;
 use oci::registry::RegistryError;
@@ -30,6 +30,16 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     // Readers and writers hand on what went wrong inside of one of their own errors.
     if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
         return of_cause(inner);
+    }
+    if let Some(error) = error.downcast_ref().map(delivery::Error::inner)
+        && !error.is::<delivery::Error>()
+    {
+        return of_cause(error);
+    }
+    if let Some(error) = error.downcast_ref().map(image::Error::inner)
+        && !error.is::<image::Error>()
+    {
+        return of_cause(error);
     }
     HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
 }
@@ -54,7 +64,14 @@ const HINTS: &[(IsMeant, &str)] = &[
     #[cfg(feature = "load")]
     (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
     (Cause::is::<FalseClaim>, "--no-cache believes none"),
-    (Cause::is::<LayoutIsFile>, "or write a single file with `--format oci-archive`"),
+    (
+        |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
+        "or write a directory with `--format oci`",
+    ),
+    (
+        |error| matches!(error.downcast_ref(), Some(LayoutError::File(_))),
+        "or write a single file with `--format oci-archive`",
+    ),
 ];
 
 fn is_circle(error: &Cause) -> bool {

@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::{STANDSTILL, Stalled, has_timed_out};
 use crate::http::header::{CONNECTION, TRANSFER_ENCODING};
 use crate::http::{Body, ChunkedOutput, HeadError, Method, ResponseHead, StatusCode, Version};
-use crate::sink::{Destination, Output};
+use crate::output::{Output, Writer};
 use formats::peer_text;
 
 /// The largest answer that is read: a list of very many images.
@@ -77,7 +77,7 @@ impl Api {
     pub(super) fn send(
         &mut self,
         path: &str,
-        write: impl FnOnce(&mut dyn Destination) -> anyhow::Result<()>,
+        write: impl FnOnce(&mut dyn Writer) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let limit = self.timeout * STANDSTILL;
         let fields = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n";
@@ -85,10 +85,13 @@ impl Api {
         let (channel, _) = self.connection()?;
         let output = channel.output().context("sending to dockerd")?;
         let output = Output::new(output).map(|output| output.with_patience(limit));
-        match output.and_then(|output| write(&mut ChunkedOutput::new(output))) {
+        match output
+            .map_err(anyhow::Error::from)
+            .and_then(|output| write(&mut ChunkedOutput::new(output)))
+        {
             Ok(()) => self.answer(path, limit)?.check(path),
             // It stopped reading, and may have said why.
-            Err(error) if crate::sink::is_closed(&error) => {
+            Err(error) if crate::error::is_closed(error.as_ref()) => {
                 let answer = self.answer(path, limit).and_then(|answer| answer.check(path));
                 self.connection = None;
                 answer.and(Err(error))
@@ -123,7 +126,9 @@ impl Api {
         let (channel, _) = self.connection()?;
         let mut output = Output::new(channel.output()?)?.of("the request").with_patience(limit);
         let sent = output.put(head.as_bytes()).and_then(|()| output.flush());
-        sent.map_err(|error| self.or_stalled(self.explained(error), "taken no request", limit))
+        sent.map_err(|error| {
+            self.or_stalled(self.explained(error.into()), "taken no request", limit)
+        })
     }
 
     fn answer(&mut self, path: &str, limit: Duration) -> anyhow::Result<Answer> {
@@ -171,7 +176,7 @@ impl Api {
     /// broke.
     fn explained(&self, error: anyhow::Error) -> anyhow::Error {
         let is_closed = matches!(error.downcast_ref(), Some(HeadError::Closed));
-        let broke = is_closed || crate::sink::is_closed(&error);
+        let broke = is_closed || crate::error::is_closed(error.as_ref());
         match self.connection.as_ref().filter(|_| broke).and_then(|(to, _)| to.complaint()) {
             None => error,
             Some(complaint) => error.context(format!("docker says: {complaint}")),

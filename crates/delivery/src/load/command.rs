@@ -13,7 +13,7 @@ use super::{Stalled, has_timed_out};
 use formats::peer_text;
 use image::threads::ThreadError;
 
-use crate::sink;
+use crate::output::{self, Writer};
 
 /// Characters that are shown of what a program says.
 pub(super) const MAX_COMPLAINT: usize = 2000;
@@ -75,17 +75,17 @@ pub(super) fn feed(
     arguments: &[&str],
     variable: Option<(&str, &Path)>,
     limit: Duration,
-    write: impl FnOnce(&mut dyn sink::Destination) -> anyhow::Result<()>,
+    write: impl FnOnce(&mut dyn Writer) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
     let stdin = stdin.context("the program has no standard input")?;
     // So that a write has its limit, too; the program has the other end.
     rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
-    let output = sink::Output::new(stdin.into()).map(|output| output.with_patience(limit));
-    let written = output.and_then(|mut output| write(&mut output));
+    let output = output::Output::new(stdin.into()).map(|output| output.with_patience(limit));
+    let written = output.map_err(anyhow::Error::from).and_then(|mut output| write(&mut output));
     match written {
         // What it has must not look like all that there is.
-        Err(error) if !sink::is_closed(&error) => {
+        Err(error) if !crate::is_closed(error.as_ref()) => {
             running.kill();
             Err(if has_timed_out(&error) { running.stalled(limit) } else { error })
         }

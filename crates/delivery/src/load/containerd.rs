@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::command::{self, Patience};
 use super::{Delivery, Way};
 use crate::Transfer;
-use crate::sink::Destination;
+use crate::output::Writer;
 
 /// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -155,7 +155,7 @@ impl Client {
         };
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
-        let write = |output: &mut dyn Destination| delivery.stream(output);
+        let write = |output: &mut dyn Writer| delivery.stream(output);
         command::feed(self.program(), arguments, variable, limit, write)
     }
 }

@@ -13,7 +13,6 @@ use super::api::Api;
 use super::endpoint::{self, Endpoint};
 use super::{Delivery, Loaded, NotNamed, Way};
 use crate::http::Method;
-use crate::sink;
 
 /// Images that are asked for their layers; the newest come first.
 const MAX_IMAGES: usize = 500;
@@ -112,10 +111,10 @@ impl<'a> Docker<'a> {
             bytes_sent: sent.iter().map(|blob| blob.size).sum(),
             ..self.delivery.nothing_sent()
         };
-        let observer = self.delivery.observer;
+        let (delivery, observer) = (self.delivery, self.delivery.observer);
         observer.step(Step::Sending, Some(sent.bytes_sent));
         self.api.send(LOAD, |output| {
-            sink::write_missing_layers(blobs, held, output, observer)?;
+            delivery.write_without(held, output)?;
             observer.step(Step::Unpacking, None);
             Ok(())
         })?;

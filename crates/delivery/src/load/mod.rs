@@ -21,11 +21,11 @@ use thiserror::Error;
 use crate::Transfer;
 use crate::http::HeadError;
 use crate::observer::Observer;
-use crate::sink::{self, Destination};
+use crate::output::Writer;
+use crate::{DockerArchive, Error};
 use formats::digest::Digest;
 use formats::peer_text;
-use image::cache::Cache;
-use image::engine::{Blobs, Engine, Options};
+use image::Blobs;
 use oci::Reference;
 
 /// Work may stand still for so many times as long as a question may take: a layer is being
@@ -91,10 +91,6 @@ pub struct Delivery<'a> {
     pub blobs: &'a Blobs<'a>,
     /// Its name, taken apart.
     pub name: &'a Reference,
-    /// Where digests are remembered.
-    pub cache: &'a Cache,
-    /// How layers are read.
-    pub options: Options,
     /// Who is told of detours.
     pub observer: &'a dyn Observer,
     /// Only this way, no other.
@@ -209,13 +205,16 @@ impl Delivery<'_> {
         Ok(Transfer::whole(self.blobs.all().len(), self.blobs.size()))
     }
 
+    /// Writes the archive, without this many of the lowest layers.
+    fn write_without(&self, held: usize, output: &mut dyn Writer) -> Result<Transfer, Error> {
+        let mut archive = DockerArchive::new(output).without(held);
+        archive.write_part(self.blobs.digester(), self.observer)
+    }
+
     /// Writes the whole archive.
-    fn stream(&self, output: &mut dyn Destination) -> anyhow::Result<()> {
-        let known = self.blobs.known();
-        let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
-        engine.run(self.options, |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, output, self.observer, false)
-        })
+    fn stream(&self, output: &mut dyn Writer) -> anyhow::Result<()> {
+        self.write_without(0, output)?;
+        Ok(())
     }
 }
 

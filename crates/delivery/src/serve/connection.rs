@@ -15,9 +15,9 @@ use super::repository::Blob;
 use super::route::{Page, Route};
 use crate::http::header::{CONNECTION, RANGE, TRANSFER_ENCODING};
 use crate::http::{HeadError, Method, RequestHead, StatusCode, Version};
-use crate::sink::{Destination as _, Output, is_closed};
+use crate::output::{Output, Writer as _};
 use formats::digest::Digest;
-use image::engine::{Blobs, Part};
+use image::{Blobs, Chunk};
 use oci::{Descriptor, Flavor, Index};
 
 /// How long a client may take to send a request, and be idle between two.
@@ -52,7 +52,7 @@ pub(super) fn serve(server: &Server<'_>, number: u64, stream: &TcpStream) {
     // Speed alone depends on it.
     let _ = stream.set_nodelay(true);
     if let Err(error) = converse(server, number, stream)
-        && !is_closed(&error)
+        && !crate::is_closed(error.as_ref())
         && !server.lock().stopped
     {
         server.observer.warn(&format!("a client was not served: {error:#}"));
@@ -246,19 +246,20 @@ impl<'a> Answer<'a> {
                     let mut before = output.position();
                     blobs.read(layer, |part| {
                         match part {
-                            Part::Bytes(bytes) => output.put(bytes)?,
-                            Part::File(mut content) => output.put_file(&mut content)?,
+                            Chunk::Bytes(bytes) => output.put(bytes)?,
+                            Chunk::File(mut content) => output.put_file(&mut content)?,
+                            Chunk::End => {}
                         }
                         server.note_moved(output.position() - before);
                         before = output.position();
-                        Ok(())
+                        anyhow::Ok(())
                     })?;
                     output.flush()?;
                     server.note_sent(blob.digest, blob.size);
                 }
             }
         }
-        output.flush()
+        Ok(output.flush()?)
     }
 }
 
@@ -269,7 +270,7 @@ fn send_part(
     mut window: Window,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let sent = blobs.read(layer, |part| {
+    let sent: anyhow::Result<()> = blobs.read(layer, |part| {
         if window.is_done() {
             return Err(Enough.into());
         }
