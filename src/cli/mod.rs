@@ -2,10 +2,12 @@
 
 mod cache;
 pub mod drop_in;
+mod hint;
 mod image_args;
 mod inspect;
 mod load;
 mod plan;
+#[cfg(feature = "push")]
 mod push;
 mod serve;
 mod stdout;
@@ -32,6 +34,7 @@ struct Cli {
 enum Command {
     Stream(stream::Args),
     Load(load::Args),
+    #[cfg(feature = "push")]
     Push(push::Args),
     Write(write::Args),
     Serve(serve::Args),
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Stream(args) => unless_closed(args.run()),
         Command::Load(args) => args.run(),
         Command::Write(args) => args.run(),
+        #[cfg(feature = "push")]
         Command::Push(args) => args.run(),
         Command::Serve(args) => args.run(),
         Command::Inspect(args) => unless_closed(args.run()),
@@ -67,7 +71,8 @@ fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let hint = hint::hint(&error).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "error: {error:#}{hint}");
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 //! Each kind of report is an [`delivery::Observer`].
 
 mod bytes;
+#[cfg(feature = "push")]
 mod push;
 mod stream;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub(crate) use bytes::Bytes;
+#[cfg(feature = "push")]
 pub(crate) use push::PushProgress;
 pub(crate) use stream::Progress;
 

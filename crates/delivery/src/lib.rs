@@ -3,6 +3,7 @@
 pub mod http;
 pub mod load;
 mod observer;
+#[cfg(feature = "push")]
 pub mod push;
 pub mod serve;
 pub mod sink;

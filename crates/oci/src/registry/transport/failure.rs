@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use ureq::{Error, Timeout};
 
-use super::transport::{BODY, CONNECT, STALL};
+use super::{BODY, CONNECT, STALL};
 use formats::peer_text;
 
 /// Characters that are shown of what others say about it.
 const MAX_SAID: usize = 300;
 
 /// Why a request got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
 pub struct Failure {
     problem: String,
     kind: Kind,
@@ -25,8 +26,20 @@ enum Kind {
     Passing,
     /// It will not.
     Lasting,
-    /// Not as long as TLS is spoken: the server speaks plain HTTP.
+    /// Not as long as TLS and right certificates are asked for.
+    Tls(TlsProblem),
+}
+
+/// What keeps a request from being made with TLS, and would not keep it from being made without
+/// that: whoever trusts the network may do so, see [`Options`](crate::registry::Options).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsProblem {
+    /// The server speaks plain HTTP.
     PlainHttp,
+    /// The server leads to an address of plain HTTP.
+    PlainAddress,
+    /// The server's certificate is not trusted.
+    Certificate,
 }
 
 /// The other end of a request.
@@ -38,12 +51,6 @@ pub(super) struct Peer {
     pub(super) proxy: Option<String>,
     /// How long it may take until it answers.
     pub(super) patience: Duration,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.problem)
-    }
 }
 
 impl Failure {
@@ -58,12 +65,11 @@ impl Failure {
                 Self::passing(format!("the answer is not HTTP ({})", said(error)))
             }
             // What leads elsewhere is the peer's word, and may hold a secret.
-            Error::RequireHttpsOnly(_) => Self::lasting(
-                "it leads to an address without TLS, which only --tls-verify=false allows".into(),
-            ),
-            Error::BadUri(_) | Error::Http(_) => {
-                Self::lasting("it leads to something that is not a URL".into())
+            Error::RequireHttpsOnly(_) => {
+                let problem = "it leads to an address without TLS".into();
+                Self::tls(problem, TlsProblem::PlainAddress)
             }
+            Error::BadUri(_) | Error::Http(_) => Self::not_a_url(),
             Error::TooManyRedirects => Self::lasting("it is sent from place to place".into()),
             Error::LargeResponseHeader(..) => {
                 Self::lasting("the head of the answer is too long".into())
@@ -114,18 +120,15 @@ impl Failure {
 
     fn of_tls(error: &rustls::Error, peer: &Peer) -> Self {
         use rustls::{Error, InvalidMessage};
-        let own = "if its certificate is your own, name it in SSL_CERT_FILE or use \
-                   --tls-verify=false";
         match error {
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self {
-                problem: format!(
-                    "`{}` speaks plain HTTP, not TLS; use --tls-verify=false if you trust the \
-                     network between here and there",
-                    peer.server
-                ),
-                kind: Kind::PlainHttp,
-            },
-            Error::InvalidCertificate(_) => Self::lasting(format!("{}; {own}", said(error))),
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::tls(
+                format!("`{}` speaks plain HTTP, not TLS", peer.server),
+                TlsProblem::PlainHttp,
+            ),
+            Error::InvalidCertificate(_) => {
+                let own = "if its certificate is your own, name it in SSL_CERT_FILE";
+                Self::tls(format!("{}; {own}", said(error)), TlsProblem::Certificate)
+            }
             Error::General(_) => Self::lasting(format!(
                 "{}; SSL_CERT_FILE names the certificates to trust",
                 said(error)
@@ -142,14 +145,37 @@ impl Failure {
         Self { problem, kind: Kind::Lasting }
     }
 
+    fn tls(problem: String, kind: TlsProblem) -> Self {
+        Self { problem, kind: Kind::Tls(kind) }
+    }
+
+    /// That what a server gave for an address is none.
+    pub(in crate::registry) fn not_a_url() -> Self {
+        Self::lasting("it leads to something that is not a URL".into())
+    }
+
+    /// The later of two failures of one attempt, which passes if either does.
+    pub(in crate::registry) fn or_later(self, later: Self) -> Self {
+        let kind = if self.is_passing() { self.kind } else { later.kind };
+        Self { kind, ..later }
+    }
+
     /// Whether another attempt may go better.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(in crate::registry) fn is_passing(&self) -> bool {
         self.kind == Kind::Passing
     }
 
     /// Whether the server spoke plain HTTP where TLS was expected.
-    pub(super) fn is_plain_http(&self) -> bool {
-        self.kind == Kind::PlainHttp
+    pub(in crate::registry) fn is_plain_http(&self) -> bool {
+        self.tls_problem() == Some(TlsProblem::PlainHttp)
+    }
+
+    /// What keeps the request from being made with TLS, if that is what failed.
+    pub fn tls_problem(&self) -> Option<TlsProblem> {
+        match self.kind {
+            Kind::Tls(problem) => Some(problem),
+            Kind::Passing | Kind::Lasting => None,
+        }
     }
 }
 
@@ -198,7 +224,7 @@ mod tests {
             (io(io::ErrorKind::ConnectionReset), None, "reset", true),
             (io(io::ErrorKind::InvalidData), None, "invalid data", false),
             (tls(plain.clone()), None, "`reg.io:5000` speaks plain HTTP", false),
-            (Error::Rustls(plain), None, "--tls-verify=false", false),
+            (Error::Rustls(plain), None, "not TLS", false),
             (tls(unknown), None, "SSL_CERT_FILE", false),
             (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", true),
             (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", true),
@@ -207,6 +233,36 @@ mod tests {
             let (problem, passing) = of(&error, proxy);
             assert!(problem.contains(expected), "{problem}");
             assert!(!problem.contains("secret") && passing == passes, "{problem}");
+        }
+    }
+    #[test]
+    fn what_tls_keeps_from_being_done_is_told_apart_and_names_no_flag() {
+        let peer = Peer { server: "reg.io".into(), proxy: None, patience: BODY };
+        let plain = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        for (error, expected) in [
+            (Error::Rustls(plain), Some(TlsProblem::PlainHttp)),
+            (Error::Rustls(unknown), Some(TlsProblem::Certificate)),
+            (Error::RequireHttpsOnly(String::new()), Some(TlsProblem::PlainAddress)),
+            (Error::Rustls(rustls::Error::General("x".into())), None),
+            (Error::ConnectionFailed, None),
+        ] {
+            let failure = Failure::of(&error, &peer);
+            assert_eq!(failure.tls_problem(), expected, "{failure}");
+            assert!(!failure.to_string().contains("--"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn of_two_failures_the_later_is_shown_and_either_may_pass() {
+        let (passing, lasting) = (Failure::passing("p".into()), Failure::lasting("l".into()));
+        for (one, other, shown, passes) in [
+            (&passing, &lasting, "l", true),
+            (&lasting, &passing, "p", true),
+            (&lasting, &lasting, "l", false),
+        ] {
+            let both = one.clone().or_later(other.clone());
+            assert_eq!((both.to_string().as_str(), both.is_passing()), (shown, passes));
         }
     }
 }
