@@ -8,10 +8,9 @@ use anyhow::Context as _;
 
 use super::image_args::{ImageArgs, full_name};
 use super::stdout;
-use super::summary::Summary;
-use crate::report::Progress;
+use crate::report::{self, Deed, Mode, Report, Style, Summary};
+use delivery::Transfer;
 use delivery::sink::{self, Layout, NewFile, Output, Written, sync_directory};
-use delivery::{Observer as _, Transfer};
 use image::Image;
 use image::cache::Cache;
 use image::engine::{Blobs, Engine};
@@ -46,22 +45,19 @@ enum Format {
 const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut image = self.image.image()?;
-        let progress = Progress::quiet();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
+        let report = &*report::new(mode, Style::Bytes { verb: "Wrote" });
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         let cache = self.image.reading.cache();
         let transfer = match self.format {
-            Format::Oci => self.write_layout(&mut image, &cache, &progress)?,
+            Format::Oci => self.write_layout(&mut image, &cache, report)?,
             Format::OciArchive => self.write_oci_archive(&mut image, &cache)?,
-            Format::DockerArchive => self.write_docker_archive(&image, &cache, &progress)?,
+            Format::DockerArchive => self.write_docker_archive(&image, &cache, report)?,
         };
-        let summary = Summary { transfer, start };
-        let path = self.path.display();
-        progress.conclude(&format!("wrote {} to `{path}`: {summary}", image.repo_tag));
+        let deed = Deed::Wrote { image: &image.repo_tag, path: &self.path };
+        report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }
 
@@ -69,17 +65,17 @@ impl Args {
         &self,
         image: &mut Image,
         cache: &Cache,
-        progress: &Progress,
+        report: &dyn Report,
     ) -> anyhow::Result<Transfer> {
         let name = full_name(image)?;
         let layout = Layout::open(&self.path)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
         let added = layout.add(&blobs, &name, self.verify)?;
         for blob in &added.damaged {
-            progress.warn(&format!("`{}` was damaged and is written anew", blob.display()));
+            report.warn(&format!("`{}` was damaged and is written anew", blob.display()));
         }
         if let Some(names) = &added.chosen_by {
-            progress.warn(&format!(
+            report.warn(&format!(
                 "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
                 self.path.display(),
                 name.tag(),
@@ -102,12 +98,12 @@ impl Args {
         &self,
         image: &Image,
         cache: &Cache,
-        progress: &Progress,
+        report: &dyn Report,
     ) -> anyhow::Result<Transfer> {
         let engine = Engine::new(image, cache);
         self.write_file(|output| {
             engine.run(self.image.reading.options(), |engine, mut pieces| {
-                sink::write_docker_archive(engine, &mut pieces, output, progress, true)
+                sink::write_docker_archive(engine, &mut pieces, output, report, true)
             })
         })?;
         Ok(Transfer::whole(image.layers.len(), engine.known_size()))
