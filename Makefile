@@ -35,6 +35,7 @@ lint:
 	scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/check-features
 	scripts/check-darwin
 
 # Whether it compiles for macOS; it cannot be linked or run here.

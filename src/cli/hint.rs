@@ -1,25 +1,89 @@
-//! What a user can do about an error, where that is an option of this program.
-//!
-//! The libraries' errors say what is wrong and name no option; here is what they do not know.
+//! What the program adds to an error of the libraries: the option by which their remedy is had.
+//! They know of no options.
 
-/// What is to be added to the line that tells of an error.
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+#[cfg(feature = "load")]
+use delivery::load::{Stalled, WrongImage};
 #[cfg(feature = "push")]
-pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
-    use oci::registry::{RegistryError, TlsProblem};
+use delivery::push::FalseClaim;
+use delivery::sink::LayoutIsFile;
+use image::ImageError;
+use image::threads::ThreadError;
+#[cfg(feature = "push")]
+use oci::registry::RegistryError;
+use planner::graph::GraphError;
+use planner::pipeline::PipelineError;
 
-    let error = error.chain().find_map(|cause| cause.downcast_ref::<RegistryError>())?;
-    let hint = match error.tls_problem()? {
-        TlsProblem::PlainHttp => {
-            "; use --tls-verify=false if you trust the network between here and there"
-        }
-        TlsProblem::PlainAddress => ", which only --tls-verify=false allows",
-        TlsProblem::Certificate => " or use --tls-verify=false",
-    };
-    Some(hint.to_owned())
+/// There is no engine to load into, or not the one that was asked for.
+pub(super) struct NoEngine(pub(super) anyhow::Error);
+
+/// The option that helps against an error, in words that go on from it.
+pub(super) fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(NoEngine(error)) = error.downcast_ref() {
+        return hint(error).or(Some("or name another engine, as with `--engine podman`"));
+    }
+    error.chain().find_map(of_cause)
 }
 
-/// Without registries there is nothing to add.
-#[cfg(not(feature = "push"))]
-pub(super) fn hint(_error: &anyhow::Error) -> Option<String> {
-    None
+fn of_cause(error: &Cause) -> Option<&'static str> {
+    // Readers and writers hand on what went wrong inside of one of their own errors.
+    if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
+        return of_cause(inner);
+    }
+    HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
+}
+
+type Cause = dyn Error + 'static;
+type IsMeant = fn(&Cause) -> bool;
+
+/// Errors, and what helps against them.
+const HINTS: &[(IsMeant, &str)] = &[
+    (
+        |error| matches!(error.downcast_ref(), Some(ImageError::NoTag)),
+        "name it with --repo_tag NAME:TAG",
+    ),
+    (is_circle, "or use `--strategy auto`, which needs no order"),
+    #[cfg(feature = "push")]
+    (
+        |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
+        "--tls-verify=false allows it",
+    ),
+    (Cause::is::<ThreadError>, "or use fewer of them with --threads"),
+    #[cfg(feature = "load")]
+    (Cause::is::<Stalled>, "--timeout says how long"),
+    #[cfg(feature = "load")]
+    (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
+    #[cfg(feature = "push")]
+    (Cause::is::<FalseClaim>, "--no-cache believes none"),
+    (Cause::is::<LayoutIsFile>, "or write a single file with `--format oci-archive`"),
+];
+
+fn is_circle(error: &Cause) -> bool {
+    let in_pipeline = || match error.downcast_ref() {
+        Some(PipelineError::Graph(error)) => Some(error),
+        _ => None,
+    };
+    matches!(error.downcast_ref().or_else(in_pipeline), Some(GraphError::Circle { .. }))
+}
+
+/// Nothing is said of it but what it is made of.
+impl fmt::Display for NoEngine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Debug for NoEngine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Error for NoEngine {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::hint;
 use super::image_args::{ImageArgs, full_name};
-use super::summary::Summary;
-use crate::report::Progress;
+use crate::report::{self, Deed, Mode, Style, Summary};
+use delivery::Step;
 use delivery::load::{Delivery, Kind, Loaded, Way};
-use delivery::{Observer as _, Step};
 use image::engine::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
@@ -23,7 +23,7 @@ pub(super) struct Args {
     timeout: u32,
     /// Deliver in this way alone
     #[arg(long, value_enum, hide = true)]
-    way: Option<Way>,
+    way: Option<WayArg>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -38,24 +38,48 @@ enum EngineArg {
     Containerd,
 }
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum WayArg {
+    /// An archive without the layers that the engine holds
+    Archive,
+    /// A registry on the loopback that the engine pulls from
+    Pull,
+    /// The whole archive
+    Stream,
+}
+
+impl EngineArg {
+    /// The engine that is named, unless it is to be found.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Auto => None,
+            Self::Docker => Some(Kind::Docker),
+            Self::Podman => Some(Kind::Podman),
+            Self::Containerd => Some(Kind::Containerd),
+        }
+    }
+}
+
+impl From<WayArg> for Way {
+    fn from(way: WayArg) -> Self {
+        match way {
+            WayArg::Archive => Self::Archive,
+            WayArg::Pull => Self::Pull,
+            WayArg::Stream => Self::Stream,
+        }
+    }
+}
+
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
-        let progress = Progress::quiet();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
-        let kind = match self.engine {
-            EngineArg::Auto => None,
-            EngineArg::Docker => Some(Kind::Docker),
-            EngineArg::Podman => Some(Kind::Podman),
-            EngineArg::Containerd => Some(Kind::Containerd),
-        };
-        let (way, timeout) = (self.way, Duration::from_secs(self.timeout.into()));
-        let kind = Kind::find(kind, timeout, &progress)?;
-        progress.step(Step::Reading, None);
+        let report = report::new(mode, Style::Bytes { verb: "Sent" });
+        image.warnings.iter().for_each(|warning| report.warn(warning));
+        let timeout = Duration::from_secs(self.timeout.into());
+        let kind = Kind::find(self.engine.kind(), timeout, &*report).map_err(hint::NoEngine)?;
+        report.step(Step::Reading, None);
         let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
         let blobs = Blobs::find(&image, &cache, options)?;
         let delivery = Delivery {
@@ -63,13 +87,13 @@ impl Args {
             name: &name,
             cache: &cache,
             options,
-            observer: &progress,
-            way,
+            observer: &*report,
+            way: self.way.map(Way::from),
             timeout,
         };
-        let Loaded { into, written } = delivery.load_into(kind)?;
-        let summary = Summary { written, layers: image.layers.len(), size: blobs.size(), start };
-        progress.conclude(&format!("loaded {} into {into}: {summary}", image.repo_tag));
+        let Loaded { into, transfer } = delivery.load_into(kind)?;
+        let deed = Deed::Loaded { image: &image.repo_tag, engine: &into };
+        report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }
 }

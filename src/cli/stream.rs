@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use super::image_args::{ImageArgs, ReadingArgs};
 use super::stdout;
-use crate::report::Progress;
-use delivery::Observer as _;
+use crate::report::{self, Mode, Style};
 use delivery::sink::{self, Output};
 use image::engine::Engine;
 
@@ -26,17 +25,15 @@ impl Args {
         Self { image, verify: false }
     }
 
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         stdout::check()?;
         let mut output = Output::stdout()?;
         let image = self.image.image()?;
-        let progress = Progress::new();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
+        let report = report::new(mode, Style::Sentences);
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         let reading = &self.image.reading;
         Engine::new(&image, &reading.cache()).run(reading.options(), |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, &mut output, &progress, self.verify)
+            sink::write_docker_archive(engine, &mut pieces, &mut output, &*report, self.verify)
         })
     }
 }

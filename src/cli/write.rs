@@ -8,9 +8,8 @@ use anyhow::Context as _;
 
 use super::image_args::{ImageArgs, full_name};
 use super::stdout;
-use super::summary::Summary;
-use crate::report::Progress;
-use delivery::Observer as _;
+use crate::report::{self, Deed, Mode, Report, Style, Summary};
+use delivery::Transfer;
 use delivery::sink::{self, Layout, NewFile, Output, Written, sync_directory};
 use image::Image;
 use image::cache::Cache;
@@ -46,22 +45,19 @@ enum Format {
 const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut image = self.image.image()?;
-        let progress = Progress::quiet();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
+        let report = &*report::new(mode, Style::Bytes { verb: "Wrote" });
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         let cache = self.image.reading.cache();
-        let (written, size) = match self.format {
-            Format::Oci => self.write_layout(&mut image, &cache, &progress)?,
+        let transfer = match self.format {
+            Format::Oci => self.write_layout(&mut image, &cache, report)?,
             Format::OciArchive => self.write_oci_archive(&mut image, &cache)?,
-            Format::DockerArchive => self.write_docker_archive(&image, &cache, &progress)?,
+            Format::DockerArchive => self.write_docker_archive(&image, &cache, report)?,
         };
-        let summary = Summary { written, layers: image.layers.len(), size, start };
-        let path = self.path.display();
-        progress.conclude(&format!("wrote {} to `{path}`: {summary}", image.repo_tag));
+        let deed = Deed::Wrote { image: &image.repo_tag, path: &self.path };
+        report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }
 
@@ -69,52 +65,48 @@ impl Args {
         &self,
         image: &mut Image,
         cache: &Cache,
-        progress: &Progress,
-    ) -> anyhow::Result<(Written, u64)> {
+        report: &dyn Report,
+    ) -> anyhow::Result<Transfer> {
         let name = full_name(image)?;
         let layout = Layout::open(&self.path)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
         let added = layout.add(&blobs, &name, self.verify)?;
         for blob in &added.damaged {
-            progress.warn(&format!("`{}` was damaged and is written anew", blob.display()));
+            report.warn(&format!("`{}` was damaged and is written anew", blob.display()));
         }
         if let Some(names) = &added.chosen_by {
-            progress.warn(&format!(
+            report.warn(&format!(
                 "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
                 self.path.display(),
                 name.tag(),
                 names.join("`, `")
             ));
         }
-        Ok((added.written, blobs.size()))
+        let Written { layers, bytes } = added.written;
+        let none = Transfer::none(image.layers.len(), blobs.size());
+        Ok(Transfer { layers_sent: layers, bytes_sent: bytes, ..none })
     }
 
-    fn write_oci_archive(
-        &self,
-        image: &mut Image,
-        cache: &Cache,
-    ) -> anyhow::Result<(Written, u64)> {
+    fn write_oci_archive(&self, image: &mut Image, cache: &Cache) -> anyhow::Result<Transfer> {
         let name = full_name(image)?;
         let blobs = Blobs::find(image, cache, self.image.reading.options())?;
         self.write_file(|output| sink::write_oci_archive(&blobs, &name, output))?;
-        let bytes = blobs.size();
-        Ok((Written { layers: image.layers.len(), bytes }, bytes))
+        Ok(Transfer::whole(image.layers.len(), blobs.size()))
     }
 
     fn write_docker_archive(
         &self,
         image: &Image,
         cache: &Cache,
-        progress: &Progress,
-    ) -> anyhow::Result<(Written, u64)> {
+        report: &dyn Report,
+    ) -> anyhow::Result<Transfer> {
         let engine = Engine::new(image, cache);
         self.write_file(|output| {
             engine.run(self.image.reading.options(), |engine, mut pieces| {
-                sink::write_docker_archive(engine, &mut pieces, output, progress, true)
+                sink::write_docker_archive(engine, &mut pieces, output, report, true)
             })
         })?;
-        let bytes = engine.known_size();
-        Ok((Written { layers: image.layers.len(), bytes }, bytes))
+        Ok(Transfer::whole(image.layers.len(), engine.known_size()))
     }
 
     /// Has the file written that gets its name when it is complete.

@@ -7,10 +7,7 @@ use thiserror::Error;
 
 /// A thread could not be started.
 #[derive(Debug, Error)]
-#[error(
-    "cannot start a thread; allow more processes (`ulimit -u`) or memory (`ulimit -v`), or use \
-     fewer of them with --threads"
-)]
+#[error("cannot start a thread; allow more processes (`ulimit -u`) or memory (`ulimit -v`)")]
 pub struct ThreadError(#[from] io::Error);
 
 /// Starts a thread within a scope; unlike [`Scope::spawn`], it does not panic when that fails.

@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 use std::thread;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use thiserror::Error;
 
 use super::blob::{BlobStream, Made};
 use super::buffered::{Buffered, Memory};
@@ -266,15 +267,23 @@ impl Target<'_> {
     }
 }
 
+/// A registry's word for what a layer is is not what was found here.
+#[derive(Debug, Error)]
+#[error(
+    "layer {number} has the diffID {found} here, but an image in the registry says that its \
+     paths make {claimed}; either the store or that image is damaged, so verify the store with \
+     `nix-store --verify --check-contents` and push again without believing that image"
+)]
+pub struct FalseClaim {
+    number: usize,
+    claimed: Digest,
+    found: Digest,
+}
+
 /// A registry's word for what a layer is must be what was found here, if anything was.
-fn check_claim(layer: usize, claimed: Digest, found: Digest) -> anyhow::Result<()> {
+fn check_claim(layer: usize, claimed: Digest, found: Digest) -> Result<(), FalseClaim> {
     if claimed == found {
         return Ok(());
     }
-    bail!(
-        "layer {} has the diffID {found} here, but an image in the registry says that its \
-         paths make {claimed}; either the store or that image is damaged, so verify the \
-         store with `nix-store --verify --check-contents` and push again with --no-cache",
-        layer + 1
-    )
+    Err(FalseClaim { number: layer + 1, claimed, found })
 }

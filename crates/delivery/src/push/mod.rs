@@ -24,6 +24,7 @@ use image::Image;
 use image::cache::Cache;
 use image::compress::{Pool, Settings};
 use image::engine::{self, Engine};
+pub use layer::FalseClaim;
 use layer::Target;
 use oci::Compression;
 use oci::registry::{self, Client, Repository};

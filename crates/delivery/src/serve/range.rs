@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::Context as _;
 use rustix::fs::{SeekFrom, seek};
 
-use crate::sink::Output;
+use crate::sink::Destination;
 use image::engine::Part;
 use image::layer::Content;
 
@@ -74,14 +74,18 @@ impl Window {
         self.position >= self.wanted.end
     }
 
-    pub(super) fn put(&mut self, part: Part<'_>, output: &mut Output) -> anyhow::Result<()> {
+    pub(super) fn put(
+        &mut self,
+        part: Part<'_>,
+        output: &mut dyn Destination,
+    ) -> anyhow::Result<()> {
         match part {
             Part::Bytes(bytes) => self.put_bytes(bytes, output),
             Part::File(mut content) => self.put_file(&mut content, output),
         }
     }
 
-    fn put_bytes(&mut self, bytes: &[u8], output: &mut Output) -> anyhow::Result<()> {
+    fn put_bytes(&mut self, bytes: &[u8], output: &mut dyn Destination) -> anyhow::Result<()> {
         let length = bytes.len() as u64;
         let start = self.wanted.start.saturating_sub(self.position).min(length);
         let end = self.wanted.end.saturating_sub(self.position).min(length);
@@ -89,7 +93,11 @@ impl Window {
         output.put(&bytes[start as usize..end.max(start) as usize])
     }
 
-    fn put_file(&mut self, content: &mut Content, output: &mut Output) -> anyhow::Result<()> {
+    fn put_file(
+        &mut self,
+        content: &mut Content,
+        output: &mut dyn Destination,
+    ) -> anyhow::Result<()> {
         let ahead = self.wanted.start.saturating_sub(self.position).min(content.remaining());
         if ahead > 0 {
             seek(content.file(), SeekFrom::Current(ahead.cast_signed()))

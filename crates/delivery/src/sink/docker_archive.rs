@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::bail;
 
-use super::Output;
+use super::Destination;
 use crate::observer::Observer;
 use formats::digest::{BlobId, Digest};
 use formats::sha256::Sha256;
@@ -23,7 +23,7 @@ pub(super) const MEMBER_MODE: u32 = 0o644;
 pub fn write(
     engine: &Engine<'_>,
     pieces: &mut Pieces,
-    output: &mut Output,
+    output: &mut dyn Destination,
     observer: &dyn Observer,
     verify: bool,
 ) -> anyhow::Result<()> {
@@ -56,7 +56,7 @@ pub fn write(
 pub fn write_without(
     blobs: &Blobs<'_>,
     held: usize,
-    output: &mut Output,
+    output: &mut dyn Destination,
     observer: &dyn Observer,
 ) -> anyhow::Result<()> {
     let image = blobs.image();
@@ -88,7 +88,7 @@ pub fn write_without(
 
 /// Writes the configuration, the manifest and the end.
 fn put_documents(
-    output: &mut Output,
+    output: &mut dyn Destination,
     image: &Image,
     diff_ids: &[Digest],
     members: &[String],
@@ -171,7 +171,7 @@ pub(super) fn put_layer(
     index: usize,
     expected: &BlobId,
     pieces: &mut Pieces,
-    output: &mut Output,
+    output: &mut dyn Destination,
     observer: &dyn Observer,
     verify: bool,
 ) -> anyhow::Result<()> {
@@ -190,7 +190,9 @@ pub(super) fn put_layer(
             }
             Some(Piece::File(mut content)) => match &mut hash {
                 None => output.put_file(&mut content)?,
-                Some(hash) => output.put_file_through(&mut content, |bytes| hash.update(bytes))?,
+                Some(hash) => {
+                    output.put_file_through(&mut content, &mut |bytes| hash.update(bytes))?;
+                }
             },
             Some(Piece::End) => break,
             None => bail!("reading the layers ended early"),
@@ -211,7 +213,7 @@ pub(super) fn put_layer(
 
 /// Writes a document as a member.
 pub(super) fn put_document(
-    output: &mut Output,
+    output: &mut dyn Destination,
     name: &str,
     text: &str,
     mtime: i64,

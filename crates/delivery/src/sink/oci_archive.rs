@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::Output;
+use super::Destination;
 use super::docker_archive::{MEMBER_MODE, put_document};
 use formats::digest::{Digest, HashWriter};
 use formats::tar::{self, Member};
@@ -15,7 +15,11 @@ pub(super) const BLOBS: &str = "blobs/sha256";
 const DIRECTORY_MODE: u32 = 0o755;
 
 /// Writes the archive; each layer is hashed on its way.
-pub fn write(blobs: &Blobs<'_>, name: &Reference, output: &mut Output) -> anyhow::Result<()> {
+pub fn write(
+    blobs: &Blobs<'_>,
+    name: &Reference,
+    output: &mut dyn Destination,
+) -> anyhow::Result<()> {
     let image = blobs.image();
     let mtime = image.mtime;
     for directory in ["blobs", BLOBS] {
@@ -46,7 +50,11 @@ pub fn write(blobs: &Blobs<'_>, name: &Reference, output: &mut Output) -> anyhow
 }
 
 /// Writes a layer's blob, hashes it on the way, and checks what it is.
-pub(super) fn put_blob(blobs: &Blobs<'_>, layer: usize, output: &mut Output) -> anyhow::Result<()> {
+pub(super) fn put_blob(
+    blobs: &Blobs<'_>,
+    layer: usize,
+    output: &mut dyn Destination,
+) -> anyhow::Result<()> {
     let mut hash = HashWriter::default();
     blobs.read(layer, |part| match part {
         Part::Bytes(bytes) => {
@@ -54,7 +62,7 @@ pub(super) fn put_blob(blobs: &Blobs<'_>, layer: usize, output: &mut Output) -> 
             output.put(bytes)
         }
         Part::File(mut content) => {
-            output.put_file_through(&mut content, |bytes| hash.update(bytes))
+            output.put_file_through(&mut content, &mut |bytes| hash.update(bytes))
         }
     })?;
     blobs.check(layer, hash.finish())
@@ -65,7 +73,7 @@ fn member(digest: Digest) -> String {
 }
 
 fn put_header(
-    output: &mut Output,
+    output: &mut dyn Destination,
     name: &str,
     typeflag: u8,
     size: u64,

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{FlockOperation, OFlags, flock};
+use thiserror::Error;
 
 use super::oci_archive::{BLOBS, put_blob};
-use super::{NewFile, Output, sync_directory};
+use super::{Destination as _, NewFile, Output, sync_directory};
 use formats::digest::{Digest, HashWriter};
 use image::engine::{Blob, Blobs};
 use image::threads::{self, ThreadError};
@@ -51,6 +52,11 @@ pub struct Added {
     pub chosen_by: Option<Vec<String>>,
 }
 
+/// A file stands where a layout is to be.
+#[derive(Debug, Error)]
+#[error("`{}` is a file, and an OCI layout is a directory; name a directory", .0.display())]
+pub struct LayoutIsFile(PathBuf);
+
 impl Layout {
     /// The layout in a directory; a new one if the directory is empty or not there.
     pub fn open(directory: &Path) -> anyhow::Result<Self> {
@@ -58,11 +64,7 @@ impl Layout {
         let reading = || format!("reading the layout `{}`", directory.display());
         match fs::metadata(directory) {
             Ok(metadata) if !metadata.is_dir() => {
-                bail!(
-                    "`{}` is a file; an OCI layout is a directory, a single file is written \
-                     with `--format oci-archive`",
-                    directory.display()
-                );
+                return Err(LayoutIsFile(directory.to_owned()).into());
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

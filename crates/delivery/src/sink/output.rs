@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
+use super::Destination;
 use super::staging::{Staging, kernel};
 use image::layer::Content;
 
@@ -31,8 +32,6 @@ pub struct Output {
     direct: bool,
     /// What is gathered for a pipe by the kernel, after what was written and before `gathered`.
     staging: Option<Staging>,
-    /// Whether what is written is cut into HTTP's chunks.
-    chunked: bool,
     /// How long a write may wait for the reader.
     patience: Option<Duration>,
     written: u64,
@@ -69,16 +68,10 @@ impl Output {
             copied: Vec::new(),
             direct,
             staging: (kind == FileType::Fifo).then(Staging::new).flatten(),
-            chunked: false,
             patience: None,
             written: 0,
             what: "the archive",
         })
-    }
-
-    /// The body of an HTTP message whose length is not known.
-    pub fn chunked(socket: OwnedFd) -> anyhow::Result<Self> {
-        Ok(Self { chunked: true, ..Self::new(socket)? })
     }
 
     /// Gives up on a reader that takes nothing for so long. The file must have that as its
@@ -94,51 +87,7 @@ impl Output {
         Self { what, ..self }
     }
 
-    /// Bytes taken so far.
-    pub fn position(&self) -> u64 {
-        self.written
-    }
-
-    /// Writes bytes.
-    pub fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.written += bytes.len() as u64;
-        if self.gathered.len() + bytes.len() > BUFFER {
-            self.write_gathered()?;
-        }
-        if bytes.len() >= BUFFER {
-            return self.write(bytes);
-        }
-        self.gathered.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    /// Writes what is left of a file, by the kernel where it can.
-    pub fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        self.written += content.remaining();
-        self.in_chunk(content.remaining(), |output| {
-            while output.direct && content.remaining() > 0 {
-                match output.send(content)? {
-                    Sent::Bytes(bytes) => content.advance(bytes)?,
-                    Sent::Unsupported => output.direct = false,
-                }
-            }
-            output.copy(content, |_| ())
-        })
-    }
-
-    /// Writes what is left of a file and shows each piece of it to `see`.
-    pub fn put_file_through(
-        &mut self,
-        content: &mut Content,
-        see: impl FnMut(&[u8]),
-    ) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        self.written += content.remaining();
-        self.in_chunk(content.remaining(), |output| output.copy(content, see))
-    }
-
-    fn copy(&mut self, content: &mut Content, mut see: impl FnMut(&[u8])) -> anyhow::Result<()> {
+    fn copy(&mut self, content: &mut Content, see: &mut dyn FnMut(&[u8])) -> anyhow::Result<()> {
         while content.remaining() > 0 {
             self.copied.clear();
             self.copied.reserve(COPY);
@@ -151,46 +100,12 @@ impl Output {
         Ok(content.finish()?)
     }
 
-    /// Writes what was gathered, so that the reader has all that was taken so far.
-    pub fn flush(&mut self) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        self.drain()
-    }
-
     fn write_gathered(&mut self) -> anyhow::Result<()> {
         let gathered = std::mem::take(&mut self.gathered);
-        let written = self.write(&gathered);
+        let written = self.write_all(&gathered);
         self.gathered = gathered;
         self.gathered.clear();
         written
-    }
-
-    /// Writes what was gathered, and the mark of the last chunk's end.
-    pub fn finish(&mut self) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        if self.chunked {
-            self.write_all(b"0\r\n\r\n")?;
-        }
-        self.drain()
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.in_chunk(bytes.len() as u64, |output| output.write_all(bytes))
-    }
-
-    /// Has so many bytes written, as a chunk where there must be chunks.
-    fn in_chunk(
-        &mut self,
-        size: u64,
-        write: impl FnOnce(&mut Self) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        // An empty chunk would be the last one.
-        if !self.chunked || size == 0 {
-            return write(self);
-        }
-        self.write_all(format!("{size:x}\r\n").as_bytes())?;
-        write(self)?;
-        self.write_all(b"\r\n")
     }
 
     fn send(&mut self, content: &Content) -> anyhow::Result<Sent> {
@@ -262,6 +177,55 @@ impl Output {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(self.error(error.into())),
         }
+    }
+}
+
+impl Destination for Output {
+    fn position(&self) -> u64 {
+        self.written
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.written += bytes.len() as u64;
+        if self.gathered.len() + bytes.len() > BUFFER {
+            self.write_gathered()?;
+        }
+        if bytes.len() >= BUFFER {
+            return self.write_all(bytes);
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        self.written += content.remaining();
+        while self.direct && content.remaining() > 0 {
+            match self.send(content)? {
+                Sent::Bytes(bytes) => content.advance(bytes)?,
+                Sent::Unsupported => self.direct = false,
+            }
+        }
+        self.copy(content, &mut |_| ())
+    }
+
+    fn put_file_through(
+        &mut self,
+        content: &mut Content,
+        see: &mut dyn FnMut(&[u8]),
+    ) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        self.written += content.remaining();
+        self.copy(content, see)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.write_gathered()?;
+        self.drain()
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.flush()
     }
 }
 

@@ -115,8 +115,8 @@ pub enum ImageError {
         /// What it holds.
         source: DigestError,
     },
-    /// Neither the conf nor the command line names the image.
-    #[error("the conf has no `repo_tag`; name the image with --repo_tag NAME:TAG")]
+    /// Neither the conf nor the caller names the image.
+    #[error("the conf has no `repo_tag`, and the image is given no other name")]
     NoTag,
 }
 

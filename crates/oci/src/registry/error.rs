@@ -1,7 +1,7 @@
 //! What can go wrong between us and a registry, said without any secret.
 //!
 //! The texts name no option of a program: a caller that has one for it learns by
-//! [`RegistryError::tls_problem`] that it may help.
+//! [`RegistryError::is_insecure`] that it may help.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use http::StatusCode;
 use thiserror::Error;
 
 use super::credentials::CredentialsError;
-use super::transport::{Failure, TlsProblem};
+use super::transport::Failure;
 use formats::digest::Digest;
 
 /// Why a registry could not be used.
@@ -173,13 +173,13 @@ impl RegistryError {
         )
     }
 
-    /// What keeps the request from being made with TLS, if that is what failed. The error's text
-    /// ends with it, so that a caller can add what to do about it.
-    pub fn tls_problem(&self) -> Option<TlsProblem> {
+    /// Whether it would go if certificates were not checked and plain HTTP were allowed.
+    pub fn is_insecure(&self) -> bool {
         match self {
-            Self::Transport { failure, .. } => failure.tls_problem(),
-            Self::Login { problem: LoginError::Unavailable(error), .. } => error.tls_problem(),
-            _ => None,
+            Self::Transport { failure, .. } => failure.is_insecure(),
+            Self::Repeated { error, .. }
+            | Self::Login { problem: LoginError::Unavailable(error), .. } => error.is_insecure(),
+            _ => false,
         }
     }
 

@@ -32,4 +32,4 @@ pub use credentials::CredentialsError;
 pub use error::{LoginError, RegistryError};
 pub use repository::{Document, Repository, Upload};
 pub use retry::Attempts;
-pub use transport::{Failure, TlsProblem, read_parts};
+pub use transport::{Failure, read_parts};

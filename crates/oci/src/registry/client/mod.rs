@@ -29,7 +29,7 @@ pub struct Client {
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Whether certificates are checked and plain HTTP is refused; on this machine it never is.
-    /// What fails only because of it has a [`TlsProblem`](super::TlsProblem).
+    /// What fails only because of it says so: [`RegistryError::is_insecure`].
     pub tls_verify: bool,
 }
 

@@ -26,20 +26,10 @@ enum Kind {
     Passing,
     /// It will not.
     Lasting,
-    /// Not as long as TLS and right certificates are asked for.
-    Tls(TlsProblem),
-}
-
-/// What keeps a request from being made with TLS, and would not keep it from being made without
-/// that: whoever trusts the network may do so, see [`Options`](crate::registry::Options).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsProblem {
-    /// The server speaks plain HTTP.
+    /// Not as long as certificates are checked and plain HTTP is refused.
+    Insecure,
+    /// The same: the server speaks plain HTTP.
     PlainHttp,
-    /// The server leads to an address of plain HTTP.
-    PlainAddress,
-    /// The server's certificate is not trusted.
-    Certificate,
 }
 
 /// The other end of a request.
@@ -66,8 +56,7 @@ impl Failure {
             }
             // What leads elsewhere is the peer's word, and may hold a secret.
             Error::RequireHttpsOnly(_) => {
-                let problem = "it leads to an address without TLS".into();
-                Self::tls(problem, TlsProblem::PlainAddress)
+                Self::insecure("it leads to an address without TLS, which is not allowed".into())
             }
             Error::BadUri(_) | Error::Http(_) => Self::not_a_url(),
             Error::TooManyRedirects => Self::lasting("it is sent from place to place".into()),
@@ -121,14 +110,18 @@ impl Failure {
     fn of_tls(error: &rustls::Error, peer: &Peer) -> Self {
         use rustls::{Error, InvalidMessage};
         match error {
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::tls(
-                format!("`{}` speaks plain HTTP, not TLS", peer.server),
-                TlsProblem::PlainHttp,
-            ),
-            Error::InvalidCertificate(_) => {
-                let own = "if its certificate is your own, name it in SSL_CERT_FILE";
-                Self::tls(format!("{}; {own}", said(error)), TlsProblem::Certificate)
-            }
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self {
+                problem: format!(
+                    "`{}` speaks plain HTTP, not TLS; allow that if you trust the network \
+                     between here and there",
+                    peer.server
+                ),
+                kind: Kind::PlainHttp,
+            },
+            Error::InvalidCertificate(_) => Self::insecure(format!(
+                "{}; if its certificate is your own, name it in SSL_CERT_FILE or allow any",
+                said(error)
+            )),
             Error::General(_) => Self::lasting(format!(
                 "{}; SSL_CERT_FILE names the certificates to trust",
                 said(error)
@@ -145,8 +138,8 @@ impl Failure {
         Self { problem, kind: Kind::Lasting }
     }
 
-    fn tls(problem: String, kind: TlsProblem) -> Self {
-        Self { problem, kind: Kind::Tls(kind) }
+    fn insecure(problem: String) -> Self {
+        Self { problem, kind: Kind::Insecure }
     }
 
     /// That what a server gave for an address is none.
@@ -167,15 +160,12 @@ impl Failure {
 
     /// Whether the server spoke plain HTTP where TLS was expected.
     pub(in crate::registry) fn is_plain_http(&self) -> bool {
-        self.tls_problem() == Some(TlsProblem::PlainHttp)
+        self.kind == Kind::PlainHttp
     }
 
-    /// What keeps the request from being made with TLS, if that is what failed.
-    pub fn tls_problem(&self) -> Option<TlsProblem> {
-        match self.kind {
-            Kind::Tls(problem) => Some(problem),
-            Kind::Passing | Kind::Lasting => None,
-        }
+    /// Whether it would go without certificates, or without TLS.
+    pub fn is_insecure(&self) -> bool {
+        matches!(self.kind, Kind::Insecure | Kind::PlainHttp)
     }
 }
 
@@ -200,14 +190,13 @@ mod tests {
     use super::*;
     use rustls::{CertificateError, InvalidMessage};
 
-    fn of(error: &Error, proxy: Option<&str>) -> (String, bool) {
+    fn of(error: &Error, proxy: Option<&str>) -> Failure {
         let peer = Peer {
             server: "reg.io:5000".into(),
             proxy: proxy.map(str::to_owned),
             patience: Duration::from_secs(7),
         };
-        let failure = Failure::of(error, &peer);
-        (failure.to_string(), failure.is_passing())
+        Failure::of(error, &peer)
     }
 
     #[test]
@@ -217,39 +206,25 @@ mod tests {
             |error: rustls::Error| Error::Io(io::Error::new(io::ErrorKind::InvalidData, error));
         let plain = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
         let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        for (error, proxy, expected, passes) in [
-            (io(io::ErrorKind::ConnectionRefused), None, "listens at `reg.io:5000`", false),
-            (io(io::ErrorKind::ConnectionRefused), Some("p:1"), "proxy listens at `p:1`", false),
-            (io(io::ErrorKind::UnexpectedEof), None, "closed before the answer", true),
-            (io(io::ErrorKind::ConnectionReset), None, "reset", true),
-            (io(io::ErrorKind::InvalidData), None, "invalid data", false),
-            (tls(plain.clone()), None, "`reg.io:5000` speaks plain HTTP", false),
-            (Error::Rustls(plain), None, "not TLS", false),
-            (tls(unknown), None, "SSL_CERT_FILE", false),
-            (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", true),
-            (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", true),
-            (Error::RequireHttpsOnly("http://h/?secret".into()), None, "without TLS", false),
+        let (passing, lasting, insecure, plain_http) =
+            (Kind::Passing, Kind::Lasting, Kind::Insecure, Kind::PlainHttp);
+        for (error, proxy, expected, kind) in [
+            (io(io::ErrorKind::ConnectionRefused), None, "listens at `reg.io:5000`", lasting),
+            (io(io::ErrorKind::ConnectionRefused), Some("p:1"), "proxy listens at `p:1`", lasting),
+            (io(io::ErrorKind::UnexpectedEof), None, "closed before the answer", passing),
+            (io(io::ErrorKind::ConnectionReset), None, "reset", passing),
+            (io(io::ErrorKind::InvalidData), None, "invalid data", lasting),
+            (tls(plain.clone()), None, "`reg.io:5000` speaks plain HTTP", plain_http),
+            (Error::Rustls(plain), None, "allow that", plain_http),
+            (tls(unknown), None, "SSL_CERT_FILE", insecure),
+            (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", passing),
+            (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", passing),
+            (Error::RequireHttpsOnly("http://h/?secret".into()), None, "without TLS", insecure),
         ] {
-            let (problem, passing) = of(&error, proxy);
+            let failure = of(&error, proxy);
+            let problem = failure.to_string();
             assert!(problem.contains(expected), "{problem}");
-            assert!(!problem.contains("secret") && passing == passes, "{problem}");
-        }
-    }
-    #[test]
-    fn what_tls_keeps_from_being_done_is_told_apart_and_names_no_flag() {
-        let peer = Peer { server: "reg.io".into(), proxy: None, patience: BODY };
-        let plain = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        for (error, expected) in [
-            (Error::Rustls(plain), Some(TlsProblem::PlainHttp)),
-            (Error::Rustls(unknown), Some(TlsProblem::Certificate)),
-            (Error::RequireHttpsOnly(String::new()), Some(TlsProblem::PlainAddress)),
-            (Error::Rustls(rustls::Error::General("x".into())), None),
-            (Error::ConnectionFailed, None),
-        ] {
-            let failure = Failure::of(&error, &peer);
-            assert_eq!(failure.tls_problem(), expected, "{failure}");
-            assert!(!failure.to_string().contains("--"), "{failure}");
+            assert!(!problem.contains("secret") && failure.kind == kind, "{problem}");
         }
     }
 

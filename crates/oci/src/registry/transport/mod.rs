@@ -22,8 +22,8 @@ use ureq::{Agent, Body, Error, Proxy, ResponseExt as _, SendBody};
 pub use body::read_parts;
 pub(super) use body::{Payload, read};
 use connector::{Naming, server_of};
+pub use failure::Failure;
 use failure::Peer;
-pub use failure::{Failure, TlsProblem};
 use resolver::System;
 
 /// Connections that are kept open for further requests.
@@ -131,6 +131,6 @@ mod tests {
         let request = Request::get("http://127.0.0.1:1/").body(&[][..]).unwrap();
         let failure = Transport::new(false).send(request).unwrap_err();
         assert!(failure.to_string().contains("without TLS"));
-        assert_eq!(failure.tls_problem(), Some(TlsProblem::PlainAddress));
+        assert!(failure.is_insecure());
     }
 }
