@@ -8,9 +8,11 @@ use std::io;
 use delivery::LayoutError;
 #[cfg(feature = "load")]
 use delivery::load::{Stalled, WrongImage};
+#[cfg(feature = "push")]
 use delivery::push::FalseClaim;
 use image::ImageError;
 use image::threads::ThreadError;
+#[cfg(feature = "push")]
 use oci::registry::RegistryError;
 use planner::graph::GraphError;
 use planner::pipeline::PipelineError;
@@ -54,6 +56,7 @@ const HINTS: &[(IsMeant, &str)] = &[
         "name it with --repo_tag NAME:TAG",
     ),
     (is_circle, "or use `--strategy auto`, which needs no order"),
+    #[cfg(feature = "push")]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
         "--tls-verify=false allows it",
@@ -63,6 +66,7 @@ const HINTS: &[(IsMeant, &str)] = &[
     (Cause::is::<Stalled>, "--timeout says how long"),
     #[cfg(feature = "load")]
     (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
+    #[cfg(feature = "push")]
     (Cause::is::<FalseClaim>, "--no-cache believes none"),
     (
         |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
