@@ -334,14 +334,31 @@ fn what_has_a_name_is_on_the_disk() {
     }
 }
 
+/// A layout of the golden image `simple`, and where its documents and first layer are.
+#[derive(Debug)]
+struct SimpleLayout {
+    layout: PathBuf,
+    conf: PathBuf,
+    manifest: PathBuf,
+    layer: PathBuf,
+}
+
+impl SimpleLayout {
+    fn write(golden: &Golden) -> Self {
+        let layout = golden.store.root().join("layout");
+        let conf = golden.arguments("simple").0;
+        said(write(&golden.store, &conf, &layout, "oci", "a:1"));
+        let index = json_file(&layout.join("index.json"));
+        let manifest = blob(&layout, &index["manifests"][0]["digest"]);
+        let layer = blob(&layout, &json_file(&manifest)["layers"][0]["digest"]);
+        Self { layout, conf, manifest, layer }
+    }
+}
+
 #[test]
 fn what_is_damaged_or_left_in_a_layout_is_put_right() {
     let golden = Golden::new();
-    let layout = golden.store.root().join("layout");
-    let conf = golden.arguments("simple").0;
-    said(write(&golden.store, &conf, &layout, "oci", "a:1"));
-    let manifest = blob(&layout, &json_file(&layout.join("index.json"))["manifests"][0]["digest"]);
-    let layer = blob(&layout, &json_file(&manifest)["layers"][0]["digest"]);
+    let SimpleLayout { layout, conf, layer, .. } = SimpleLayout::write(&golden);
     for damage in ["short", "link", "gone"] {
         let outside = golden.store.root().join("outside");
         fs::write(&outside, "not to be written to").unwrap();
@@ -365,11 +382,7 @@ fn what_is_damaged_or_left_in_a_layout_is_put_right() {
 #[test]
 fn what_is_no_file_in_a_layout_is_refused() {
     let golden = Golden::new();
-    let layout = golden.store.root().join("layout");
-    let conf = golden.arguments("simple").0;
-    said(write(&golden.store, &conf, &layout, "oci", "a:1"));
-    let manifest = blob(&layout, &json_file(&layout.join("index.json"))["manifests"][0]["digest"]);
-    let layer = blob(&layout, &json_file(&manifest)["layers"][0]["digest"]);
+    let SimpleLayout { layout, conf, manifest, layer } = SimpleLayout::write(&golden);
     for (path, kind, expected) in [
         (&layer, "directory", "is a directory where a file belongs; remove it"),
         (&manifest, "directory", "is a directory where a file belongs; remove it"),

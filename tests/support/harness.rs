@@ -6,7 +6,12 @@ use clap::Parser;
 use libtest_mimic::{Completion, Conclusion, Failed, Trial};
 use std::panic;
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
+
+/// Longer than any test takes on a slow machine.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// A function with `#[test]`.
 #[derive(Debug)]
@@ -95,7 +100,17 @@ impl Test {
 
     /// Runs in a thread of the test's name, which is what a panic is printed with.
     fn run(&self, name: String) -> Result<Completion, Failed> {
-        let thread = thread::Builder::new().name(name).spawn(self.run).unwrap();
+        let run = self.run;
+        let (running, ended) = mpsc::channel::<()>();
+        let run = move || {
+            let _dropped_at_the_end = running;
+            run();
+        };
+        let thread = thread::Builder::new().name(name).spawn(run).unwrap();
+        if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            // The thread ends with the process.
+            return Err(format!("still running after {} minutes", LIMIT.as_secs() / 60).into());
+        }
         match thread.join() {
             Ok(()) => Ok(Completion::Completed),
             Err(panic) => match panic.downcast::<Skipped>() {
