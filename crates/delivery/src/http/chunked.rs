@@ -2,7 +2,8 @@
 
 use image::Content;
 
-use crate::output::{Output, OutputError, Writer};
+use crate::error::OutputError;
+use crate::output::{Output, Writer};
 
 /// Bytes that are gathered to one chunk. Files have chunks of their own.
 const CHUNK: usize = 64 << 10;

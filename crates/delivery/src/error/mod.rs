@@ -1,5 +1,8 @@
 //! Why an image cannot be delivered.
 
+mod layout;
+mod output;
+
 use std::error;
 use std::io;
 use std::iter;
@@ -7,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::layout::LayoutError;
-use crate::output::OutputError;
+pub use layout::{LayoutError, MarkerError};
+pub use output::OutputError;
+
 use image::layer::LayerError;
 use image::threads::ThreadError;
 use image::{FileError, ReadError};
