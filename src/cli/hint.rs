@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 
 #[cfg(feature = "load")]
-use delivery::load::{Stalled, WrongImage};
+use delivery::load::LoadError;
 use delivery::push::FalseClaim;
 use delivery::sink::LayoutIsFile;
 use image::ImageError;
@@ -50,9 +50,12 @@ const HINTS: &[(IsMeant, &str)] = &[
     ),
     (Cause::is::<ThreadError>, "or use fewer of them with --threads"),
     #[cfg(feature = "load")]
-    (Cause::is::<Stalled>, "--timeout says how long"),
+    (|error| error.downcast_ref().is_some_and(LoadError::is_stalled), "--timeout says how long"),
     #[cfg(feature = "load")]
-    (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
+    (
+        |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
+        "`nix-image stream` writes one",
+    ),
     (Cause::is::<FalseClaim>, "--no-cache believes none"),
     (Cause::is::<LayoutIsFile>, "or write a single file with `--format oci-archive`"),
 ];

@@ -81,7 +81,8 @@ impl Args {
             progress.warn(warning);
         }
         let timeout = Duration::from_secs(self.timeout.into());
-        let kind = Kind::find(self.engine.kind(), timeout, &progress).map_err(hint::NoEngine)?;
+        let kind = Kind::find(self.engine.kind(), timeout, &progress)
+            .map_err(|error| hint::NoEngine(error.into()))?;
         progress.step(Step::Reading, None);
         let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
         let blobs = Blobs::find(&image, &cache, options)?;

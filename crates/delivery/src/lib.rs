@@ -1,5 +1,7 @@
 //! Brings images to where they are used.
 
+#[cfg(feature = "load")]
+mod causes;
 #[cfg(feature = "serve")]
 pub mod http;
 #[cfg(feature = "load")]
