@@ -8,7 +8,7 @@ use super::summary::Summary;
 use crate::report::Progress;
 use delivery::load::{Delivery, Kind, Loaded, Way};
 use delivery::{Observer as _, Step};
-use image::engine::Blobs;
+use image::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
 #[derive(Debug, clap::Args)]
@@ -84,13 +84,12 @@ impl Args {
         let kind = Kind::find(self.engine.kind(), timeout, &progress)
             .map_err(|error| hint::NoEngine(error.into()))?;
         progress.step(Step::Reading, None);
-        let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
-        let blobs = Blobs::find(&image, &cache, options)?;
+        let cache = self.image.reading.cache();
+        let digester = self.image.reading.digester(&image, &cache);
+        let blobs = Blobs::find(&digester)?;
         let delivery = Delivery {
             blobs: &blobs,
             name: &name,
-            cache: &cache,
-            options,
             observer: &progress,
             way: self.way.map(Way::from),
             timeout,

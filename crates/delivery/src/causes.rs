@@ -1,21 +1,21 @@
 //! An error together with its causes.
 
 use std::error::Error;
-use std::{fmt, iter};
+use std::{io, iter};
 
 /// An error and its causes, the outermost first.
-pub(crate) fn causes<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| error.source())
 }
 
-/// Shows an error with all its causes on one line.
-pub(crate) struct Causes<'a>(pub(crate) &'a (dyn Error + 'static));
+/// Whether the kernel said that, if it said anything.
+pub(crate) fn is_io(error: &(dyn Error + 'static), kind: io::ErrorKind) -> bool {
+    let mut kinds = causes(error).filter_map(|error| error.downcast_ref().map(io::Error::kind));
+    kinds.any(|found| found == kind)
+}
 
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        causes(self.0).skip(1).try_for_each(|cause| write!(formatter, ": {cause}"))
-    }
+/// An error with all its causes, on one line.
+#[cfg(feature = "serve")]
+pub(crate) fn line(error: &(dyn Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

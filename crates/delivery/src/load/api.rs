@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::{LoadError, STANDSTILL};
 use crate::http::header::{CONNECTION, TRANSFER_ENCODING};
 use crate::http::{Body, ChunkedOutput, Method, ResponseHead, StatusCode, Version};
-use crate::sink::{Destination, Output};
+use crate::output::{Output, Writer};
 use formats::peer_text;
 
 /// The largest answer that is read: a list of very many images.
@@ -79,11 +79,11 @@ impl Api {
     }
 
     /// Sends a body of unknown length, and waits for what is made of it.
-    pub(super) fn send(
+    pub(super) fn send<T>(
         &mut self,
         path: &str,
-        write: impl FnOnce(&mut dyn Destination) -> Result<(), LoadError>,
-    ) -> Result<(), LoadError> {
+        write: impl FnOnce(&mut dyn Writer) -> Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
         let limit = self.timeout * STANDSTILL;
         let fields = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n";
         self.put_head(&Method::POST, path, fields)?;
@@ -91,12 +91,12 @@ impl Api {
         let sending = |source| LoadError::Connection { action: "sending to", source };
         let output = Output::new(channel.output().map_err(sending)?)?.with_patience(limit);
         match write(&mut ChunkedOutput::new(output)) {
-            Ok(()) => self.answer(path, limit)?.check(path),
+            Ok(written) => self.answer(path, limit)?.check(path).map(|()| written),
             // It stopped reading, and may have said why.
             Err(error) if error.is_closed() => {
                 let answer = self.answer(path, limit).and_then(|answer| answer.check(path));
                 self.connection = None;
-                answer.and(Err(error))
+                Err(answer.err().unwrap_or(error))
             }
             // The body is not complete, so the connection is of no use any more.
             Err(error) => {

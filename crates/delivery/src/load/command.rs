@@ -13,7 +13,7 @@ use super::LoadError;
 use formats::peer_text;
 use image::threads::ThreadError;
 
-use crate::sink;
+use crate::output::{self, Writer};
 
 /// Characters that are shown of what a program says.
 pub(super) const MAX_COMPLAINT: usize = 2000;
@@ -68,20 +68,20 @@ pub(super) fn run_with(
 }
 
 /// Runs a program that reads what `write` writes, with a variable in its environment.
-pub(super) fn feed(
+pub(super) fn feed<T>(
     program: &str,
     arguments: &[&str],
     variable: Option<(&str, &Path)>,
     limit: Duration,
-    write: impl FnOnce(&mut dyn sink::Destination) -> Result<(), LoadError>,
-) -> Result<(), LoadError> {
+    write: impl FnOnce(&mut dyn Writer) -> Result<T, LoadError>,
+) -> Result<T, LoadError> {
     let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
     let stdin = stdin.ok_or_else(|| io::Error::other("it has no standard input"));
     let stdin = stdin.and_then(without_blocking).map_err(|source| {
         running.kill();
         LoadError::Start { program: program.to_owned(), source }
     })?;
-    let output = sink::Output::new(stdin.into()).map(|output| output.with_patience(limit));
+    let output = output::Output::new(stdin.into()).map(|output| output.with_patience(limit));
     let written = output.map_err(LoadError::from).and_then(|mut output| write(&mut output));
     match written {
         // What it has must not look like all that there is.

@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::command::{self, Patience};
 use super::{Delivery, LoadError, Way};
 use crate::Transfer;
-use crate::sink::Destination;
+use crate::output::Writer;
 
 /// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -158,14 +158,14 @@ impl Client {
         removed.map(drop)
     }
 
-    fn import(self, delivery: &Delivery<'_>, limit: Duration) -> Result<(), LoadError> {
+    fn import(self, delivery: &Delivery<'_>, limit: Duration) -> Result<Transfer, LoadError> {
         let arguments: &[&str] = match self {
             Self::Nerdctl => &["load"],
             Self::Ctr => &["images", "import", "-"],
         };
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
-        let write = |output: &mut dyn Destination| delivery.stream(output);
+        let write = |output: &mut dyn Writer| delivery.write(0, output);
         command::feed(self.program(), arguments, variable, limit, write)
     }
 }

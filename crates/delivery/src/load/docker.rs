@@ -12,7 +12,6 @@ use super::api::Api;
 use super::endpoint::{self, Endpoint};
 use super::{Delivery, LoadError, Loaded, Way};
 use crate::http::Method;
-use crate::sink;
 
 /// Images that are asked for their layers; the newest come first.
 const MAX_IMAGES: usize = 500;
@@ -68,7 +67,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
         docker.send_missing()
     };
     // The first connection may have broken in the middle of a message.
-    let transfer = delivery.deliver(short, || connect()?.send_whole())?;
+    let transfer = delivery.deliver(short, || connect()?.send(0))?;
     Ok(Loaded { into, transfer })
 }
 
@@ -106,29 +105,22 @@ impl<'a> Docker<'a> {
     }
 
     fn send_archive(&mut self) -> Result<Transfer, LoadError> {
-        let blobs = self.delivery.blobs;
         let held = self.held_layers()?;
-        let sent = &blobs.all()[held..];
-        let sent = Transfer {
-            layers_sent: sent.len(),
-            bytes_sent: sent.iter().map(|blob| blob.size).sum(),
-            ..self.delivery.nothing_sent()
-        };
-        let observer = self.delivery.observer;
-        observer.step(Step::Sending, Some(sent.bytes_sent));
-        self.api.send(LOAD, |output| {
-            sink::write_missing_layers(blobs, held, output, observer)?;
-            observer.step(Step::Unpacking, None);
-            Ok(())
-        })?;
-        self.check()?;
-        Ok(sent)
+        let sent = self.delivery.blobs.all()[held..].iter().map(|blob| blob.size).sum();
+        self.delivery.observer.step(Step::Sending, Some(sent));
+        self.send(held)
     }
 
-    fn send_whole(&mut self) -> Result<(), LoadError> {
+    /// Sends the archive without this many of the lowest layers, which dockerd holds.
+    fn send(&mut self, held: usize) -> Result<Transfer, LoadError> {
         let delivery = self.delivery;
-        self.api.send(LOAD, |output| delivery.stream(output))?;
-        self.check()
+        let transfer = self.api.send(LOAD, |output| {
+            let transfer = delivery.write(held, output)?;
+            delivery.observer.step(Step::Unpacking, None);
+            Ok(transfer)
+        })?;
+        self.check()?;
+        Ok(transfer)
     }
 
     /// Has dockerd pull what it lacks.

@@ -9,8 +9,9 @@ use thiserror::Error;
 
 use super::api::MAX_ANSWER;
 use super::endpoint::EndpointError;
-use crate::causes::{Causes, causes};
+use crate::causes;
 use crate::http::HeadError;
+use crate::output::OutputError;
 use crate::serve::ServeError;
 use formats::digest::Digest;
 use image::threads::ThreadError;
@@ -177,12 +178,9 @@ pub enum LoadError {
     /// The image cannot be served to the engine.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// A thread cannot be started.
-    #[error(transparent)]
-    Thread(#[from] ThreadError),
     /// The archive cannot be made or written.
     #[error(transparent)]
-    Delivery(#[from] anyhow::Error),
+    Delivery(#[from] crate::Error),
 }
 
 impl LoadError {
@@ -205,7 +203,7 @@ impl LoadError {
     /// Whether it would be the same in another way.
     pub(super) fn is_final(&self) -> bool {
         // As engines write it, which are programs in Go; for this program it begins with an `N`.
-        let is_full = || Causes(self).to_string().contains("no space left on device");
+        let is_full = || causes::line(self).contains("no space left on device");
         let is_meant = |error: &Self| {
             matches!(error, Self::Stalled { .. } | Self::WrongImage { .. } | Self::NotNamed { .. })
         };
@@ -214,18 +212,24 @@ impl LoadError {
 
     /// Whether somebody did not read or write in time.
     pub(super) fn has_timed_out(&self) -> bool {
-        matches!(self, Self::Head(HeadError::TimedOut)) || self.is_io(io::ErrorKind::TimedOut)
+        matches!(self, Self::Head(HeadError::TimedOut))
+            || causes::is_io(self, io::ErrorKind::TimedOut)
     }
 
     /// Whether the other end went away.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self, Self::Head(HeadError::Closed)) || self.is_io(io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Head(HeadError::Closed))
+            || causes::is_io(self, io::ErrorKind::BrokenPipe)
     }
 
-    fn is_io(&self, kind: io::ErrorKind) -> bool {
-        causes(self)
-            .filter_map(<dyn Error>::downcast_ref::<io::Error>)
-            .any(|error| error.kind() == kind)
+    /// The error of another part that this one stands for, or this one.
+    pub fn inner(&self) -> &(dyn Error + 'static) {
+        match self {
+            Self::Endpoint(error) => error,
+            Self::Serve(error) => error,
+            Self::Delivery(error) => error.inner(),
+            _ => self,
+        }
     }
 
     /// Whether it, or what it is about, is of some kind.
@@ -242,5 +246,17 @@ impl LoadError {
                 _ => return false,
             };
         }
+    }
+}
+
+impl From<OutputError> for LoadError {
+    fn from(error: OutputError) -> Self {
+        Self::Delivery(error.into())
+    }
+}
+
+impl From<ThreadError> for LoadError {
+    fn from(error: ThreadError) -> Self {
+        Self::Delivery(error.into())
     }
 }

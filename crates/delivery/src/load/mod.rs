@@ -16,16 +16,16 @@ mod pull;
 
 use std::time::Duration;
 
+use crate::DockerArchive;
 use crate::Transfer;
-use crate::causes::Causes;
+use crate::causes;
 use crate::observer::Observer;
-use crate::sink::{self, Destination};
+use crate::output::Writer;
 pub use endpoint::EndpointError;
 pub use error::LoadError;
 use formats::digest::Digest;
 use formats::peer_text;
-use image::cache::Cache;
-use image::engine::{Blobs, Engine, Options};
+use image::Blobs;
 use oci::Reference;
 
 /// Work may stand still for so many times as long as a question may take: a layer is being
@@ -64,10 +64,6 @@ pub struct Delivery<'a> {
     pub blobs: &'a Blobs<'a>,
     /// Its name, taken apart.
     pub name: &'a Reference,
-    /// Where digests are remembered.
-    pub cache: &'a Cache,
-    /// How layers are read.
-    pub options: Options,
     /// Who is told of detours.
     pub observer: &'a dyn Observer,
     /// Only this way, no other.
@@ -164,7 +160,7 @@ impl Delivery<'_> {
     fn deliver(
         &self,
         short: impl FnOnce() -> Result<Transfer, LoadError>,
-        whole: impl FnOnce() -> Result<(), LoadError>,
+        whole: impl FnOnce() -> Result<Transfer, LoadError>,
     ) -> Result<Transfer, LoadError> {
         if self.way != Some(Way::Stream) {
             match short() {
@@ -172,20 +168,16 @@ impl Delivery<'_> {
                 Err(error) if self.way.is_some() || error.is_final() => return Err(error),
                 Err(error) => self.observer.warn(&format!(
                     "could not send the missing layers alone; sending the whole image ({})",
-                    Causes(&error)
+                    causes::line(&error)
                 )),
             }
         }
-        whole()?;
-        Ok(Transfer::whole(self.blobs.all().len(), self.blobs.size()))
+        whole()
     }
 
-    /// Writes the whole archive.
-    fn stream(&self, output: &mut dyn Destination) -> Result<(), LoadError> {
-        let known = self.blobs.known();
-        let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
-        Ok(engine.run(self.options, |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, output, self.observer, false)
-        })?)
+    /// Writes the archive, without this many of the lowest layers, which the engine holds.
+    fn write(&self, held: usize, output: &mut dyn Writer) -> Result<Transfer, LoadError> {
+        let mut archive = DockerArchive::new(output).without(held);
+        Ok(archive.write_part(self.blobs.digester(), self.observer)?)
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     };
     let whole = || {
         let load = ["load", "--quiet"];
-        command::feed(PODMAN, &load, None, limit, |output| delivery.stream(output))
+        command::feed(PODMAN, &load, None, limit, |output| delivery.write(0, output))
     };
     delivery.deliver(tag_or_pull, whole)
 }

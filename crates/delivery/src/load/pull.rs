@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::command::Patience;
 use super::{Delivery, LoadError};
 use crate::Transfer;
-use crate::causes::Causes;
+use crate::causes;
 use crate::serve::{Repository, Server};
 use image::threads;
 use oci::Reference;
@@ -137,8 +137,10 @@ impl Delivery<'_> {
     ) -> Result<(), LoadError> {
         tagged?;
         if let Err(error) = untagged {
-            self.observer
-                .warn(&format!("the image keeps a temporary name as well ({})", Causes(&error)));
+            self.observer.warn(&format!(
+                "the image keeps a temporary name as well ({})",
+                causes::line(&error)
+            ));
         }
         Ok(())
     }

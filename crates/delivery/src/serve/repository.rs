@@ -6,7 +6,7 @@ use super::ServeError;
 use super::route::Target;
 use crate::Transfer;
 use formats::digest::Digest;
-use image::engine::Blobs;
+use image::Blobs;
 use oci::{Documents, Flavor, Reference};
 
 /// Images by their names.
