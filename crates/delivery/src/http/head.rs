@@ -41,7 +41,7 @@ pub struct ResponseHead {
     pub fields: Fields,
 }
 
-/// Why there is no head.
+/// Why a head cannot be read.
 #[derive(Debug, Error)]
 pub enum HeadError {
     /// The other side has gone.
