@@ -3,6 +3,7 @@
 //! Each of these is a [`Sink`] or has one, and tells an [`Observer`] how it goes on.
 
 mod archive;
+mod causes;
 mod error;
 #[cfg(feature = "serve")]
 pub mod http;

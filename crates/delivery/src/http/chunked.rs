@@ -27,7 +27,7 @@ impl ChunkedOutput {
         Self { output, gathered: Vec::with_capacity(CHUNK), written: 0 }
     }
 
-    /// Makes a chunk of so many bytes, which `write` puts into it.
+    /// Makes a chunk of `size` bytes, which `write` puts into it.
     fn chunk(
         output: &mut Output,
         size: u64,
