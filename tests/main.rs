@@ -5,6 +5,7 @@
 mod bad_input;
 mod base;
 mod cache;
+mod cli;
 mod golden;
 mod load;
 mod memory;
