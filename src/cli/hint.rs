@@ -5,10 +5,10 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use delivery::LayoutError;
 #[cfg(feature = "load")]
-use delivery::load::{Stalled, WrongImage};
+use delivery::load::LoadError;
 use delivery::push::FalseClaim;
-use delivery::sink::LayoutIsFile;
 use image::ImageError;
 use image::threads::ThreadError;
 use oci::registry::RegistryError;
@@ -31,7 +31,19 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
         return of_cause(inner);
     }
+    let inner = stands_for(error, delivery::Error::inner)
+        .or_else(|| stands_for(error, image::Error::inner));
+    #[cfg(feature = "load")]
+    let inner = inner.or_else(|| stands_for(error, LoadError::inner));
+    if let Some(inner) = inner {
+        return of_cause(inner);
+    }
     HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
+}
+
+/// The error that this one stands for, if it is of a kind that may stand for others and does.
+fn stands_for<E: Error + 'static>(error: &Cause, inner: fn(&E) -> &Cause) -> Option<&Cause> {
+    error.downcast_ref().map(inner).filter(|inner| !inner.is::<E>())
 }
 
 type Cause = dyn Error + 'static;
@@ -50,11 +62,21 @@ const HINTS: &[(IsMeant, &str)] = &[
     ),
     (Cause::is::<ThreadError>, ", or use fewer of them with --threads"),
     #[cfg(feature = "load")]
-    (Cause::is::<Stalled>, "; --timeout says how long"),
+    (|error| error.downcast_ref().is_some_and(LoadError::is_stalled), "; --timeout says how long"),
     #[cfg(feature = "load")]
-    (Cause::is::<WrongImage>, "; `nix-image stream` writes one"),
+    (
+        |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
+        "; `nix-image stream` writes one",
+    ),
     (Cause::is::<FalseClaim>, "; --no-cache believes none"),
-    (Cause::is::<LayoutIsFile>, ", or write a single file with `--format oci-archive`"),
+    (
+        |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
+        ", or write a directory with `--format oci`",
+    ),
+    (
+        |error| matches!(error.downcast_ref(), Some(LayoutError::File(_))),
+        "; a single file is written with `--format oci-archive`",
+    ),
 ];
 
 fn is_circle(error: &Cause) -> bool {

@@ -7,7 +7,7 @@ use super::image_args::{ImageArgs, full_name};
 use crate::report::{self, Deed, Mode, Style, Summary};
 use delivery::Step;
 use delivery::load::{Delivery, Kind, Loaded, Way};
-use image::engine::Blobs;
+use image::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
 #[derive(Debug, clap::Args)]
@@ -78,15 +78,15 @@ impl Args {
         let report = report::new(mode, Style::Bytes { verb: "Sent" });
         image.warnings.iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
-        let kind = Kind::find(self.engine.kind(), timeout, &*report).map_err(hint::NoEngine)?;
+        let kind = Kind::find(self.engine.kind(), timeout, &*report)
+            .map_err(|error| hint::NoEngine(error.into()))?;
         report.step(Step::Reading, None);
-        let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
-        let blobs = Blobs::find(&image, &cache, options)?;
+        let cache = self.image.reading.cache();
+        let digester = self.image.reading.digester(&image, &cache);
+        let blobs = Blobs::find(&digester)?;
         let delivery = Delivery {
             blobs: &blobs,
             name: &name,
-            cache: &cache,
-            options,
             observer: &*report,
             way: self.way.map(Way::from),
             timeout,

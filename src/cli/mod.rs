@@ -20,7 +20,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::report::{self, Mode};
-use delivery::sink;
 
 /// Builds container images from Nix store paths and delivers them
 #[derive(Debug, Parser)]
@@ -76,7 +75,7 @@ pub fn main() -> ExitCode {
 /// For commands that do nothing but write to standard output: that its reader went away is no
 /// error. For the others, a closed connection is one.
 fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
-    result.or_else(|error| if sink::is_closed(&error) { Ok(()) } else { Err(error) })
+    result.or_else(|error| if delivery::is_closed(error.as_ref()) { Ok(()) } else { Err(error) })
 }
 
 /// The exit status that a command's result comes to. Errors are reported with all their causes on

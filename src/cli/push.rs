@@ -9,7 +9,6 @@ use anyhow::{Context as _, bail};
 use super::image_args::ReadingArgs;
 use super::stdout;
 use crate::report::{self, Deed, Mode, Report, Style, Summary};
-use delivery::Transfer;
 use delivery::push::{Options, Push, Pushed};
 use image::Image;
 use image::compress::{self, Settings};
@@ -113,7 +112,7 @@ impl Args {
                 Format::Docker => Flavor::Docker,
             },
             annotations: self.annotation.into_iter().collect(),
-            reading: self.reading.options(),
+            threads: self.reading.threads(),
             learn: !self.reading.no_cache,
             cache_from,
             registry: registry::Options { tls_verify: self.tls_verify },
@@ -256,8 +255,7 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 
 /// Prints the name by digest on standard output, and reports what it took.
 fn print(pushed: &Pushed, start: Instant, report: &dyn Report) -> io::Result<()> {
-    let &Pushed { layers, layers_sent, bytes, bytes_sent, .. } = pushed;
-    let transfer = Transfer { layers, layers_sent, bytes, bytes_sent };
+    let transfer = pushed.transfer;
     for reference in &pushed.references {
         let deed = Deed::Pushed { image: reference.to_string(), digest: pushed.digest };
         report.conclude(&Summary { deed, transfer, start });

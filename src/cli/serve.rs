@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use super::image_args::ReadingArgs;
 use crate::report::{self, Mode, Serving, Style};
 use delivery::serve::{Repository, Server};
+use image::Blobs;
 use image::Image;
 use image::conf::Conf;
-use image::engine::Blobs;
 use oci::Reference;
 
 /// Serve images as a read-only registry, straight out of the store
@@ -45,8 +45,9 @@ impl Args {
         let warnings = images.iter().flat_map(|image| &image.warnings);
         warnings.for_each(|warning| report.warn(warning));
         let cache = self.reading.cache();
-        let find = |image| Blobs::find(image, &cache, self.reading.options());
-        let blobs = images.iter().map(find).collect::<anyhow::Result<Vec<_>>>()?;
+        let digesters: Vec<_> =
+            images.iter().map(|image| self.reading.digester(image, &cache)).collect();
+        let blobs = digesters.iter().map(Blobs::find).collect::<Result<Vec<_>, _>>()?;
         let mut repository = Repository::default();
         let mut names = Vec::with_capacity(blobs.len());
         for blobs in &blobs {

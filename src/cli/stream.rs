@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::image_args::{ImageArgs, ReadingArgs};
 use super::stdout;
 use crate::report::{self, Mode, Style};
-use delivery::sink::{self, Output};
-use image::engine::Engine;
+use delivery::output::Output;
+use delivery::{DockerArchive, Sink as _};
 
 /// Write an image to standard output as a docker-archive, byte for byte what nixpkgs writes
 #[derive(Debug, clap::Args)]
@@ -31,9 +31,10 @@ impl Args {
         let image = self.image.image()?;
         let report = report::new(mode, Style::Sentences);
         image.warnings.iter().for_each(|warning| report.warn(warning));
-        let reading = &self.image.reading;
-        Engine::new(&image, &reading.cache()).run(reading.options(), |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, &mut output, &*report, self.verify)
-        })
+        let cache = self.image.reading.cache();
+        let digester = self.image.reading.digester(&image, &cache);
+        let mut archive = DockerArchive::new(&mut output).verify(self.verify);
+        archive.write(&digester, &*report)?;
+        Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! `nix-image write`.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,12 +7,9 @@ use anyhow::Context as _;
 
 use super::image_args::{ImageArgs, full_name};
 use super::stdout;
-use crate::report::{self, Deed, Mode, Report, Style, Summary};
-use delivery::Transfer;
-use delivery::sink::{self, Layout, NewFile, Output, Written, sync_directory};
-use image::Image;
-use image::cache::Cache;
-use image::engine::{Blobs, Engine};
+use crate::report::{self, Deed, Mode, Style, Summary};
+use delivery::output::{Output, write_file};
+use delivery::{DockerArchive, Error, OciArchive, OciLayout, Sink as _, Transfer};
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
@@ -50,97 +46,39 @@ impl Args {
         let mut image = self.image.image()?;
         let report = &*report::new(mode, Style::Bytes { verb: "Wrote" });
         image.warnings.iter().for_each(|warning| report.warn(warning));
+        // An archive for Docker carries the name as it is written in the conf.
+        let name = match self.format {
+            Format::DockerArchive => None,
+            Format::Oci | Format::OciArchive => Some(full_name(&mut image)?),
+        };
         let cache = self.image.reading.cache();
-        let transfer = match self.format {
-            Format::Oci => self.write_layout(&mut image, &cache, report)?,
-            Format::OciArchive => self.write_oci_archive(&mut image, &cache)?,
-            Format::DockerArchive => self.write_docker_archive(&image, &cache, report)?,
+        let digester = self.image.reading.digester(&image, &cache);
+        let transfer = match (self.format, &name) {
+            (Format::Oci, Some(name)) => {
+                OciLayout::open(&self.path, name)?.verify(self.verify).write(&digester, report)?
+            }
+            (_, Some(name)) => {
+                self.write_file(|output| OciArchive::new(output, name).write(&digester, report))?
+            }
+            (_, None) => self.write_file(|output| {
+                DockerArchive::new(output).verify(true).write(&digester, report)
+            })?,
         };
         let deed = Deed::Wrote { image: &image.repo_tag, path: &self.path };
         report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }
 
-    fn write_layout(
-        &self,
-        image: &mut Image,
-        cache: &Cache,
-        report: &dyn Report,
-    ) -> anyhow::Result<Transfer> {
-        let name = full_name(image)?;
-        let layout = Layout::open(&self.path)?;
-        let blobs = Blobs::find(image, cache, self.image.reading.options())?;
-        let added = layout.add(&blobs, &name, self.verify)?;
-        for blob in &added.damaged {
-            report.warn(&format!("`{}` was damaged and is written anew", blob.display()));
-        }
-        if let Some(names) = &added.chosen_by {
-            report.warn(&format!(
-                "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
-                self.path.display(),
-                name.tag(),
-                names.join("`, `")
-            ));
-        }
-        let Written { layers, bytes } = added.written;
-        let none = Transfer::none(image.layers.len(), blobs.size());
-        Ok(Transfer { layers_sent: layers, bytes_sent: bytes, ..none })
-    }
-
-    fn write_oci_archive(&self, image: &mut Image, cache: &Cache) -> anyhow::Result<Transfer> {
-        let name = full_name(image)?;
-        let blobs = Blobs::find(image, cache, self.image.reading.options())?;
-        self.write_file(|output| sink::write_oci_archive(&blobs, &name, output))?;
-        Ok(Transfer::whole(image.layers.len(), blobs.size()))
-    }
-
-    fn write_docker_archive(
-        &self,
-        image: &Image,
-        cache: &Cache,
-        report: &dyn Report,
-    ) -> anyhow::Result<Transfer> {
-        let engine = Engine::new(image, cache);
-        self.write_file(|output| {
-            engine.run(self.image.reading.options(), |engine, mut pieces| {
-                sink::write_docker_archive(engine, &mut pieces, output, report, true)
-            })
-        })?;
-        Ok(Transfer::whole(image.layers.len(), engine.known_size()))
-    }
-
-    /// Has the file written that gets its name when it is complete.
+    /// Has the archive written to the file, or to standard output by one of its names.
     fn write_file(
         &self,
-        write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        write: impl FnOnce(&mut Output) -> Result<Transfer, Error>,
+    ) -> anyhow::Result<Transfer> {
         // Opened by its name it would be written to from its start, whatever is in it.
         if STDOUT.iter().any(|name| self.path == Path::new(name)) {
             stdout::check()?;
             return write(&mut Output::stdout()?).context("writing standard output");
         }
-        let directory = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let writing = || format!("writing `{}`", self.path.display());
-        let found = fs::metadata(&self.path);
-        if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
-            anyhow::bail!(
-                "`{}` is a directory; name a file, or write a directory with `--format oci`",
-                self.path.display()
-            );
-        }
-        // Pipes and devices are written to, and stay what they are.
-        if found.is_ok_and(|found| !found.is_file()) {
-            let file = File::options().write(true).open(&self.path).with_context(writing)?;
-            return write(&mut Output::new(file.into())?).with_context(writing);
-        }
-        NewFile::remove_abandoned(directory);
-        let file = NewFile::create_in(directory)?;
-        let mut output = Output::new(file.handle()?)?;
-        write(&mut output).with_context(writing)?;
-        file.finish(&self.path)?;
-        sync_directory(directory)
+        Ok(write_file(&self.path, write)?)
     }
 }

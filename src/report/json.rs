@@ -53,7 +53,7 @@ impl Observer for Json {
     }
 
     fn layer_started(&self, index: usize, layer: &Layer, _known: u64) {
-        let (layer, origins) = (index + 1, &layer.origins);
+        let (layer, origins) = (index + 1, layer.origins());
         write(&json!({ "event": "layer_started", "layer": layer, "origins": origins }));
     }
 

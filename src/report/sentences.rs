@@ -2,8 +2,8 @@
 
 use delivery::Observer;
 use formats::python::repr;
-use image::layer::Naming;
-use image::{Image, Layer, LayerSource};
+use image::layer::Kind;
+use image::{Image, Layer};
 
 use super::{Report, write_line, write_warning};
 
@@ -20,22 +20,21 @@ impl Observer for Sentences {
 
     fn layer_started(&self, index: usize, layer: &Layer, _known: u64) {
         let number = index + 1;
-        match &layer.source {
-            LayerSource::Base(_) => {}
-            LayerSource::Store(store) if store.naming == Naming::Store => {
-                let paths = repr::list_of_str(&layer.origins);
+        match layer.kind() {
+            Kind::Base => {}
+            Kind::Store => {
+                let paths = repr::list_of_str(layer.origins());
                 write_line(&format!("Creating layer {number} from paths: {paths}"));
             }
-            LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => {
+            Kind::Customisation => {
                 write_line(&format!("Creating layer {number} with customisation..."));
             }
         }
     }
 
     fn layer_done(&self, index: usize, layer: &Layer, _sent: u64) {
-        if let LayerSource::Base(base) = &layer.source {
-            let name = String::from_utf8_lossy(&base.member.name);
-            write_line(&format!("Adding base layer {} from {name}", index + 1));
+        if let Some(base) = layer.as_base() {
+            write_line(&format!("Adding base layer {} from {}", index + 1, base.name()));
         }
     }
 

@@ -1,8 +1,8 @@
 //! A body whose length is not known, cut into chunks (RFC 9112, section 7.1).
 
-use image::layer::Content;
+use image::Content;
 
-use crate::sink::{Destination, Output};
+use crate::output::{Output, OutputError, Writer};
 
 /// Bytes that are gathered to one chunk. Files have chunks of their own.
 const CHUNK: usize = 64 << 10;
@@ -30,8 +30,8 @@ impl ChunkedOutput {
     fn chunk(
         output: &mut Output,
         size: u64,
-        write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        write: impl FnOnce(&mut Output) -> Result<(), OutputError>,
+    ) -> Result<(), OutputError> {
         // An empty chunk would be the last one.
         if size == 0 {
             return write(output);
@@ -41,7 +41,7 @@ impl ChunkedOutput {
         output.put(CHUNK_END)
     }
 
-    fn put_gathered(&mut self) -> anyhow::Result<()> {
+    fn put_gathered(&mut self) -> Result<(), OutputError> {
         let size = self.gathered.len() as u64;
         Self::chunk(&mut self.output, size, |output| output.put(&self.gathered))?;
         self.gathered.clear();
@@ -49,12 +49,12 @@ impl ChunkedOutput {
     }
 }
 
-impl Destination for ChunkedOutput {
+impl Writer for ChunkedOutput {
     fn position(&self) -> u64 {
         self.written
     }
 
-    fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         self.written += bytes.len() as u64;
         if self.gathered.len() + bytes.len() > CHUNK {
             self.put_gathered()?;
@@ -67,7 +67,7 @@ impl Destination for ChunkedOutput {
         Ok(())
     }
 
-    fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
+    fn put_file(&mut self, content: &mut Content) -> Result<(), OutputError> {
         self.put_gathered()?;
         let size = content.remaining();
         self.written += size;
@@ -78,19 +78,19 @@ impl Destination for ChunkedOutput {
         &mut self,
         content: &mut Content,
         see: &mut dyn FnMut(&[u8]),
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), OutputError> {
         self.put_gathered()?;
         let size = content.remaining();
         self.written += size;
         Self::chunk(&mut self.output, size, |output| output.put_file_through(content, see))
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> Result<(), OutputError> {
         self.put_gathered()?;
         self.output.flush()
     }
 
-    fn finish(&mut self) -> anyhow::Result<()> {
+    fn finish(&mut self) -> Result<(), OutputError> {
         self.put_gathered()?;
         self.output.put(LAST_CHUNK)?;
         self.output.finish()

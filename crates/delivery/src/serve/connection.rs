@@ -1,11 +1,10 @@
 //! One client: requests in, answers out, until either side has enough.
 
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use serde_json::json;
 use thiserror::Error;
 
@@ -13,11 +12,13 @@ use super::Server;
 use super::range::{Wanted, Window};
 use super::repository::Blob;
 use super::route::{Page, Route};
+use crate::Error;
+use crate::causes;
 use crate::http::header::{CONNECTION, RANGE, TRANSFER_ENCODING};
 use crate::http::{HeadError, Method, RequestHead, StatusCode, Version};
-use crate::sink::{Destination as _, Output, is_closed};
+use crate::output::{Output, OutputError, Writer as _};
 use formats::digest::Digest;
-use image::engine::{Blobs, Part};
+use image::{Blobs, Chunk};
 use oci::{Descriptor, Flavor, Index};
 
 /// How long a client may take to send a request, and be idle between two.
@@ -43,28 +44,39 @@ enum Body<'a> {
     Layer(&'a Blobs<'a>, usize, Wanted),
 }
 
-/// The wanted part of a layer was sent, so the rest need not be read.
+/// Why a client is not served any longer.
 #[derive(Debug, Error)]
-#[error("nothing more is wanted")]
-struct Enough;
+enum ConnectionError {
+    #[error("setting up a connection")]
+    SetUp(#[source] io::Error),
+    #[error(transparent)]
+    Delivery(#[from] Error),
+}
+
+/// Why the rest of a layer is not read.
+enum Stop {
+    /// The wanted part of it was sent.
+    Enough,
+    Failed(Error),
+}
 
 pub(super) fn serve(server: &Server<'_>, number: u64, stream: &TcpStream) {
     // Speed alone depends on it.
     let _ = stream.set_nodelay(true);
     if let Err(error) = converse(server, number, stream)
-        && !is_closed(&error)
+        && !crate::is_closed(&error)
         && !server.lock().stopped
     {
-        server.observer.warn(&format!("a client was not served: {error:#}"));
+        server.observer.warn(&format!("a client was not served: {}", causes::line(&error)));
     }
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
 
-fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Result<()> {
-    stream.set_read_timeout(Some(REQUEST_TIME)).context("setting up a connection")?;
-    stream.set_write_timeout(Some(STALL_TIME)).context("setting up a connection")?;
+fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> Result<(), ConnectionError> {
+    stream.set_read_timeout(Some(REQUEST_TIME)).map_err(ConnectionError::SetUp)?;
+    stream.set_write_timeout(Some(STALL_TIME)).map_err(ConnectionError::SetUp)?;
     let mut input = BufReader::new(stream);
-    let output = stream.try_clone().context("setting up a connection")?;
+    let output = stream.try_clone().map_err(ConnectionError::SetUp)?;
     let mut output = Output::new(output.into())?.of("the answer").with_patience(STALL_TIME);
     loop {
         server.note_waiting(number, true);
@@ -79,7 +91,7 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Res
                     error => error.to_string(),
                 };
                 let answer = Answer::error(StatusCode::BAD_REQUEST, "UNSUPPORTED", &says);
-                return answer.send(server, &mut output, true, false);
+                return Ok(answer.send(server, &mut output, true, false)?);
             }
         };
         let (answer, with_body) = match head.method {
@@ -223,7 +235,7 @@ impl<'a> Answer<'a> {
         output: &mut Output,
         with_body: bool,
         keep: bool,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Error> {
         let head = format!(
             "HTTP/1.1 {}\r\nDocker-Distribution-Api-Version: registry/2.0\r\nContent-Type: \
              {}\r\nContent-Length: {}\r\n{}Connection: {}\r\n\r\n",
@@ -246,19 +258,20 @@ impl<'a> Answer<'a> {
                     let mut before = output.position();
                     blobs.read(layer, |part| {
                         match part {
-                            Part::Bytes(bytes) => output.put(bytes)?,
-                            Part::File(mut content) => output.put_file(&mut content)?,
+                            Chunk::Bytes(bytes) => output.put(bytes)?,
+                            Chunk::File(mut content) => output.put_file(&mut content)?,
+                            Chunk::End => {}
                         }
                         server.note_moved(output.position() - before);
                         before = output.position();
-                        Ok(())
+                        Ok::<_, Error>(())
                     })?;
                     output.flush()?;
                     server.note_sent(blob.digest, blob.size);
                 }
             }
         }
-        output.flush()
+        Ok(output.flush()?)
     }
 }
 
@@ -268,18 +281,30 @@ fn send_part(
     layer: usize,
     mut window: Window,
     output: &mut Output,
-) -> anyhow::Result<()> {
+) -> Result<(), Error> {
     let sent = blobs.read(layer, |part| {
         if window.is_done() {
-            return Err(Enough.into());
+            return Err(Stop::Enough);
         }
         let before = output.position();
-        window.put(part, output)?;
+        window.put(part, output).map_err(Stop::Failed)?;
         server.moved.fetch_add(output.position() - before, Ordering::Relaxed);
         Ok(())
     });
     match sent {
-        Err(error) if error.is::<Enough>() => Ok(()),
-        sent => sent,
+        Ok(()) | Err(Stop::Enough) => Ok(()),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+impl From<OutputError> for ConnectionError {
+    fn from(error: OutputError) -> Self {
+        Self::Delivery(error.into())
+    }
+}
+
+impl From<image::Error> for Stop {
+    fn from(error: image::Error) -> Self {
+        Self::Failed(error.into())
     }
 }

@@ -4,6 +4,7 @@
 //! connection, and no more connections at a time than there is a bound for.
 
 mod connection;
+mod error;
 mod range;
 mod repository;
 mod route;
@@ -15,10 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-
 use crate::Transfer;
 use crate::observer::Observer;
+pub use error::ServeError;
 use formats::digest::Digest;
 use image::threads;
 pub use repository::Repository;
@@ -65,10 +65,10 @@ impl<'a> Server<'a> {
         address: SocketAddr,
         repository: &'a Repository<'a>,
         observer: &'a dyn Observer,
-    ) -> anyhow::Result<Self> {
-        let listening = || format!("cannot listen on {address}");
-        let listener = TcpListener::bind(address).with_context(listening)?;
-        let address = listener.local_addr().with_context(listening)?;
+    ) -> Result<Self, ServeError> {
+        let listening = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
         let (state, changed) = (Mutex::default(), Condvar::new());
         let moved = AtomicU64::new(0);
         Ok(Self { listener, address, repository, observer, state, changed, moved })

@@ -1,17 +1,22 @@
 //! Standard output, or another file, written to in the fastest way that it takes.
 
+mod file;
+mod staging;
+mod writer;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
-use super::Destination;
-use super::staging::{Staging, kernel};
-use image::layer::Content;
+pub use file::write_file;
+use image::{Content, ReadError};
+use staging::{Staging, kernel};
+use thiserror::Error;
+pub use writer::Writer;
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 64 << 10;
@@ -39,23 +44,55 @@ pub struct Output {
     what: &'static str,
 }
 
+/// Why bytes cannot be written.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// There is no standard output.
+    #[error("opening standard output")]
+    Stdout(#[source] io::Error),
+    /// It cannot be told what the output is.
+    #[error("examining the output")]
+    Examine(#[source] io::Error),
+    /// It is a terminal.
+    #[error(
+        "the archive is not written to a terminal; redirect it, as with `| docker load` or \
+         `> image.tar`"
+    )]
+    Terminal,
+    /// The kernel refused, or the reader went away or takes nothing any more.
+    #[error("cannot write {what}")]
+    Write {
+        /// What is written.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// What should be written cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 impl Output {
     /// The program's standard output, which must not be a terminal.
-    pub fn stdout() -> anyhow::Result<Self> {
+    pub fn stdout() -> Result<Self, OutputError> {
         let stdout = io::stdout().as_fd().try_clone_to_owned();
-        Self::new(stdout.context("opening standard output")?)
+        Self::new(stdout.map_err(OutputError::Stdout)?)
+    }
+
+    /// A file that is open elsewhere as well.
+    pub fn of_file(file: &File) -> Result<Self, OutputError> {
+        let file = file.try_clone().map_err(OutputError::Examine)?;
+        Self::new(file.into())
     }
 
     /// An open file.
-    pub fn new(file: OwnedFd) -> anyhow::Result<Self> {
+    pub fn new(file: OwnedFd) -> Result<Self, OutputError> {
         let file = File::from(file);
         if rustix::termios::isatty(&file) {
-            anyhow::bail!(
-                "the archive is not written to a terminal; redirect it, as with `| docker load` \
-                 or `> image.tar`"
-            );
+            return Err(OutputError::Terminal);
         }
-        let kind = FileType::from_raw_mode(fstat(&file).context("examining the output")?.st_mode);
+        let stat = fstat(&file).map_err(|error| OutputError::Examine(error.into()))?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
         #[cfg(target_os = "linux")]
         if kind == FileType::Fifo {
             // Only speed depends on it.
@@ -87,7 +124,11 @@ impl Output {
         Self { what, ..self }
     }
 
-    fn copy(&mut self, content: &mut Content, see: &mut dyn FnMut(&[u8])) -> anyhow::Result<()> {
+    fn copy(
+        &mut self,
+        content: &mut Content,
+        see: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), OutputError> {
         while content.remaining() > 0 {
             self.copied.clear();
             self.copied.reserve(COPY);
@@ -100,7 +141,7 @@ impl Output {
         Ok(content.finish()?)
     }
 
-    fn write_gathered(&mut self) -> anyhow::Result<()> {
+    fn write_gathered(&mut self) -> Result<(), OutputError> {
         let gathered = std::mem::take(&mut self.gathered);
         let written = self.write_all(&gathered);
         self.gathered = gathered;
@@ -108,7 +149,7 @@ impl Output {
         written
     }
 
-    fn send(&mut self, content: &Content) -> anyhow::Result<Sent> {
+    fn send(&mut self, content: &Content) -> Result<Sent, OutputError> {
         /// The most that the kernel sends at once.
         const MAX: u64 = 0x7fff_f000;
         loop {
@@ -130,7 +171,7 @@ impl Output {
         }
     }
 
-    fn write_all(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), OutputError> {
         while !bytes.is_empty() {
             let written = match &mut self.staging {
                 Some(staging) => staging.put(bytes),
@@ -147,12 +188,12 @@ impl Output {
         Ok(())
     }
 
-    fn make_room(&mut self) -> anyhow::Result<()> {
+    fn make_room(&mut self) -> Result<(), OutputError> {
         if self.staging.is_some() { self.drain() } else { self.wait_until_writable() }
     }
 
     /// Hands over what the kernel gathered.
-    fn drain(&mut self) -> anyhow::Result<()> {
+    fn drain(&mut self) -> Result<(), OutputError> {
         while let Some(staging) = self.staging.as_mut().filter(|staging| !staging.is_empty()) {
             match staging.move_into(&self.file) {
                 Ok(()) | Err(Errno::INTR) => {}
@@ -163,12 +204,12 @@ impl Output {
         Ok(())
     }
 
-    fn error(&self, error: io::Error) -> anyhow::Error {
-        anyhow::Error::from(error).context(format!("cannot write {}", self.what))
+    fn error(&self, source: io::Error) -> OutputError {
+        OutputError::Write { what: self.what, source }
     }
 
     /// Some callers hand over a pipe that does not block.
-    fn wait_until_writable(&self) -> anyhow::Result<()> {
+    fn wait_until_writable(&self) -> Result<(), OutputError> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let patience = self.patience.and_then(|patience| Timespec::try_from(patience).ok());
         let waited = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], patience.as_ref());
@@ -180,12 +221,12 @@ impl Output {
     }
 }
 
-impl Destination for Output {
+impl Writer for Output {
     fn position(&self) -> u64 {
         self.written
     }
 
-    fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         self.written += bytes.len() as u64;
         if self.gathered.len() + bytes.len() > BUFFER {
             self.write_gathered()?;
@@ -197,7 +238,7 @@ impl Destination for Output {
         Ok(())
     }
 
-    fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
+    fn put_file(&mut self, content: &mut Content) -> Result<(), OutputError> {
         self.write_gathered()?;
         self.written += content.remaining();
         while self.direct && content.remaining() > 0 {
@@ -213,18 +254,18 @@ impl Destination for Output {
         &mut self,
         content: &mut Content,
         see: &mut dyn FnMut(&[u8]),
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), OutputError> {
         self.write_gathered()?;
         self.written += content.remaining();
         self.copy(content, see)
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> Result<(), OutputError> {
         self.write_gathered()?;
         self.drain()
     }
 
-    fn finish(&mut self) -> anyhow::Result<()> {
+    fn finish(&mut self) -> Result<(), OutputError> {
         self.flush()
     }
 }
@@ -232,13 +273,4 @@ impl Destination for Output {
 enum Sent {
     Bytes(u64),
     Unsupported,
-}
-
-/// Whether an error means that the reader of the output went away, which is its own business.
-pub fn is_closed(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
 }

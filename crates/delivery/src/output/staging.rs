@@ -112,9 +112,9 @@ pub(super) mod kernel {
 mod tests {
     use std::io::{Read as _, Write as _};
 
-    use super::super::{Destination as _, Output};
+    use super::super::{Output, Writer as _};
     use super::*;
-    use image::layer::Content;
+    use image::Content;
 
     /// Bytes and files in turn, of sizes around the pipes' and their pages'.
     #[test]
