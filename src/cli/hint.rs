@@ -20,10 +20,10 @@ use planner::pipeline::PipelineError;
 /// There is no engine to load into, or not the one that was asked for.
 pub(super) struct NoEngine(pub(super) anyhow::Error);
 
-/// The option that helps against an error, in words that go on from it.
+/// The option that helps against an error, in words to be put behind it.
 pub(super) fn hint(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(NoEngine(error)) = error.downcast_ref() {
-        return hint(error).or(Some("or name another engine, as with `--engine podman`"));
+        return hint(error).or(Some(", or name another engine, as with `--engine podman`"));
     }
     error.chain().find_map(of_cause)
 }
@@ -55,31 +55,31 @@ type IsMeant = fn(&Cause) -> bool;
 const HINTS: &[(IsMeant, &str)] = &[
     (
         |error| matches!(error.downcast_ref(), Some(ImageError::NoTag)),
-        "name it with --repo_tag NAME:TAG",
+        "; name it with --repo_tag NAME:TAG",
     ),
-    (is_circle, "or use `--strategy auto`, which needs no order"),
+    (is_circle, ", or use `--strategy auto`, which needs no order"),
     #[cfg(feature = "push")]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
-        "--tls-verify=false allows it",
+        "; --tls-verify=false allows it",
     ),
-    (Cause::is::<ThreadError>, "or use fewer of them with --threads"),
+    (Cause::is::<ThreadError>, ", or use fewer of them with --threads"),
     #[cfg(feature = "load")]
-    (|error| error.downcast_ref().is_some_and(LoadError::is_stalled), "--timeout says how long"),
+    (|error| error.downcast_ref().is_some_and(LoadError::is_stalled), "; --timeout says how long"),
     #[cfg(feature = "load")]
     (
         |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
-        "`nix-image stream` writes one",
+        "; `nix-image stream` writes one",
     ),
     #[cfg(feature = "push")]
-    (Cause::is::<FalseClaim>, "--no-cache believes none"),
+    (Cause::is::<FalseClaim>, "; --no-cache believes none"),
     (
         |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
-        "or write a directory with `--format oci`",
+        ", or write a directory with `--format oci`",
     ),
     (
         |error| matches!(error.downcast_ref(), Some(LayoutError::File(_))),
-        "or write a single file with `--format oci-archive`",
+        "; a single file is written with `--format oci-archive`",
     ),
 ];
 
