@@ -78,7 +78,8 @@ impl Args {
         let report = report::new(mode, Style::Bytes { verb: "Sent" });
         image.warnings.iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
-        let kind = Kind::find(self.engine.kind(), timeout, &*report).map_err(hint::NoEngine)?;
+        let kind = Kind::find(self.engine.kind(), timeout, &*report)
+            .map_err(|error| hint::NoEngine(error.into()))?;
         report.step(Step::Reading, None);
         let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache);

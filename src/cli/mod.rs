@@ -29,7 +29,14 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// How to report on standard error
-    #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "HOW",
+        default_value_t,
+        help_heading = "Global options"
+    )]
     progress: Mode,
 }
 
@@ -78,7 +85,7 @@ fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
 /// one line, and with the option that helps.
 fn exit(result: anyhow::Result<()>, mode: Mode) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    let hint = hint::hint(&error).map_or(String::new(), |hint| format!("; {hint}"));
+    let hint = hint::hint(&error).unwrap_or_default();
     report::failed(mode, &format!("{error:#}{hint}"));
     ExitCode::FAILURE
 }

@@ -55,8 +55,7 @@ impl Args {
         let digester = self.image.reading.digester(&image, &cache);
         let transfer = match (self.format, &name) {
             (Format::Oci, Some(name)) => {
-                let mut layout = OciLayout::open(&self.path, name)?.verify(self.verify);
-                layout.write(&digester, report)?
+                OciLayout::open(&self.path, name)?.verify(self.verify).write(&digester, report)?
             }
             (_, Some(name)) => {
                 self.write_file(|output| OciArchive::new(output, name).write(&digester, report))?

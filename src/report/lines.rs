@@ -33,9 +33,9 @@ impl Observer for Lines {
     fn step(&self, step: Step, bytes: Option<u64>) {
         let what = match step {
             Step::Reading => "Reading the image",
-            Step::Sending => "Sending what is missing",
+            Step::Sending => "Sending layers",
             Step::Unpacking => "dockerd unpacks what was sent",
-            Step::Pulling => "The engine pulls what is missing",
+            Step::Pulling => "The engine pulls what it lacks",
         };
         match bytes {
             None => write_line(what),
