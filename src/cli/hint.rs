@@ -9,7 +9,7 @@ use delivery::LayoutError;
 #[cfg(feature = "load")]
 use delivery::load::LoadError;
 #[cfg(feature = "push")]
-use delivery::push::FalseClaim;
+use delivery::push::{FalseClaim, PushError};
 use image::ImageError;
 use image::threads::ThreadError;
 #[cfg(feature = "push")]
@@ -37,6 +37,8 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
         .or_else(|| stands_for(error, image::Error::inner));
     #[cfg(feature = "load")]
     let inner = inner.or_else(|| stands_for(error, LoadError::inner));
+    #[cfg(feature = "push")]
+    let inner = inner.or_else(|| stands_for(error, PushError::inner));
     if let Some(inner) = inner {
         return of_cause(inner);
     }

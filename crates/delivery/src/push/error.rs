@@ -1,5 +1,6 @@
 //! Why an image cannot be pushed.
 
+use std::error;
 use std::io;
 
 use thiserror::Error;
@@ -59,7 +60,7 @@ pub enum PushError {
     Unequal {
         /// Layers in its manifest.
         layers: usize,
-        /// DiffIDs in its configuration.
+        /// The `diff_ids` in its configuration.
         diff_ids: usize,
     },
     /// A registry's word for what a layer is is not what was found here.
@@ -68,6 +69,18 @@ pub enum PushError {
 }
 
 impl PushError {
+    /// The error of another part that this one stands for, or this one.
+    pub fn inner(&self) -> &(dyn error::Error + 'static) {
+        match self {
+            Self::Registry(error) => error,
+            Self::Image(error) => error.inner(),
+            Self::Document(error) => error,
+            Self::Json(error) => error,
+            Self::Claim(error) => error,
+            _ => self,
+        }
+    }
+
     /// The error with its causes, on one line.
     pub(super) fn line(&self) -> String {
         causes::line(self)
