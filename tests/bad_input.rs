@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::base::{self, Header, Records};
-use crate::support::{self, DROP_IN, NIX_IMAGE, TempStore, is_root, skip};
+use crate::support::{self, DROP_IN, NIX_IMAGE, TempStore, is_root, need_root, python3};
 
 const PATH: &str = "/nix/store/00000000000000000000000000000000-tree-1.0";
 
@@ -396,11 +396,8 @@ fn archives_are_not_written_to_terminals() {
     let conf = store.write_conf("conf", &conf);
     let script = "import os, pty, sys; \
                   sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-    let Ok(output) =
-        Command::new("python3").args(["-c", script, NIX_IMAGE, "stream"]).arg(conf).output()
-    else {
-        return skip("there is no python3 on PATH");
-    };
+    let mut python = Command::new(python3());
+    let output = python.args(["-c", script, NIX_IMAGE, "stream"]).arg(conf).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("not written to a terminal") && said.contains("docker load"), "{said}");
@@ -445,9 +442,7 @@ fn as_nobody(command: &Command) -> Command {
 
 #[test]
 fn what_cannot_be_read_is_an_error() {
-    if !is_root() {
-        return skip("only root can run a program as someone else");
-    }
+    need_root("run a program as someone else");
     for (what, action) in [("bin", "cannot open"), ("bin/hello", "cannot open")] {
         let (store, conf) = simple();
         fs::set_permissions(store.root(), Permissions::from_mode(0o755)).unwrap();

@@ -2,7 +2,7 @@
 //! `reference.py` makes, which reads them with Python's `tarfile`.
 
 use crate::bad_input::gzip;
-use crate::support::{Python, TempStore, run, sha256, test_file};
+use crate::support::{Python, TempStore, run, sha256};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
@@ -423,10 +423,7 @@ fn archive(parts: &[Part]) -> Vec<u8> {
 
 #[test]
 fn archives_are_read_as_python_reads_them() {
-    let directory = test_file("");
-    let program = format!("import sys; sys.path.insert(0, {directory:?})\n{REFERENCE}");
-    let Some(python) = Python::start(&program) else { return };
-    let python = RefCell::new(python);
+    let python = RefCell::new(Python::start_with_reference(REFERENCE));
     let taken = RefCell::new([0; 2]);
     let parts = prop::collection::vec(prop_oneof![3 => layer(), 1 => other()], 1..5);
     let config = Config { max_shrink_iters: 400, failure_persistence: None, ..Config::default() };

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::support::{self, TempStore, skip};
+use crate::support::{self, TempStore, need};
 
 const FIRST: &str = "/nix/store/11111111111111111111111111111111-first";
 const SECOND: &str = "/nix/store/22222222222222222222222222222222-second";
@@ -287,6 +287,7 @@ fn a_wrong_entry_is_found_by_verifying_and_forgotten() {
 
 #[test]
 fn optimising_the_store_costs_no_hit() {
+    need("nix-store");
     let store = TempStore::new();
     let source = store.root().join("source");
     fs::create_dir_all(source.join("sub")).unwrap();
@@ -299,15 +300,13 @@ fn optimising_the_store_costs_no_hit() {
         command.env("NIX_REMOTE", &store_uri).env("HOME", store.root());
         command
     };
-    let Ok(added) = nix(&["--add", source.to_str().unwrap()]).output() else {
-        return skip("there is no nix-store on PATH");
+    let add = || {
+        let path = support::stdout_of(&mut nix(&["--add", source.to_str().unwrap()]));
+        String::from_utf8(path).unwrap().trim().to_owned()
     };
-    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-    let path = String::from_utf8(added.stdout).unwrap().trim().to_owned();
+    let path = add();
     fs::write(source.join("one"), "the same content in several files, but not here").unwrap();
-    let other =
-        String::from_utf8(support::stdout_of(&mut nix(&["--add", source.to_str().unwrap()])));
-    let other = other.unwrap().trim().to_owned();
+    let other = add();
     let customisation = store.write_customisation_layer(&[0; 10240]);
     let conf =
         store.write_conf("conf", &TempStore::conf(&json!([[path], [other]]), &customisation));

@@ -1,7 +1,8 @@
 //! `nix-image load`, into real engines and into one that misbehaves.
 
 use crate::golden::Golden;
-use crate::support::{NIX_IMAGE, TempStore, engines, failure_of, stdout_of};
+use crate::support::engines::{self, Engine};
+use crate::support::{NIX_IMAGE, TempStore, cannot_run, failure_of, need, need_root, stdout_of};
 use delivery::http::{Body, RequestHead};
 use serde_json::{Value, json};
 use std::io::{BufReader, Read as _, Write as _};
@@ -23,9 +24,8 @@ fn load(mut command: Command) -> String {
     line.rsplit_once(", ").unwrap().0.to_owned()
 }
 
-#[test]
-fn engines_are_sent_only_what_they_lack() {
-    let Some(golden) = Golden::new() else { return };
+fn is_sent_only_what_it_lacks(engine: &Engine) {
+    let golden = Golden::new();
     // The same image with another tree in its last layer but one.
     let (everything, _) = golden.arguments("everything");
     let mut conf: Value = serde_json::from_slice(&std::fs::read(everything).unwrap()).unwrap();
@@ -33,45 +33,58 @@ fn engines_are_sent_only_what_they_lack() {
     golden.store.write(&format!("{changed}/file"), "changed");
     *conf["store_layers"].as_array_mut().unwrap().last_mut().unwrap() = json!([changed]);
     golden.store.write_conf("confs/changed", &conf);
-    for engine in engines::all() {
-        // dockerd knows a layer by all that is below it, the others by its digest.
-        let after_change = if engine.name == "docker" { 2 } else { 1 };
-        for (case, options, name, layers, sent) in [
-            ("everything", &[][..], "golden:1", 8, 8),
-            ("everything", &[], "golden:1", 8, 0),
-            ("everything", &["-t", "me/other:2"], "me/other:2", 8, 0),
-            ("changed", &["-t", "golden:1"], "golden:1", 8, after_change),
-            ("everything", &["-t", "golden:1"], "golden:1", 8, 0),
-            ("base-gz", &["-t", "golden:3"], "golden:3", 10, 10),
-            ("base", &["-t", "golden:4", "--way", "stream"], "golden:4", 4, 4),
-        ] {
-            let case_name = format!("{}: {case} {options:?}", engine.name);
-            let (conf, _) = golden.arguments(case);
-            let mut command = engine.reach(golden.store.nix_image("load", conf));
-            command.args(["--engine", engine.name]).args(options);
-            let said = load(command);
-            let start = format!("loaded {name} into {}: ", engine.name);
-            assert!(said.starts_with(&start), "{case_name}: {said}");
-            // Layers of the base are new to dockerd below the others, and known to the others.
-            if case != "base-gz" || engine.name == "docker" {
-                let sent = format!("{sent} of {layers} layers, ");
-                assert!(said[start.len()..].starts_with(&sent), "{case_name}: {said}");
-            }
-            if let Some(id) = golden.expected.get(case).map(|case| &case["config"]) {
-                let image = format!("{} sha256:{}", engine.full_name(name), id.as_str().unwrap());
-                assert!(engine.images().contains(&image), "{case_name}: {:?}", engine.images());
-            }
+    // dockerd knows a layer by all that is below it, the others by its digest.
+    let after_change = if engine.name == "docker" { 2 } else { 1 };
+    for (case, options, name, layers, sent) in [
+        ("everything", &[][..], "golden:1", 8, 8),
+        ("everything", &[], "golden:1", 8, 0),
+        ("everything", &["-t", "me/other:2"], "me/other:2", 8, 0),
+        ("changed", &["-t", "golden:1"], "golden:1", 8, after_change),
+        ("everything", &["-t", "golden:1"], "golden:1", 8, 0),
+        ("base-gz", &["-t", "golden:3"], "golden:3", 10, 10),
+        ("base", &["-t", "golden:4", "--way", "stream"], "golden:4", 4, 4),
+    ] {
+        let case_name = format!("{}: {case} {options:?}", engine.name);
+        let (conf, _) = golden.arguments(case);
+        let mut command = engine.reach(golden.store.nix_image("load", conf));
+        command.args(["--engine", engine.name]).args(options);
+        let said = load(command);
+        let start = format!("loaded {name} into {}: ", engine.name);
+        assert!(said.starts_with(&start), "{case_name}: {said}");
+        // Layers of the base are new to dockerd below the others, and known to the others.
+        if case != "base-gz" || engine.name == "docker" {
+            let sent = format!("{sent} of {layers} layers, ");
+            assert!(said[start.len()..].starts_with(&sent), "{case_name}: {said}");
         }
-        let names = engine.images().join("\n");
-        assert!(!names.contains("nix-image"), "temporary names are left: {names}");
-        assert!(!names.contains("load"), "temporary names are left: {names}");
+        if let Some(id) = golden.expected.get(case).map(|case| &case["config"]) {
+            let image = format!("{} sha256:{}", engine.full_name(name), id.as_str().unwrap());
+            assert!(engine.images().contains(&image), "{case_name}: {:?}", engine.images());
+        }
     }
+    let names = engine.images().join("\n");
+    assert!(!names.contains("nix-image"), "temporary names are left: {names}");
+    assert!(!names.contains("load"), "temporary names are left: {names}");
+}
+
+#[test]
+fn docker_is_sent_only_what_it_lacks() {
+    is_sent_only_what_it_lacks(&engines::docker());
+}
+
+#[test]
+fn podman_is_sent_only_what_it_lacks() {
+    is_sent_only_what_it_lacks(&engines::podman());
+}
+
+#[test]
+fn containerd_is_sent_only_what_it_lacks() {
+    is_sent_only_what_it_lacks(&engines::containerd());
 }
 
 /// dockerd with the containerd store pulls; the classic one can, too.
 #[test]
 fn docker_can_pull() {
-    let (Some(golden), Some(engine)) = (Golden::new(), engines::docker()) else { return };
+    let (golden, engine) = (Golden::new(), engines::docker());
     let (conf, _) = golden.arguments("everything");
     let mut command = engine.reach(golden.store.nix_image("load", conf));
     command.args(["--engine", "docker", "--way", "pull"]);
@@ -82,8 +95,8 @@ fn docker_can_pull() {
 
 #[test]
 fn docker_with_a_containerd_store_pulls_what_it_lacks() {
-    let Some(golden) = Golden::new() else { return };
-    let Some(engine) = engines::docker_with_containerd_store() else { return };
+    let golden = Golden::new();
+    let engine = engines::docker_with_containerd_store();
     let (everything, _) = golden.arguments("everything");
     let mut conf: Value = serde_json::from_slice(&std::fs::read(&everything).unwrap()).unwrap();
     let changed = format!("/nix/store/{}-changed", "7".repeat(32));
@@ -502,18 +515,14 @@ fn load_anywhere(store: &TempStore, conf: &Path, programs: &[&str], nobody: bool
     command
 }
 
-/// A dockerd that is there and does not answer is not passed over for an engine in which nobody
-/// looks for the image.
 #[test]
 fn the_choice_of_an_engine_is_made_once_and_explained() {
     let (store, conf) = small_image();
     let called = store.root().join("called");
-    let socket = store.root().join("docker.sock");
+    if Path::new(DEFAULT_SOCKET).exists() {
+        cannot_run("a dockerd is where it usually is");
+    }
     for (programs, explained) in [(&["podman"][..], false), (&["podman", "docker"], true)] {
-        if Path::new(DEFAULT_SOCKET).exists() {
-            crate::support::skip("a dockerd is where it usually is");
-            break;
-        }
         let output = load_anywhere(&store, &conf, programs, false).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
@@ -523,6 +532,13 @@ fn the_choice_of_an_engine_is_made_once_and_explained() {
         assert!(std::fs::read_to_string(&called).unwrap().starts_with("tag "));
         std::fs::remove_file(&called).unwrap();
     }
+}
+
+/// For an engine in which nobody looks for the image.
+#[test]
+fn a_dockerd_that_does_not_answer_is_not_passed_over() {
+    let (store, conf) = small_image();
+    let socket = store.root().join("docker.sock");
     // One that the configuration names, and that is not there.
     docker_config(store.root(), &socket);
     let said = failure_of(&mut load_anywhere(&store, &conf, &["podman"], false));
@@ -532,24 +548,29 @@ fn the_choice_of_an_engine_is_made_once_and_explained() {
     let said = failure_of(&mut load_anywhere(&store, &conf, &["podman", "docker"], false));
     assert!(said.contains("cannot reach dockerd at") && said.contains("--engine podman"), "{said}");
     assert!(said.contains("Connection refused"), "{said}");
-    // One that the user may not use.
-    std::fs::remove_file(&socket).unwrap();
+    assert!(!store.root().join("called").exists(), "another engine was tried");
+}
+
+#[test]
+fn a_dockerd_that_the_user_may_not_use_is_not_passed_over() {
+    need("setpriv");
+    need_root("run a program as someone else");
+    let (store, conf) = small_image();
+    let socket = store.root().join("docker.sock");
+    docker_config(store.root(), &socket);
     let _listener = UnixListener::bind(&socket).unwrap();
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(&socket, mode(0o660)).unwrap();
     std::fs::set_permissions(store.root(), mode(0o777)).unwrap();
-    if engines::has("setpriv") && crate::support::is_root() {
-        let mut command = load_anywhere(&store, &conf, &["podman", "docker"], true);
-        command.env("PATH", std::env::var("PATH").unwrap());
-        let mut with_podman = store.root().join("only").into_os_string();
-        with_podman.push(":");
-        with_podman.push(std::env::var_os("PATH").unwrap());
-        let said = failure_of(command.env("PATH", with_podman));
-        assert!(said.contains("docker group") && said.contains("--engine podman"), "{said}");
-        assert!(said.contains(&*socket.to_string_lossy()), "{said}");
-        assert!(said.contains("Permission denied"), "{said}");
-    }
-    assert!(!called.exists(), "another engine was tried");
+    let mut command = load_anywhere(&store, &conf, &["podman", "docker"], true);
+    let mut with_podman = store.root().join("only").into_os_string();
+    with_podman.push(":");
+    with_podman.push(std::env::var_os("PATH").unwrap());
+    let said = failure_of(command.env("PATH", with_podman));
+    assert!(said.contains("docker group") && said.contains("--engine podman"), "{said}");
+    assert!(said.contains(&*socket.to_string_lossy()), "{said}");
+    assert!(said.contains("Permission denied"), "{said}");
+    assert!(!store.root().join("called").exists(), "another engine was tried");
 }
 
 /// What the docker command says of a connection that it does not get.
@@ -708,8 +729,13 @@ fn an_image_that_is_another_one_gets_no_name() {
     let requests = String::from_utf8(requests).unwrap();
     assert!(requests.contains("POST /images/create") && requests.contains("DELETE "), "{requests}");
     assert!(!requests.contains("/tag?"), "{requests}");
-    // containerd really gets another one, by a ctr that pulls what is there already.
-    let Some(engine) = engines::containerd() else { return };
+}
+
+/// By a ctr that pulls what is there already.
+#[test]
+fn an_image_that_containerd_really_got_and_is_another_one_gets_no_name() {
+    let engine = engines::containerd();
+    let (store, conf) = small_image();
     let mut other = engine.reach(store.nix_image("load", &conf));
     load({
         other.args(["--engine", "containerd", "-t", "other:1"]);
@@ -744,7 +770,7 @@ fn an_image_that_is_another_one_gets_no_name() {
 /// The docker command lends its connection; here it leads to this machine again.
 #[test]
 fn dockerd_is_reached_by_ssh() {
-    let Some(engine) = engines::docker() else { return };
+    let engine = engines::docker();
     let (store, conf) = small_image();
     let script = "while [ \"$1\" != docker ]; do shift; done; DOCKER_HOST=$NEAR exec \"$@\"";
     let path = with_program(&store.root().join("bin"), "ssh", script);

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
+// Its `#[test]` is that of every module.
+#[macro_use]
+extern crate nix_image_test_attribute;
+
+mod architecture;
 mod bad_input;
 mod base;
 mod cache;
@@ -17,3 +22,7 @@ mod python_formats;
 mod serve;
 mod support;
 mod write;
+
+fn main() {
+    support::harness::run().exit();
+}

@@ -2,7 +2,7 @@
 
 use crate::bad_input::gzip;
 use crate::base::{self, Header, Records};
-use crate::support::{self, Python, TempStore, test_file};
+use crate::support::{self, Python, TempStore};
 use serde_json::json;
 use std::fs;
 
@@ -35,11 +35,9 @@ def answer(question):
     return {'equal': equal, 'status': os.waitstatus_to_exitcode(status), 'kilobytes': usage.ru_maxrss}
 ";
 
-/// The reference writer, and what measures a program's memory. `None` where there is no Python.
-fn start() -> Option<(Python, Python)> {
-    let directory = test_file("").to_str().unwrap().to_owned();
-    let reference = format!("import sys; sys.path.insert(0, {directory:?})\n{REFERENCE}");
-    Some((Python::start(&reference)?, Python::start(MEASURE)?))
+/// The reference writer, and what measures a program's memory.
+fn start() -> (Python, Python) {
+    (Python::start_with_reference(REFERENCE), Python::start(MEASURE))
 }
 
 /// Together the links' targets take more memory than listings may (8 MiB).
@@ -49,7 +47,7 @@ const TARGET: usize = 4000;
 
 #[test]
 fn trees_that_find_no_room_in_memory_are_archived_as_any_other() {
-    let Some((mut reference, mut measure)) = start() else { return };
+    let (mut reference, mut measure) = start();
     let store = TempStore::new();
     let path = |number: usize| format!("/nix/store/{}-many", number.to_string().repeat(32));
     let target = "t".repeat(TARGET);
@@ -123,7 +121,7 @@ fn enormous(typeflag: u8, size: &[u8]) -> Vec<u8> {
 /// are small when compressed.
 #[test]
 fn base_images_take_little_memory_whatever_they_hold() {
-    let Some((mut reference, mut measure)) = start() else { return };
+    let (mut reference, mut measure) = start();
     let keys: Records = (0..80_000).map(|key| record(&format!("k{key}"), 1)).collect();
     let short_keys: Records = (0..150_000).map(|key| record(&format!("{key:x}"), 0)).collect();
     let megabyte = vec![record("comment", 1 << 19), record("uname", (1 << 19) - 100)];

@@ -26,17 +26,17 @@ const CHECKSUM: Range<usize> = 148..156;
 const LINK_NAME: Range<usize> = 157..257;
 const OWNER_NAMES: Range<usize> = 265..329;
 
-/// The script; nothing, and a word about it, where it is not at hand.
-fn script() -> Option<PathBuf> {
+/// The script; CONTRIBUTING.md says where to get it.
+fn script() -> PathBuf {
     let beside = || "../shared/reference/original_stream_layered_image.py".into();
     let named = env::var_os("NIX_IMAGE_ORIGINAL_SCRIPT").filter(|script| !script.is_empty());
     let script = named.unwrap_or_else(beside);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     if !script.is_file() {
         skip(&format!("{} is not there; NIX_IMAGE_ORIGINAL_SCRIPT says where", script.display()));
-        return None;
     }
-    private_root::works(&TempStore::new(), python3()?).then(|| script.canonicalize().unwrap())
+    private_root::need(&TempStore::new(), python3());
+    script.canonicalize().unwrap()
 }
 
 /// A conf with the keys of the original schema alone.
@@ -51,7 +51,7 @@ fn conf(created: &str, store_layers: &Value, customisation_layer: &str) -> Value
 /// Runs both on a conf and says what differs.
 fn compare(script: &Path, store: &TempStore, conf: &Value) -> Result<(), String> {
     let conf = store.write_conf("original", conf);
-    let mut original = private_root::command(store, python3().unwrap());
+    let mut original = private_root::command(store, python3());
     let theirs = run(original.arg(script).arg(&conf))?;
     let ours = run(&mut store.nix_image("stream", &conf))?;
     let images = (archive::image(&ours), archive::image(&theirs));
@@ -152,9 +152,9 @@ fn hard_linked(store: &TempStore) -> HashSet<Vec<u8>> {
 
 #[test]
 fn golden_images() {
-    let Some(script) = script() else { return };
+    let script = script();
     let store = TempStore::new();
-    let mut make = Command::new(python3().unwrap());
+    let mut make = Command::new(python3());
     run(make.arg(test_file("golden/make_store.py")).arg(store.root())).unwrap();
     let read = |name: &str| -> Value {
         serde_json::from_slice(&fs::read(store.root().join("confs").join(name)).unwrap()).unwrap()
@@ -179,7 +179,7 @@ fn golden_images() {
 
 #[test]
 fn made_up_stores() {
-    let Some(script) = script() else { return };
+    let script = script();
     let directory = || {
         let entry = (tree::name(), tree::node());
         prop::collection::vec(entry, 0..6)

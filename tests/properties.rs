@@ -2,7 +2,7 @@
 
 use crate::python_formats::{date_text, json_text, text};
 use crate::support::tree::{self, Node};
-use crate::support::{Python, TempStore, run, test_file};
+use crate::support::{Python, TempStore, run};
 use formats::python::time::DateTime;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -220,10 +220,7 @@ impl Case {
 
 #[test]
 fn archives_equal_the_references() {
-    let directory = test_file("");
-    let program = format!("import sys; sys.path.insert(0, {directory:?})\n{REFERENCE}");
-    let Some(python) = Python::start(&program) else { return };
-    let python = RefCell::new(python);
+    let python = RefCell::new(Python::start_with_reference(REFERENCE));
     let config = Config { max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&case(), |case| {
         let store = TempStore::new();

@@ -24,7 +24,7 @@ import json
 def answer(texts):
     return [json.dumps(json.loads(text), indent=4) for text in texts]
 ";
-    let Some(mut python) = Python::start(program) else { return };
+    let mut python = Python::start(program);
     let texts = samples(&json_text(), CASES);
     let answers = python.ask(&json!(texts));
     for (text, expected) in texts.iter().zip(answers.as_array().unwrap()) {
@@ -95,7 +95,7 @@ def answer(lists):
                        for c in map(chr, range(0x110000)))
     return [repr(items) for items in lists]
 ";
-    let Some(mut python) = Python::start(program) else { return };
+    let mut python = Python::start(program);
     // Whether Python prints each character; a question mark for those it has never heard of.
     let known = python.ask(&Value::Null);
     let known = known.as_str().unwrap().as_bytes();
@@ -134,7 +134,7 @@ def one(kind, text):
     except ValueError:
         return None
 ";
-    let Some(mut python) = Python::start(program) else { return };
+    let mut python = Python::start(program);
     let digits = python.ask(&Value::Null);
     for (digit, value) in digits.as_object().unwrap() {
         assert_eq!(number::int(digit), value.as_i64().map(i128::from), "{digit:?}");
@@ -195,7 +195,7 @@ def one(text):
     except (ValueError, OverflowError):
         return [date.isoformat(), None]
 ";
-    let Some(mut python) = Python::start(program) else { return };
+    let mut python = Python::start(program);
     let texts = samples(&date_text(), 2 * CASES);
     let answers = python.ask(&json!(texts));
     let mut taken = 0;

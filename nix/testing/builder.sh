@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC1091,SC2154 # variables and files of the build
 # With structured attributes the variables come in a file. Old versions of Nix
 # name its place outside of the sandbox; it is in the working directory there.
 if [[ -e .attrs.sh ]]; then

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC1091,SC2154 # variables and files of the build
 # Makes a package of programs of the host: each gets the loader and the
 # libraries of the store. Runs before there is any package, so the tools are
 # called through the loader.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC1091,SC2154 # variables and files of the build
 # What a build finds, as far as the image functions and a nix-shell need it.
 # Sourced by the builder, and again by fakeRootCommands and in nix-shell images.
 set -eo pipefail

@@ -8,8 +8,11 @@
 
 {
   name,
-  scripts,
   engine,
+  scripts ? [
+    "layered"
+    "nix-shell"
+  ],
   # The NixOS options that start the engine.
   node,
   # When it is ready.

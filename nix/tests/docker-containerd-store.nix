@@ -4,10 +4,6 @@
 vmTest {
   name = "nix-image-docker-containerd-store";
   engine = "docker";
-  scripts = [
-    "layered"
-    "nix-shell"
-  ];
   node.virtualisation.docker = {
     enable = true;
     daemon.settings.features.containerd-snapshotter = true;

@@ -4,10 +4,6 @@
 vmTest {
   name = "nix-image-docker";
   engine = "docker";
-  scripts = [
-    "layered"
-    "nix-shell"
-  ];
   node.virtualisation.docker = {
     enable = true;
     storageDriver = "overlay2";

@@ -8,9 +8,11 @@ use std::io;
 use delivery::LayoutError;
 #[cfg(feature = "load")]
 use delivery::load::LoadError;
+#[cfg(feature = "push")]
 use delivery::push::FalseClaim;
 use image::ImageError;
 use image::threads::ThreadError;
+#[cfg(feature = "push")]
 use oci::registry::RegistryError;
 use planner::graph::GraphError;
 use planner::pipeline::PipelineError;
@@ -56,6 +58,7 @@ const HINTS: &[(IsMeant, &str)] = &[
         "; name it with --repo_tag NAME:TAG",
     ),
     (is_circle, ", or use `--strategy auto`, which needs no order"),
+    #[cfg(feature = "push")]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
         "; --tls-verify=false allows it",
@@ -68,6 +71,7 @@ const HINTS: &[(IsMeant, &str)] = &[
         |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
         "; `nix-image stream` writes one",
     ),
+    #[cfg(feature = "push")]
     (Cause::is::<FalseClaim>, "; --no-cache believes none"),
     (
         |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),

@@ -8,6 +8,7 @@ mod inspect;
 #[cfg(feature = "load")]
 mod load;
 mod plan;
+#[cfg(feature = "push")]
 mod push;
 #[cfg(feature = "serve")]
 mod serve;
@@ -44,6 +45,7 @@ enum Command {
     Stream(stream::Args),
     #[cfg(feature = "load")]
     Load(load::Args),
+    #[cfg(feature = "push")]
     Push(push::Args),
     Write(write::Args),
     #[cfg(feature = "serve")]
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "load")]
         Command::Load(args) => args.run(mode),
         Command::Write(args) => args.run(mode),
+        #[cfg(feature = "push")]
         Command::Push(args) => args.run(mode),
         #[cfg(feature = "serve")]
         Command::Serve(args) => args.run(mode),

@@ -255,10 +255,9 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 
 /// Prints the name by digest on standard output, and reports what it took.
 fn print(pushed: &Pushed, start: Instant, report: &dyn Report) -> io::Result<()> {
-    let transfer = pushed.transfer;
     for reference in &pushed.references {
         let deed = Deed::Pushed { image: reference.to_string(), digest: pushed.digest };
-        report.conclude(&Summary { deed, transfer, start });
+        report.conclude(&Summary { deed, transfer: pushed.transfer, start });
     }
     if let Some(reference) = pushed.references.first() {
         writeln!(io::stdout(), "{}@{}", reference.name(), pushed.digest)?;

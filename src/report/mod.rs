@@ -47,6 +47,7 @@ pub(crate) enum Style {
     /// By the sentences of nixpkgs' script, or a bar of bytes.
     Sentences,
     /// Layer by layer.
+    #[cfg_attr(not(feature = "push"), expect(dead_code, reason = "only push is shown so"))]
     Layers {
         /// What was done to a layer, such as "Pushed".
         verb: &'static str,

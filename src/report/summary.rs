@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use delivery::Transfer;
+#[cfg(feature = "push")]
 use formats::digest::Digest;
 use serde_json::{Value, json};
 
@@ -31,6 +32,7 @@ pub(crate) enum Deed<'a> {
     #[cfg(feature = "load")]
     Loaded { image: &'a str, engine: &'a str },
     /// It was pushed under a name.
+    #[cfg(feature = "push")]
     Pushed { image: String, digest: Digest },
 }
 
@@ -52,6 +54,7 @@ impl Display for Summary<'_> {
             }
             #[cfg(feature = "load")]
             Deed::Loaded { image, engine } => write!(formatter, "loaded {image} into {engine}"),
+            #[cfg(feature = "push")]
             Deed::Pushed { image, .. } => write!(formatter, "pushed {image}"),
         }?;
         let Transfer { layers, layers_sent, bytes, bytes_sent } = self.transfer;
@@ -74,6 +77,7 @@ impl Outcome for Summary<'_> {
             Deed::Loaded { image, engine } => {
                 json!({ "event": "loaded", "image": image, "engine": engine })
             }
+            #[cfg(feature = "push")]
             Deed::Pushed { image, digest } => {
                 json!({ "event": "pushed", "image": image, "digest": digest.to_string() })
             }

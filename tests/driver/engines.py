@@ -1,4 +1,8 @@
-"""Container engines, each started for a test in a folder of its own."""
+"""Container engines, each started for a test in a folder of its own.
+
+As a program: starts the engine that its argument names, prints the variables by
+which programs find it, as JSON, and ends it when standard input ends.
+"""
 
 import json
 import os
@@ -7,6 +11,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -22,8 +27,6 @@ class Engine:
     def __enter__(self):
         # Short, because the paths of sockets may not be long.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nix-image-", dir=self.parent))
-        self.bin = self.folder / "bin"
-        self.bin.mkdir()
         try:
             self.start()
         except BaseException:
@@ -47,20 +50,16 @@ class Engine:
                 subprocess.run(["umount", "--lazy", target], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def variables(self):
+        """What programs have to find in their environment to find it."""
+        return {}
+
     def environment(self):
-        return dict(os.environ, PATH=f"{self.bin}:{os.environ['PATH']}")
+        return {**os.environ, **self.variables()}
 
     def unpacks(self):
         """The compressors whose archives it loads as they are."""
         return []
-
-    def wrap(self, program, *arguments):
-        """The scripts call the program by its name; it finds this engine."""
-        real = shutil.which(program)
-        words = " ".join(map(str, arguments))
-        wrapper = self.bin / program
-        wrapper.write_text(f'#!/bin/sh\nexec {real} {words} "$@"\n')
-        wrapper.chmod(0o755)
 
     def spawn(self, command, check):
         """Starts a daemon and waits until `check` succeeds."""
@@ -83,23 +82,31 @@ class Docker(Engine):
     command = "docker"
     scripts = ["layered", "nix-shell"]
 
+    containerd_store = False
+
     def start(self):
         self.address = f"unix://{self.folder}/docker.sock"
-        self.storage = storage_driver(self.folder)
-        self.wrap("docker", "--host", self.address)
+        features = {"containerd-snapshotter": self.containerd_store}
+        config = self.folder / "config.json"
+        config.write_text(json.dumps({"features": features}))
+        self.storage = None if self.containerd_store else storage_driver(self.folder)
         self.spawn(
             [
                 "dockerd",
+                *("--config-file", config),
                 *("--host", self.address),
                 *("--data-root", self.folder / "data"),
                 *("--exec-root", self.folder / "exec"),
                 *("--pidfile", self.folder / "docker.pid"),
-                *("--storage-driver", self.storage),
+                *(["--storage-driver", self.storage] if self.storage else []),
                 # The containers have no network, and the machine's is left alone.
                 *("--bridge=none", "--iptables=false", "--ip6tables=false"),
             ],
             ["docker", "info"],
         )
+
+    def variables(self):
+        return {"DOCKER_HOST": self.address}
 
     def unpacks(self):
         version = subprocess.run(
@@ -112,37 +119,50 @@ class Docker(Engine):
         return ["gzip", "zstd"] if int(version.stdout.split(".")[0]) >= 23 else ["gzip"]
 
 
+class DockerWithContainerdStore(Docker):
+    """Which dockerd has since version 24; older ones take the setting and do without."""
+
+    containerd_store = True
+
+
 class Podman(Engine):
     command = "podman"
     scripts = ["layered", "nix-shell"]
 
     def start(self):
+        if not shutil.which("podman"):
+            raise SystemExit("podman is not on PATH")
         self.storage = "overlay" if storage_driver(self.folder) == "overlay2" else "vfs"
-        self.wrap(
-            "podman",
-            *("--root", self.folder / "data"),
-            *("--runroot", self.folder / "run"),
-            *("--tmpdir", self.folder / "tmp"),
-            *("--storage-driver", self.storage),
-            *("--cgroup-manager=cgroupfs", "--events-backend=none"),
-            # crun refuses machines that have both versions of cgroups.
-            *("--runtime", shutil.which("runc")),
+        (self.folder / "storage.conf").write_text(
+            f"""[storage]
+driver = "{self.storage}"
+graphroot = "{self.folder}/data"
+runroot = "{self.folder}/run"
+"""
         )
         # podman asks for more files and processes than a test machine may grant.
         files = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         ulimits = [f"nofile={files}:{files}", "nproc=4096:4096"]
+        # crun refuses machines that have both versions of cgroups.
         (self.folder / "containers.conf").write_text(
-            f"[containers]\ndefault_ulimits = {json.dumps(ulimits)}\n"
+            f"""[containers]
+default_ulimits = {json.dumps(ulimits)}
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+runtime = "runc"
+tmp_dir = "{self.folder}/tmp"
+"""
         )
         # A short name is an image of ours, never one to look up elsewhere.
         (self.folder / "registries.conf").write_text("unqualified-search-registries = []\n")
 
-    def environment(self):
-        return dict(
-            super().environment(),
-            CONTAINERS_CONF=f"{self.folder}/containers.conf",
-            CONTAINERS_REGISTRIES_CONF=f"{self.folder}/registries.conf",
-        )
+    def variables(self):
+        return {
+            "CONTAINERS_CONF": f"{self.folder}/containers.conf",
+            "CONTAINERS_REGISTRIES_CONF": f"{self.folder}/registries.conf",
+            "CONTAINERS_STORAGE_CONF": f"{self.folder}/storage.conf",
+        }
 
     def unpacks(self):
         # Debian's podman 4.3 takes any gzip for a broken tar.
@@ -154,22 +174,24 @@ class Containerd(Engine):
     scripts = ["containerd"]
 
     def start(self):
-        socket = self.folder / "containerd.sock"
+        self.socket = self.folder / "containerd.sock"
         config = self.folder / "config.toml"
         config.write_text(
             'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
         )
-        self.wrap("ctr", "--address", socket)
         self.spawn(
             [
                 "containerd",
                 *("--config", config),
-                *("--address", socket),
+                *("--address", self.socket),
                 *("--root", self.folder / "data"),
                 *("--state", self.folder / "state"),
             ],
             ["ctr", "version"],
         )
+
+    def variables(self):
+        return {"CONTAINERD_ADDRESS": str(self.socket)}
 
 
 def storage_driver(folder):
@@ -185,3 +207,17 @@ def storage_driver(folder):
 
 
 ENGINES = {"docker": Docker, "podman": Podman, "containerd": Containerd}
+
+
+def main():
+    known = {**ENGINES, "docker-with-containerd-store": DockerWithContainerdStore}
+    try:
+        with known[sys.argv[1]]() as engine:
+            print(json.dumps(engine.variables()), flush=True)
+            sys.stdin.read()
+    except OSError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

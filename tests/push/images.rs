@@ -1,6 +1,6 @@
 //! Images to push.
 
-use crate::support::{TempStore, command, sha256};
+use crate::support::{TempStore, command, need, sha256, stdout_of};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -93,9 +93,9 @@ impl Fixture {
         command
     }
 
-    /// Has Nix register the image's paths, so that its database knows their NAR hashes. `false`
-    /// where there is no Nix.
-    pub(super) fn register(&self) -> bool {
+    /// Has Nix register the image's paths, so that its database knows their NAR hashes.
+    pub(super) fn register(&self) {
+        need("nix-store");
         let customisation = format!("/nix/store/{}-customisation-layer", "c".repeat(32));
         let own = self.layers.iter().map(|(path, content)| (path.clone(), sha256(content)));
         // Path, hash, size, deriver, and the number of references.
@@ -108,9 +108,7 @@ impl Fixture {
         let mut nix = command("nix-store", &["--load-db"]);
         nix.env("NIX_REMOTE", format!("local?root={}", self.store.root().display()));
         nix.env("HOME", self.store.root()).stdin(std::fs::File::open(input).unwrap());
-        let Ok(Output { status, stderr, .. }) = nix.output() else { return false };
-        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
-        true
+        stdout_of(&mut nix);
     }
 
     /// Forgets all that is remembered.

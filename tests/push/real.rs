@@ -1,7 +1,8 @@
 //! Debian's registry, and skopeo as the second reader.
 
 use super::images::{Fixture, bytes, said};
-use crate::support::{command, engines, run, sha256, skip, stdout_of};
+use crate::support::engines::{self, Engine};
+use crate::support::{command, need, sha256, stdout_of};
 use serde_json::Value;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -18,8 +19,8 @@ struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Nothing, and a word about it, where there is no such program.
-    fn start() -> Option<Self> {
+    fn start() -> Self {
+        need("docker-registry");
         let data = TempDir::with_prefix("nix-image-test-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
@@ -31,20 +32,17 @@ impl DockerRegistry {
             root.display()
         );
         std::fs::write(&config, text).unwrap();
-        let spawned = Command::new("docker-registry")
+        let process = Command::new("docker-registry")
             .arg("serve")
             .arg(&config)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        let Ok(process) = spawned else {
-            skip("there is no docker-registry on PATH");
-            return None;
-        };
+            .spawn()
+            .unwrap();
         let registry = Self { process, address, _data: data };
         for _ in 0..200 {
             if TcpStream::connect(&registry.address).is_ok() {
-                return Some(registry);
+                return registry;
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -59,18 +57,14 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn skopeo(arguments: &[&str]) -> Option<Vec<u8>> {
-    let mut skopeo = command("skopeo", arguments);
-    if Command::new("skopeo").arg("--version").output().is_err() {
-        skip("there is no skopeo on PATH");
-        return None;
-    }
-    Some(run(skopeo.env("HOME", "/nonexistent")).unwrap_or_else(|failure| panic!("{failure}")))
+fn skopeo(arguments: &[&str]) -> Vec<u8> {
+    stdout_of(command("skopeo", arguments).env("HOME", "/nonexistent"))
 }
 
 #[test]
 fn skopeo_reads_what_was_pushed() {
-    let Some(registry) = DockerRegistry::start() else { return };
+    need("skopeo");
+    let registry = DockerRegistry::start();
     let mut image = Fixture::new(4, true);
     image.add("large", &bytes(77, 18 << 20));
     image.add("text", &b"compressible text ".repeat(400_000));
@@ -83,7 +77,7 @@ fn skopeo_reads_what_was_pushed() {
         let out = stdout_of(push.args(["--compression", compression, "--format", format]));
         let pushed = String::from_utf8(out).unwrap();
         let place = format!("docker://{name}");
-        let Some(raw) = skopeo(&["inspect", "--raw", "--tls-verify=false", &place]) else { return };
+        let raw = skopeo(&["inspect", "--raw", "--tls-verify=false", &place]);
         assert!(pushed.trim_end().ends_with(&sha256(&raw)), "{pushed}");
         let manifest: Value = serde_json::from_slice(&raw).unwrap();
         assert_eq!(manifest["config"]["digest"], id.as_str());
@@ -97,7 +91,7 @@ fn skopeo_reads_what_was_pushed() {
             let to = format!("docker-archive:{}:a:b", archive.display());
             skopeo(&["copy", "-q", "--src-tls-verify=false", &place, &to]);
             let from = format!("docker-archive:{}", archive.display());
-            let config = skopeo(&["inspect", "--config", "--raw", &from]).unwrap();
+            let config = skopeo(&["inspect", "--config", "--raw", &from]);
             assert_eq!(format!("sha256:{}", sha256(&config)), id);
         }
     }
@@ -105,7 +99,7 @@ fn skopeo_reads_what_was_pushed() {
 
 #[test]
 fn a_real_registry_is_sent_nothing_twice() {
-    let Some(registry) = DockerRegistry::start() else { return };
+    let registry = DockerRegistry::start();
     let mut image = Fixture::new(20, true);
     let name = format!("{}/me/app:1", registry.address);
     assert!(said(&mut image.push(&name)).contains("21 of 21 layers"));
@@ -120,9 +114,8 @@ fn a_real_registry_is_sent_nothing_twice() {
 }
 
 /// An image of a few blocks a layer, so that its blobs are several gzip members or zstd frames.
-#[test]
-fn engines_pull_what_was_pushed() {
-    let Some(registry) = DockerRegistry::start() else { return };
+fn pulls_what_was_pushed(engine: &Engine) {
+    let registry = DockerRegistry::start();
     let mut image = Fixture::new(2, true);
     image.add("large", &bytes(77, 3 << 20));
     image.add("text", &b"compressible text ".repeat(400_000));
@@ -134,27 +127,39 @@ fn engines_pull_what_was_pushed() {
         let mut push = image.push(&name((compression, format)));
         said(push.args(["--compression", compression, "--format", format]));
     }
-    for engine in engines::all() {
-        // Debian's dockerd reads no zstd yet.
-        let readable =
-            formats.iter().filter(|format| engine.name != "docker" || format.0 != "zstd");
-        for format in readable {
-            let name = name(*format);
-            // Each checks that what it unpacks has the diffIDs of the configuration.
-            let mut pull = match engine.name {
-                "containerd" => engine.command("ctr", &["images", "pull", "--plain-http", &name]),
-                "podman" => engine.command("podman", &["pull", "-q", "--tls-verify=false", &name]),
-                docker => engine.command(docker, &["pull", "-q", &name]),
-            };
-            stdout_of(&mut pull);
-            let images = engine.images();
-            assert!(images.iter().any(|image| image.ends_with(&id)), "{name}: {images:?}");
-            let mut remove = match engine.name {
-                "containerd" => engine.command("ctr", &["images", "rm", "--sync", &name]),
-                other => engine.command(other, &["rmi", &name]),
-            };
-            // So that the next is unpacked from its own blobs.
-            stdout_of(&mut remove);
-        }
+    // Debian's dockerd reads no zstd yet.
+    let readable = formats.iter().filter(|format| engine.name != "docker" || format.0 != "zstd");
+    for format in readable {
+        let name = name(*format);
+        // Each checks that what it unpacks has the diffIDs of the configuration.
+        let mut pull = match engine.name {
+            "containerd" => engine.command("ctr", &["images", "pull", "--plain-http", &name]),
+            "podman" => engine.command("podman", &["pull", "-q", "--tls-verify=false", &name]),
+            docker => engine.command(docker, &["pull", "-q", &name]),
+        };
+        stdout_of(&mut pull);
+        let images = engine.images();
+        assert!(images.iter().any(|image| image.ends_with(&id)), "{name}: {images:?}");
+        let mut remove = match engine.name {
+            "containerd" => engine.command("ctr", &["images", "rm", "--sync", &name]),
+            other => engine.command(other, &["rmi", &name]),
+        };
+        // So that the next is unpacked from its own blobs.
+        stdout_of(&mut remove);
     }
+}
+
+#[test]
+fn docker_pulls_what_was_pushed() {
+    pulls_what_was_pushed(&engines::docker());
+}
+
+#[test]
+fn podman_pulls_what_was_pushed() {
+    pulls_what_was_pushed(&engines::podman());
+}
+
+#[test]
+fn containerd_pulls_what_was_pushed() {
+    pulls_what_was_pushed(&engines::containerd());
 }

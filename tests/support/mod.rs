@@ -2,12 +2,14 @@
 
 pub(crate) mod archive;
 pub(crate) mod engines;
+pub(crate) mod harness;
 pub(crate) mod peak_memory;
 pub(crate) mod private_root;
 mod python;
 mod store;
 pub(crate) mod tree;
 
+pub(crate) use harness::{cannot_run, skip};
 pub(crate) use python::{Python, python3};
 pub(crate) use store::TempStore;
 
@@ -22,12 +24,6 @@ pub(crate) const NIX_IMAGE: &str = env!("CARGO_BIN_EXE_nix-image");
 /// The drop-in for nixpkgs' script.
 pub(crate) const DROP_IN: &str = env!("CARGO_BIN_EXE_stream-layered-image");
 
-/// Says why a test checks nothing, or not all, here.
-#[expect(clippy::print_stderr, reason = "a person reads it")]
-pub(crate) fn skip(reason: &str) {
-    eprintln!("skipped: {reason}");
-}
-
 /// A file of the project's `tests/`.
 pub(crate) fn test_file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
@@ -36,6 +32,21 @@ pub(crate) fn test_file(name: &str) -> PathBuf {
 /// Whether what we write belongs to root.
 pub(crate) fn is_root() -> bool {
     tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0
+}
+
+/// Needs the rights of root.
+pub(crate) fn need_root(what_for: &str) {
+    if !is_root() {
+        skip(&format!("only root can {what_for}"));
+    }
+}
+
+/// Needs a program on PATH.
+pub(crate) fn need(program: &str) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        skip(&format!("there is no {program} on PATH"));
+    }
 }
 
 pub(crate) fn sha256(data: &[u8]) -> String {

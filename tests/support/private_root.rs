@@ -33,12 +33,10 @@ pub(crate) fn command(store: &TempStore, program: &str) -> Command {
     command
 }
 
-/// Whether that is allowed here, and a program is still found when the real `/nix` is gone.
-pub(crate) fn works(store: &TempStore, program: &str) -> bool {
+/// Needs that to be allowed, and a program to be found when the real `/nix` is gone.
+pub(crate) fn need(store: &TempStore, program: &str) {
     let tried = command(store, program).arg("--help").output();
-    let works = tried.is_ok_and(|output| output.status.success());
-    if !works {
+    if !tried.is_ok_and(|output| output.status.success()) {
         skip(&format!("cannot run {program} with a /nix of its own; that needs root"));
     }
-    works
 }

@@ -13,8 +13,7 @@ for line in sys.stdin:
 ";
 
 /// The interpreter that the first `python3` of PATH leads to, perhaps by way of a slow wrapper.
-/// Nothing, and a word about it, where there is none.
-pub(crate) fn python3() -> Option<&'static str> {
+pub(crate) fn python3() -> &'static str {
     static FOUND: OnceLock<Option<String>> = OnceLock::new();
     let find = || {
         let print = ["-c", "import sys; print(sys.executable)"];
@@ -22,10 +21,7 @@ pub(crate) fn python3() -> Option<&'static str> {
         Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
     };
     let found = FOUND.get_or_init(find).as_deref();
-    if found.is_none() {
-        super::skip("there is no python3 on PATH");
-    }
-    found
+    found.unwrap_or_else(|| super::skip("there is no python3 on PATH"))
 }
 
 /// A Python process, running a program of ours.
@@ -37,9 +33,9 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Starts a program that defines a function `answer`, where there is a Python.
-    pub(crate) fn start(program: &str) -> Option<Self> {
-        let mut process = Command::new(python3()?)
+    /// Starts a program that defines a function `answer`.
+    pub(crate) fn start(program: &str) -> Self {
+        let mut process = Command::new(python3())
             .args(["-c", &format!("{program}\n{LOOP}")])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
@@ -48,7 +44,13 @@ impl Python {
             .unwrap();
         let questions = process.stdin.take();
         let answers = BufReader::new(process.stdout.take().unwrap());
-        Some(Self { process, questions, answers })
+        Self { process, questions, answers }
+    }
+
+    /// Starts one that may import what `tests` has: `reference`, the reference writer.
+    pub(crate) fn start_with_reference(program: &str) -> Self {
+        let directory = super::test_file("").display().to_string();
+        Self::start(&format!("import sys; sys.path.insert(0, {directory:?})\n{program}"))
     }
 
     /// What the program's `answer` returns for a value.

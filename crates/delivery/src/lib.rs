@@ -12,6 +12,7 @@ mod layout;
 pub mod load;
 mod observer;
 pub mod output;
+#[cfg(feature = "push")]
 pub mod push;
 #[cfg(feature = "serve")]
 pub mod serve;

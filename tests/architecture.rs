@@ -1,0 +1,209 @@
+//! docs/architecture.md says what the code does.
+
+use crate::support::{python3, stdout_of};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The crates as the code calls them, and where they are. Each may use those before it.
+const CRATES: [(&str, &str); 6] = [
+    ("formats", "crates/formats/src"),
+    ("planner", "crates/planner/src"),
+    ("oci", "crates/oci/src"),
+    ("image", "crates/image/src"),
+    ("delivery", "crates/delivery/src"),
+    ("program", "src"),
+];
+
+/// A module at the top of a crate, as `CRATE::MODULE`, with the modules beside it and the crates
+/// before it that it uses.
+type Rooms = BTreeMap<String, BTreeSet<String>>;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn document() -> String {
+    fs::read_to_string(file("docs/architecture.md")).unwrap()
+}
+
+#[test]
+fn the_drawing_is_what_the_script_draws() {
+    let mut draw = Command::new(python3());
+    let drawing = stdout_of(draw.arg(file("scripts/draw-architecture")).arg("--print"));
+    let drawing = String::from_utf8(drawing).unwrap();
+    assert!(document().contains(&drawing), "run scripts/draw-architecture, which draws\n{drawing}");
+}
+
+#[test]
+fn a_crate_uses_only_those_before_it() {
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let metadata = stdout_of(metadata.current_dir(env!("CARGO_MANIFEST_DIR")));
+    let metadata: Value = serde_json::from_slice(&metadata).unwrap();
+    let place = |package: &Value| {
+        let name = package["name"].as_str().unwrap();
+        let name = name.strip_prefix("nix-image-").unwrap_or("program");
+        CRATES.iter().position(|(known, _)| *known == name)
+    };
+    for package in metadata["packages"].as_array().unwrap() {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            if let (Some(user), Some(used)) = (place(package), place(dependency)) {
+                let others = dependency["name"].as_str().unwrap().starts_with("nix-image");
+                let names = format!("{} depends on {}", package["name"], dependency["name"]);
+                assert!(!others || used < user, "{names}, which does not come before it");
+            }
+        }
+    }
+}
+
+/// The rows of the table of rooms.
+fn told() -> Rooms {
+    let document = document();
+    let table = document.split("| module |").nth(1).expect("the table of rooms");
+    let names = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let row = |line: &str| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').collect();
+        assert_eq!(cells.len(), 4, "module, what it knows, I/O, may use: {line}");
+        (names(cells[0]).remove(0), names(cells[3]).into_iter().collect())
+    };
+    table.lines().skip(2).take_while(|line| line.starts_with('|')).map(row).collect()
+}
+
+/// What the source has of a file's modules, without comments and tests.
+fn source(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The files of a module, each with how many modules deep it is in its crate.
+fn files(path: &Path, depth: usize, found: &mut Vec<(PathBuf, usize)>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()) {
+            let deeper = depth + usize::from(!entry.ends_with("mod.rs"));
+            files(&entry, deeper, found);
+        }
+    } else if path.file_name() != Some("tests.rs".as_ref()) {
+        found.push((path.to_owned(), depth));
+    }
+}
+
+/// The names that follow a path's start wherever it stands: one, or those in its braces.
+fn after<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
+    let whole = |&(at, _): &(usize, &str)| {
+        let before = text[..at].chars().next_back();
+        !before.is_some_and(|char| char.is_alphanumeric() || matches!(char, '_' | ':'))
+    };
+    text.match_indices(start).filter(whole).flat_map(|(at, start)| {
+        let rest = &text[at + start.len()..];
+        let mut depth = 0;
+        let end = |char: char| {
+            depth += i32::from(char == '{') - i32::from(char == '}');
+            depth == 0 && !(char.is_alphanumeric() || char == '_' || char == '}')
+        };
+        let path = &rest[..rest.find(end).unwrap_or(rest.len())];
+        top_names(path)
+    })
+}
+
+/// Of `{a, b::{c, d}}`, `a` and `b`.
+fn top_names(path: &str) -> Vec<&str> {
+    let Some(inner) = path.strip_prefix('{') else { return vec![path] };
+    let mut depth = 0;
+    let parts = inner.split(|char: char| {
+        depth += i32::from(char == '{') - i32::from(char == '}');
+        depth == 0 && char == ','
+    });
+    let name = |part: &'_ str| part.trim().split([':', ' ', '}']).next().unwrap_or_default().len();
+    parts.map(|part| &part.trim()[..name(part)]).collect()
+}
+
+/// What a crate's root has from which of its modules: names, and `*` for one that gives all.
+fn exported(root: &str) -> BTreeMap<String, String> {
+    let mut from = BTreeMap::new();
+    for statement in root.split(';').filter_map(|part| part.trim().strip_prefix("pub use ")) {
+        let (module, names) = statement.split_once("::").unwrap();
+        let names = names.trim_matches(['{', '}']).split(',').map(str::trim);
+        from.extend(names.map(|name| (name.to_owned(), module.to_owned())));
+    }
+    from
+}
+
+fn is_used(text: &str, name: &str) -> bool {
+    after(text, &format!("{name}::")).next().is_some() || text.contains(&format!("use {name};"))
+}
+
+/// What the modules of the crates really use.
+fn done() -> Rooms {
+    let mut rooms = Rooms::new();
+    for (number, (name, folder)) in CRATES.iter().enumerate() {
+        let folder = file(folder);
+        let root = source(&folder.join("lib.rs"));
+        let exported = exported(&root);
+        let modules: BTreeSet<_> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .filter(|module| !["lib", "main", "bin"].contains(&module.as_str()))
+            .collect();
+        for module in &modules {
+            let mut paths = Vec::new();
+            let path = folder.join(module);
+            let path = if path.is_dir() { path } else { path.with_extension("rs") };
+            files(&path, 1, &mut paths);
+            let mut used = BTreeSet::new();
+            for (path, depth) in paths {
+                let text = source(&path);
+                let up = "super::".repeat(depth);
+                for name in after(&text, "crate::").chain(after(&text, &up)) {
+                    let rest = exported.get("*").filter(|_| !root.contains(name));
+                    let module = modules.get(name).or(exported.get(name)).or(rest);
+                    used.extend(module.cloned());
+                }
+                let earlier = CRATES[..number].iter().map(|(earlier, _)| (*earlier).to_owned());
+                used.extend(earlier.filter(|name| is_used(&text, name)));
+            }
+            used.remove(module);
+            rooms.insert(format!("{name}::{module}"), used);
+        }
+    }
+    rooms
+}
+
+#[test]
+fn the_table_of_rooms_is_true() {
+    let (told, done) = (told(), done());
+    let rooms: BTreeSet<_> = told.keys().chain(done.keys()).collect();
+    let compare = |room: &&String| {
+        let [told, done] = [&told, &done].map(|rooms| rooms.get(*room));
+        let list =
+            |used: Option<_>| used.map_or("no such module".into(), |used| format!("{used:?}"));
+        (told != done)
+            .then(|| format!("{room}\n  the table: {}\n  the code:  {}\n", list(told), list(done)))
+    };
+    let wrong: String = rooms.iter().filter_map(compare).collect();
+    assert!(wrong.is_empty(), "docs/architecture.md is not what the code does:\n{wrong}");
+}
+
+#[test]
+fn the_modules_of_a_crate_use_each_other_in_no_circle() {
+    let mut left = done();
+    loop {
+        let free = |(room, used): (&String, &BTreeSet<String>)| {
+            let (name, _) = room.split_once("::").unwrap();
+            let waits = |other: &String| left.contains_key(&format!("{name}::{other}"));
+            (!used.iter().any(waits)).then(|| room.clone())
+        };
+        let free: Vec<_> = left.iter().filter_map(free).collect();
+        if free.is_empty() {
+            break;
+        }
+        left.retain(|room, _| !free.contains(room));
+    }
+    assert!(left.is_empty(), "these use each other in a circle, or what does: {left:#?}");
+}

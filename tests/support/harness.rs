@@ -1,0 +1,122 @@
+//! Runs the tests in place of the standard harness, which wants to know before it starts them which
+//! are to be ignored. Ours find out when they run: they end with [`skip`] where they need what this
+//! machine lacks. `NIX_IMAGE_TESTS=all`, which `make test` sets, makes each such end a failure.
+
+use clap::Parser;
+use libtest_mimic::{Completion, Conclusion, Failed, Trial};
+use std::panic;
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than any test takes on a slow machine.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// A function with `#[test]`.
+#[derive(Debug)]
+pub(crate) struct Test {
+    pub(crate) module: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(),
+}
+
+inventory::collect!(Test);
+
+/// What `#[test]` adds to a function.
+macro_rules! register {
+    ($function:ident) => {
+        inventory::submit! {
+            crate::support::harness::Test {
+                module: module_path!(),
+                name: stringify!($function),
+                run: $function,
+            }
+        }
+    };
+}
+pub(crate) use register;
+
+/// What a test that was skipped ends with.
+struct Skipped(String);
+
+/// Whether it is a failure that a test cannot run.
+static ALL: OnceLock<bool> = OnceLock::new();
+
+/// Ends a test that needs what is not here but could be: a program, a file, the rights of root.
+pub(crate) fn skip(reason: &str) -> ! {
+    assert!(!ALL.get().unwrap(), "{reason}, and all tests are to run");
+    cannot_run(reason)
+}
+
+/// Ends a test that cannot run on this machine, whatever is installed there.
+pub(crate) fn cannot_run(reason: &str) -> ! {
+    // The hook that prints panics is not called.
+    panic::resume_unwind(Box::new(Skipped(reason.to_owned())))
+}
+
+/// Those of the standard harness, which takes several filters.
+#[derive(Debug, Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    known: libtest_mimic::Arguments,
+    /// More filters: a test has to match one of them.
+    #[arg(value_name = "FILTERS")]
+    more: Vec<String>,
+}
+
+impl CommandLine {
+    fn choose(&self, name: &str) -> bool {
+        let mut filters = self.known.filter.iter().chain(&self.more).peekable();
+        let matches = |filter: &String| {
+            if self.known.exact { name == filter } else { name.contains(filter) }
+        };
+        filters.peek().is_none() || filters.any(matches)
+    }
+}
+
+/// Runs the tests that the command line asks for.
+pub(crate) fn run() -> Conclusion {
+    let mut arguments = CommandLine::parse();
+    let all = std::env::var("NIX_IMAGE_TESTS").is_ok_and(|value| value == "all");
+    ALL.set(all || arguments.known.include_ignored).unwrap();
+    let mut tests: Vec<_> =
+        inventory::iter::<Test>().map(|test| (test.full_name(), test)).collect();
+    tests.retain(|(name, _)| arguments.choose(name));
+    tests.sort_by(|a, b| a.0.cmp(&b.0));
+    arguments.known.filter = None;
+    let trial = |(name, test): (String, &'static Test)| {
+        Trial::ignorable_test(name.clone(), move || test.run(name))
+    };
+    libtest_mimic::run(&arguments.known, tests.into_iter().map(trial).collect())
+}
+
+impl Test {
+    /// The name without the crate's.
+    fn full_name(&self) -> String {
+        let module = self.module.split_once("::").map_or("", |(_, module)| module);
+        format!("{module}::{}", self.name)
+    }
+
+    /// Runs in a thread of the test's name, which is what a panic is printed with.
+    fn run(&self, name: String) -> Result<Completion, Failed> {
+        let run = self.run;
+        let (running, ended) = mpsc::channel::<()>();
+        let run = move || {
+            let _dropped_at_the_end = running;
+            run();
+        };
+        let thread = thread::Builder::new().name(name).spawn(run).unwrap();
+        if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            // The thread ends with the process.
+            return Err(format!("still running after {} minutes", LIMIT.as_secs() / 60).into());
+        }
+        match thread.join() {
+            Ok(()) => Ok(Completion::Completed),
+            Err(panic) => match panic.downcast::<Skipped>() {
+                Ok(skipped) => Ok(Completion::ignored_with(skipped.0)),
+                Err(panic) => panic::resume_unwind(panic),
+            },
+        }
+    }
+}
