@@ -71,6 +71,11 @@ const HINTS: &[(IsMeant, &str)] = &[
         |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
         "; `nix-image stream` writes one",
     ),
+    #[cfg(feature = "load")]
+    (
+        |error| matches!(error.downcast_ref(), Some(LoadError::NoEngine { .. })),
+        ", or name it with `--engine`",
+    ),
     #[cfg(feature = "push")]
     (Cause::is::<FalseClaim>, "; --no-cache believes none"),
     (
