@@ -20,8 +20,8 @@ mod sink;
 mod transfer;
 
 pub use archive::{DockerArchive, OciArchive};
-pub use error::{Error, is_closed};
-pub use layout::{LayoutError, OciLayout};
+pub use error::{Error, LayoutError, MarkerError, OutputError, is_closed};
+pub use layout::OciLayout;
 pub use observer::{Observer, Step};
 pub use sink::Sink;
 pub use transfer::Transfer;

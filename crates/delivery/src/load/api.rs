@@ -87,9 +87,7 @@ impl Api {
         let limit = self.timeout * STANDSTILL;
         let fields = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n";
         self.put_head(&Method::POST, path, fields)?;
-        let (channel, _) = self.connection()?;
-        let sending = |source| LoadError::Connection { action: "sending to", source };
-        let output = Output::new(channel.output().map_err(sending)?)?.with_patience(limit);
+        let output = self.output(limit)?;
         match write(&mut ChunkedOutput::new(output)) {
             Ok(written) => self.answer(path, limit)?.check(path).map(|()| written),
             // It stopped reading, and may have said why.
@@ -131,15 +129,18 @@ impl Api {
         Ok((channel, BufReader::new(input)))
     }
 
+    fn output(&mut self, limit: Duration) -> Result<Output, LoadError> {
+        let (channel, _) = self.connection()?;
+        let sending = |source| LoadError::Connection { action: "sending to", source };
+        Ok(Output::new(channel.output().map_err(sending)?)?.with_patience(limit))
+    }
+
     fn put_head(&mut self, method: &Method, path: &str, fields: &str) -> Result<(), LoadError> {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: nix-image\r\n{fields}\r\n"
         );
         let limit = self.timeout;
-        let (channel, _) = self.connection()?;
-        let sending = |source| LoadError::Connection { action: "sending to", source };
-        let output = Output::new(channel.output().map_err(sending)?)?;
-        let mut output = output.of("the request").with_patience(limit);
+        let mut output = self.output(limit)?.of("the request");
         let sent = output.put(head.as_bytes()).and_then(|()| output.flush());
         sent.map_err(|error| {
             self.or_stalled(self.explained(error.into()), "taken no request", limit)

@@ -89,7 +89,7 @@ pub(super) fn feed<T>(
             running.kill();
             Err(if error.has_timed_out() { running.stalled(limit) } else { error })
         }
-        // That it stopped reading is no reason, it says one itself.
+        // If it stopped reading, it says itself why.
         written => {
             running.check(&running.wait(&Patience::of(limit))?)?;
             written

@@ -52,13 +52,13 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
         )));
     }
     let endpoint = Endpoint::of_user()?;
-    // Another machine is one to be told of.
+    // That the image went to another machine should be seen.
     let into = if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") };
     let connect = || {
         let api = Api::connect(endpoint.clone(), delivery.timeout)?;
         Ok::<_, LoadError>(Docker::new(delivery, api))
     };
-    // That dockerd is not there is no reason to try it again.
+    // If dockerd is not there, it need not be tried again.
     let mut docker = connect()?;
     let short = move || {
         if delivery.way.is_none() && docker.tag_if_held()? {
@@ -218,7 +218,7 @@ fn layers_of(image: &Value) -> impl Iterator<Item = &str> {
     image["RootFS"]["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What is no ID is not put into a request.
+/// Whether it is an ID; nothing else is put into a request.
 fn is_id(id: &str) -> bool {
     id.parse::<formats::digest::Digest>().is_ok()
 }

@@ -25,7 +25,7 @@ pub(super) enum Endpoint {
     Command(String),
 }
 
-/// Why it cannot be told where dockerd is.
+/// Why it is not known where dockerd is.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EndpointError {
@@ -55,7 +55,7 @@ pub enum EndpointError {
     },
     /// What is said to be dockerd's address is not one.
     #[error(
-        "`{0}` is no address of dockerd; expected unix:///PATH, tcp://HOST:PORT or ssh://HOST in \
+        "`{0}` is not an address of dockerd; expected unix:///PATH, tcp://HOST:PORT or ssh://HOST in \
          DOCKER_HOST or the docker context"
     )]
     Address(String),

@@ -10,8 +10,8 @@ use thiserror::Error;
 use super::api::MAX_ANSWER;
 use super::endpoint::EndpointError;
 use crate::causes;
+use crate::error::OutputError;
 use crate::http::HeadError;
-use crate::output::OutputError;
 use crate::serve::ServeError;
 use formats::digest::Digest;
 use image::threads::ThreadError;
@@ -32,10 +32,10 @@ pub enum LoadError {
     /// A program that is needed is not on PATH.
     #[error("`{0}` is not on PATH; install it")]
     NoProgram(String),
-    /// Where dockerd is cannot be told, so neither whether it is there.
+    /// Whether dockerd is there is not known, since it is not known where it should be.
     #[error("cannot tell where dockerd is")]
     NoEndpoint(#[source] EndpointError),
-    /// Where dockerd is cannot be told.
+    /// Where dockerd should be is not known.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// An engine does not answer.

@@ -28,7 +28,7 @@ use formats::peer_text;
 use image::Blobs;
 use oci::Reference;
 
-/// Work may stand still for so many times as long as a question may take: a layer is being
+/// Work may stand still for this many times as long as a question may take: a layer is being
 /// written to a slow disk, perhaps.
 const STANDSTILL: u32 = 10;
 

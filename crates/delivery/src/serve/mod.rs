@@ -3,6 +3,7 @@
 //! Layers are made as they are asked for, so nothing is kept but the documents. One thread a
 //! connection, and no more connections at a time than there is a bound for.
 
+mod answer;
 mod connection;
 mod error;
 mod range;
@@ -13,8 +14,9 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::Transfer;
 use crate::observer::Observer;
@@ -160,14 +162,13 @@ impl<'a> Server<'a> {
         let mut state = self.lock();
         while state.open.len() >= MAX_CONNECTIONS && !state.stopped {
             state.close_idle();
-            let waited = self.changed.wait_timeout(state, PAUSE);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, PAUSE);
         }
         !state.stopped
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

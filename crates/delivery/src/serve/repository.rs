@@ -33,7 +33,7 @@ pub(super) enum Blob<'a> {
 }
 
 impl<'a> Repository<'a> {
-    /// A registry that gives images to those who know their names, and tells no names.
+    /// A registry that gives images to those who know their names, and lists no names.
     pub fn secret() -> Self {
         Self { is_secret: true, ..Self::default() }
     }

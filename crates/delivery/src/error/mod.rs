@@ -1,14 +1,18 @@
 //! Why an image cannot be delivered.
 
+mod layout;
+mod output;
+
 use std::error;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use layout::{LayoutError, MarkerError};
+pub use output::OutputError;
+
 use crate::causes;
-use crate::layout::LayoutError;
-use crate::output::OutputError;
 use image::layer::LayerError;
 use image::threads::ThreadError;
 use image::{FileError, ReadError};
