@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use indicatif::{BinaryBytes, HumanDuration};
 
 use super::stdout;
+use crate::report::{BinaryBytes, HumanDuration};
 use image::cache::{Cache, Limits};
 
 /// Show or clean the cache of layer digests

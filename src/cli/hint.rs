@@ -18,12 +18,17 @@ use planner::graph::GraphError;
 use planner::pipeline::PipelineError;
 
 /// There is no engine to load into, or not the one that was asked for.
-pub(super) struct NoEngine(pub(super) anyhow::Error);
+#[derive(Debug)]
+pub(super) struct NoEngine {
+    pub(super) error: anyhow::Error,
+    /// What names another one.
+    pub(super) hint: &'static str,
+}
 
 /// The option that helps against an error, in words to be put behind it.
 pub(super) fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    if let Some(NoEngine(error)) = error.downcast_ref() {
-        return hint(error).or(Some(", or name another engine, as with `--engine podman`"));
+    if let Some(no_engine) = error.downcast_ref::<NoEngine>() {
+        return hint(&no_engine.error).or(Some(no_engine.hint));
     }
     error.chain().find_map(of_cause)
 }
@@ -73,6 +78,11 @@ const HINTS: &[(IsMeant, &str)] = &[
         |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
         "; `nix-image stream` writes one",
     ),
+    #[cfg(feature = "load")]
+    (
+        |error| matches!(error.downcast_ref(), Some(LoadError::NoEngine { .. })),
+        ", or name it with `--engine`",
+    ),
     #[cfg(feature = "push")]
     (Cause::is::<FalseClaim>, "; --no-cache believes none"),
     (
@@ -96,18 +106,12 @@ fn is_circle(error: &Cause) -> bool {
 /// Nothing is said of it but what it is made of.
 impl fmt::Display for NoEngine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl fmt::Debug for NoEngine {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        self.error.fmt(formatter)
     }
 }
 
 impl Error for NoEngine {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+    fn source(&self) -> Option<&Cause> {
+        self.error.source()
     }
 }

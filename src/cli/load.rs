@@ -58,6 +58,16 @@ impl EngineArg {
             Self::Containerd => Some(Kind::Containerd),
         }
     }
+
+    /// What to do where it is not there, in words that go on from that.
+    fn others(self) -> &'static str {
+        match self {
+            Self::Auto | Self::Docker | Self::Containerd => {
+                ", or name another engine, as with `--engine podman`"
+            }
+            Self::Podman => ", or name another engine, as with `--engine docker`",
+        }
+    }
 }
 
 impl From<WayArg> for Way {
@@ -79,7 +89,7 @@ impl Args {
         image.warnings.iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
         let kind = Kind::find(self.engine.kind(), timeout, &*report)
-            .map_err(|error| hint::NoEngine(error.into()))?;
+            .map_err(|error| hint::NoEngine { error: error.into(), hint: self.engine.others() })?;
         report.step(Step::Reading, None);
         let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache);

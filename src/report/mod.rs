@@ -17,6 +17,8 @@ use delivery::Observer;
 use serde_json::Value;
 
 use bars::{ByteBar, LayerBar};
+// How the cache shows what it holds.
+pub(crate) use indicatif::{BinaryBytes, HumanDuration};
 use json::Json;
 use lines::Lines;
 use quiet::Quiet;

@@ -1,0 +1,213 @@
+//! `nix-image push`.
+
+mod operands;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use super::image_args::ReadingArgs;
+use super::stdout;
+use crate::report::{self, Deed, Mode, Report, Style, Summary};
+use delivery::push::{Options, Push, Pushed};
+use image::Image;
+use image::compress::{self, Settings};
+use image::conf::Conf;
+use oci::registry;
+use oci::{Compression, Flavor, Reference};
+
+/// Push an image to registries, sending only the blobs that they lack
+///
+/// Layers are looked for by what the image's tag, and those given with --cache-from, say: of
+/// a conf with NAR hashes those that are there need not even be in the store. This trusts whoever
+/// can write to these repositories; --no-cache does not.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The image's conf, a JSON file
+    conf: String,
+    /// Names to push to [default: those of the confs]
+    #[arg(value_name = "REFERENCE")]
+    references: Vec<String>,
+    /// The conf of the same image for a further platform, so that an index is pushed; may be given
+    /// several times
+    #[arg(long, value_name = "CONF")]
+    platform_conf: Vec<String>,
+    /// Name and tag to push to, instead of the conf's; the same as one REFERENCE
+    #[arg(
+        short = 't',
+        long = "repo_tag",
+        visible_alias = "tag",
+        value_name = "NAME:TAG",
+        conflicts_with_all = ["references", "platform_conf"]
+    )]
+    repo_tag: Option<String>,
+    /// How to compress layers [default: zstd, for --format docker gzip; layers that are there may
+    /// be compressed in any way]
+    #[arg(long, value_enum)]
+    compression: Option<CompressionArg>,
+    /// How hard to compress: 1 to 12 for gzip, 1 to 19 for zstd
+    #[arg(long, value_name = "N")]
+    level: Option<u8>,
+    /// Whose kind of manifest to push
+    #[arg(long, value_enum, default_value_t = Format::Oci)]
+    format: Format,
+    /// A further image to take unchanged layers from; may be given several times
+    #[arg(long, value_name = "REFERENCE")]
+    // As text: clap would repeat what is not a reference, with any password in it.
+    cache_from: Vec<String>,
+    /// Say this of the image in its manifest, such as
+    /// org.opencontainers.image.source=https://example.org/app; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
+    annotation: Vec<(String, String)>,
+    /// Check certificates, and refuse plain HTTP to other machines
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    tls_verify: bool,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum CompressionArg {
+    /// Not at all
+    None,
+    /// Read by everything
+    Gzip,
+    /// Smaller and faster, read by every engine since about 2021
+    Zstd,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// The OCI image specification's
+    Oci,
+    /// Docker's, version 2, schema 2, for old registries
+    Docker,
+}
+
+/// What is to be pushed, to where and how.
+struct Order {
+    /// The image of each platform.
+    images: Vec<Image>,
+    /// The names that are given, if any are.
+    references: Vec<Reference>,
+    options: Options,
+}
+
+impl Order {
+    /// The names to push to: those that are given, or else those of the confs.
+    fn targets(&self) -> anyhow::Result<Vec<Reference>> {
+        match &*self.references {
+            [] => operands::targets(self.images.iter().map(|image| &image.repo_tag)),
+            given => Ok(given.to_vec()),
+        }
+    }
+}
+
+impl Args {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let start = Instant::now();
+        stdout::check()?;
+        // All that can be wrong is looked at before anything is sent.
+        let order = self.order()?;
+        let report = report::new(mode, Style::Layers { verb: "Pushed" });
+        let warnings = order.images.iter().flat_map(|image| &image.warnings);
+        warnings.for_each(|warning| report.warn(warning));
+        let cache = self.reading.cache();
+        let mut push = Push::new(&order.images, &cache, &order.options, &*report)?;
+        let mut prepared = Vec::new();
+        for group in by_repository(order.targets()?) {
+            prepared.push(push.prepare(group, &prepared)?);
+        }
+        // That nobody takes the names on standard output keeps nothing from being pushed.
+        let mut printed = Ok(());
+        for repository in prepared {
+            printed = printed.and(print(&push.push(repository)?, start, &*report));
+        }
+        printed.context("everything is pushed, but its name cannot be written to standard output")
+    }
+
+    /// What the arguments mean.
+    fn order(&self) -> anyhow::Result<Order> {
+        let settings = self.settings()?;
+        if matches!(self.format, Format::Docker) && !self.annotation.is_empty() {
+            bail!("--annotation is for --format oci; Docker's manifests have no annotations");
+        }
+        let images = operands::confs(&self.conf, &self.platform_conf, |conf| self.image(conf))?;
+        let references = operands::references(&self.references)?;
+        let cache_from = self.cache_from.iter().map(|name| operands::reference(name));
+        let options = Options {
+            settings,
+            any_compression: self.compression.is_none() && self.level.is_none(),
+            flavor: match self.format {
+                Format::Oci => Flavor::Oci,
+                Format::Docker => Flavor::Docker,
+            },
+            annotations: self.annotation.iter().cloned().collect(),
+            threads: self.reading.threads(),
+            learn: !self.reading.no_cache,
+            cache_from: cache_from.collect::<Result<_, _>>()?,
+            registry: registry::Options { tls_verify: self.tls_verify },
+        };
+        Ok(Order { images, references, options })
+    }
+
+    fn image(&self, conf: &Path) -> anyhow::Result<Image> {
+        let conf = Conf::load(conf)?;
+        let root = self.reading.store_root.as_deref();
+        let mut image = Image::new(conf, self.repo_tag.clone(), root)?;
+        image.complete_nar_hashes();
+        Ok(image)
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let compression = match (self.compression, self.format) {
+            (Some(CompressionArg::None), _) => Compression::None,
+            (Some(CompressionArg::Gzip), _) | (None, Format::Docker) => Compression::Gzip,
+            (Some(CompressionArg::Zstd), _) | (None, Format::Oci) => Compression::Zstd,
+        };
+        let usual = Settings::usual(compression);
+        match (self.level, compress::levels(compression)) {
+            (None, _) => Ok(usual),
+            (Some(level), Some((lowest, _, highest))) if (lowest..=highest).contains(&level) => {
+                Ok(Settings { level, ..usual })
+            }
+            (Some(_), None) => bail!("--level is for compressed layers"),
+            (Some(level), Some((lowest, _, highest))) => {
+                bail!("{compression} has no level {level}; choose one of {lowest} to {highest}")
+            }
+        }
+    }
+}
+
+fn annotation(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("expected KEY=VALUE".into()),
+    }
+}
+
+/// The names of each repository, in the order in which the repositories are named first.
+fn by_repository(references: Vec<Reference>) -> Vec<Vec<Reference>> {
+    let mut groups: Vec<Vec<Reference>> = Vec::new();
+    for reference in references {
+        match groups.iter_mut().find(|group| group[0].name() == reference.name()) {
+            Some(group) => group.push(reference),
+            None => groups.push(vec![reference]),
+        }
+    }
+    groups
+}
+
+/// Prints the name by digest on standard output, and reports what it took.
+fn print(pushed: &Pushed, start: Instant, report: &dyn Report) -> io::Result<()> {
+    for reference in &pushed.references {
+        let deed = Deed::Pushed { image: reference.to_string(), digest: pushed.digest };
+        report.conclude(&Summary { deed, transfer: pushed.transfer, start });
+    }
+    if let Some(reference) = pushed.references.first() {
+        writeln!(io::stdout(), "{}@{}", reference.name(), pushed.digest)?;
+    }
+    Ok(())
+}
