@@ -52,6 +52,10 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
 
 /// The error that this one stands for, if it is of a kind that may stand for others and does.
 fn stands_for<E: Error + 'static>(error: &Cause, inner: fn(&E) -> &Cause) -> Option<&Cause> {
+    // An error that is its own cause is in a box there.
+    if let Some(boxed) = error.downcast_ref::<Box<E>>() {
+        return Some(&**boxed);
+    }
     error.downcast_ref().map(inner).filter(|inner| !inner.is::<E>())
 }
 
