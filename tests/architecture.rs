@@ -190,20 +190,36 @@ fn the_table_of_rooms_is_true() {
     assert!(wrong.is_empty(), "docs/architecture.md is not what the code does:\n{wrong}");
 }
 
+/// What may be: an error names those that it stands for, and their modules return it.
+const CIRCLES: [(&str, &str); 2] =
+    [("delivery::error", "delivery::layout"), ("delivery::error", "delivery::output")];
+
 #[test]
 fn the_modules_of_a_crate_use_each_other_in_no_circle() {
-    let mut left = done();
-    loop {
-        let free = |(room, used): (&String, &BTreeSet<String>)| {
-            let (name, _) = room.split_once("::").unwrap();
-            let waits = |other: &String| left.contains_key(&format!("{name}::{other}"));
-            (!used.iter().any(waits)).then(|| room.clone())
-        };
-        let free: Vec<_> = left.iter().filter_map(free).collect();
-        if free.is_empty() {
+    let beside = |(room, used): (String, BTreeSet<String>)| {
+        let (name, _) = room.split_once("::").unwrap();
+        let used = used.into_iter().map(|other| format!("{name}::{other}")).collect();
+        (room, used)
+    };
+    let mut left: Rooms = done().into_iter().map(beside).collect();
+    for (user, used) in CIRCLES {
+        assert!(left.get_mut(user).unwrap().remove(used), "{user} no longer uses {used}");
+    }
+    // What uses nothing that is left is in no circle.
+    let mut before = usize::MAX;
+    while left.len() < before {
+        before = left.len();
+        let rooms: BTreeSet<_> = left.keys().cloned().collect();
+        left.retain(|_, used| !used.is_disjoint(&rooms));
+    }
+    let mut way: Vec<&String> = left.keys().take(1).collect();
+    while let Some(next) =
+        way.last().and_then(|room| left[*room].iter().find(|r| left.contains_key(*r)))
+    {
+        way.push(next);
+        if way[..way.len() - 1].contains(&next) {
             break;
         }
-        left.retain(|room, _| !free.contains(room));
     }
-    assert!(left.is_empty(), "these use each other in a circle, or what does: {left:#?}");
+    assert!(way.is_empty(), "modules use each other in a circle: {way:?}");
 }

@@ -3,7 +3,7 @@
 use crate::golden::Golden;
 use crate::support::engines::{self, Engine};
 use crate::support::{NIX_IMAGE, TempStore, cannot_run, failure_of, need, need_root, stdout_of};
-use delivery::http::{Body, Head};
+use delivery::http::{Body, RequestHead};
 use serde_json::{Value, json};
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -195,14 +195,15 @@ fn answer(
     let mut input = BufReader::new(stream);
     let mut output = stream;
     loop {
-        let head = Head::read(&mut input, None)?;
+        let head = RequestHead::read(&mut input, None)?;
         if behaviour == Behaviour::Silent {
             continue;
         }
         if behaviour == Behaviour::PullsAnother {
-            loaded.lock().unwrap().push(head.line.clone().into_bytes());
+            let request = format!("{} {}", head.method, head.target);
+            loaded.lock().unwrap().push(request.into_bytes());
         }
-        let path = head.line.split(' ').nth(1).unwrap().to_owned();
+        let path = head.target;
         let mut status = "200 OK";
         let mut body = json!({});
         let id = "sha256:".to_owned() + &"0".repeat(64);

@@ -2,13 +2,15 @@
 
 use crate::golden::Golden;
 use crate::support::{TempStore, command, failure_of, need, sha256, stdout_of};
-use delivery::http::{Body, Head};
+use delivery::http::{Body, Fields, ResponseHead, header};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+
+const DIGEST: header::HeaderName = header::HeaderName::from_static("docker-content-digest");
 
 /// A server that runs as long as this does.
 #[derive(Debug)]
@@ -31,22 +33,25 @@ impl Server {
         TcpStream::connect(&self.address).unwrap()
     }
 
-    /// Sends a message; the first line, head and body of the answer.
-    fn ask(&self, message: &str) -> (String, Head, Vec<u8>) {
+    /// Sends a message; the first line, fields and body of the answer.
+    fn ask(&self, message: &str) -> (String, Fields, Vec<u8>) {
         let mut stream = self.connect();
         // A server that has enough may close before it has read all.
         let _ = stream.write_all(message.as_bytes());
         let mut input = BufReader::new(stream);
-        let head = Head::read(&mut input, None).unwrap();
+        let mut line = String::new();
+        input.read_line(&mut line).unwrap();
+        let mut head = line.as_bytes().chain(&mut input);
+        let fields = ResponseHead::read(&mut head, None).unwrap().fields;
         let mut body = Vec::new();
         if !message.starts_with("HEAD") {
-            let length = head.content_length().unwrap().unwrap();
+            let length = fields.content_length().unwrap().unwrap();
             Body::of_length(&mut input, length).read_to_end(&mut body).unwrap();
         }
-        (head.line.clone(), head, body)
+        (line.trim_end().to_owned(), fields, body)
     }
 
-    fn get(&self, path: &str, fields: &str) -> (String, Head, Vec<u8>) {
+    fn get(&self, path: &str, fields: &str) -> (String, Fields, Vec<u8>) {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n"))
     }
 
@@ -83,11 +88,11 @@ fn clients_get_what_the_store_has() {
     let catalog = server.get_json("/v2/_catalog");
     assert_eq!(catalog["repositories"], Value::from(["golden", "me/based"].to_vec()));
     let (_, head, _) = server.get("/v2/_catalog?n=1", "");
-    assert_eq!(head.field("link"), Some("</v2/_catalog?n=1&last=golden>; rel=\"next\""));
+    assert_eq!(head.get(header::LINK), Some("</v2/_catalog?n=1&last=golden>; rel=\"next\""));
     assert_eq!(server.get_json("/v2/me/based/tags/list")["tags"][0], "2");
     let (_, head, manifest) = server.get("/v2/golden/manifests/1", "");
     let digest = format!("sha256:{}", sha256(&manifest));
-    assert_eq!(head.field("docker-content-digest"), Some(&*digest));
+    assert_eq!(head.get(DIGEST), Some(&*digest));
     let (_, _, again) = server.get(&format!("/v2/golden/manifests/{digest}"), "");
     assert_eq!(manifest, again);
     assert_eq!(
@@ -131,7 +136,7 @@ fn clients_get_the_kind_of_manifest_that_they_take() {
         let (line, head, body) = server.get("/v2/golden/manifests/1", &accepted);
         assert_eq!(line, "HTTP/1.1 200 OK", "{accepted}");
         let manifest: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(head.field("content-type"), Some(expected), "{accepted}");
+        assert_eq!(head.get(header::CONTENT_TYPE), Some(expected), "{accepted}");
         assert_eq!(manifest["mediaType"], expected, "{accepted}");
         let id = golden.expected["everything"]["config"].as_str().unwrap();
         assert_eq!(manifest["config"]["digest"], format!("sha256:{id}"));
@@ -168,11 +173,11 @@ fn parts_of_layers_are_served() {
         assert_eq!(line, "HTTP/1.1 206 Partial Content", "{range}");
         assert!(part == whole[start..end], "{range}");
         let expected = format!("bytes {start}-{}/{size}", end - 1);
-        assert_eq!(head.field("content-range"), Some(&*expected));
+        assert_eq!(head.get(header::CONTENT_RANGE), Some(&*expected));
     }
     let (line, head, _) = server.get(&path, &format!("Range: bytes={size}-\r\n"));
     assert_eq!(line, "HTTP/1.1 416 Range Not Satisfiable");
-    assert_eq!(head.field("content-range"), Some(&*format!("bytes */{size}")));
+    assert_eq!(head.get(header::CONTENT_RANGE), Some(&*format!("bytes */{size}")));
 }
 
 #[test]

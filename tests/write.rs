@@ -420,7 +420,7 @@ fn a_layout_that_is_just_being_made_is_one() {
                 fs::rename(layout.join(".nix-image-new"), layout.join("oci-layout")).unwrap();
             });
             while !layout.join("oci-layout").exists() {
-                delivery::sink::Layout::open(&layout).unwrap();
+                delivery::OciLayout::open(&layout, &"a:1".parse().unwrap()).unwrap();
             }
         });
     }

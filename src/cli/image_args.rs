@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use image::Image;
 use image::cache::Cache;
 use image::conf::Conf;
-use image::engine::Options;
+use image::{Digester, Image};
 use oci::Reference;
 
 #[derive(Debug, clap::Args)]
@@ -54,11 +53,14 @@ impl ReadingArgs {
         if self.no_cache { Cache::none() } else { Cache::of_user() }
     }
 
-    pub(super) fn options(&self) -> Options {
-        let mut options = Options::default();
-        if let Some(threads) = self.threads {
-            options.threads = threads.into();
-        }
-        options
+    /// What finds the digests of an image's layers.
+    pub(super) fn digester<'a>(&self, image: &'a Image, cache: &'a Cache) -> Digester<'a> {
+        Digester::new(image, cache).with_threads(self.threads())
+    }
+
+    /// Threads that hash and compress.
+    pub(super) fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(cores, usize::from)
     }
 }

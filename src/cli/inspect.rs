@@ -10,7 +10,6 @@ use super::stdout;
 use crate::report::Progress;
 use delivery::Observer as _;
 use formats::digest::Digest;
-use image::engine::Engine;
 
 /// Show an image as JSON: its ID, its configuration, and what each layer is made of
 #[derive(Debug, clap::Args)]
@@ -28,7 +27,8 @@ impl Args {
             progress.warn(warning);
         }
         let reading = &self.image.reading;
-        let layers = Engine::new(&image, &reading.cache()).digest_all(reading.options())?;
+        let cache = reading.cache();
+        let layers = reading.digester(&image, &cache).digest_all()?;
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
         let config_text = image.config_json(&diff_ids);
         let config: Value = serde_json::from_str(&config_text)?;
@@ -36,7 +36,7 @@ impl Args {
             json!({
                 "DiffID": digest.digest.to_string(),
                 "Size": digest.size,
-                "Paths": layer.origins,
+                "Paths": layer.origins(),
             })
         });
         let document = json!({

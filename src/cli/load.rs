@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::hint;
 use super::image_args::{ImageArgs, full_name};
 use super::summary::Summary;
 use crate::report::Progress;
 use delivery::load::{Delivery, Kind, Loaded, Way};
 use delivery::{Observer as _, Step};
-use image::engine::Blobs;
+use image::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(super) struct Args {
     timeout: u32,
     /// Deliver in this way alone
     #[arg(long, value_enum, hide = true)]
-    way: Option<Way>,
+    way: Option<WayArg>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -38,6 +39,38 @@ enum EngineArg {
     Containerd,
 }
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum WayArg {
+    /// An archive without the layers that the engine holds
+    Archive,
+    /// A registry on the loopback that the engine pulls from
+    Pull,
+    /// The whole archive
+    Stream,
+}
+
+impl EngineArg {
+    /// The engine that is named, unless it is to be found.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Auto => None,
+            Self::Docker => Some(Kind::Docker),
+            Self::Podman => Some(Kind::Podman),
+            Self::Containerd => Some(Kind::Containerd),
+        }
+    }
+}
+
+impl From<WayArg> for Way {
+    fn from(way: WayArg) -> Self {
+        match way {
+            WayArg::Archive => Self::Archive,
+            WayArg::Pull => Self::Pull,
+            WayArg::Stream => Self::Stream,
+        }
+    }
+}
+
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
@@ -47,28 +80,21 @@ impl Args {
         for warning in &image.warnings {
             progress.warn(warning);
         }
-        let kind = match self.engine {
-            EngineArg::Auto => None,
-            EngineArg::Docker => Some(Kind::Docker),
-            EngineArg::Podman => Some(Kind::Podman),
-            EngineArg::Containerd => Some(Kind::Containerd),
-        };
-        let (way, timeout) = (self.way, Duration::from_secs(self.timeout.into()));
-        let kind = Kind::find(kind, timeout, &progress)?;
+        let timeout = Duration::from_secs(self.timeout.into());
+        let kind = Kind::find(self.engine.kind(), timeout, &progress).map_err(hint::NoEngine)?;
         progress.step(Step::Reading, None);
-        let (cache, options) = (self.image.reading.cache(), self.image.reading.options());
-        let blobs = Blobs::find(&image, &cache, options)?;
+        let cache = self.image.reading.cache();
+        let digester = self.image.reading.digester(&image, &cache);
+        let blobs = Blobs::find(&digester)?;
         let delivery = Delivery {
             blobs: &blobs,
             name: &name,
-            cache: &cache,
-            options,
             observer: &progress,
-            way,
+            way: self.way.map(Way::from),
             timeout,
         };
-        let Loaded { into, written } = delivery.load_into(kind)?;
-        let summary = Summary { written, layers: image.layers.len(), size: blobs.size(), start };
+        let Loaded { into, transfer } = delivery.load_into(kind)?;
+        let summary = Summary { transfer, start };
         progress.conclude(&format!("loaded {} into {into}: {summary}", image.repo_tag));
         Ok(())
     }

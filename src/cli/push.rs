@@ -12,7 +12,6 @@ use super::summary::Summary;
 use crate::report::PushProgress;
 use delivery::Observer as _;
 use delivery::push::{Options, Push, Pushed};
-use delivery::sink::Written;
 use image::Image;
 use image::compress::{self, Settings};
 use image::conf::Conf;
@@ -115,7 +114,7 @@ impl Args {
                 Format::Docker => Flavor::Docker,
             },
             annotations: self.annotation.into_iter().collect(),
-            reading: self.reading.options(),
+            threads: self.reading.threads(),
             learn: !self.reading.no_cache,
             cache_from,
             registry: registry::Options { tls_verify: self.tls_verify },
@@ -258,8 +257,7 @@ fn annotation(text: &str) -> Result<(String, String), String> {
 
 /// The name by digest on standard output, what it took on standard error.
 fn tell(pushed: &Pushed, start: Instant) -> io::Result<()> {
-    let written = Written { layers: pushed.layers_sent, bytes: pushed.bytes_sent };
-    let summary = Summary { written, layers: pushed.layers, size: pushed.bytes, start };
+    let summary = Summary { transfer: pushed.transfer, start };
     for reference in &pushed.references {
         let _ = writeln!(io::stderr(), "pushed {reference}: {summary}");
     }

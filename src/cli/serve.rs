@@ -10,9 +10,9 @@ use super::image_args::ReadingArgs;
 use crate::report::Progress;
 use delivery::Observer as _;
 use delivery::serve::{Repository, Server};
+use image::Blobs;
 use image::Image;
 use image::conf::Conf;
-use image::engine::Blobs;
 use oci::Reference;
 
 /// Serve images as a read-only registry, straight out of the store
@@ -47,8 +47,9 @@ impl Args {
             progress.warn(warning);
         }
         let cache = self.reading.cache();
-        let find = |image| Blobs::find(image, &cache, self.reading.options());
-        let blobs = images.iter().map(find).collect::<anyhow::Result<Vec<_>>>()?;
+        let digesters: Vec<_> =
+            images.iter().map(|image| self.reading.digester(image, &cache)).collect();
+        let blobs = digesters.iter().map(Blobs::find).collect::<Result<Vec<_>, _>>()?;
         let mut repository = Repository::default();
         let mut names = Vec::with_capacity(blobs.len());
         for blobs in &blobs {

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use super::image_args::{ImageArgs, ReadingArgs};
 use super::stdout;
 use crate::report::Progress;
-use delivery::Observer as _;
-use delivery::sink::{self, Output};
-use image::engine::Engine;
+use delivery::output::Output;
+use delivery::{DockerArchive, Observer as _, Sink as _};
 
 /// Write an image to standard output as a docker-archive, byte for byte what nixpkgs writes
 #[derive(Debug, clap::Args)]
@@ -34,9 +33,10 @@ impl Args {
         for warning in &image.warnings {
             progress.warn(warning);
         }
-        let reading = &self.image.reading;
-        Engine::new(&image, &reading.cache()).run(reading.options(), |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, &mut output, &progress, self.verify)
-        })
+        let cache = self.image.reading.cache();
+        let digester = self.image.reading.digester(&image, &cache);
+        let mut archive = DockerArchive::new(&mut output).verify(self.verify);
+        archive.write(&digester, &progress)?;
+        Ok(())
     }
 }

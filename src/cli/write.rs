@@ -1,6 +1,5 @@
 //! `nix-image write`.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,11 +9,8 @@ use super::image_args::{ImageArgs, full_name};
 use super::stdout;
 use super::summary::Summary;
 use crate::report::Progress;
-use delivery::Observer as _;
-use delivery::sink::{self, Layout, NewFile, Output, Written, sync_directory};
-use image::Image;
-use image::cache::Cache;
-use image::engine::{Blobs, Engine};
+use delivery::output::{Output, write_file};
+use delivery::{DockerArchive, Error, Observer as _, OciArchive, OciLayout, Sink as _, Transfer};
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
@@ -53,102 +49,41 @@ impl Args {
         for warning in &image.warnings {
             progress.warn(warning);
         }
-        let cache = self.image.reading.cache();
-        let (written, size) = match self.format {
-            Format::Oci => self.write_layout(&mut image, &cache, &progress)?,
-            Format::OciArchive => self.write_oci_archive(&mut image, &cache)?,
-            Format::DockerArchive => self.write_docker_archive(&image, &cache, &progress)?,
+        // An archive for Docker carries the name as it is written in the conf.
+        let name = match self.format {
+            Format::DockerArchive => None,
+            Format::Oci | Format::OciArchive => Some(full_name(&mut image)?),
         };
-        let summary = Summary { written, layers: image.layers.len(), size, start };
+        let cache = self.image.reading.cache();
+        let digester = self.image.reading.digester(&image, &cache);
+        let transfer = match (self.format, &name) {
+            (Format::Oci, Some(name)) => {
+                let mut layout = OciLayout::open(&self.path, name)?.verify(self.verify);
+                layout.write(&digester, &progress)?
+            }
+            (_, Some(name)) => {
+                self.write_file(|output| OciArchive::new(output, name).write(&digester, &progress))?
+            }
+            (_, None) => self.write_file(|output| {
+                DockerArchive::new(output).verify(true).write(&digester, &progress)
+            })?,
+        };
+        let summary = Summary { transfer, start };
         let path = self.path.display();
         progress.conclude(&format!("wrote {} to `{path}`: {summary}", image.repo_tag));
         Ok(())
     }
 
-    fn write_layout(
-        &self,
-        image: &mut Image,
-        cache: &Cache,
-        progress: &Progress,
-    ) -> anyhow::Result<(Written, u64)> {
-        let name = full_name(image)?;
-        let layout = Layout::open(&self.path)?;
-        let blobs = Blobs::find(image, cache, self.image.reading.options())?;
-        let added = layout.add(&blobs, &name, self.verify)?;
-        for blob in &added.damaged {
-            progress.warn(&format!("`{}` was damaged and is written anew", blob.display()));
-        }
-        if let Some(names) = &added.chosen_by {
-            progress.warn(&format!(
-                "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
-                self.path.display(),
-                name.tag(),
-                names.join("`, `")
-            ));
-        }
-        Ok((added.written, blobs.size()))
-    }
-
-    fn write_oci_archive(
-        &self,
-        image: &mut Image,
-        cache: &Cache,
-    ) -> anyhow::Result<(Written, u64)> {
-        let name = full_name(image)?;
-        let blobs = Blobs::find(image, cache, self.image.reading.options())?;
-        self.write_file(|output| sink::write_oci_archive(&blobs, &name, output))?;
-        let bytes = blobs.size();
-        Ok((Written { layers: image.layers.len(), bytes }, bytes))
-    }
-
-    fn write_docker_archive(
-        &self,
-        image: &Image,
-        cache: &Cache,
-        progress: &Progress,
-    ) -> anyhow::Result<(Written, u64)> {
-        let engine = Engine::new(image, cache);
-        self.write_file(|output| {
-            engine.run(self.image.reading.options(), |engine, mut pieces| {
-                sink::write_docker_archive(engine, &mut pieces, output, progress, true)
-            })
-        })?;
-        let bytes = engine.known_size();
-        Ok((Written { layers: image.layers.len(), bytes }, bytes))
-    }
-
-    /// Has the file written that gets its name when it is complete.
+    /// Has the archive written to the file, or to standard output by one of its names.
     fn write_file(
         &self,
-        write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        write: impl FnOnce(&mut Output) -> Result<Transfer, Error>,
+    ) -> anyhow::Result<Transfer> {
         // Opened by its name it would be written to from its start, whatever is in it.
         if STDOUT.iter().any(|name| self.path == Path::new(name)) {
             stdout::check()?;
             return write(&mut Output::stdout()?).context("writing standard output");
         }
-        let directory = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let writing = || format!("writing `{}`", self.path.display());
-        let found = fs::metadata(&self.path);
-        if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
-            anyhow::bail!(
-                "`{}` is a directory; name a file, or write a directory with `--format oci`",
-                self.path.display()
-            );
-        }
-        // Pipes and devices are written to, and stay what they are.
-        if found.is_ok_and(|found| !found.is_file()) {
-            let file = File::options().write(true).open(&self.path).with_context(writing)?;
-            return write(&mut Output::new(file.into())?).with_context(writing);
-        }
-        NewFile::remove_abandoned(directory);
-        let file = NewFile::create_in(directory)?;
-        let mut output = Output::new(file.handle()?)?;
-        write(&mut output).with_context(writing)?;
-        file.finish(&self.path)?;
-        sync_directory(directory)
+        Ok(write_file(&self.path, write)?)
     }
 }

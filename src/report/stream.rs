@@ -2,8 +2,8 @@
 
 use delivery::{Observer, Step};
 use formats::python::repr;
-use image::layer::Naming;
-use image::{Image, Layer, LayerSource};
+use image::layer::Kind;
+use image::{Image, Layer};
 use indicatif::ProgressBar;
 
 use super::write_line;
@@ -83,22 +83,21 @@ impl Observer for Progress {
             bar.set_length(known.max(bar.position()));
             bar.set_message(format!("layer {number}"));
         }
-        match &layer.source {
-            LayerSource::Base(_) => {}
-            LayerSource::Store(store) if store.naming == Naming::Store => self.line(&format!(
+        match layer.kind() {
+            Kind::Base => {}
+            Kind::Store => self.line(&format!(
                 "Creating layer {number} from paths: {}",
-                repr::list_of_str(&layer.origins)
+                repr::list_of_str(layer.origins())
             )),
-            LayerSource::Store(_) | LayerSource::Prebuilt(_) | LayerSource::Absent(_) => {
+            Kind::Customisation => {
                 self.line(&format!("Creating layer {number} with customisation..."));
             }
         }
     }
 
     fn layer_done(&self, index: usize, layer: &Layer, _sent: u64) {
-        if let LayerSource::Base(base) = &layer.source {
-            let name = String::from_utf8_lossy(&base.member.name);
-            self.line(&format!("Adding base layer {} from {name}", index + 1));
+        if let Some(base) = layer.as_base() {
+            self.line(&format!("Adding base layer {} from {}", index + 1, base.name()));
         }
     }
 

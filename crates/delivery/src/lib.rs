@@ -1,10 +1,25 @@
-//! Brings images to where they are used.
+//! Brings images to where they are used: archives, layouts, registries, container engines.
+//!
+//! Each of these is a [`Sink`] or has one, and tells an [`Observer`] how it goes on.
 
+mod archive;
+mod error;
+#[cfg(feature = "serve")]
 pub mod http;
+mod layout;
+#[cfg(feature = "load")]
 pub mod load;
 mod observer;
+pub mod output;
 pub mod push;
+#[cfg(feature = "serve")]
 pub mod serve;
-pub mod sink;
+mod sink;
+mod transfer;
 
+pub use archive::{DockerArchive, OciArchive};
+pub use error::{Error, is_closed};
+pub use layout::{LayoutError, OciLayout};
 pub use observer::{Observer, Step};
+pub use sink::Sink;
+pub use transfer::Transfer;

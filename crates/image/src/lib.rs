@@ -1,14 +1,32 @@
 //! Container images made from Nix store paths: what they consist of, their bytes and digests.
+//!
+//! A [`conf::Conf`] describes an [`Image`]. A [`Digester`] finds the digests of its layers, from
+//! the [`cache`] or by hashing. Their bytes come by [`read_ahead`], all in the image's order, or
+//! from [`Blobs`], each when it is asked for.
 
+mod atomic_file;
 pub mod base;
+mod blobs;
 pub mod budget;
+mod buffers;
 pub mod cache;
 pub mod compress;
 pub mod conf;
-pub mod engine;
+mod content;
+mod error;
+mod hashing;
 mod image;
 pub mod layer;
+mod reading;
 pub mod store;
 pub mod threads;
 
-pub use image::*;
+pub use atomic_file::{AtomicFile, FileError, sync_directory};
+pub use blobs::{Blob, Blobs};
+pub use buffers::Buffers;
+pub use content::{Chunk, Content, ReadError};
+pub use error::Error;
+pub use hashing::Digester;
+pub use image::{Image, ImageError};
+pub use layer::Layer;
+pub use reading::{Chunks, read_ahead};

@@ -58,8 +58,8 @@ pub enum GraphError {
     },
     /// Paths refer to each other in a circle.
     #[error(
-        "the closure graph runs in a circle, which leaves no order to count in: {}; use \
-         `--strategy auto`, or drop one of these references",
+        "the closure graph runs in a circle, which leaves no order to count in: {}; drop one of \
+         these references",
         shortened(.circle)
     )]
     Circle {

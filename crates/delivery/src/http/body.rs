@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::head::MAX_FIELDS;
+
 /// Characters of the line before a chunk.
 const MAX_CHUNK_LINE: u64 = 1 << 10;
 
@@ -38,7 +40,7 @@ impl<R: BufRead> Body<R> {
         Self { input, state: State::Close }
     }
 
-    /// Reads the line that tells the next chunk's size, after the end of the one before.
+    /// Reads the line with the next chunk's size, after the end of the one before.
     fn next_chunk(&mut self, first: bool) -> io::Result<u64> {
         if !first && !self.line()?.is_empty() {
             return Err(malformed());
@@ -51,7 +53,13 @@ impl<R: BufRead> Body<R> {
         let size = u64::from_str_radix(digits, 16).map_err(|_| malformed())?;
         if size == 0 {
             // Fields may follow, then an empty line.
-            while !self.line()?.is_empty() {}
+            let mut fields = 0;
+            while !self.line()?.is_empty() {
+                fields += 1;
+                if fields > MAX_FIELDS {
+                    return Err(malformed());
+                }
+            }
             self.state = State::Length(0);
         }
         Ok(size)
@@ -128,6 +136,7 @@ mod tests {
             "0\r\n",
             "fffffffffffffffff\r\n",
             &"1".repeat(5000),
+            &format!("0\r\n{}\r\n", "t: 1\r\n".repeat(MAX_FIELDS + 1)),
         ] {
             assert!(chunked(bad).is_err(), "{bad}");
         }

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
 use super::{STANDSTILL, Stalled, has_timed_out};
-use crate::http::{Body, Head, HeadError};
-use crate::sink::Output;
+use crate::http::header::{CONNECTION, TRANSFER_ENCODING};
+use crate::http::{Body, ChunkedOutput, HeadError, Method, ResponseHead, StatusCode, Version};
+use crate::output::{Output, Writer};
 use formats::peer_text;
 
 /// The largest answer that is read: a list of very many images.
@@ -31,7 +32,7 @@ pub(super) struct Api {
 /// What was answered.
 #[derive(Debug)]
 pub(super) struct Answer {
-    status: u16,
+    status: StatusCode,
     body: Vec<u8>,
 }
 
@@ -41,7 +42,7 @@ impl Api {
         api.connection()?;
         // Only an answer shows that dockerd is there: the docker command starts before it gets
         // to dockerd, and at a port something else may listen.
-        match api.call("GET", "/_ping") {
+        match api.call(&Method::GET, "/_ping") {
             Err(error) if !error.is::<Stalled>() => Err(error.context(api.endpoint.unreachable())),
             answered => answered.map(|()| api),
         }
@@ -53,8 +54,8 @@ impl Api {
 
     /// Asks for a document; nothing if there is no such thing.
     pub(super) fn get(&mut self, path: &str) -> anyhow::Result<Option<Value>> {
-        let answer = self.request("GET", path, self.timeout)?;
-        if answer.status == 404 {
+        let answer = self.request(&Method::GET, path, self.timeout)?;
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         answer.check(path)?;
@@ -63,12 +64,12 @@ impl Api {
     }
 
     /// Has a small thing done.
-    pub(super) fn call(&mut self, method: &str, path: &str) -> anyhow::Result<()> {
+    pub(super) fn call(&mut self, method: &Method, path: &str) -> anyhow::Result<()> {
         self.request(method, path, self.timeout)?.check(path)
     }
 
     /// Has something done that takes as long as it takes, as long as it goes on.
-    pub(super) fn work(&mut self, method: &str, path: &str) -> anyhow::Result<()> {
+    pub(super) fn work(&mut self, method: &Method, path: &str) -> anyhow::Result<()> {
         self.request(method, path, self.timeout * STANDSTILL)?.check(path)
     }
 
@@ -76,18 +77,21 @@ impl Api {
     pub(super) fn send(
         &mut self,
         path: &str,
-        write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
+        write: impl FnOnce(&mut dyn Writer) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let limit = self.timeout * STANDSTILL;
         let fields = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n";
-        self.put_head("POST", path, fields)?;
+        self.put_head(&Method::POST, path, fields)?;
         let (channel, _) = self.connection()?;
         let output = channel.output().context("sending to dockerd")?;
-        let output = Output::chunked(output).map(|output| output.with_patience(limit));
-        match output.and_then(|mut output| write(&mut output)) {
+        let output = Output::new(output).map(|output| output.with_patience(limit));
+        match output
+            .map_err(anyhow::Error::from)
+            .and_then(|output| write(&mut ChunkedOutput::new(output)))
+        {
             Ok(()) => self.answer(path, limit)?.check(path),
             // It stopped reading, and may have said why.
-            Err(error) if crate::sink::is_closed(&error) => {
+            Err(error) if crate::error::is_closed(error.as_ref()) => {
                 let answer = self.answer(path, limit).and_then(|answer| answer.check(path));
                 self.connection = None;
                 answer.and(Err(error))
@@ -95,12 +99,12 @@ impl Api {
             // The body is not complete, so the connection is of no use any more.
             Err(error) => {
                 self.connection = None;
-                Err(self.or_silence(error, "taken nothing of the archive", limit))
+                Err(self.or_stalled(error, "taken nothing of the archive", limit))
             }
         }
     }
 
-    fn request(&mut self, method: &str, path: &str, limit: Duration) -> anyhow::Result<Answer> {
+    fn request(&mut self, method: &Method, path: &str, limit: Duration) -> anyhow::Result<Answer> {
         self.put_head(method, path, "Content-Length: 0\r\n")?;
         self.answer(path, limit)
     }
@@ -114,7 +118,7 @@ impl Api {
         self.connection.as_mut().context("there is no connection")
     }
 
-    fn put_head(&mut self, method: &str, path: &str, fields: &str) -> anyhow::Result<()> {
+    fn put_head(&mut self, method: &Method, path: &str, fields: &str) -> anyhow::Result<()> {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: nix-image\r\n{fields}\r\n"
         );
@@ -122,34 +126,35 @@ impl Api {
         let (channel, _) = self.connection()?;
         let mut output = Output::new(channel.output()?)?.of("the request").with_patience(limit);
         let sent = output.put(head.as_bytes()).and_then(|()| output.flush());
-        sent.map_err(|error| self.or_silence(self.explained(error), "taken no request", limit))
+        sent.map_err(|error| {
+            self.or_stalled(self.explained(error.into()), "taken no request", limit)
+        })
     }
 
     fn answer(&mut self, path: &str, limit: Duration) -> anyhow::Result<Answer> {
         let answer = self.read_answer(limit).context("dockerd's answer cannot be read");
         answer.map_err(|error| {
-            self.or_silence(self.explained(error), &format!("not answered {path}"), limit)
+            self.or_stalled(self.explained(error), &format!("not answered {path}"), limit)
         })
     }
 
     fn read_answer(&mut self, limit: Duration) -> anyhow::Result<Answer> {
         let (_, input) = self.connection()?;
         input.get_mut().limit = limit;
-        let (head, status) = loop {
-            let head = Head::read(input, None)?;
-            let status = head.line.split(' ').nth(1).and_then(|status| status.parse().ok());
-            let status: u16 = status.context("it is not HTTP")?;
-            // Those below 200 announce another one.
-            if status >= 200 {
-                break (head, status);
+        let ResponseHead { status, version, fields } = loop {
+            let head = ResponseHead::read(input, None)?;
+            // Those announce another one.
+            if !head.status.is_informational() {
+                break head;
             }
         };
         let mut body = Vec::new();
-        let length = head.content_length()?;
-        let mut close = head.lists("connection", "close") || head.line.starts_with("HTTP/1.0");
-        let reader: &mut dyn io::Read = if status == 204 || status == 304 {
+        let length = fields.content_length()?;
+        let mut close = fields.lists(CONNECTION, "close") || version == Version::HTTP_10;
+        let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let reader: &mut dyn io::Read = if has_none {
             &mut io::empty()
-        } else if head.lists("transfer-encoding", "chunked") {
+        } else if fields.lists(TRANSFER_ENCODING, "chunked") {
             &mut Body::chunked(input)
         } else if let Some(length) = length {
             &mut Body::of_length(input, length)
@@ -171,7 +176,7 @@ impl Api {
     /// broke.
     fn explained(&self, error: anyhow::Error) -> anyhow::Error {
         let is_closed = matches!(error.downcast_ref(), Some(HeadError::Closed));
-        let broke = is_closed || crate::sink::is_closed(&error);
+        let broke = is_closed || crate::error::is_closed(error.as_ref());
         match self.connection.as_ref().filter(|_| broke).and_then(|(to, _)| to.complaint()) {
             None => error,
             Some(complaint) => error.context(format!("docker says: {complaint}")),
@@ -179,7 +184,7 @@ impl Api {
     }
 
     /// An error, or what it means if it is that a limit has passed.
-    fn or_silence(&self, error: anyhow::Error, failed: &str, waited: Duration) -> anyhow::Error {
+    fn or_stalled(&self, error: anyhow::Error, failed: &str, waited: Duration) -> anyhow::Error {
         if !has_timed_out(&error) {
             return error;
         }
@@ -195,7 +200,7 @@ impl Answer {
     fn check(&self, path: &str) -> anyhow::Result<()> {
         let lines = self.body.split(|&byte| byte == b'\n');
         let mut values = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-        if self.status < 300 {
+        if self.status.is_success() {
             let error = values.find_map(|value| value["error"].as_str().map(str::to_owned));
             return match error {
                 None => Ok(()),
@@ -205,7 +210,7 @@ impl Answer {
         let message = values.find_map(|value| value["message"].as_str().map(str::to_owned));
         let message = message.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
         let message = peer_text::start(&message, MAX_SAID);
-        bail!("dockerd answers {} to {path}: {message}", self.status)
+        bail!("dockerd answers {} to {path}: {message}", self.status.as_u16())
     }
 }
 
@@ -218,9 +223,12 @@ mod tests {
         let said = r"\u001b[31mno\r\nerror: \u202e\u2066way";
         let long = "x".repeat(2000);
         for (status, body) in [
-            (500, format!(r#"{{"message": "{said}{long}"}}"#)),
-            (500, format!("\u{1b}[31mno\r\nerror: \u{202e}\u{2066}way{long}")),
-            (200, format!("{{\"status\": \"x\"}}\n{{\"error\": \"{said}{long}\"}}\n")),
+            (StatusCode::INTERNAL_SERVER_ERROR, format!(r#"{{"message": "{said}{long}"}}"#)),
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("\u{1b}[31mno\r\nerror: \u{202e}\u{2066}way{long}"),
+            ),
+            (StatusCode::OK, format!("{{\"status\": \"x\"}}\n{{\"error\": \"{said}{long}\"}}\n")),
         ] {
             let error = Answer { status, body: body.into_bytes() }.check("/x").unwrap_err();
             let error = error.to_string();

@@ -46,9 +46,9 @@ impl Channel {
         Self::of_socket(UnixStream::from(socket).into())
     }
 
-    pub(super) fn tcp(place: &str) -> anyhow::Result<Self> {
+    pub(super) fn tcp(location: &str) -> anyhow::Result<Self> {
         let mut failure = None;
-        for address in place.to_socket_addrs()? {
+        for address in location.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECTING) {
                 Ok(stream) => {
                     // Speed alone depends on it.

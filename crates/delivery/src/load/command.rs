@@ -13,7 +13,7 @@ use super::{Stalled, has_timed_out};
 use formats::peer_text;
 use image::threads::ThreadError;
 
-use crate::sink;
+use crate::output::{self, Writer};
 
 /// Characters that are shown of what a program says.
 pub(super) const MAX_COMPLAINT: usize = 2000;
@@ -27,7 +27,7 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
 /// An error if a program is not on PATH.
 pub(super) fn require(program: &str) -> anyhow::Result<()> {
     if find(program).is_none() {
-        bail!("`{program}` is not on PATH; install it, or name another engine with `--engine`");
+        bail!("`{program}` is not on PATH; install it");
     }
     Ok(())
 }
@@ -75,19 +75,19 @@ pub(super) fn feed(
     arguments: &[&str],
     variable: Option<(&str, &Path)>,
     limit: Duration,
-    write: impl FnOnce(&mut sink::Output) -> anyhow::Result<()>,
+    write: impl FnOnce(&mut dyn Writer) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
     let stdin = stdin.context("the program has no standard input")?;
     // So that a write has its limit, too; the program has the other end.
     rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
-    let output = sink::Output::new(stdin.into()).map(|output| output.with_patience(limit));
-    let written = output.and_then(|mut output| write(&mut output));
+    let output = output::Output::new(stdin.into()).map(|output| output.with_patience(limit));
+    let written = output.map_err(anyhow::Error::from).and_then(|mut output| write(&mut output));
     match written {
         // What it has must not look like all that there is.
-        Err(error) if !sink::is_closed(&error) => {
+        Err(error) if !crate::is_closed(error.as_ref()) => {
             running.kill();
-            Err(if has_timed_out(&error) { running.silence(limit) } else { error })
+            Err(if has_timed_out(&error) { running.stalled(limit) } else { error })
         }
         // That it stopped reading is no reason, it says one itself.
         written => {
@@ -141,7 +141,7 @@ impl Running {
             let before = std::mem::replace(&mut pulse, (patience.pulse)());
             if before == pulse {
                 self.kill();
-                return Err(self.silence(patience.limit));
+                return Err(self.stalled(patience.limit));
             }
         }
     }
@@ -153,7 +153,7 @@ impl Running {
         }
     }
 
-    fn silence(&self, waited: Duration) -> anyhow::Error {
+    fn stalled(&self, waited: Duration) -> anyhow::Error {
         let what = format!("`{}` has got nowhere", self.line);
         Stalled { what, remedy: "see what its engine waits for", waited }.into()
     }

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::channel::Channel;
 use super::command::{self, Patience};
 use super::{Delivery, Way};
-use crate::sink::{Output, Written};
+use crate::Transfer;
+use crate::output::Writer;
 
 /// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -36,7 +37,7 @@ pub(super) fn check(timeout: Duration) -> anyhow::Result<()> {
     client.check_socket(timeout)
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
+pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Transfer> {
     if delivery.way == Some(Way::Archive) {
         bail!("containerd takes whole archives only; choose another way");
     }
@@ -88,8 +89,7 @@ impl Client {
         };
         greet(&socket, timeout).with_context(|| {
             format!(
-                "cannot reach containerd at `{}`; start it, say where it is with {ADDRESS}, or \
-                 name another engine, as with `--engine podman`",
+                "cannot reach containerd at `{}`; start it, or say where it is with {ADDRESS}",
                 socket.display()
             )
         })
@@ -155,7 +155,7 @@ impl Client {
         };
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
-        let write = |output: &mut Output| delivery.stream(output);
+        let write = |output: &mut dyn Writer| delivery.stream(output);
         command::feed(self.program(), arguments, variable, limit, write)
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use crate::Transfer;
 use crate::observer::Step;
 
 use super::api::Api;
 use super::endpoint::{self, Endpoint};
 use super::{Delivery, Loaded, NotNamed, Way};
-use crate::sink::{self, Written};
+use crate::http::Method;
 
 /// Images that are asked for their layers; the newest come first.
 const MAX_IMAGES: usize = 500;
@@ -26,9 +27,7 @@ pub(super) fn absence() -> anyhow::Result<Option<String>> {
     if named("DOCKER_HOST") || named("DOCKER_CONTEXT") {
         return Ok(None);
     }
-    let endpoint = Endpoint::of_user().context(
-        "cannot tell where dockerd is; or name another engine, as with `--engine podman`",
-    )?;
+    let endpoint = Endpoint::of_user().context("cannot tell where dockerd is")?;
     Ok(match endpoint {
         // One that may not even be looked at is there.
         Endpoint::Unix(path)
@@ -61,13 +60,13 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Loaded> {
     let mut docker = connect()?;
     let short = move || {
         if delivery.way.is_none() && docker.tag_if_held()? {
-            return Ok(Written::default());
+            return Ok(delivery.nothing_sent());
         }
         docker.send_missing()
     };
     // The first connection may have broken in the middle of a message.
-    let written = delivery.deliver(short, || connect()?.send_whole())?;
-    Ok(Loaded { into, written })
+    let transfer = delivery.deliver(short, || connect()?.send_whole())?;
+    Ok(Loaded { into, transfer })
 }
 
 struct Docker<'a> {
@@ -95,7 +94,7 @@ impl<'a> Docker<'a> {
         Ok(true)
     }
 
-    fn send_missing(&mut self) -> anyhow::Result<Written> {
+    fn send_missing(&mut self) -> anyhow::Result<Transfer> {
         let pull = match self.delivery.way {
             Some(way) => way == Way::Pull,
             None => self.has_containerd_store()?,
@@ -103,15 +102,19 @@ impl<'a> Docker<'a> {
         if pull { self.pull() } else { self.send_archive() }
     }
 
-    fn send_archive(&mut self) -> anyhow::Result<Written> {
+    fn send_archive(&mut self) -> anyhow::Result<Transfer> {
         let blobs = self.delivery.blobs;
         let held = self.held_layers()?;
         let sent = &blobs.all()[held..];
-        let sent = Written { layers: sent.len(), bytes: sent.iter().map(|blob| blob.size).sum() };
-        let observer = self.delivery.observer;
-        observer.step(Step::Sending, Some(sent.bytes));
+        let sent = Transfer {
+            layers_sent: sent.len(),
+            bytes_sent: sent.iter().map(|blob| blob.size).sum(),
+            ..self.delivery.nothing_sent()
+        };
+        let (delivery, observer) = (self.delivery, self.delivery.observer);
+        observer.step(Step::Sending, Some(sent.bytes_sent));
         self.api.send(LOAD, |output| {
-            sink::write_missing_layers(blobs, held, output, observer)?;
+            delivery.write_without(held, output)?;
             observer.step(Step::Unpacking, None);
             Ok(())
         })?;
@@ -126,19 +129,19 @@ impl<'a> Docker<'a> {
     }
 
     /// Has dockerd pull what it lacks.
-    fn pull(&mut self) -> anyhow::Result<Written> {
+    fn pull(&mut self) -> anyhow::Result<Transfer> {
         if !self.api.endpoint().is_local() {
             bail!("dockerd is not on this machine, so it cannot pull from it");
         }
         let delivery = self.delivery;
         delivery.with_registry(|source, _| {
             // Others cannot read what is asked of dockerd, as they can a command's arguments.
-            let source = &source.place;
+            let source = &source.location;
             let (name, tag) = (source.name(), source.tag());
-            self.api.work("POST", &format!("/images/create?fromImage={name}&tag={tag}"))?;
+            self.api.work(&Method::POST, &format!("/images/create?fromImage={name}&tag={tag}"))?;
             let source = source.to_string();
             let tagged = self.check_pulled(&source).and_then(|()| self.tag(&source));
-            let untagged = self.api.call("DELETE", &format!("/images/{source}?noprune=1"));
+            let untagged = self.api.call(&Method::DELETE, &format!("/images/{source}?noprune=1"));
             delivery.tagged(tagged, untagged)
         })
     }
@@ -201,7 +204,8 @@ impl<'a> Docker<'a> {
 
     fn tag(&mut self, source: &str) -> anyhow::Result<()> {
         let (name, tag) = (self.delivery.name.name(), self.delivery.name.tag());
-        let tagged = self.api.call("POST", &format!("/images/{source}/tag?repo={name}&tag={tag}"));
+        let tagged =
+            self.api.call(&Method::POST, &format!("/images/{source}/tag?repo={name}&tag={tag}"));
         tagged.map_err(|error| error.context(NotNamed(self.delivery.name.to_string())))
     }
 }

@@ -66,12 +66,12 @@ impl Endpoint {
         Ok(match host.split_once("://") {
             Some(("unix", path)) if path.starts_with('/') => Self::Unix(path.into()),
             Some(("tcp" | "http", _)) if tls => Self::Command(host.into()),
-            Some(("tcp" | "http", place)) => {
-                let place = place.split('/').next().unwrap_or_default();
-                match place.rsplit_once(':') {
+            Some(("tcp" | "http", location)) => {
+                let location = location.split('/').next().unwrap_or_default();
+                match location.rsplit_once(':') {
                     Some(("", port)) => Self::Tcp(format!("localhost:{port}")),
-                    Some((_, port)) if port.parse::<u16>().is_ok() => Self::Tcp(place.into()),
-                    _ => Self::Tcp(format!("{place}:{DEFAULT_PORT}")),
+                    Some((_, port)) if port.parse::<u16>().is_ok() => Self::Tcp(location.into()),
+                    _ => Self::Tcp(format!("{location}:{DEFAULT_PORT}")),
                 }
             }
             Some(("ssh" | "https", _)) => Self::Command(host.into()),
@@ -93,13 +93,12 @@ impl Endpoint {
     pub(super) fn connect(&self) -> anyhow::Result<Channel> {
         let connected = match self {
             Self::Unix(path) => Channel::unix(path),
-            Self::Tcp(place) => Channel::tcp(place),
+            Self::Tcp(location) => Channel::tcp(location),
             Self::Command(host) => return Channel::through_command(host),
         };
         connected.map_err(|error| match (self, error.downcast_ref()) {
             (Self::Unix(path), Some(&Errno::ACCESS | &Errno::PERM)) => error.context(format!(
-                "you may not use dockerd's socket `{}`; become a member of the docker group, or \
-                 name another engine, as with `--engine podman`",
+                "you may not use dockerd's socket `{}`; become a member of the docker group",
                 path.display()
             )),
             _ => error.context(self.unreachable()),
@@ -110,12 +109,11 @@ impl Endpoint {
     pub(super) fn unreachable(&self) -> String {
         match self {
             Self::Unix(path) => format!(
-                "cannot reach dockerd at `{}`; start it, say where it is with DOCKER_HOST, or \
-                 name another engine, as with `--engine podman`",
+                "cannot reach dockerd at `{}`; start it, or say where it is with DOCKER_HOST",
                 path.display()
             ),
-            Self::Tcp(place) => format!(
-                "cannot reach dockerd at tcp://{place} without TLS; DOCKER_HOST says where it is, \
+            Self::Tcp(location) => format!(
+                "cannot reach dockerd at tcp://{location} without TLS; DOCKER_HOST says where it is, \
                  and DOCKER_TLS_VERIFY that it uses TLS"
             ),
             Self::Command(host) => format!("cannot reach dockerd at {host} by the docker command"),
@@ -127,7 +125,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(formatter, "unix://{}", path.display()),
-            Self::Tcp(place) => write!(formatter, "tcp://{place}"),
+            Self::Tcp(location) => write!(formatter, "tcp://{location}"),
             Self::Command(host) => formatter.write_str(host),
         }
     }
@@ -154,7 +152,7 @@ mod tests {
 
     #[test]
     fn addresses_are_understood() {
-        let tcp = |place: &str| Endpoint::Tcp(place.into());
+        let tcp = |location: &str| Endpoint::Tcp(location.into());
         for (host, tls, endpoint) in [
             ("unix:///run/docker.sock", false, Endpoint::Unix("/run/docker.sock".into())),
             ("tcp://host:1", false, tcp("host:1")),

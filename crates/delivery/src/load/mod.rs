@@ -18,13 +18,14 @@ use std::time::Duration;
 use anyhow::bail;
 use thiserror::Error;
 
+use crate::Transfer;
 use crate::http::HeadError;
 use crate::observer::Observer;
-use crate::sink::{self, Output, Written};
+use crate::output::Writer;
+use crate::{DockerArchive, Error};
 use formats::digest::Digest;
 use formats::peer_text;
-use image::cache::Cache;
-use image::engine::{Blobs, Engine, Options};
+use image::Blobs;
 use oci::Reference;
 
 /// Work may stand still for so many times as long as a question may take: a layer is being
@@ -33,8 +34,8 @@ const STANDSTILL: u32 = 10;
 
 /// An engine is there and does nothing. It is of no use to ask it in another way.
 #[derive(Debug, Error)]
-#[error("{what} for {} s; {remedy}, or wait longer with `--timeout`", waited.as_secs())]
-struct Stalled {
+#[error("{what} for {} s; {remedy}, or wait longer", waited.as_secs())]
+pub struct Stalled {
     what: String,
     remedy: &'static str,
     waited: Duration,
@@ -48,9 +49,9 @@ const MAX_ID: usize = 100;
 #[derive(Debug, Error)]
 #[error(
     "{engine} pulled the image {found}, expected {expected}; something else answers it at \
-     127.0.0.1. The image did not get its name; `nix-image stream` writes an archive to load instead"
+     127.0.0.1. The image did not get its name; load it as an archive instead"
 )]
-struct WrongImage {
+pub struct WrongImage {
     engine: &'static str,
     expected: Digest,
     found: String,
@@ -62,24 +63,24 @@ struct WrongImage {
 struct NotNamed(String);
 
 /// A kind of container engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// dockerd, at its API
+    /// dockerd, at its API.
     Docker,
-    /// podman, by its command
+    /// podman, by its command.
     Podman,
-    /// containerd, by nerdctl or ctr
+    /// containerd, by nerdctl or ctr.
     Containerd,
 }
 
 /// A way to deliver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// An archive without the layers that the engine holds
+    /// An archive without the layers that the engine holds.
     Archive,
-    /// A registry on the loopback that the engine pulls from
+    /// A registry on the loopback that the engine pulls from.
     Pull,
-    /// The whole archive
+    /// The whole archive.
     Stream,
 }
 
@@ -90,10 +91,6 @@ pub struct Delivery<'a> {
     pub blobs: &'a Blobs<'a>,
     /// Its name, taken apart.
     pub name: &'a Reference,
-    /// Where digests are remembered.
-    pub cache: &'a Cache,
-    /// How layers are read.
-    pub options: Options,
     /// Who is told of detours.
     pub observer: &'a dyn Observer,
     /// Only this way, no other.
@@ -108,7 +105,7 @@ pub struct Loaded {
     /// What has the image now: an engine's name, and where it is if that is another machine.
     pub into: String,
     /// What had to be sent.
-    pub written: Written,
+    pub transfer: Transfer,
 }
 
 impl Kind {
@@ -139,7 +136,7 @@ impl Kind {
         } else {
             bail!(
                 "found no container engine: {no_docker}, and neither podman nor containerd is \
-                 there; start one of them, or name it with `--engine`"
+                 there; start one of them"
             );
         };
         // Who has the docker command may expect the image there.
@@ -153,12 +150,17 @@ impl Kind {
 impl Delivery<'_> {
     /// Loads the image into an engine that was found.
     pub fn load_into(&self, kind: Kind) -> anyhow::Result<Loaded> {
-        let loaded = |into: &str, written| Loaded { into: into.into(), written };
+        let loaded = |into: &str, transfer| Loaded { into: into.into(), transfer };
         match kind {
             Kind::Docker => docker::load(self),
-            Kind::Podman => podman::load(self).map(|written| loaded("podman", written)),
-            Kind::Containerd => containerd::load(self).map(|written| loaded("containerd", written)),
+            Kind::Podman => podman::load(self).map(|sent| loaded("podman", sent)),
+            Kind::Containerd => containerd::load(self).map(|sent| loaded("containerd", sent)),
         }
+    }
+
+    /// What loading comes to if the engine has all layers.
+    fn nothing_sent(&self) -> Transfer {
+        Transfer::none(self.blobs.all().len(), self.blobs.size())
     }
 
     /// The image's ID: the digest of its configuration.
@@ -187,12 +189,12 @@ impl Delivery<'_> {
     /// Goes the short way, and after its failure the long one.
     fn deliver(
         &self,
-        short: impl FnOnce() -> anyhow::Result<Written>,
+        short: impl FnOnce() -> anyhow::Result<Transfer>,
         whole: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<Written> {
+    ) -> anyhow::Result<Transfer> {
         if self.way != Some(Way::Stream) {
             match short() {
-                Ok(written) => return Ok(written),
+                Ok(transfer) => return Ok(transfer),
                 Err(error) if self.way.is_some() || is_final(&error) => return Err(error),
                 Err(error) => self.observer.warn(&format!(
                     "could not send the missing layers alone; sending the whole image ({error:#})"
@@ -200,16 +202,19 @@ impl Delivery<'_> {
             }
         }
         whole()?;
-        Ok(Written { layers: self.blobs.all().len(), bytes: self.blobs.size() })
+        Ok(Transfer::whole(self.blobs.all().len(), self.blobs.size()))
+    }
+
+    /// Writes the archive, without this many of the lowest layers.
+    fn write_without(&self, held: usize, output: &mut dyn Writer) -> Result<Transfer, Error> {
+        let mut archive = DockerArchive::new(output).without(held);
+        archive.write_part(self.blobs.digester(), self.observer)
     }
 
     /// Writes the whole archive.
-    fn stream(&self, output: &mut Output) -> anyhow::Result<()> {
-        let known = self.blobs.known();
-        let engine = Engine::with_digests(self.blobs.image(), self.cache, &known);
-        engine.run(self.options, |engine, mut pieces| {
-            sink::write_docker_archive(engine, &mut pieces, output, self.observer, false)
-        })
+    fn stream(&self, output: &mut dyn Writer) -> anyhow::Result<()> {
+        self.write_without(0, output)?;
+        Ok(())
     }
 }
 

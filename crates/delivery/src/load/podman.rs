@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use super::command::Patience;
 use super::pull::REGISTRIES_CONF;
 use super::{Delivery, Stalled, Way, command};
-use crate::sink::Written;
+use crate::Transfer;
 use oci::Reference;
 
 const PODMAN: &str = "podman";
@@ -17,7 +17,7 @@ pub(super) fn check() -> anyhow::Result<()> {
     command::require(PODMAN)
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
+pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Transfer> {
     let id = delivery.id().hex();
     let name = local_name(delivery.name);
     let limit = delivery.command_limit();
@@ -46,7 +46,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Written> {
             match command::run(PODMAN, &["tag", &id, &name], &Patience::of(limit)) {
                 Ok(_) => {
                     keep_name(&id, &name, &Patience::of(limit))?;
-                    return Ok(Written::default());
+                    return Ok(delivery.nothing_sent());
                 }
                 Err(error) if error.is::<Stalled>() => return Err(error),
                 Err(_) => {}

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use super::Delivery;
 use super::command::Patience;
+use crate::Transfer;
 use crate::serve::{Repository, Server};
-use crate::sink::Written;
 use image::threads;
 use oci::Reference;
 
@@ -26,8 +26,8 @@ const ALIAS: &str = "nix-image.invalid";
 #[derive(Debug)]
 pub(super) struct Source {
     /// Where it is.
-    pub(super) place: Reference,
-    /// A name that says nothing of the place, for those that are told by [`Self::hosts`] or
+    pub(super) location: Reference,
+    /// A name that says nothing of the location, for those that are told by [`Self::hosts`] or
     /// [`Self::registries_conf`] what it stands for.
     pub(super) alias: Reference,
     secret: String,
@@ -46,13 +46,13 @@ impl Source {
             tag: Some(tag.clone()),
             digest: None,
         };
-        let place = name(None, format!("{secret}/load"));
-        Ok(Self { place, alias: name(Some(ALIAS), "load".into()), secret })
+        let location = name(None, format!("{secret}/load"));
+        Ok(Self { location, alias: name(Some(ALIAS), "load".into()), secret })
     }
 
     /// The registry and the path in it that the alias' registry stands for.
     fn base(&self, between: &str) -> String {
-        let address = self.place.registry.as_deref().unwrap_or_default();
+        let address = self.location.registry.as_deref().unwrap_or_default();
         format!("{address}{between}/{}", self.secret)
     }
 
@@ -112,13 +112,13 @@ impl Delivery<'_> {
     pub(super) fn with_registry(
         &self,
         pull: impl FnOnce(&Source, &Patience<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Written> {
+    ) -> anyhow::Result<Transfer> {
         let mut source = Source::new(&self.id().hex())?;
         let mut repository = Repository::secret();
-        repository.add(&source.place, self.blobs)?;
+        repository.add(&source.location, self.blobs)?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind(loopback, &repository, self.observer)?;
-        source.place.registry = Some(server.address().to_string());
+        source.location.registry = Some(server.address().to_string());
         self.observer.step(Step::Pulling, None);
         std::thread::scope(|scope| {
             let _stop = Stop(&server);

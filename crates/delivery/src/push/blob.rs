@@ -9,10 +9,9 @@ use anyhow::anyhow;
 
 use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
-use image::LayerSource;
-use image::base::{BaseLayer, BaseReader};
+use image::Digester;
+use image::base::BaseLayer;
 use image::compress::{Encoder, Pool, Settings};
-use image::engine::Engine;
 use image::threads::{self, ThreadError};
 use oci::Compression;
 
@@ -50,13 +49,11 @@ pub(super) struct BlobStream<'a> {
 }
 
 impl<'a> BlobStream<'a> {
-    /// Starts to read a layer on a thread of its own. `base` goes on from one layer of the base
-    /// image to the next.
+    /// Starts to read a layer on a thread of its own.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        engine: &'scope Engine<'_>,
+        digester: &'scope Digester<'_>,
         layer: usize,
-        base: Option<&'scope mut BaseReader<'_>>,
         settings: Settings,
         pool: &'a Pool,
     ) -> Result<Self, ThreadError>
@@ -67,20 +64,14 @@ impl<'a> BlobStream<'a> {
         let (sender, blocks) = sync_channel(0);
         // A layer of the base image is what its diffID says, which is checked while it is read,
         // and one that comes compressed stays as it is.
-        let source = match &engine.image().layers[layer].source {
-            LayerSource::Base(base) => Some(base),
-            _ => None,
-        };
+        let source = digester.image().layers[layer].as_base();
         let known = source.map(|base| BlobId { digest: base.diff_id, size: base.member.size });
         let compressed = source.and_then(BaseLayer::compression);
         let compressed = compressed.filter(|compression| *compression != Compression::None);
         let settings = compressed.map_or(settings, |_| Settings::usual(Compression::None));
         threads::spawn(scope, move || {
             let reader = Reader { pool, sender: &sender };
-            let read = match base {
-                Some(base) => reader.read_base(engine, layer, base),
-                None => reader.read_own(engine, layer),
-            };
+            let read = reader.read(digester, layer);
             let _ = sender.send(read.map(|()| None));
         })?;
         Ok(Self {
@@ -181,8 +172,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_own(&self, engine: &Engine<'_>, layer: usize) -> anyhow::Result<()> {
-        let mut reader = engine.open(layer)?;
+    fn read(&self, digester: &Digester<'_>, layer: usize) -> anyhow::Result<()> {
+        let mut reader = digester.open(layer)?;
         let mut block = self.pool.buffers().take();
         loop {
             reader.fill(&mut block, self.pool.block())?;
@@ -191,24 +182,6 @@ impl Reader<'_> {
             }
             self.send_full(&mut block)?;
         }
-    }
-
-    /// A base layer's bytes are as they are in the archive, and checked against its diffID.
-    fn read_base(
-        &self,
-        engine: &Engine<'_>,
-        layer: usize,
-        base: &mut BaseReader<'_>,
-    ) -> anyhow::Result<()> {
-        let LayerSource::Base(source) = &engine.image().layers[layer].source else {
-            anyhow::bail!("layer {} is no layer of the base image", layer + 1);
-        };
-        let mut block = self.pool.buffers().take();
-        base.read(source, |bytes| {
-            block.extend_from_slice(bytes);
-            if block.len() < self.pool.block() { Ok(()) } else { self.send_full(&mut block) }
-        })?;
-        self.send(block)
     }
 
     /// Sends a block, and keeps what is there beyond it.

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use image::Buffers;
 use image::budget::{Budget, Share};
-use image::compress::{Buffers, Pool};
+use image::compress::Pool;
 
 /// Bytes of a blob that are held at most.
 const MOST: usize = 16 << 20;

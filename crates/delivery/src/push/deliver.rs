@@ -1,17 +1,12 @@
 //! The order in which layers are looked for and made, on how many threads.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use anyhow::Context as _;
 
 use super::Push;
 use super::layer::{Delivered, Target};
-use image::LayerSource;
-use image::base::{Base, BaseReader};
-use image::threads::{self, ThreadError};
+use image::threads;
 
 /// Requests that ask for blobs at a time.
 const LOOKING: usize = 8;
@@ -31,7 +26,7 @@ impl Push<'_> {
         let indices = indices.into_iter().zip(firsts);
         let (own, twins): (Vec<_>, Vec<_>) = indices.partition(|(index, first)| index == first);
         let tasks = self.tasks(layers, own.into_iter().map(|(index, _)| index));
-        let made = in_parallel(MAKING, &tasks, |task| self.make(target, layers, task))?;
+        let made = threads::map(MAKING, &tasks, |task| self.make(target, layers, task))?;
         for (index, made) in tasks.iter().flatten().zip(made.into_iter().flatten()) {
             delivered[*index] = Some(made);
         }
@@ -48,8 +43,8 @@ impl Push<'_> {
         target: &Target<'_>,
         layers: &[(usize, usize)],
     ) -> anyhow::Result<Vec<Option<Delivered>>> {
-        let mut delivered = in_parallel(LOOKING, layers, |&(image, layer)| {
-            target.find_by_key(&self.engines[image], layer)
+        let mut delivered = threads::map(LOOKING, layers, |&(image, layer)| {
+            target.find_by_key(&self.digesters[image], layer)
         })?;
         // Where nothing is known that could match, the hash is made while the layer is sent. Of
         // several images, layers may be the same.
@@ -58,15 +53,15 @@ impl Push<'_> {
             let here = missing(&delivered).into_iter().map(|index| layers[index]);
             let here: Vec<_> = here.filter(|at| at.0 == image).map(|(_, layer)| layer).collect();
             if by_hash && !here.is_empty() {
-                self.engines[image].digest_some(self.options.reading, &here)?;
+                self.digesters[image].digest_some(&here)?;
             }
         }
         let indices = missing(&delivered);
-        let found = in_parallel(LOOKING, &indices, |&index| {
+        let found = threads::map(LOOKING, &indices, |&index| {
             let (image, layer) = layers[index];
-            let known = self.engines[image].look(layer)?;
+            let known = self.digesters[image].known_digest(layer)?;
             known.map_or(Ok(None), |known| {
-                target.check(&self.engines[image], layer, known)?;
+                target.check(&self.digesters[image], layer, known)?;
                 target.find_by_diff_id(layer, known.digest)
             })
         })?;
@@ -81,7 +76,7 @@ impl Push<'_> {
         let mut seen = HashMap::new();
         let first = |&index: &usize| {
             let (image, layer) = layers[index];
-            let known = self.engines[image].look(layer)?;
+            let known = self.digesters[image].known_digest(layer)?;
             Ok(known.map_or(index, |known| *seen.entry(known.digest).or_insert(index)))
         };
         indices.iter().map(first).collect()
@@ -98,16 +93,15 @@ impl Push<'_> {
         let mut bases: Vec<Vec<usize>> = vec![Vec::new(); self.images.len()];
         for index in missing {
             let (image, layer) = layers[index];
-            let base = self.images[image].base.as_ref();
-            let is_base = matches!(self.images[image].layers[layer].source, LayerSource::Base(_));
-            if is_base && base.is_some_and(Base::is_compressed) {
+            let base = self.images[image].layers[layer].as_base();
+            if base.is_some_and(|base| base.archive.is_compressed()) {
                 bases[image].push(index);
             } else {
                 tasks.push(vec![index]);
             }
         }
         tasks.extend(bases.into_iter().filter(|task| !task.is_empty()));
-        let size = |index: &usize| self.engines[layers[*index].0].size(layers[*index].1);
+        let size = |index: &usize| self.digesters[layers[*index].0].size(layers[*index].1);
         tasks.sort_by_key(|task| std::cmp::Reverse(task.iter().map(size).sum::<u64>()));
         tasks
     }
@@ -118,17 +112,9 @@ impl Push<'_> {
         layers: &[(usize, usize)],
         task: &[usize],
     ) -> anyhow::Result<Vec<Delivered>> {
-        let mut base: Option<BaseReader<'_>> = None;
         let make = |&index: &usize| {
             let (image, layer) = layers[index];
-            let engine = &self.engines[image];
-            match (&self.images[image].layers[layer].source, &self.images[image].base) {
-                (LayerSource::Base(_), Some(archive)) => {
-                    let reader = base.get_or_insert_with(|| BaseReader::new(archive));
-                    target.make(engine, layer, Some(reader))
-                }
-                _ => target.make(engine, layer, None),
-            }
+            target.make(&self.digesters[image], layer)
         };
         task.iter().map(make).collect()
     }
@@ -137,45 +123,4 @@ impl Push<'_> {
 /// The layers that are not in the repository yet.
 fn missing(delivered: &[Option<Delivered>]) -> Vec<usize> {
     (0..delivered.len()).filter(|&index| delivered[index].is_none()).collect()
-}
-
-/// Does something for each item on some threads. The first error ends it.
-fn in_parallel<T: Sync, R: Send>(
-    threads: usize,
-    items: &[T],
-    work: impl Fn(&T) -> anyhow::Result<R> + Sync,
-) -> anyhow::Result<Vec<R>> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
-    let failure = Mutex::new(None);
-    thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            let started = threads::spawn(scope, || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(index) else { return };
-                    match work(item) {
-                        Ok(result) => {
-                            *results[index].lock().unwrap_or_else(PoisonError::into_inner) =
-                                Some(result);
-                        }
-                        Err(error) => {
-                            next.store(items.len(), Ordering::Relaxed);
-                            let mut failure =
-                                failure.lock().unwrap_or_else(PoisonError::into_inner);
-                            failure.get_or_insert(error);
-                        }
-                    }
-                }
-            });
-            started.inspect_err(|_| next.store(items.len(), Ordering::Relaxed))?;
-        }
-        Ok::<_, ThreadError>(())
-    })?;
-    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    let results = results.into_iter();
-    let results = results.map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
-    results.map(|result| result.context("some work was left out")).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::Push;
 use super::layer::Delivered;
-use super::remote::{self, Knowledge, LAYER_KEY};
+use super::remote::{Knowledge, LAYER_KEY};
 use formats::digest::Digest;
 use image::Image;
 use oci::Reference;
@@ -72,7 +72,7 @@ impl Push<'_> {
                 descriptor.annotations = image.layers[index].annotations();
                 // Where the conf does not say what the layer was made of, an image that was pushed
                 // with a conf that does may have said it.
-                let key = remote::portable_key(image, index).map(|key| key.to_string());
+                let key = image.portable_key(index).map(|key| key.to_string());
                 let key = key.or_else(|| knowledge.key_of(delivered.diff_id).map(str::to_owned));
                 descriptor.annotations.extend(key.map(|key| (LAYER_KEY.into(), key)));
             }

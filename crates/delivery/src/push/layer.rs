@@ -3,20 +3,19 @@
 use std::io::{self, Read};
 use std::thread;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use thiserror::Error;
 
 use super::blob::{BlobStream, Made};
 use super::buffered::{Buffered, Memory};
-use super::remote::{self, Knowledge, RemoteLayer};
+use super::remote::{Knowledge, RemoteLayer};
 use super::roots::Trees;
 use super::session::{Counted, PIECE, Session};
 use crate::observer::{Observed, Observer};
 use formats::digest::{BlobId, Digest};
-use image::LayerSource;
-use image::base::BaseReader;
-use image::cache::{Cache, Key};
+use image::Digester;
+use image::cache::Cache;
 use image::compress::{Pool, Settings};
-use image::engine::Engine;
 use oci::Compression;
 use oci::registry::{Presence, Repository, Upload, read_parts};
 
@@ -55,10 +54,10 @@ impl Target<'_> {
     /// itself is looked at.
     pub(super) fn find_by_key(
         &self,
-        engine: &Engine<'_>,
+        digester: &Digester<'_>,
         layer: usize,
     ) -> anyhow::Result<Option<Delivered>> {
-        let Some(key) = remote::portable_key(engine.image(), layer) else { return Ok(None) };
+        let Some(key) = digester.image().portable_key(layer) else { return Ok(None) };
         if self.trees.were_replaced(self.cache, &key) {
             return Ok(None);
         }
@@ -96,7 +95,7 @@ impl Target<'_> {
     fn candidates(&self, diff_id: Digest) -> Vec<RemoteLayer> {
         let known = self.knowledge.by_diff_id(diff_id).iter();
         let known = known.filter(|known| self.accepted.contains(&known.compression));
-        let remembered = Key::of_blob(diff_id, self.settings).and_then(|key| self.cache.get(&key));
+        let remembered = self.settings.blob_key(diff_id).and_then(|key| self.cache.get(&key));
         let remembered = remembered.map(|blob| RemoteLayer {
             diff_id,
             blob: blob.digest,
@@ -123,43 +122,38 @@ impl Target<'_> {
     }
 
     /// Makes a layer's blob and sends it.
-    pub(super) fn make(
-        &self,
-        engine: &Engine<'_>,
-        layer: usize,
-        base: Option<&mut BaseReader<'_>>,
-    ) -> anyhow::Result<Delivered> {
-        engine.look(layer)?;
+    pub(super) fn make(&self, digester: &Digester<'_>, layer: usize) -> anyhow::Result<Delivered> {
+        digester.known_digest(layer)?;
         let (made, sent) = self
-            .send_repeatedly(engine, layer, base)
+            .send_repeatedly(digester, layer)
             .with_context(|| format!("pushing layer {}", layer + 1))?;
         let found = made.layer;
-        if !matches!(engine.image().layers[layer].source, LayerSource::Base(_)) {
-            engine.found(layer, found)?;
+        if digester.image().layers[layer].as_base().is_none() {
+            digester.found(layer, found)?;
         }
-        self.check(engine, layer, found)?;
+        self.check(digester, layer, found)?;
         if made.compression == self.settings.compression
-            && let Some(key) = Key::of_blob(found.digest, self.settings)
+            && let Some(key) = self.settings.blob_key(found.digest)
         {
             self.cache.put(&key, &made.blob);
         }
         let Made { blob, compression, .. } = made;
-        self.observer.layer_done(layer, &engine.image().layers[layer], sent);
+        self.observer.layer_done(layer, &digester.image().layers[layer], sent);
         Ok(Delivered { diff_id: found.digest, blob, compression, sent, uploaded: sent > 0 })
     }
 
     /// Checks the diffID that a layer was found to have, and remembers it for its key.
     pub(super) fn check(
         &self,
-        engine: &Engine<'_>,
+        digester: &Digester<'_>,
         layer: usize,
         found: BlobId,
     ) -> anyhow::Result<()> {
-        let Some(key) = remote::portable_key(engine.image(), layer) else { return Ok(()) };
+        let Some(key) = digester.image().portable_key(layer) else { return Ok(()) };
         if let Some(claimed) = self.knowledge.by_key(&key) {
             // What was found may be remembered of a tree that was mended in place.
             check_claim(layer, claimed.diff_id, found.digest)
-                .inspect_err(|_| engine.forget(layer))?;
+                .inspect_err(|_| digester.forget(layer))?;
         }
         self.cache.put(&key, &found);
         self.trees.remember(self.cache, &key);
@@ -170,13 +164,12 @@ impl Target<'_> {
     /// large blob when the upload breaks is made anew, as it is the same, but not sent anew.
     fn send_repeatedly(
         &self,
-        engine: &Engine<'_>,
+        digester: &Digester<'_>,
         layer: usize,
-        mut base: Option<&mut BaseReader<'_>>,
     ) -> anyhow::Result<(Made, u64)> {
         let mut session = Session::default();
         loop {
-            match self.send(engine, layer, base.as_deref_mut(), &mut session) {
+            match self.send(digester, layer, &mut session) {
                 Err(error) => session.after(error.downcast()?)?,
                 done => return done,
             }
@@ -185,14 +178,13 @@ impl Target<'_> {
 
     fn send(
         &self,
-        engine: &Engine<'_>,
+        digester: &Digester<'_>,
         layer: usize,
-        base: Option<&mut BaseReader<'_>>,
         session: &mut Session,
     ) -> anyhow::Result<(Made, u64)> {
         thread::scope(|scope| {
             let (settings, pool) = (self.settings, self.pool);
-            let mut blob = BlobStream::start(scope, engine, layer, base, settings, pool)?;
+            let mut blob = BlobStream::start(scope, digester, layer, settings, pool)?;
             let held = Buffered::take(&mut blob, &self.memory);
             if let Some(failure) = blob.failure() {
                 return Err(failure);
@@ -267,15 +259,23 @@ impl Target<'_> {
     }
 }
 
+/// A registry's word for what a layer is is not what was found here.
+#[derive(Debug, Error)]
+#[error(
+    "layer {number} has the diffID {found} here, but an image in the registry says that its \
+     paths make {claimed}; either the store or that image is damaged, so verify the store with \
+     `nix-store --verify --check-contents` and push again without believing that image"
+)]
+pub struct FalseClaim {
+    number: usize,
+    claimed: Digest,
+    found: Digest,
+}
+
 /// A registry's word for what a layer is must be what was found here, if anything was.
-fn check_claim(layer: usize, claimed: Digest, found: Digest) -> anyhow::Result<()> {
+fn check_claim(layer: usize, claimed: Digest, found: Digest) -> Result<(), FalseClaim> {
     if claimed == found {
         return Ok(());
     }
-    bail!(
-        "layer {} has the diffID {found} here, but an image in the registry says that its \
-         paths make {claimed}; either the store or that image is damaged, so verify the \
-         store with `nix-store --verify --check-contents` and push again with --no-cache",
-        layer + 1
-    )
+    Err(FalseClaim { number: layer + 1, claimed, found })
 }

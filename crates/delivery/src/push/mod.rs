@@ -18,12 +18,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use crate::observer::Observer;
+use crate::{Observer, Transfer};
 use formats::digest::Digest;
+use image::Digester;
 use image::Image;
 use image::cache::Cache;
 use image::compress::{Pool, Settings};
-use image::engine::{self, Engine};
+pub use layer::FalseClaim;
 use layer::Target;
 use oci::Compression;
 use oci::registry::{self, Client, Repository};
@@ -44,7 +45,7 @@ pub struct Options {
     /// What the manifest says beside what the image says of itself.
     pub annotations: Annotations,
     /// Threads that hash and compress.
-    pub reading: engine::Options,
+    pub threads: usize,
     /// Whether to learn from what registries have.
     pub learn: bool,
     /// Further images to learn from.
@@ -60,14 +61,8 @@ pub struct Pushed {
     pub references: Vec<Reference>,
     /// The manifest's, or the index's, digest.
     pub digest: Digest,
-    /// Layers in all.
-    pub layers: usize,
-    /// Layers that were sent.
-    pub layers_sent: usize,
-    /// Bytes of all layers' blobs.
-    pub bytes: u64,
-    /// Bytes of those that were sent.
-    pub bytes_sent: u64,
+    /// How much of it was sent.
+    pub transfer: Transfer,
 }
 
 /// A repository that was reached, and what is known of the layers that it has.
@@ -82,7 +77,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Push<'a> {
     images: &'a [Image],
-    engines: Vec<Engine<'a>>,
+    digesters: Vec<Digester<'a>>,
     trees: Trees,
     cache: &'a Cache,
     options: &'a Options,
@@ -104,9 +99,12 @@ impl<'a> Push<'a> {
         if let Some(twice) = architectures.find(|architecture| !seen.insert(architecture.clone())) {
             bail!("two of the images are for {twice}; an index has one for each platform");
         }
-        let engines = images.iter().map(|image| Engine::new(image, cache)).collect();
+        let digesters = images
+            .iter()
+            .map(|image| Digester::new(image, cache).with_threads(options.threads))
+            .collect();
         let trees = Trees::look(images);
-        Ok(Self { images, engines, trees, cache, options, observer, pushed: Vec::new() })
+        Ok(Self { images, digesters, trees, cache, options, observer, pushed: Vec::new() })
     }
 
     /// Pushes to all the names of one repository.
@@ -118,7 +116,7 @@ impl<'a> Push<'a> {
             knowledge.add(None, RemoteLayer { repository, ..known.clone() });
         }
         let layers = self.layers();
-        let pool = Pool::new(self.options.settings, self.options.reading.threads);
+        let pool = Pool::new(self.options.settings, self.options.threads);
         self.observer.started(self.images);
         let target = Target {
             repository: &repository,
@@ -150,10 +148,12 @@ impl<'a> Push<'a> {
         Ok(Pushed {
             references,
             digest,
-            layers: layers.len(),
-            layers_sent: delivered.iter().filter(|layer| layer.uploaded).count(),
-            bytes: delivered.iter().map(|layer| layer.blob.size).sum(),
-            bytes_sent: delivered.iter().map(|layer| layer.sent).sum(),
+            transfer: Transfer {
+                layers: layers.len(),
+                layers_sent: delivered.iter().filter(|layer| layer.uploaded).count(),
+                bytes: delivered.iter().map(|layer| layer.blob.size).sum(),
+                bytes_sent: delivered.iter().map(|layer| layer.sent).sum(),
+            },
         })
     }
 

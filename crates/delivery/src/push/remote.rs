@@ -13,8 +13,6 @@ use std::collections::HashMap;
 
 use formats::digest::Digest;
 use image::cache::Key;
-use image::layer::Naming;
-use image::{Image, LayerSource};
 use oci::registry::{Document, RegistryError, Repository};
 use oci::{Compression, Flavor, Index, Manifest, Platform};
 
@@ -165,22 +163,4 @@ impl Knowledge {
         }
         Ok(())
     }
-}
-
-/// What a layer's annotation says that it was made of, where the conf has all of the NAR hashes.
-pub(super) fn portable_key(image: &Image, layer: usize) -> Option<Key> {
-    let (kind, paths): (_, Vec<&str>) = match &image.layers[layer].source {
-        LayerSource::Base(_) => return None,
-        LayerSource::Store(layer) => {
-            let kind = match layer.naming {
-                Naming::Store => "store",
-                Naming::Root => "customisation",
-            };
-            (kind, layer.paths.iter().map(image::store::StorePath::as_str).collect())
-        }
-        // Which of its two forms it has follows from its content.
-        LayerSource::Prebuilt(prebuilt) => ("customisation", vec![&prebuilt.path]),
-        LayerSource::Absent(path) => ("customisation", vec![path]),
-    };
-    Key::portable(kind, &image.ownership, paths.into_iter(), &image.nar_hashes)
 }

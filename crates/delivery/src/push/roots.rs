@@ -6,11 +6,10 @@
 
 use std::collections::HashMap;
 
-use super::remote;
 use formats::digest::{BlobId, Digest};
+use image::Image;
 use image::cache::{Cache, Key, KeyBuilder};
-use image::store::{self, StorePath};
-use image::{Image, LayerSource};
+use image::store;
 
 /// The trees that are here when a push begins, by the keys of the layers that they make. They may
 /// be replaced while they are read, so no later look says what was read.
@@ -21,7 +20,7 @@ impl Trees {
     pub(super) fn look(images: &[Image]) -> Self {
         let layers = images.iter().flat_map(|image| {
             (0..image.layers.len()).filter_map(move |layer| {
-                Some((remote::portable_key(image, layer)?, look(image, layer)?))
+                Some((image.portable_key(layer)?, image.layers[layer].trees()?))
             })
         });
         Self(layers.collect())
@@ -53,20 +52,4 @@ fn entry(cache: &Cache, key: &Key) -> Option<Key> {
     entry.add(key.to_string().as_bytes());
     entry.add_identity(&store::identity(cache.directory()?).ok()?);
     Some(entry.finish())
-}
-
-/// A digest of which trees are here; `None` if not all of them are.
-fn look(image: &Image, layer: usize) -> Option<Digest> {
-    let mut roots = KeyBuilder::new("trees");
-    match &image.layers[layer].source {
-        LayerSource::Store(layer) => {
-            let physical = |path: &StorePath| image.store.physical(path);
-            for root in layer.paths.iter().map(physical) {
-                roots.add_identity(&store::identity(&root).ok()?);
-            }
-        }
-        LayerSource::Prebuilt(layer) => roots.add_identity(&store::identity(&layer.tar).ok()?),
-        LayerSource::Base(_) | LayerSource::Absent(_) => return None,
-    }
-    Some(roots.finish().digest())
 }

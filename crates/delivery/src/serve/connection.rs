@@ -13,10 +13,11 @@ use super::Server;
 use super::range::{Wanted, Window};
 use super::repository::Blob;
 use super::route::{Page, Route};
-use crate::http::{Head, HeadError};
-use crate::sink::{Output, is_closed};
+use crate::http::header::{CONNECTION, RANGE, TRANSFER_ENCODING};
+use crate::http::{HeadError, Method, RequestHead, StatusCode, Version};
+use crate::output::{Output, Writer as _};
 use formats::digest::Digest;
-use image::engine::{Blobs, Part};
+use image::{Blobs, Chunk};
 use oci::{Descriptor, Flavor, Index};
 
 /// How long a client may take to send a request, and be idle between two.
@@ -29,7 +30,7 @@ const BYTES: &str = "application/octet-stream";
 /// An answer's head, and its body where it is at hand.
 #[derive(Debug)]
 struct Answer<'a> {
-    status: &'static str,
+    status: StatusCode,
     media_type: &'a str,
     /// Further lines of the head.
     fields: String,
@@ -51,7 +52,7 @@ pub(super) fn serve(server: &Server<'_>, number: u64, stream: &TcpStream) {
     // Speed alone depends on it.
     let _ = stream.set_nodelay(true);
     if let Err(error) = converse(server, number, stream)
-        && !is_closed(&error)
+        && !crate::is_closed(error.as_ref())
         && !server.lock().stopped
     {
         server.observer.warn(&format!("a client was not served: {error:#}"));
@@ -67,35 +68,33 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Res
     let mut output = Output::new(output.into())?.of("the answer").with_patience(STALL_TIME);
     loop {
         server.note_waiting(number, true);
-        let head = Head::read(&mut input, Some(Instant::now() + REQUEST_TIME));
+        let head = RequestHead::read(&mut input, Some(Instant::now() + REQUEST_TIME));
         server.note_waiting(number, false);
         let head = match head {
             Ok(head) => head,
             Err(HeadError::Closed | HeadError::TimedOut | HeadError::Io(_)) => return Ok(()),
-            Err(error @ (HeadError::TooLarge | HeadError::Malformed)) => {
-                let answer = Answer::error("400 Bad Request", "UNSUPPORTED", &error.to_string());
+            Err(error) => {
+                let says = match error {
+                    HeadError::NotHttp => "this is not HTTP/1.1".to_owned(),
+                    error => error.to_string(),
+                };
+                let answer = Answer::error(StatusCode::BAD_REQUEST, "UNSUPPORTED", &says);
                 return answer.send(server, &mut output, true, false);
             }
         };
-        let mut words = head.line.split(' ');
-        let request = (words.next(), words.next(), words.next(), words.next());
-        let (answer, with_body) = match request {
-            (Some("GET"), Some(target), Some("HTTP/1.1" | "HTTP/1.0"), None) => {
-                (answer(server, target, &head), true)
-            }
-            (Some("HEAD"), Some(target), Some("HTTP/1.1" | "HTTP/1.0"), None) => {
-                (answer(server, target, &head), false)
-            }
-            (Some(_), Some(_), Some("HTTP/1.1" | "HTTP/1.0"), None) => {
+        let (answer, with_body) = match head.method {
+            Method::GET => (answer(server, &head), true),
+            Method::HEAD => (answer(server, &head), false),
+            _ => {
                 let says = "this registry is read-only";
-                (Answer::error("405 Method Not Allowed", "UNSUPPORTED", says), true)
+                (Answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", says), true)
             }
-            _ => (Answer::error("400 Bad Request", "UNSUPPORTED", "this is not HTTP/1.1"), true),
         };
         // Bodies of requests are not read, so what comes after one cannot be understood.
-        let has_body = head.field("transfer-encoding").is_some()
-            || !matches!(head.content_length(), Ok(None | Some(0)));
-        let close = has_body || request.2 != Some("HTTP/1.1") || head.lists("connection", "close");
+        let has_body = head.fields.contains(TRANSFER_ENCODING)
+            || !matches!(head.fields.content_length(), Ok(None | Some(0)));
+        let close =
+            has_body || head.version != Version::HTTP_11 || head.fields.lists(CONNECTION, "close");
         answer.send(server, &mut output, with_body, !close)?;
         if close {
             return Ok(());
@@ -103,11 +102,12 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> anyhow::Res
     }
 }
 
-fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
+fn answer<'a>(server: &Server<'a>, head: &RequestHead) -> Answer<'a> {
     let repository = server.repository;
-    let not_found = |code, what: &str| Answer::error("404 Not Found", code, what);
-    let is_told = |route: &Route| !(repository.is_secret() && route.tells_names());
-    let Some((route, page)) = Route::parse(target).filter(|(route, _)| is_told(route)) else {
+    let not_found = |code, what: &str| Answer::error(StatusCode::NOT_FOUND, code, what);
+    let is_shown = |route: &Route| !(repository.is_secret() && route.lists_names());
+    let Some((route, page)) = Route::parse(&head.target).filter(|(route, _)| is_shown(route))
+    else {
         return not_found("UNSUPPORTED", "there is no such resource");
     };
     match route {
@@ -124,7 +124,8 @@ fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
         Route::Manifest(name, target) => {
             let all = repository.manifests(&name, &target);
             let types = all.iter().map(|documents| documents.descriptor.media_type.as_str());
-            match all.iter().find(|documents| head.accepts(&documents.descriptor.media_type)) {
+            match all.iter().find(|documents| head.fields.accepts(&documents.descriptor.media_type))
+            {
                 None if all.is_empty() => {
                     not_found("MANIFEST_UNKNOWN", "there is no such manifest")
                 }
@@ -145,7 +146,7 @@ fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
         Route::Blob(name, digest) => match repository.blob(&name, digest) {
             None => not_found("BLOB_UNKNOWN", "there is no such blob"),
             Some(Blob::Document(text)) => Answer::text(BYTES, text.into()).with_digest(digest),
-            Some(Blob::Layer(blobs, layer)) => layer_answer(blobs, layer, head),
+            Some(Blob::Layer(blobs, layer)) => layer_answer(blobs, layer, head.fields.get(RANGE)),
         },
         // There are none; an empty list says that, and that clients need not try a tag instead.
         Route::Referrers(name, _) => match repository.tags(&name) {
@@ -155,19 +156,19 @@ fn answer<'a>(server: &Server<'a>, target: &str, head: &Head) -> Answer<'a> {
     }
 }
 
-fn layer_answer<'a>(blobs: &'a Blobs<'a>, layer: usize, head: &Head) -> Answer<'a> {
+fn layer_answer<'a>(blobs: &'a Blobs<'a>, layer: usize, range: Option<&str>) -> Answer<'a> {
     let blob = &blobs.all()[layer];
-    let (size, wanted) = (blob.size, Wanted::parse(head.field("range"), blob.size));
+    let (size, wanted) = (blob.size, Wanted::parse(range, blob.size));
     let mut answer = match &wanted {
-        Wanted::Whole => Answer { status: "200 OK", ..Answer::text(BYTES, String::new()) },
+        Wanted::Whole => Answer::text(BYTES, String::new()),
         Wanted::Part(range) => Answer {
-            status: "206 Partial Content",
+            status: StatusCode::PARTIAL_CONTENT,
             fields: format!("Content-Range: bytes {}-{}/{size}\r\n", range.start, range.end - 1),
             ..Answer::text(BYTES, String::new())
         },
         Wanted::Nothing => {
             let says = "the blob does not have these bytes";
-            let mut answer = Answer::error("416 Range Not Satisfiable", "UNSUPPORTED", says);
+            let mut answer = Answer::error(StatusCode::RANGE_NOT_SATISFIABLE, "UNSUPPORTED", says);
             answer.fields = format!("Content-Range: bytes */{size}\r\n");
             return answer;
         }
@@ -194,10 +195,10 @@ fn list<'a>(
 
 impl<'a> Answer<'a> {
     fn text(media_type: &'a str, text: String) -> Self {
-        Self { status: "200 OK", media_type, fields: String::new(), body: Body::Text(text) }
+        Self { status: StatusCode::OK, media_type, fields: String::new(), body: Body::Text(text) }
     }
 
-    fn error(status: &'static str, code: &str, message: &str) -> Self {
+    fn error(status: StatusCode, code: &str, message: &str) -> Self {
         let body = json!({"errors": [{"code": code, "message": message}]});
         Self { status, ..Self::text(JSON, body.to_string()) }
     }
@@ -245,19 +246,20 @@ impl<'a> Answer<'a> {
                     let mut before = output.position();
                     blobs.read(layer, |part| {
                         match part {
-                            Part::Bytes(bytes) => output.put(bytes)?,
-                            Part::File(mut content) => output.put_file(&mut content)?,
+                            Chunk::Bytes(bytes) => output.put(bytes)?,
+                            Chunk::File(mut content) => output.put_file(&mut content)?,
+                            Chunk::End => {}
                         }
                         server.note_moved(output.position() - before);
                         before = output.position();
-                        Ok(())
+                        anyhow::Ok(())
                     })?;
                     output.flush()?;
                     server.note_sent(blob.digest, blob.size);
                 }
             }
         }
-        output.flush()
+        Ok(output.flush()?)
     }
 }
 
@@ -268,7 +270,7 @@ fn send_part(
     mut window: Window,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let sent = blobs.read(layer, |part| {
+    let sent: anyhow::Result<()> = blobs.read(layer, |part| {
         if window.is_done() {
             return Err(Enough.into());
         }

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use crate::Transfer;
 use crate::observer::Observer;
-use crate::sink::Written;
 use formats::digest::Digest;
 use image::threads;
 pub use repository::Repository;
@@ -125,10 +125,14 @@ impl<'a> Server<'a> {
         let _ = TcpStream::connect(self.address);
     }
 
-    /// The layers that were asked for and sent whole.
-    pub fn sent(&self) -> Written {
+    /// The layers that were asked for and sent whole, of those of all images.
+    pub fn sent(&self) -> Transfer {
         let state = self.lock();
-        Written { layers: state.sent.len(), bytes: state.sent.values().sum() }
+        Transfer {
+            layers_sent: state.sent.len(),
+            bytes_sent: state.sent.values().sum(),
+            ..self.repository.nothing_sent()
+        }
     }
 
     /// Bytes of layers that were sent so far, whole layers or not.

@@ -5,9 +5,9 @@ use std::ops::Range;
 use anyhow::Context as _;
 use rustix::fs::{SeekFrom, seek};
 
-use crate::sink::Output;
-use image::engine::Part;
-use image::layer::Content;
+use crate::output::Writer;
+use image::Chunk;
+use image::Content;
 
 /// Bytes read at a time.
 const CHUNK: usize = 128 << 10;
@@ -74,22 +74,27 @@ impl Window {
         self.position >= self.wanted.end
     }
 
-    pub(super) fn put(&mut self, part: Part<'_>, output: &mut Output) -> anyhow::Result<()> {
-        match part {
-            Part::Bytes(bytes) => self.put_bytes(bytes, output),
-            Part::File(mut content) => self.put_file(&mut content, output),
+    pub(super) fn put(
+        &mut self,
+        chunk: Chunk<&[u8]>,
+        output: &mut dyn Writer,
+    ) -> anyhow::Result<()> {
+        match chunk {
+            Chunk::Bytes(bytes) => self.put_bytes(bytes, output),
+            Chunk::File(mut content) => self.put_file(&mut content, output),
+            Chunk::End => Ok(()),
         }
     }
 
-    fn put_bytes(&mut self, bytes: &[u8], output: &mut Output) -> anyhow::Result<()> {
+    fn put_bytes(&mut self, bytes: &[u8], output: &mut dyn Writer) -> anyhow::Result<()> {
         let length = bytes.len() as u64;
         let start = self.wanted.start.saturating_sub(self.position).min(length);
         let end = self.wanted.end.saturating_sub(self.position).min(length);
         self.position += length;
-        output.put(&bytes[start as usize..end.max(start) as usize])
+        Ok(output.put(&bytes[start as usize..end.max(start) as usize])?)
     }
 
-    fn put_file(&mut self, content: &mut Content, output: &mut Output) -> anyhow::Result<()> {
+    fn put_file(&mut self, content: &mut Content, output: &mut dyn Writer) -> anyhow::Result<()> {
         let ahead = self.wanted.start.saturating_sub(self.position).min(content.remaining());
         if ahead > 0 {
             seek(content.file(), SeekFrom::Current(ahead.cast_signed()))
@@ -99,7 +104,7 @@ impl Window {
         }
         if self.position + content.remaining() <= self.wanted.end {
             self.position += content.remaining();
-            return output.put_file(content);
+            return Ok(output.put_file(content)?);
         }
         let mut buffer = Vec::with_capacity(CHUNK);
         while content.remaining() > 0 && !self.is_done() {

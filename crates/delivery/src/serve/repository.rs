@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 
 use super::route::Target;
+use crate::Transfer;
 use formats::digest::Digest;
-use image::engine::Blobs;
+use image::Blobs;
 use oci::{Documents, Flavor, Reference};
 
 /// Images by their names.
@@ -56,6 +57,14 @@ impl<'a> Repository<'a> {
         let documents = [Flavor::Oci, Flavor::Docker].map(|flavor| blobs.documents(flavor));
         tags.insert(name.tag().to_owned(), Image { blobs, documents });
         Ok(())
+    }
+
+    /// What serving comes to if no layer is asked for.
+    pub(super) fn nothing_sent(&self) -> Transfer {
+        let images = self.images.values().flat_map(BTreeMap::values);
+        images.fold(Transfer::default(), |sum, Image { blobs, .. }| {
+            Transfer::none(sum.layers + blobs.all().len(), sum.bytes + blobs.size())
+        })
     }
 
     /// The repositories, sorted.

@@ -68,7 +68,7 @@ impl Route {
     }
 
     /// Whether the answer is a list of names.
-    pub(super) fn tells_names(&self) -> bool {
+    pub(super) fn lists_names(&self) -> bool {
         matches!(self, Self::Catalog | Self::Tags(_))
     }
 }

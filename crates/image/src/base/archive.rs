@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::ArchiveMember;
 use super::codec::Codec;
 use super::members::Members;
-use super::reader::Decompressed;
+use super::stream::Decompressed;
 
 /// The largest document, such as a manifest, that is read into memory; other tools take no larger
 /// ones either.

@@ -92,12 +92,16 @@ impl<W: Write> Decoder<W> {
         }
     }
 
-    /// Hands on what is left. That what was written is cut off is an error.
-    pub(super) fn finish(self) -> io::Result<()> {
+    /// Hands on what is left, and returns what it went to. That what was written is cut off is an
+    /// error.
+    pub(super) fn finish(self) -> io::Result<W> {
         match self {
-            Self::None(mut sink) => sink.flush(),
-            Self::Gzip(mut decoder) => decoder.try_finish(),
-            Self::Zstd(mut decoder) => decoder.finish(),
+            Self::None(mut sink) => sink.flush().map(|()| sink),
+            Self::Gzip(decoder) => decoder.finish(),
+            Self::Zstd(mut decoder) => {
+                decoder.finish()?;
+                Ok(decoder.into_inner().0)
+            }
         }
     }
 }

@@ -12,8 +12,8 @@ use tar::{EntryType, Header};
 
 use super::ArchiveMember;
 use super::header;
-use super::reader::Decompressed;
 use super::records::{self, Budget, Records};
+use super::stream::Decompressed;
 use formats::tar::{BLOCK, DIRECTORY, Record};
 
 /// The largest extended header; most have some hundred bytes.

@@ -5,27 +5,30 @@ mod codec;
 mod document;
 mod header;
 mod members;
-mod reader;
 mod records;
+mod stream;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::content::{Content, ReadError};
 use archive::Index;
 use codec::Codec;
 use formats::digest::{Digest, DigestError};
 use formats::tar::Record;
 use oci::Compression;
-pub use reader::{BaseReader, Decompressed};
+pub use stream::BaseStream;
+use stream::Decompressed;
 
 /// A base image, of which manifest and configuration were read.
 #[derive(Debug)]
 pub struct Base {
-    path: PathBuf,
-    codec: Codec,
     /// Its layers, lowest first.
     pub layers: Vec<BaseLayer>,
     /// The variables that its configuration sets.
@@ -35,9 +38,21 @@ pub struct Base {
 /// Layers that an image may have; engines take some hundreds at most.
 const MAX_LAYERS: usize = 10_000;
 
+/// The file that a base image is.
+#[derive(Debug)]
+pub struct Archive {
+    path: PathBuf,
+    codec: Codec,
+    /// Where the last one to read it got to: a compressed archive can only be read forward, and
+    /// its layers are mostly read in order.
+    spare: Mutex<Option<Decompressed>>,
+}
+
 /// One layer of a base image.
 #[derive(Clone, Debug)]
 pub struct BaseLayer {
+    /// The archive that it is in.
+    pub archive: Arc<Archive>,
     /// Digest of the layer's tar file, as the configuration has it.
     pub diff_id: Digest,
     /// The archive's member that holds the layer.
@@ -146,7 +161,56 @@ impl ArchiveMember {
     }
 }
 
+impl Archive {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is compressed, so that it is read from its start to wherever a layer is.
+    pub fn is_compressed(&self) -> bool {
+        self.codec != Codec::None
+    }
+}
+
 impl BaseLayer {
+    /// The layer's bytes, which at their end are found to be the layer that the base's
+    /// configuration names.
+    pub fn stream(&self) -> Result<BaseStream<'_>, BaseError> {
+        BaseStream::new(self)
+    }
+
+    /// The layer as part of a file; `None` if the archive is compressed.
+    pub fn section(&self) -> Option<Result<Content, ReadError>> {
+        let (path, member) = (self.archive.path(), &self.member);
+        (!self.archive.is_compressed())
+            .then(|| Content::open_section(path, member.offset, member.size))
+    }
+
+    /// The error of a layer that has another digest than the configuration says.
+    pub fn mismatch(&self, found: Digest) -> BaseError {
+        BaseError::Mismatch {
+            path: self.archive.path.clone(),
+            member: self.name().into(),
+            expected: self.diff_id,
+            found,
+        }
+    }
+
+    /// The error of a layer that is compressed in a way that engines do not know.
+    pub(crate) fn unusable(&self) -> BaseError {
+        BaseError::Member {
+            path: self.archive.path.clone(),
+            member: self.name().into(),
+            problem: "is compressed in a way that no engine takes",
+        }
+    }
+
+    /// The name of its member, as far as it is UTF-8.
+    pub fn name(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.member.name)
+    }
+
     /// How the layer stands in the archive; `None` if no engine takes it so.
     pub fn compression(&self) -> Option<Compression> {
         match self.member.codec {
@@ -184,9 +248,11 @@ impl Base {
                 documents.broken(format!("it has {layers} layers, more than any engine takes"))
             );
         }
+        let archive = Arc::new(Archive { path: path.to_owned(), codec, spare: Mutex::default() });
         let layer = |(name, diff_id): (&str, &str)| {
             let diff_id = Digest::from_hex(diff_id.strip_prefix("sha256:").unwrap_or(diff_id));
             Ok(BaseLayer {
+                archive: Arc::clone(&archive),
                 member: Arc::clone(documents.layer(name)?),
                 diff_id: diff_id
                     .map_err(|source| BaseError::DiffId { path: path.to_owned(), source })?,
@@ -202,27 +268,7 @@ impl Base {
             Value::Null => Vec::new(),
             env => documents.strings(env, "its Env")?.into_iter().map(str::to_owned).collect(),
         };
-        Ok(Self { path: path.to_owned(), codec, layers, env })
-    }
-
-    /// The error of a layer that has another digest than the configuration says.
-    pub fn mismatch(&self, layer: &BaseLayer, found: Digest) -> BaseError {
-        BaseError::Mismatch {
-            path: self.path.clone(),
-            member: String::from_utf8_lossy(&layer.member.name).into(),
-            expected: layer.diff_id,
-            found,
-        }
-    }
-
-    /// The archive.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether the archive is compressed, so that it is read from its start to wherever a layer is.
-    pub fn is_compressed(&self) -> bool {
-        self.codec != Codec::None
+        Ok(Self { layers, env })
     }
 
     /// The variables that every image on top of this one inherits.

@@ -11,10 +11,11 @@ mod upkeep;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
+
+use crate::atomic_file::AtomicFile;
 
 use formats::digest::{BlobId, Digest};
 pub use key::{Key, KeyBuilder};
@@ -111,19 +112,11 @@ fn parse(text: &str, key: &Key) -> Option<BlobId> {
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_extension(format!("{}-{count}{TEMPORARY}", std::process::id()));
-    if let Some(shard) = path.parent() {
-        fs::create_dir_all(shard)?;
-    }
-    let written = File::create_new(&temporary)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    let Some(shard) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(shard)?;
+    let file = AtomicFile::create_in(shard).map_err(io::Error::other)?;
+    file.file().write_all(text.as_bytes())?;
+    file.persist(path).map_err(io::Error::other)
 }
 
 /// Opens an entry, if it can be one. What stands in its place may be a pipe or a device, which to

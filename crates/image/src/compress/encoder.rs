@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use super::{Buffers, Compression, Settings, gzip, zstd};
+use parking_lot::Mutex;
+
+use super::{Compression, Settings, gzip, zstd};
 use crate::budget::{Budget, Share};
+use crate::buffers::Buffers;
 use crate::threads::ThreadError;
 
 /// Threads, at most.
@@ -137,7 +140,7 @@ impl<'a> Encoder<'a> {
 /// Compresses blocks as long as there may be more.
 fn work(tasks: &Mutex<Receiver<Task>>, buffers: &Buffers) {
     loop {
-        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let task = tasks.lock().recv();
         let Ok(Task { settings, block, answer }) = task else { return };
         let mut out = buffers.take();
         let done = compress(settings, &block, &mut out);

@@ -8,14 +8,14 @@
 //! compressor that has seen nothing before, into a whole frame of zstd or member of gzip; one after
 //! the other they are a file of that format. So any thread can take any block.
 
-mod buffers;
 mod encoder;
 mod gzip;
 mod zstd;
 
+use crate::cache::{Key, KeyBuilder};
+use formats::digest::Digest;
 use oci::Compression;
 
-pub use buffers::Buffers;
 pub use encoder::{Encoder, Pool};
 pub use gzip::GZIP_FORMAT;
 pub use zstd::ZSTD_FORMAT;
@@ -51,6 +51,15 @@ impl Settings {
             Compression::None | Compression::Gzip => 1 << 20,
             Compression::Zstd => zstd::BLOCK,
         }
+    }
+
+    /// The key under which the blob that this makes of a layer is remembered; `None` for no
+    /// compression.
+    pub fn blob_key(self, diff_id: Digest) -> Option<Key> {
+        let mut key = KeyBuilder::new("blob");
+        key.add(self.format()?.as_bytes());
+        key.add(&diff_id.0);
+        Some(key.finish())
     }
 
     /// The name of the format that this makes, such as `zstd-4 level 3`; none for no compression.

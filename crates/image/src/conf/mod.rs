@@ -34,7 +34,7 @@ pub struct Conf {
     pub store_layers: Vec<Vec<String>>,
     /// What is to lie at the image's root.
     pub customisation_layer: String,
-    /// Name and tag, unless the command line says another.
+    /// Name and tag, unless the caller gives others.
     pub repo_tag: Option<String>,
     /// When the image was made.
     pub created: DateTime,

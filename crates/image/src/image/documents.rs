@@ -16,7 +16,7 @@ impl Image {
     pub fn config_json(&self, diff_ids: &[Digest]) -> String {
         let diff_ids: Vec<_> = diff_ids.iter().map(ToString::to_string).collect();
         let history = self.layers.iter().map(|layer| {
-            let comment = format!("store paths: {}", python::repr::list_of_str(&layer.origins));
+            let comment = format!("store paths: {}", python::repr::list_of_str(layer.origins()));
             json!({"created": self.created, "comment": comment})
         });
         python::json::dumps(&json!({

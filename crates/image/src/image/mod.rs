@@ -2,25 +2,26 @@
 
 mod documents;
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::base::{Base, BaseError, BaseLayer};
+use crate::base::{Base, BaseError};
+use crate::cache::Key;
 use crate::conf::{Conf, canonical_nar_hash};
-use crate::layer::{Naming, Ownership, ReadError, StoreLayer};
-use crate::store::{self, Store, StoreError, StorePath};
+use crate::content::ReadError;
+use crate::layer::{Layer, LayerError, Naming, Ownership, Prebuilt, StoreLayer};
+use crate::store::{self, NarHashes, Store, StoreError};
 use formats::digest::{Digest, DigestError};
-use oci::{Annotations, annotation};
 
 /// An image, ready to be digested and written.
 #[derive(Debug)]
 pub struct Image {
     /// The store that its paths are in.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// The base image, if it has one.
     pub base: Option<Base>,
     /// All its layers, lowest first, those of the base among them.
@@ -32,57 +33,12 @@ pub struct Image {
     /// Owner and time of the entries in its store layers.
     pub ownership: Arc<Ownership>,
     /// The NAR hash of each store path that the conf gives one for.
-    pub nar_hashes: HashMap<String, String>,
+    pub nar_hashes: NarHashes,
     /// What is odd and yet no error, a sentence each.
     pub warnings: Vec<String>,
     architecture: String,
     created: String,
     config: Value,
-}
-
-/// One layer.
-#[derive(Debug)]
-pub struct Layer {
-    /// What it is made of.
-    pub source: LayerSource,
-    /// What the image's history says that it is made of.
-    pub origins: Vec<String>,
-}
-
-/// What a layer is made of.
-#[derive(Debug)]
-pub enum LayerSource {
-    /// A layer of the base image.
-    Base(BaseLayer),
-    /// Store paths, or the original's plain tree of customisations.
-    Store(StoreLayer),
-    /// The finished customisation layer.
-    Prebuilt(Prebuilt),
-    /// A customisation layer that is not in the store. The conf has the narHash of this path, so
-    /// that whoever needs no more than to know the layer can go on.
-    Absent(String),
-}
-
-impl Layer {
-    /// What manifests say of it.
-    pub fn annotations(&self) -> Annotations {
-        let LayerSource::Store(store) = &self.source else { return Annotations::new() };
-        annotation::of_store_paths(store.paths.iter().map(|path| {
-            let path = path.as_str();
-            path.rsplit('/').next().unwrap_or(path)
-        }))
-    }
-}
-
-/// A layer that was finished at build time.
-#[derive(Debug)]
-pub struct Prebuilt {
-    /// The directory that holds it, as the conf names it.
-    pub path: String,
-    /// Its tar file.
-    pub tar: PathBuf,
-    /// The digest that the file beside it gives.
-    pub checksum: Digest,
 }
 
 /// Why a conf makes no image.
@@ -97,6 +53,9 @@ pub enum ImageError {
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A layer cannot be had.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
     /// The customisation layer is not what it should be.
     #[error("the customisation layer `{path}` {problem}")]
     Customisation {
@@ -115,16 +74,9 @@ pub enum ImageError {
         /// What it holds.
         source: DigestError,
     },
-    /// Neither the conf nor the command line names the image.
-    #[error("the conf has no `repo_tag`; name the image with --repo_tag NAME:TAG")]
+    /// Neither the conf nor the caller names the image.
+    #[error("the conf has no `repo_tag`, and the image is given no other name")]
     NoTag,
-}
-
-impl ImageError {
-    /// The error of a customisation layer that is needed and not there.
-    pub(crate) fn absent(path: &str) -> Self {
-        Self::Customisation { path: path.into(), problem: "does not exist; build it first" }
-    }
 }
 
 impl Image {
@@ -135,16 +87,16 @@ impl Image {
         repo_tag: Option<String>,
         store_root: Option<&Path>,
     ) -> Result<Self, ImageError> {
-        let store = Store::new(&conf.store_dir, store_root)?;
+        let store = Arc::new(Store::new(&conf.store_dir, store_root)?);
         let repo_tag = repo_tag.filter(|tag| !tag.is_empty()).or(conf.repo_tag);
         let repo_tag = repo_tag.ok_or(ImageError::NoTag)?;
         let ownership = Arc::new(conf.ownership);
         let mut store_layers = Vec::with_capacity(conf.store_layers.len());
         for origins in conf.store_layers {
             let paths = origins.iter().map(|path| store.path(path)).collect::<Result<_, _>>()?;
-            let layer =
-                StoreLayer { paths, naming: Naming::Store, ownership: Arc::clone(&ownership) };
-            store_layers.push(Layer { source: LayerSource::Store(layer), origins });
+            let (store, ownership) = (Arc::clone(&store), Arc::clone(&ownership));
+            let layer = StoreLayer { store, paths, naming: Naming::Store, ownership };
+            store_layers.push(Layer::store(layer, origins));
         }
         let mut warnings = conf.warnings;
         warnings.extend(repeated(&store_layers));
@@ -154,10 +106,7 @@ impl Image {
             Some(path) => Some(Base::open(&store.locate(path, "the base image")?)?),
             None => None,
         };
-        let base_layers = base.iter().flat_map(|base| &base.layers).map(|layer| Layer {
-            origins: vec![String::from_utf8_lossy(&layer.member.name).into()],
-            source: LayerSource::Base(layer.clone()),
-        });
+        let base_layers = base.iter().flat_map(|base| &base.layers).cloned().map(Layer::base);
         Ok(Self {
             layers: base_layers.chain(store_layers).chain([customisation]).collect(),
             config: documents::overlay(base.as_ref(), conf.config),
@@ -177,15 +126,18 @@ impl Image {
 impl Image {
     /// Adds the NAR hashes of paths for which the conf has none and Nix's database does.
     pub fn complete_nar_hashes(&mut self) {
-        let paths = self.layers.iter().flat_map(|layer| match &layer.source {
-            LayerSource::Store(layer) => layer.paths.iter().map(StorePath::as_str).collect(),
-            LayerSource::Prebuilt(layer) => vec![layer.path.as_str()],
-            LayerSource::Base(_) | LayerSource::Absent(_) => Vec::new(),
-        });
+        let here = self.layers.iter().filter(|layer| layer.is_here());
+        let paths = here.flat_map(Layer::store_paths);
         let unknown = paths.filter(|path| !self.nar_hashes.contains_key(*path));
         let hashes = store::nar_hashes(&self.store, unknown);
         let canonical = |(path, hash): (String, String)| Some((path, canonical_nar_hash(&hash)?));
         self.nar_hashes.extend(hashes.into_iter().filter_map(canonical));
+    }
+
+    /// The key that a layer has on every machine, made of nothing but what the conf says; `None`
+    /// without the NAR hashes of all its paths.
+    pub fn portable_key(&self, layer: usize) -> Option<Key> {
+        self.layers[layer].portable_key(&self.ownership, &self.nar_hashes)
     }
 }
 
@@ -193,7 +145,7 @@ impl Image {
 fn repeated(layers: &[Layer]) -> Vec<String> {
     let mut seen = HashSet::new();
     let mut warned = HashSet::new();
-    let paths = layers.iter().flat_map(|layer| &layer.origins);
+    let paths = layers.iter().flat_map(Layer::origins);
     paths
         .filter(|path| !seen.insert(*path) && warned.insert(*path))
         .map(|path| format!("`{path}` is listed more than once and will be written each time"))
@@ -202,7 +154,7 @@ fn repeated(layers: &[Layer]) -> Vec<String> {
 
 /// The customisation layer: prebuilt in today's confs, a plain tree in the original's.
 fn customisation(
-    store: &Store,
+    store: &Arc<Store>,
     path: String,
     ownership: &Arc<Ownership>,
     may_be_absent: bool,
@@ -215,19 +167,16 @@ fn customisation(
         Ok(_) => return Err(problem("is not a directory")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if may_be_absent {
-                return Ok(Layer {
-                    source: LayerSource::Absent(path.clone()),
-                    origins: vec![path],
-                });
+                return Ok(Layer::absent(path));
             }
-            return Err(ImageError::absent(&path));
+            return Err(LayerError::Absent(path).into());
         }
         Err(source) => {
             return Err(ReadError::Io { action: "open", path: directory, source }.into());
         }
     }
     let (tar, checksum) = (directory.join("layer.tar"), directory.join("checksum"));
-    let source = match (tar.symlink_metadata().is_ok(), checksum.symlink_metadata().is_ok()) {
+    let layer = match (tar.symlink_metadata().is_ok(), checksum.symlink_metadata().is_ok()) {
         (true, true) => {
             let read = |file| store.locate(&format!("{path}/{file}"), WHAT);
             let (tar, checksum) = (read("layer.tar")?, read("checksum")?);
@@ -239,15 +188,16 @@ fn customisation(
             let checksum = Digest::from_hex(String::from_utf8_lossy(&checksum).trim());
             let checksum =
                 checksum.map_err(|source| ImageError::Checksum { path: path.clone(), source })?;
-            LayerSource::Prebuilt(Prebuilt { path: path.clone(), tar, checksum })
+            Layer::prebuilt(Prebuilt { path: path.clone(), tar, checksum })
         }
-        (false, false) => LayerSource::Store(StoreLayer {
-            paths: vec![store.path(&path)?],
-            naming: Naming::Root,
-            ownership: Arc::clone(ownership),
-        }),
+        (false, false) => {
+            let (paths, store) = (vec![store.path(&path)?], Arc::clone(store));
+            let ownership = Arc::clone(ownership);
+            let layer = StoreLayer { store, paths, naming: Naming::Root, ownership };
+            Layer::store(layer, vec![path.clone()])
+        }
         (true, false) => return Err(problem("has a layer.tar, but no checksum; build it again")),
         (false, true) => return Err(problem("has a checksum, but no layer.tar; build it again")),
     };
-    Ok(Layer { source, origins: vec![path] })
+    Ok(layer)
 }

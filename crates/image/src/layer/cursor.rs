@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::content::ReadError;
 use super::disk::Disk;
+use crate::content::ReadError;
 use crate::store::{self, Entry};
 use formats::tar;
 

@@ -1,20 +1,29 @@
-//! A layer's content and how it becomes bytes. Where the bytes go is not known here.
+//! An image's layers: what each is made of, how it is told from others, and how it becomes bytes.
+//! Where the bytes go is not known here.
 
-mod content;
 mod cursor;
 mod disk;
+mod error;
+mod key;
+mod source;
+mod stream;
 mod tar_stream;
 
 use std::sync::Arc;
 
-pub use content::{Content, LayerReader, LayerStream, ReadError, Step};
+pub use error::{ChecksumMismatch, LayerError};
+pub(crate) use key::{BaseFact, Scanned};
+pub use source::{Kind, Layer, Prebuilt};
+pub use stream::{LayerReader, LayerStream};
 pub use tar_stream::TarStream;
 
-use crate::store::StorePath;
+use crate::store::{Store, StorePath};
 
 /// A layer that is made from trees in the store.
 #[derive(Clone, Debug)]
 pub struct StoreLayer {
+    /// The store that they are in.
+    pub store: Arc<Store>,
     /// The trees, in the order in which they are archived.
     pub paths: Vec<StorePath>,
     /// What their entries are called.

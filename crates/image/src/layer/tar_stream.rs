@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::content::{Content, ReadError, Step};
 use super::cursor::Cursor;
 use super::disk::{self, Disk};
 use super::{Naming, Ownership, StoreLayer};
-use crate::store::{Entry, Listing, Node, Store, Walk, WalkError};
+use crate::content::{Chunk, Content, ReadError};
+use crate::store::{Entry, Listing, Node, Walk, WalkError};
 use formats::tar::{self, Member};
 
 /// Directories that every layer of store paths starts with, whatever the store's directory.
@@ -26,7 +26,6 @@ const FETCH: usize = 256 << 10;
 /// The archive of a [`StoreLayer`], in pieces.
 #[derive(Debug)]
 pub struct TarStream<'a> {
-    store: &'a Store,
     layer: &'a StoreLayer,
     listings: Option<Arc<[Listing]>>,
     started: bool,
@@ -58,9 +57,8 @@ enum Source {
 
 impl<'a> TarStream<'a> {
     /// A stream from the first byte on. `listings`, one for each path, spare the walk.
-    pub fn new(store: &'a Store, layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
+    pub fn new(layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
         Self {
-            store,
             layer,
             listings,
             started: false,
@@ -74,15 +72,15 @@ impl<'a> TarStream<'a> {
     }
 
     /// See [`super::LayerStream::fill`].
-    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Step, ReadError> {
+    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Chunk<()>, ReadError> {
         if self.disk.is_needed() {
             self.look_ahead();
         }
         Ok(match self.advance(out, limit, Contents::Read)? {
-            Advance::Full => Step::Full,
-            Advance::End => Step::End,
+            Advance::Full => Chunk::Bytes(()),
+            Advance::End => Chunk::End,
             Advance::Large(cursor, size) => {
-                Step::File(Content::new(cursor.open()?, cursor.path(), size))
+                Chunk::File(Content::new(cursor.open()?, cursor.path(), size))
             }
         })
     }
@@ -100,10 +98,10 @@ impl<'a> TarStream<'a> {
     fn look_ahead(&mut self) {
         // Without listings, another walk would wait for the disk itself.
         let Some(listings) = &self.listings else { return };
-        let (store, layer) = (self.store, self.layer);
-        let scout = self.scout.get_or_insert_with(|| {
-            Box::new(TarStream::new(store, layer, Some(Arc::clone(listings))))
-        });
+        let layer = self.layer;
+        let scout = self
+            .scout
+            .get_or_insert_with(|| Box::new(TarStream::new(layer, Some(Arc::clone(listings)))));
         let mut scratch = Vec::new();
         while !scout.ended && scout.offset < self.offset + AHEAD {
             scratch.clear();
@@ -189,7 +187,7 @@ impl<'a> TarStream<'a> {
         let index = self.next_path;
         let Some(path) = self.layer.paths.get(index) else { return Ok(None) };
         self.next_path += 1;
-        let root = self.store.physical(path);
+        let root = self.layer.store.physical(path);
         let source = match &self.listings {
             Some(listings) => {
                 Source::Listing { listings: Arc::clone(listings), index, position: 0 }
@@ -279,17 +277,18 @@ fn owned(ownership: &Ownership) -> Member<'_> {
 mod tests {
     use super::*;
     use crate::budget::Budget;
+    use crate::store::Store;
 
     fn bytes(mut stream: TarStream<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         loop {
             match stream.fill(&mut out, usize::MAX).unwrap() {
-                Step::Full => {}
-                Step::File(mut content) => {
+                Chunk::Bytes(()) => {}
+                Chunk::File(mut content) => {
                     out.reserve(content.size() as usize + 1);
                     while !content.read(&mut out).unwrap() {}
                 }
-                Step::End => return out,
+                Chunk::End => return out,
             }
         }
     }
@@ -299,7 +298,7 @@ mod tests {
     fn names_that_differ_in_case_alone_are_those_of_linux() {
         let trees = [["a", "A~nix~case~hack~1", "b"], ["a", "A", "b"]].map(|names| {
             let root = tempfile::tempdir().unwrap();
-            let store = Store::new("/nix/store", Some(root.path())).unwrap();
+            let store = Arc::new(Store::new("/nix/store", Some(root.path())).unwrap());
             let path = store.path("/nix/store/0-tree").unwrap();
             for (name, content) in names.iter().zip(["lower", "upper", "other"]) {
                 let directory = store.physical(&path).join(name);
@@ -307,8 +306,8 @@ mod tests {
                 std::fs::write(directory.join("file"), content).unwrap();
             }
             let (naming, ownership) = (Naming::Store, Arc::default());
-            let layer = StoreLayer { paths: vec![path], naming, ownership };
-            bytes(TarStream::new(&store, &layer, None))
+            let layer = StoreLayer { store, paths: vec![path], naming, ownership };
+            bytes(TarStream::new(&layer, None))
         });
         assert!(trees[0] == trees[1]);
     }
@@ -317,7 +316,7 @@ mod tests {
     #[test]
     fn looking_ahead_changes_no_byte() {
         let root = tempfile::tempdir().unwrap();
-        let store = Store::new("/nix/store", Some(root.path())).unwrap();
+        let store = Arc::new(Store::new("/nix/store", Some(root.path())).unwrap());
         let mut paths = Vec::new();
         for tree in 0..3 {
             let path = store.path(&format!("/nix/store/{tree}-tree")).unwrap();
@@ -329,15 +328,15 @@ mod tests {
             }
             paths.push(path);
         }
-        let layer = StoreLayer { paths, naming: Naming::Store, ownership: Arc::default() };
+        let (naming, ownership) = (Naming::Store, Arc::default());
+        let layer = StoreLayer { store, paths, naming, ownership };
         let budget = Budget::new(1 << 20);
         let scan = |path| {
             let listing = Some(Listing::new(&budget));
-            crate::store::scan(&store.physical(path), listing).unwrap().listing
+            crate::store::scan(&layer.store.physical(path), listing).unwrap().listing
         };
         let listings: Option<Arc<[Listing]>> = layer.paths.iter().map(scan).collect();
-        let stream =
-            |listings, disk| TarStream { disk, ..TarStream::new(&store, &layer, listings) };
+        let stream = |listings, disk| TarStream { disk, ..TarStream::new(&layer, listings) };
         let expected = bytes(stream(None, Disk::default()));
         assert!(expected.len() > 27 << 20);
         for listings in [None, listings] {

@@ -15,12 +15,12 @@ use super::Store;
 const STORE_DIR: &str = "/nix/store";
 const DATABASE: &str = "nix/var/nix/db/db.sqlite";
 
+/// The NAR hash of each of some store paths.
+pub type NarHashes = HashMap<String, String>;
+
 /// The NAR hashes that Nix has for these paths, in its own spelling. A path that it does not know,
 /// and every path where its database cannot be read, has none: that costs time alone.
-pub fn nar_hashes<'a>(
-    store: &Store,
-    paths: impl Iterator<Item = &'a str>,
-) -> HashMap<String, String> {
+pub fn nar_hashes<'a>(store: &Store, paths: impl Iterator<Item = &'a str>) -> NarHashes {
     let database = store.root().unwrap_or(Path::new("/")).join(DATABASE);
     // Opening a pipe that stands in its place would wait for a writer.
     if store.dir() != Path::new(STORE_DIR) || !database.is_file() {

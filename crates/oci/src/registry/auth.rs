@@ -102,7 +102,10 @@ impl Client {
                      `podman login` or `skopeo login`"
                 ))
             }
-            error => login(format!("its token server is of no help: {error}")),
+            error => {
+                let registry = self.registry.clone();
+                RegistryError::TokenServer { registry, error: Box::new(error) }
+            }
         })?;
         let text = read_bounded(response.body_mut(), MAX_TOKEN, String::new)
             .map_err(|_| login("its token server's answer cannot be read".into()))?;

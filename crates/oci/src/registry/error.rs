@@ -78,6 +78,14 @@ pub enum RegistryError {
         /// What went wrong.
         problem: String,
     },
+    /// The server that has the tokens cannot be asked for one.
+    #[error("cannot log in to `{registry}`: its token server is of no help: {error}")]
+    TokenServer {
+        /// The registry.
+        registry: String,
+        /// What went wrong.
+        error: Box<RegistryError>,
+    },
 }
 
 impl RegistryError {
@@ -102,8 +110,17 @@ impl RegistryError {
     /// for anything else.
     pub fn is_end_of_all(&self) -> bool {
         match self {
-            Self::Transport { .. } | Self::Login { .. } => true,
+            Self::Transport { .. } | Self::Login { .. } | Self::TokenServer { .. } => true,
             Self::Repeated { error, .. } => error.is_end_of_all(),
+            _ => false,
+        }
+    }
+
+    /// Whether it would go if certificates were not checked and plain HTTP were allowed.
+    pub fn is_insecure(&self) -> bool {
+        match self {
+            Self::Transport { failure, .. } => failure.is_insecure(),
+            Self::Repeated { error, .. } | Self::TokenServer { error, .. } => error.is_insecure(),
             _ => false,
         }
     }

@@ -25,7 +25,9 @@ enum Kind {
     Passing,
     /// It will not.
     Lasting,
-    /// Not as long as TLS is spoken: the server speaks plain HTTP.
+    /// Not as long as certificates are checked and plain HTTP is refused.
+    Insecure,
+    /// The same: the server speaks plain HTTP.
     PlainHttp,
 }
 
@@ -58,9 +60,9 @@ impl Failure {
                 Self::passing(format!("the answer is not HTTP ({})", said(error)))
             }
             // What leads elsewhere is the peer's word, and may hold a secret.
-            Error::RequireHttpsOnly(_) => Self::lasting(
-                "it leads to an address without TLS, which only --tls-verify=false allows".into(),
-            ),
+            Error::RequireHttpsOnly(_) => {
+                Self::insecure("it leads to an address without TLS, which is not allowed".into())
+            }
             Error::BadUri(_) | Error::Http(_) => {
                 Self::lasting("it leads to something that is not a URL".into())
             }
@@ -114,18 +116,19 @@ impl Failure {
 
     fn of_tls(error: &rustls::Error, peer: &Peer) -> Self {
         use rustls::{Error, InvalidMessage};
-        let own = "if its certificate is your own, name it in SSL_CERT_FILE or use \
-                   --tls-verify=false";
         match error {
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self {
                 problem: format!(
-                    "`{}` speaks plain HTTP, not TLS; use --tls-verify=false if you trust the \
-                     network between here and there",
+                    "`{}` speaks plain HTTP, not TLS; allow that if you trust the network \
+                     between here and there",
                     peer.server
                 ),
                 kind: Kind::PlainHttp,
             },
-            Error::InvalidCertificate(_) => Self::lasting(format!("{}; {own}", said(error))),
+            Error::InvalidCertificate(_) => Self::insecure(format!(
+                "{}; if its certificate is your own, name it in SSL_CERT_FILE or allow any",
+                said(error)
+            )),
             Error::General(_) => Self::lasting(format!(
                 "{}; SSL_CERT_FILE names the certificates to trust",
                 said(error)
@@ -142,6 +145,10 @@ impl Failure {
         Self { problem, kind: Kind::Lasting }
     }
 
+    fn insecure(problem: String) -> Self {
+        Self { problem, kind: Kind::Insecure }
+    }
+
     /// Whether another attempt may go better.
     pub(super) fn is_passing(&self) -> bool {
         self.kind == Kind::Passing
@@ -150,6 +157,11 @@ impl Failure {
     /// Whether the server spoke plain HTTP where TLS was expected.
     pub(super) fn is_plain_http(&self) -> bool {
         self.kind == Kind::PlainHttp
+    }
+
+    /// Whether it would go without certificates, or without TLS.
+    pub(super) fn is_insecure(&self) -> bool {
+        matches!(self.kind, Kind::Insecure | Kind::PlainHttp)
     }
 }
 
@@ -174,14 +186,13 @@ mod tests {
     use super::*;
     use rustls::{CertificateError, InvalidMessage};
 
-    fn of(error: &Error, proxy: Option<&str>) -> (String, bool) {
+    fn of(error: &Error, proxy: Option<&str>) -> Failure {
         let peer = Peer {
             server: "reg.io:5000".into(),
             proxy: proxy.map(str::to_owned),
             patience: Duration::from_secs(7),
         };
-        let failure = Failure::of(error, &peer);
-        (failure.to_string(), failure.is_passing())
+        Failure::of(error, &peer)
     }
 
     #[test]
@@ -191,22 +202,25 @@ mod tests {
             |error: rustls::Error| Error::Io(io::Error::new(io::ErrorKind::InvalidData, error));
         let plain = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
         let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        for (error, proxy, expected, passes) in [
-            (io(io::ErrorKind::ConnectionRefused), None, "listens at `reg.io:5000`", false),
-            (io(io::ErrorKind::ConnectionRefused), Some("p:1"), "proxy listens at `p:1`", false),
-            (io(io::ErrorKind::UnexpectedEof), None, "closed before the answer", true),
-            (io(io::ErrorKind::ConnectionReset), None, "reset", true),
-            (io(io::ErrorKind::InvalidData), None, "invalid data", false),
-            (tls(plain.clone()), None, "`reg.io:5000` speaks plain HTTP", false),
-            (Error::Rustls(plain), None, "--tls-verify=false", false),
-            (tls(unknown), None, "SSL_CERT_FILE", false),
-            (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", true),
-            (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", true),
-            (Error::RequireHttpsOnly("http://h/?secret".into()), None, "without TLS", false),
+        let (passing, lasting, insecure, plain_http) =
+            (Kind::Passing, Kind::Lasting, Kind::Insecure, Kind::PlainHttp);
+        for (error, proxy, expected, kind) in [
+            (io(io::ErrorKind::ConnectionRefused), None, "listens at `reg.io:5000`", lasting),
+            (io(io::ErrorKind::ConnectionRefused), Some("p:1"), "proxy listens at `p:1`", lasting),
+            (io(io::ErrorKind::UnexpectedEof), None, "closed before the answer", passing),
+            (io(io::ErrorKind::ConnectionReset), None, "reset", passing),
+            (io(io::ErrorKind::InvalidData), None, "invalid data", lasting),
+            (tls(plain.clone()), None, "`reg.io:5000` speaks plain HTTP", plain_http),
+            (Error::Rustls(plain), None, "allow that", plain_http),
+            (tls(unknown), None, "SSL_CERT_FILE", insecure),
+            (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", passing),
+            (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", passing),
+            (Error::RequireHttpsOnly("http://h/?secret".into()), None, "without TLS", insecure),
         ] {
-            let (problem, passing) = of(&error, proxy);
+            let failure = of(&error, proxy);
+            let problem = failure.to_string();
             assert!(problem.contains(expected), "{problem}");
-            assert!(!problem.contains("secret") && passing == passes, "{problem}");
+            assert!(!problem.contains("secret") && failure.kind == kind, "{problem}");
         }
     }
 }

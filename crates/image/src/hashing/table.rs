@@ -1,12 +1,13 @@
 //! Which layers are known, and which thread does what next.
 
 use formats::digest::BlobId;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use anyhow::anyhow;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::Scanned;
 use crate::cache::Key;
+use crate::error::Error;
+use crate::layer::Scanned;
 use crate::store::Listing;
 
 /// The layers' states, shared by all threads.
@@ -33,7 +34,7 @@ struct Inner {
     /// Threads that have a lane in use.
     busy: usize,
     stopped: bool,
-    failure: Option<anyhow::Error>,
+    failure: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -113,7 +114,7 @@ impl Table {
             if lanes > 0 || inner.find(State::Scanning).is_none() {
                 return None;
             }
-            inner = self.wait(inner);
+            self.changed.wait(&mut inner);
         }
     }
 
@@ -155,13 +156,13 @@ impl Table {
             if inner.stopped {
                 return None;
             }
-            inner = self.wait(inner);
+            self.changed.wait(&mut inner);
         }
         inner.slots[layer].listings.clone()
     }
 
     /// The layer's digest, whose turn has come; of those before it nothing more is needed.
-    pub(super) fn wait_for_digest(&self, layer: usize) -> anyhow::Result<BlobId> {
+    pub(super) fn wait_for_digest(&self, layer: usize) -> Result<BlobId, Error> {
         let mut inner = self.lock();
         inner.next = layer;
         inner.drop_listings_before(layer);
@@ -170,19 +171,19 @@ impl Table {
     }
 
     /// The layer's digest, as soon as it is known.
-    pub(super) fn wait_until_known(&self, layer: usize) -> anyhow::Result<BlobId> {
+    pub(super) fn wait_until_known(&self, layer: usize) -> Result<BlobId, Error> {
         let mut inner = self.lock();
         loop {
             inner.fail_if_stopped()?;
             if let State::Known(digest) = inner.slots[layer].state {
                 return Ok(digest);
             }
-            inner = self.wait(inner);
+            self.changed.wait(&mut inner);
         }
     }
 
     /// All digests, as soon as they are known.
-    pub(super) fn wait_for_all(&self) -> anyhow::Result<Vec<BlobId>> {
+    pub(super) fn wait_for_all(&self) -> Result<Vec<BlobId>, Error> {
         let mut inner = self.lock();
         loop {
             let known = inner.slots.iter().map(|slot| match slot.state {
@@ -193,7 +194,7 @@ impl Table {
                 return Ok(all);
             }
             inner.fail_if_stopped()?;
-            inner = self.wait(inner);
+            self.changed.wait(&mut inner);
         }
     }
 
@@ -241,6 +242,12 @@ impl Table {
         self.lock().slots.iter().map(|slot| slot.size).sum()
     }
 
+    /// Lets threads work again, unless one of them has failed.
+    pub(super) fn resume(&self) {
+        let mut inner = self.lock();
+        inner.stopped = inner.failure.is_some();
+    }
+
     /// Makes all threads end.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
@@ -248,7 +255,7 @@ impl Table {
     }
 
     /// Runs a thread's work; its error, or its panic, ends everything.
-    pub(super) fn fail_with(&self, work: impl FnOnce() -> anyhow::Result<()>) {
+    pub(super) fn fail_with(&self, work: impl FnOnce() -> Result<(), Error>) {
         struct StopOnPanic<'a>(&'a Table);
         impl Drop for StopOnPanic<'_> {
             fn drop(&mut self) {
@@ -265,20 +272,16 @@ impl Table {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 
 impl Inner {
-    fn fail_if_stopped(&mut self) -> anyhow::Result<()> {
+    fn fail_if_stopped(&mut self) -> Result<(), Error> {
         if !self.stopped {
             return Ok(());
         }
-        Err(self.failure.take().unwrap_or_else(|| anyhow!("reading the layers ended early")))
+        Err(self.failure.take().unwrap_or(Error::EndedEarly))
     }
 
     fn find(&self, state: State) -> Option<usize> {
@@ -305,6 +308,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::cache::KeyBuilder;
+    use crate::layer::LayerError;
     use formats::digest::{BlobId, Digest};
 
     /// A table whose layers have these sizes and wait to be hashed.
@@ -348,9 +352,10 @@ mod tests {
     #[test]
     fn a_failure_reaches_the_one_who_waits() {
         let table = table(&[1]);
-        table.fail_with(|| Err(anyhow!("no such luck")));
+        table.fail_with(|| Err(LayerError::Absent("/no-such-luck".into()).into()));
         assert_eq!(table.claim(0, 1), None);
-        assert_eq!(table.wait_for_digest(0).unwrap_err().to_string(), "no such luck");
+        let error = table.wait_for_digest(0).unwrap_err().to_string();
+        assert!(error.contains("no-such-luck"), "{error}");
         assert!(table.listings(0).is_none());
     }
 }

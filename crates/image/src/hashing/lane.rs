@@ -1,6 +1,6 @@
 //! One layer's way through the hash; two of them are advanced at a time.
 
-use crate::layer::{LayerReader, ReadError};
+use crate::layer::{LayerError, LayerReader};
 use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
 
@@ -42,7 +42,7 @@ impl<'a> Lane<'a> {
         (self.layer, BlobId { digest: Digest(self.hash.finish()), size })
     }
 
-    fn refill(&mut self) -> Result<(), ReadError> {
+    fn refill(&mut self) -> Result<(), LayerError> {
         if self.start < self.buffer.len() || self.ended {
             return Ok(());
         }
@@ -55,7 +55,7 @@ impl<'a> Lane<'a> {
 }
 
 /// Reads and hashes a piece of each lane, of the same length where there are two.
-pub(super) fn advance(lanes: &mut [Lane<'_>]) -> Result<(), ReadError> {
+pub(super) fn advance(lanes: &mut [Lane<'_>]) -> Result<(), LayerError> {
     for lane in lanes.iter_mut() {
         lane.refill()?;
     }

@@ -1,6 +1,6 @@
 //! Buffers that are filled again and again, as fresh memory has to be cleared by the kernel.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// Buffers of one capacity: as many as were ever in use at the same time.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Buffers {
 
     /// An empty buffer, one that was used before if there is any.
     pub fn take(&self) -> Vec<u8> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = self.free.lock().pop();
         free.unwrap_or_else(|| Vec::with_capacity(self.capacity))
     }
 
@@ -26,7 +26,7 @@ impl Buffers {
     pub fn put(&self, mut buffer: Vec<u8>) {
         if buffer.capacity() >= self.capacity {
             buffer.clear();
-            self.free.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+            self.free.lock().push(buffer);
         }
     }
 }
@@ -46,7 +46,7 @@ mod tests {
         buffers.put(Vec::with_capacity(99));
         let again = buffers.take();
         assert!(again.is_empty() && again.as_ptr() == place);
-        assert!(buffers.free.lock().unwrap().is_empty());
+        assert!(buffers.free.lock().is_empty());
         assert!(buffers.take().capacity() >= 100);
     }
 }

@@ -1,4 +1,4 @@
-//! Pieces of a layer, and file contents that must stay as they were found.
+//! Chunks of a layer, and contents of files, which must stay as they were found.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -8,26 +8,16 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use thiserror::Error;
 
-use super::TarStream;
 use crate::store::WalkError;
 
-/// A layer's bytes, piece by piece.
+/// The next of a layer's bytes.
 #[derive(Debug)]
-pub enum LayerStream<'a> {
-    /// Made from store paths.
-    Tar(Box<TarStream<'a>>),
-    /// A finished tar file, handed out once.
-    File(Option<Content>),
-}
-
-/// What a stream did.
-#[derive(Debug)]
-pub enum Step {
-    /// It filled the buffer.
-    Full,
-    /// Here the whole of this file comes.
+pub enum Chunk<B = Vec<u8>> {
+    /// These, wherever they are; `()` stands for the buffer that the caller gave.
+    Bytes(B),
+    /// The content of this file.
     File(Content),
-    /// It has come to its end.
+    /// None any more.
     End,
 }
 
@@ -88,29 +78,6 @@ pub enum ReadError {
     Walk(#[from] WalkError),
 }
 
-impl LayerStream<'_> {
-    /// Appends to `out` until it holds `limit` bytes or somewhat more, or until a large file
-    /// comes, which is handed out to be read, or sent, whole.
-    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Step, ReadError> {
-        match self {
-            Self::Tar(stream) => stream.fill(out, limit),
-            Self::File(content) => Ok(content.take().map_or(Step::End, Step::File)),
-        }
-    }
-}
-
-impl LayerStream<'_> {
-    /// Goes on as [`Self::fill`] would, without reading small files or opening any; returns how
-    /// many bytes that would have been, none at the end. `scratch` holds nothing of use
-    /// afterwards.
-    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<u64, ReadError> {
-        match self {
-            Self::Tar(stream) => stream.skip(scratch, limit),
-            Self::File(content) => Ok(content.take().map_or(0, |content| content.size())),
-        }
-    }
-}
-
 impl Content {
     /// The whole of a file, of the size that it has now.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
@@ -137,7 +104,7 @@ impl Content {
         Ok(whole)
     }
 
-    pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
+    pub(crate) fn new(file: File, path: PathBuf, size: u64) -> Self {
         Self { file, path, size, done: 0, file_size: size }
     }
 
@@ -220,38 +187,5 @@ impl Content {
             _ if found < expected => Err(ReadError::Shrank { path: path.clone(), expected, found }),
             _ => Ok(()),
         }
-    }
-}
-
-/// Reads all of a layer's bytes through memory.
-#[derive(Debug)]
-pub struct LayerReader<'a> {
-    stream: LayerStream<'a>,
-    content: Option<Content>,
-}
-
-impl<'a> LayerReader<'a> {
-    /// A reader from the layer's first byte on.
-    pub fn new(stream: LayerStream<'a>) -> Self {
-        Self { stream, content: None }
-    }
-
-    /// Appends to `out` until it holds `limit` bytes or somewhat more; fewer mean the end.
-    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<(), ReadError> {
-        out.reserve(limit.saturating_sub(out.len()));
-        while out.len() < limit {
-            if let Some(content) = &mut self.content {
-                if content.read(out)? {
-                    self.content = None;
-                }
-                continue;
-            }
-            match self.stream.fill(out, limit)? {
-                Step::Full => {}
-                Step::File(content) => self.content = Some(content),
-                Step::End => break,
-            }
-        }
-        Ok(())
     }
 }

@@ -1,16 +1,22 @@
 //! Standard output, or another file, written to in the fastest way that it takes.
 
+mod file;
+mod staging;
+mod writer;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
-use super::staging::{Staging, kernel};
-use image::layer::Content;
+pub use file::write_file;
+use image::{Content, ReadError};
+use staging::{Staging, kernel};
+use thiserror::Error;
+pub use writer::Writer;
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 64 << 10;
@@ -31,8 +37,6 @@ pub struct Output {
     direct: bool,
     /// What is gathered for a pipe by the kernel, after what was written and before `gathered`.
     staging: Option<Staging>,
-    /// Whether what is written is cut into HTTP's chunks.
-    chunked: bool,
     /// How long a write may wait for the reader.
     patience: Option<Duration>,
     written: u64,
@@ -40,23 +44,55 @@ pub struct Output {
     what: &'static str,
 }
 
+/// Why bytes cannot be written.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// There is no standard output.
+    #[error("opening standard output")]
+    Stdout(#[source] io::Error),
+    /// It cannot be told what the output is.
+    #[error("examining the output")]
+    Examine(#[source] io::Error),
+    /// It is a terminal.
+    #[error(
+        "the archive is not written to a terminal; redirect it, as with `| docker load` or \
+         `> image.tar`"
+    )]
+    Terminal,
+    /// The kernel refused, or the reader went away or takes nothing any more.
+    #[error("cannot write {what}")]
+    Write {
+        /// What is written.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// What should be written cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 impl Output {
     /// The program's standard output, which must not be a terminal.
-    pub fn stdout() -> anyhow::Result<Self> {
+    pub fn stdout() -> Result<Self, OutputError> {
         let stdout = io::stdout().as_fd().try_clone_to_owned();
-        Self::new(stdout.context("opening standard output")?)
+        Self::new(stdout.map_err(OutputError::Stdout)?)
+    }
+
+    /// A file that is open elsewhere as well.
+    pub fn of_file(file: &File) -> Result<Self, OutputError> {
+        let file = file.try_clone().map_err(OutputError::Examine)?;
+        Self::new(file.into())
     }
 
     /// An open file.
-    pub fn new(file: OwnedFd) -> anyhow::Result<Self> {
+    pub fn new(file: OwnedFd) -> Result<Self, OutputError> {
         let file = File::from(file);
         if rustix::termios::isatty(&file) {
-            anyhow::bail!(
-                "the archive is not written to a terminal; redirect it, as with `| docker load` \
-                 or `> image.tar`"
-            );
+            return Err(OutputError::Terminal);
         }
-        let kind = FileType::from_raw_mode(fstat(&file).context("examining the output")?.st_mode);
+        let stat = fstat(&file).map_err(|error| OutputError::Examine(error.into()))?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
         #[cfg(target_os = "linux")]
         if kind == FileType::Fifo {
             // Only speed depends on it.
@@ -69,16 +105,10 @@ impl Output {
             copied: Vec::new(),
             direct,
             staging: (kind == FileType::Fifo).then(Staging::new).flatten(),
-            chunked: false,
             patience: None,
             written: 0,
             what: "the archive",
         })
-    }
-
-    /// The body of an HTTP message whose length is not known.
-    pub fn chunked(socket: OwnedFd) -> anyhow::Result<Self> {
-        Ok(Self { chunked: true, ..Self::new(socket)? })
     }
 
     /// Gives up on a reader that takes nothing for so long. The file must have that as its
@@ -94,51 +124,11 @@ impl Output {
         Self { what, ..self }
     }
 
-    /// Bytes taken so far.
-    pub fn position(&self) -> u64 {
-        self.written
-    }
-
-    /// Writes bytes.
-    pub fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.written += bytes.len() as u64;
-        if self.gathered.len() + bytes.len() > BUFFER {
-            self.write_gathered()?;
-        }
-        if bytes.len() >= BUFFER {
-            return self.write(bytes);
-        }
-        self.gathered.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    /// Writes what is left of a file, by the kernel where it can.
-    pub fn put_file(&mut self, content: &mut Content) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        self.written += content.remaining();
-        self.in_chunk(content.remaining(), |output| {
-            while output.direct && content.remaining() > 0 {
-                match output.send(content)? {
-                    Sent::Bytes(bytes) => content.advance(bytes)?,
-                    Sent::Unsupported => output.direct = false,
-                }
-            }
-            output.copy(content, |_| ())
-        })
-    }
-
-    /// Writes what is left of a file and shows each piece of it to `see`.
-    pub fn put_file_through(
+    fn copy(
         &mut self,
         content: &mut Content,
-        see: impl FnMut(&[u8]),
-    ) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        self.written += content.remaining();
-        self.in_chunk(content.remaining(), |output| output.copy(content, see))
-    }
-
-    fn copy(&mut self, content: &mut Content, mut see: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        see: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), OutputError> {
         while content.remaining() > 0 {
             self.copied.clear();
             self.copied.reserve(COPY);
@@ -151,49 +141,15 @@ impl Output {
         Ok(content.finish()?)
     }
 
-    /// Writes what was gathered, so that the reader has all that was taken so far.
-    pub fn flush(&mut self) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        self.drain()
-    }
-
-    fn write_gathered(&mut self) -> anyhow::Result<()> {
+    fn write_gathered(&mut self) -> Result<(), OutputError> {
         let gathered = std::mem::take(&mut self.gathered);
-        let written = self.write(&gathered);
+        let written = self.write_all(&gathered);
         self.gathered = gathered;
         self.gathered.clear();
         written
     }
 
-    /// Writes what was gathered, and the mark of the last chunk's end.
-    pub fn finish(&mut self) -> anyhow::Result<()> {
-        self.write_gathered()?;
-        if self.chunked {
-            self.write_all(b"0\r\n\r\n")?;
-        }
-        self.drain()
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.in_chunk(bytes.len() as u64, |output| output.write_all(bytes))
-    }
-
-    /// Has so many bytes written, as a chunk where there must be chunks.
-    fn in_chunk(
-        &mut self,
-        size: u64,
-        write: impl FnOnce(&mut Self) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        // An empty chunk would be the last one.
-        if !self.chunked || size == 0 {
-            return write(self);
-        }
-        self.write_all(format!("{size:x}\r\n").as_bytes())?;
-        write(self)?;
-        self.write_all(b"\r\n")
-    }
-
-    fn send(&mut self, content: &Content) -> anyhow::Result<Sent> {
+    fn send(&mut self, content: &Content) -> Result<Sent, OutputError> {
         /// The most that the kernel sends at once.
         const MAX: u64 = 0x7fff_f000;
         loop {
@@ -215,7 +171,7 @@ impl Output {
         }
     }
 
-    fn write_all(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), OutputError> {
         while !bytes.is_empty() {
             let written = match &mut self.staging {
                 Some(staging) => staging.put(bytes),
@@ -232,12 +188,12 @@ impl Output {
         Ok(())
     }
 
-    fn make_room(&mut self) -> anyhow::Result<()> {
+    fn make_room(&mut self) -> Result<(), OutputError> {
         if self.staging.is_some() { self.drain() } else { self.wait_until_writable() }
     }
 
     /// Hands over what the kernel gathered.
-    fn drain(&mut self) -> anyhow::Result<()> {
+    fn drain(&mut self) -> Result<(), OutputError> {
         while let Some(staging) = self.staging.as_mut().filter(|staging| !staging.is_empty()) {
             match staging.move_into(&self.file) {
                 Ok(()) | Err(Errno::INTR) => {}
@@ -248,12 +204,12 @@ impl Output {
         Ok(())
     }
 
-    fn error(&self, error: io::Error) -> anyhow::Error {
-        anyhow::Error::from(error).context(format!("cannot write {}", self.what))
+    fn error(&self, source: io::Error) -> OutputError {
+        OutputError::Write { what: self.what, source }
     }
 
     /// Some callers hand over a pipe that does not block.
-    fn wait_until_writable(&self) -> anyhow::Result<()> {
+    fn wait_until_writable(&self) -> Result<(), OutputError> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let patience = self.patience.and_then(|patience| Timespec::try_from(patience).ok());
         let waited = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], patience.as_ref());
@@ -265,16 +221,56 @@ impl Output {
     }
 }
 
+impl Writer for Output {
+    fn position(&self) -> u64 {
+        self.written
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.written += bytes.len() as u64;
+        if self.gathered.len() + bytes.len() > BUFFER {
+            self.write_gathered()?;
+        }
+        if bytes.len() >= BUFFER {
+            return self.write_all(bytes);
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn put_file(&mut self, content: &mut Content) -> Result<(), OutputError> {
+        self.write_gathered()?;
+        self.written += content.remaining();
+        while self.direct && content.remaining() > 0 {
+            match self.send(content)? {
+                Sent::Bytes(bytes) => content.advance(bytes)?,
+                Sent::Unsupported => self.direct = false,
+            }
+        }
+        self.copy(content, &mut |_| ())
+    }
+
+    fn put_file_through(
+        &mut self,
+        content: &mut Content,
+        see: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), OutputError> {
+        self.write_gathered()?;
+        self.written += content.remaining();
+        self.copy(content, see)
+    }
+
+    fn flush(&mut self) -> Result<(), OutputError> {
+        self.write_gathered()?;
+        self.drain()
+    }
+
+    fn finish(&mut self) -> Result<(), OutputError> {
+        self.flush()
+    }
+}
+
 enum Sent {
     Bytes(u64),
     Unsupported,
-}
-
-/// Whether an error means that the reader of the output went away, which is its own business.
-pub fn is_closed(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
 }

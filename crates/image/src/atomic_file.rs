@@ -1,15 +1,14 @@
 //! Files that appear under their names when they are complete.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock, fsync};
 use rustix::io::Errno;
+use thiserror::Error;
 
 /// What the names of unfinished files start with.
 const PREFIX: &str = ".nix-image-";
@@ -18,18 +17,41 @@ const SUFFIX: &str = ".tmp";
 
 /// A file that is being written under a temporary name, and goes unless it is finished.
 #[derive(Debug)]
-pub struct NewFile {
+pub struct AtomicFile {
     temporary: PathBuf,
     finished: bool,
     /// Locked as long as the file is being written; see [`Self::remove_abandoned`].
     file: File,
 }
 
-impl NewFile {
+/// Something could not be done with a file or directory.
+#[derive(Debug, Error)]
+#[error("{doing} `{}`{after}", path.display())]
+pub struct FileError {
+    doing: &'static str,
+    path: PathBuf,
+    after: &'static str,
+    source: io::Error,
+}
+
+impl FileError {
+    /// An error of `doing` something, such as "reading", with what is at a path.
+    pub fn new(doing: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self { doing, path: path.to_owned(), after: "", source: source.into() }
+    }
+
+    /// The same where the sentence goes on after the path.
+    #[must_use]
+    pub fn and(self, after: &'static str) -> Self {
+        Self { after, ..self }
+    }
+}
+
+impl AtomicFile {
     /// A new file in a directory, the one of its later name or on the same file system.
-    pub fn create_in(directory: &Path) -> anyhow::Result<Self> {
+    pub fn create_in(directory: &Path) -> Result<Self, FileError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let creating = || format!("creating a file in `{}`", directory.display());
+        let error = |error| FileError::new("creating a file in", directory, error);
         loop {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed);
             let name = format!("{PREFIX}{}-{count}{SUFFIX}", std::process::id());
@@ -37,44 +59,51 @@ impl NewFile {
             let file = match File::create_new(&temporary) {
                 // A process of the same number was killed there, or is at work in a container.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-                created => created.with_context(creating)?,
+                created => created.map_err(error)?,
             };
             // Where there are no locks, nobody removes what is abandoned either.
             let _ = flock(&file, FlockOperation::LockExclusive);
             // Until it was locked it looked abandoned.
-            if file.metadata().with_context(creating)?.nlink() > 0 {
+            if file.metadata().map_err(error)?.nlink() > 0 {
                 return Ok(Self { temporary, finished: false, file });
             }
         }
     }
 
-    /// Another handle of the file, to write it.
-    pub fn handle(&self) -> anyhow::Result<OwnedFd> {
-        let handle = self.file.try_clone().with_context(|| self.doing("opening"))?;
-        Ok(handle.into())
+    /// The file, to be written to.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
-    /// Gives the file its name, in place of whatever has it, once its content is on the disk: after
-    /// a loss of power there is what was there before, or this file whole. That the name itself
-    /// is on the disk takes [`sync_directory`].
-    pub fn finish(mut self, path: &Path) -> anyhow::Result<()> {
-        self.file
-            .sync_all()
-            .with_context(|| format!("writing `{}` to the disk", path.display()))?;
+    /// Gives the file its name, in place of whatever has it. After a loss of power its content may
+    /// be anything.
+    pub fn persist(mut self, path: &Path) -> Result<(), FileError> {
         fs::rename(&self.temporary, path)
-            .with_context(|| format!("giving `{}` its name", path.display()))?;
+            .map_err(|error| FileError::new("giving", path, error).and(" its name"))?;
         self.finished = true;
         Ok(())
+    }
+
+    /// Gives the file its name once its content is on the disk: after a loss of power there is
+    /// what was there before, or this file whole. That the name itself is on the disk takes
+    /// [`sync_directory`].
+    pub fn persist_durably(self, path: &Path) -> Result<(), FileError> {
+        self.file
+            .sync_all()
+            .map_err(|error| FileError::new("writing", path, error).and(" to the disk"))?;
+        self.persist(path)
+    }
+
+    /// Whether a file's name is one of an unfinished file.
+    pub fn is_temporary(name: &str) -> bool {
+        name.starts_with(PREFIX) && name.ends_with(SUFFIX)
     }
 
     /// Removes what killed runs have left in a directory.
     pub fn remove_abandoned(directory: &Path) {
         // Litter is no reason to fail.
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(PREFIX)
-                && name.ends_with(SUFFIX)
+            if Self::is_temporary(&entry.file_name().to_string_lossy())
                 && let Ok(file) = File::open(entry.path())
                 && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
             {
@@ -82,27 +111,24 @@ impl NewFile {
             }
         }
     }
-
-    fn doing(&self, what: &str) -> String {
-        format!("{what} `{}`", self.temporary.display())
-    }
 }
 
 /// Waits until the names in a directory are on the disk, where the file system can tell.
-pub fn sync_directory(directory: &Path) -> anyhow::Result<()> {
+pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
     // The parent of a plain name is the working directory.
-    let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let location = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     // One that may be written to but not listed cannot be opened.
-    let Ok(opened) = File::open(place) else { return Ok(()) };
+    let Ok(opened) = File::open(location) else { return Ok(()) };
     match fsync(&opened) {
         Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS | Errno::BADF) => Ok(()),
-        failed => failed.with_context(|| {
-            format!("writing the directory `{}` to the disk", directory.display())
-        }),
+        Err(error) => {
+            let doing = "writing the directory";
+            Err(FileError::new(doing, directory, error).and(" to the disk"))
+        }
     }
 }
 
-impl Drop for NewFile {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
         if !self.finished {
             let _ = fs::remove_file(&self.temporary);
@@ -125,16 +151,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         for text in ["first", "second"] {
-            let new = NewFile::create_in(directory.path()).unwrap();
-            File::from(new.handle().unwrap()).write_all(text.as_bytes()).unwrap();
-            NewFile::remove_abandoned(directory.path());
-            new.finish(&path).unwrap();
+            let new = AtomicFile::create_in(directory.path()).unwrap();
+            new.file().write_all(text.as_bytes()).unwrap();
+            AtomicFile::remove_abandoned(directory.path());
+            new.persist_durably(&path).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
-        drop(NewFile::create_in(directory.path()).unwrap());
+        drop(AtomicFile::create_in(directory.path()).unwrap());
         assert_eq!(names(directory.path()), ["file"]);
         fs::write(directory.path().join(".nix-image-1-0.tmp"), "killed").unwrap();
-        NewFile::remove_abandoned(directory.path());
+        AtomicFile::remove_abandoned(directory.path());
         assert_eq!(names(directory.path()), ["file"]);
     }
 
@@ -149,9 +175,9 @@ mod tests {
         for other in &others {
             fs::write(other, "theirs").unwrap();
         }
-        let ours = NewFile::create_in(directory.path()).unwrap();
+        let ours = AtomicFile::create_in(directory.path()).unwrap();
         assert!(others.iter().all(|other| fs::read_to_string(other).unwrap() == "theirs"));
-        ours.finish(&directory.path().join("file")).unwrap();
+        ours.persist_durably(&directory.path().join("file")).unwrap();
         assert_eq!(names(directory.path()).len(), others.len() + 1);
     }
 }

@@ -1,0 +1,250 @@
+//! The docker-archive, as `docker load` reads it and nixpkgs' script writes it: a tar file of the
+//! layers' tar files, the configuration and the manifest.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::slice;
+
+use super::{MEMBER_MODE, put_document};
+use crate::output::{OutputError, Writer};
+use crate::{Error, Observer, Sink, Transfer};
+use formats::digest::{BlobId, Digest, HashWriter};
+use formats::tar::{self, Member};
+use image::base::BaseLayer;
+use image::{Chunk, Chunks, Digester, Image, Layer, ReadError, read_ahead};
+
+/// Writes docker-archives, byte for byte those of nixpkgs.
+#[derive(Debug)]
+pub struct DockerArchive<'a> {
+    output: &'a mut dyn Writer,
+    verify: bool,
+    held: usize,
+}
+
+impl<'a> DockerArchive<'a> {
+    /// An archive that is written to `output`.
+    pub fn new(output: &'a mut dyn Writer) -> Self {
+        Self { output, verify: false, held: 0 }
+    }
+
+    /// Hashes each layer again on its way out, if `verify`. A digest that is remembered for other
+    /// trees than those that are here is checked in any case.
+    #[must_use]
+    pub fn verify(self, verify: bool) -> Self {
+        Self { verify, ..self }
+    }
+
+    /// Leaves out this many of the lowest layers, which the reader holds.
+    ///
+    /// The documents stay those of the whole archive: dockerd looks for a layer's member only when
+    /// it does not hold the layer, and refuses the archive if it does not find it then.
+    #[must_use]
+    pub fn without(self, held: usize) -> Self {
+        Self { held, ..self }
+    }
+}
+
+impl Sink for DockerArchive<'_> {
+    fn write(
+        &mut self,
+        digester: &Digester<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Transfer, Error> {
+        observer.started(slice::from_ref(digester.image()));
+        let transfer = self.write_part(digester, observer)?;
+        observer.finished();
+        Ok(transfer)
+    }
+}
+
+impl DockerArchive<'_> {
+    /// Writes the archive as one step of a delivery.
+    pub(crate) fn write_part(
+        &mut self,
+        digester: &Digester<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Transfer, Error> {
+        let held = self.held;
+        read_ahead(digester, held, |chunks| {
+            let layers = digester.image().layers.len();
+            let mut writing = Writing {
+                digester,
+                observer,
+                output: &mut *self.output,
+                verify: self.verify,
+                diff_ids: Vec::with_capacity(layers),
+                members: Vec::with_capacity(layers),
+                transfer: Transfer { layers, ..Transfer::default() },
+            };
+            writing.run(chunks, held)?;
+            Ok(writing.transfer)
+        })
+    }
+}
+
+/// An archive that is being written.
+struct Writing<'a> {
+    digester: &'a Digester<'a>,
+    observer: &'a dyn Observer,
+    output: &'a mut dyn Writer,
+    verify: bool,
+    diff_ids: Vec<Digest>,
+    members: Vec<String>,
+    transfer: Transfer,
+}
+
+impl Writing<'_> {
+    fn run(&mut self, mut chunks: Chunks, held: usize) -> Result<(), Error> {
+        let image = self.digester.image();
+        for (index, layer) in image.layers.iter().enumerate() {
+            if index >= held {
+                self.observer.layer_started(index, layer, self.known_size());
+                // The reader need not wait for what is there while the digest is being found.
+                self.output.flush()?;
+            }
+            let digest = self.digester.digest(index)?;
+            let (name, header) = header(layer, digest, image.mtime)?;
+            self.members.push(name);
+            self.diff_ids.push(digest.digest);
+            self.transfer.bytes += digest.size;
+            if index < held {
+                self.observer.layer_found(index);
+                continue;
+            }
+            self.output.put(&header)?;
+            self.put_layer(index, digest, &mut chunks)?;
+            self.transfer.layers_sent += 1;
+            self.transfer.bytes_sent += digest.size;
+            self.observer.layer_done(index, layer, digest.size);
+        }
+        self.observer.documents_started();
+        Ok(self.put_documents(image)?)
+    }
+
+    /// Bytes of the layers that are to be written, as far as they are known.
+    fn known_size(&self) -> u64 {
+        let held = self.transfer.bytes - self.transfer.bytes_sent;
+        self.digester.known_size().saturating_sub(held)
+    }
+
+    /// Writes a layer's bytes, which have to be as many as the header says.
+    fn put_layer(
+        &mut self,
+        index: usize,
+        expected: BlobId,
+        chunks: &mut Chunks,
+    ) -> Result<(), Error> {
+        let unchecked = self.digester.unchecked(index);
+        let mut hash = (self.verify || unchecked).then(HashWriter::default);
+        let mut size = 0;
+        loop {
+            let before = self.output.position();
+            match chunks.next().unwrap_or(Err(image::Error::EndedEarly))? {
+                Chunk::Bytes(bytes) => {
+                    self.output.put(&bytes)?;
+                    if let Some(hash) = &mut hash {
+                        hash.update(&bytes);
+                    }
+                    chunks.recycle(bytes);
+                }
+                Chunk::File(mut content) => match &mut hash {
+                    None => self.output.put_file(&mut content)?,
+                    Some(hash) => {
+                        self.output.put_file_through(&mut content, &mut |b| hash.update(b))?;
+                    }
+                },
+                Chunk::End => break,
+            }
+            let written = self.output.position() - before;
+            size += written;
+            self.observer.bytes(written);
+        }
+        let found = hash.map(HashWriter::finish);
+        if size != expected.size || found.is_some_and(|found| found != expected.digest) {
+            return Err(self.digester.mismatch(index, expected, size, found).into());
+        }
+        if unchecked {
+            self.digester.found(index, expected)?;
+        }
+        Ok(self.output.put(tar::padding(size))?)
+    }
+
+    /// Writes the configuration, the manifest and the end.
+    fn put_documents(&mut self, image: &Image) -> Result<(), OutputError> {
+        let config = image.config_json(&self.diff_ids);
+        let config_name = format!("{}.json", Digest::of(config.as_bytes()).hex());
+        put_document(self.output, &config_name, &config, image.mtime)?;
+        let manifest = image.manifest_json(&config_name, &self.members);
+        put_document(self.output, "manifest.json", &manifest, image.mtime)?;
+        self.output.put(tar::trailer(self.output.position()))?;
+        self.output.finish()
+    }
+}
+
+/// The name and the header of a layer's member.
+fn header(layer: &Layer, digest: BlobId, mtime: i64) -> Result<(String, Vec<u8>), ReadError> {
+    let mut header = Vec::new();
+    if let Some(base) = layer.as_base() {
+        tar::encode(&kept_member(base), &mut header);
+        return Ok((base.name().into_owned(), header));
+    }
+    let name = format!("{}/layer.tar", digest.digest.hex());
+    let own = Member {
+        name: name.as_bytes(),
+        typeflag: tar::REGULAR,
+        mode: MEMBER_MODE,
+        size: digest.size,
+        mtime,
+        ..Member::default()
+    };
+    match layer.finished_tar() {
+        Some(path) => put_finished_header(path, &own, &mut header)?,
+        None => tar::encode(&own, &mut header),
+    }
+    Ok((name, header))
+}
+
+/// The member of a layer of the base image, which stays what it is there.
+fn kept_member(base: &BaseLayer) -> Member<'_> {
+    let member = &base.member;
+    Member {
+        name: &member.name,
+        typeflag: member.typeflag,
+        target: &member.target,
+        mode: member.mode,
+        uid: member.uid,
+        gid: member.gid,
+        uname: &member.uname,
+        gname: &member.gname,
+        size: member.size,
+        mtime: member.mtime,
+        records: &member.records,
+        ..Member::default()
+    }
+}
+
+/// A finished layer's member has the mode and the owner of the file that it comes from.
+fn put_finished_header(
+    path: &Path,
+    own: &Member<'_>,
+    header: &mut Vec<u8>,
+) -> Result<(), ReadError> {
+    let stat = fs::metadata(path).map_err(|source| ReadError::Io {
+        action: "examine",
+        path: path.to_owned(),
+        source,
+    })?;
+    let uname = uzers::get_user_by_uid(stat.uid()).map(|user| user.name().to_owned());
+    let gname = uzers::get_group_by_gid(stat.gid()).map(|group| group.name().to_owned());
+    let member = Member {
+        mode: stat.mode(),
+        uid: stat.uid().into(),
+        gid: stat.gid().into(),
+        uname: uname.as_ref().map_or(b"", |name| name.as_encoded_bytes()),
+        gname: gname.as_ref().map_or(b"", |name| name.as_encoded_bytes()),
+        ..own.clone()
+    };
+    tar::encode(&member, header);
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Images in one file.
+
+mod docker;
+mod oci;
+
+use formats::tar::{self, Member};
+
+use crate::output::{OutputError, Writer};
+pub use docker::DockerArchive;
+pub use oci::OciArchive;
+pub(crate) use oci::{BLOBS, put_blob};
+
+/// Mode of the members that this program makes itself.
+const MEMBER_MODE: u32 = 0o644;
+
+/// Writes a document as a member.
+fn put_document(
+    output: &mut dyn Writer,
+    name: &str,
+    text: &str,
+    mtime: i64,
+) -> Result<(), OutputError> {
+    let mut header = Vec::new();
+    let member = Member {
+        name: name.as_bytes(),
+        typeflag: tar::REGULAR,
+        mode: MEMBER_MODE,
+        size: text.len() as u64,
+        mtime,
+        ..Member::default()
+    };
+    tar::encode(&member, &mut header);
+    output.put(&header)?;
+    output.put(text.as_bytes())?;
+    output.put(tar::padding(text.len() as u64))
+}

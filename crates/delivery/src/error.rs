@@ -1,0 +1,88 @@
+//! Why an image cannot be delivered.
+
+use std::error;
+use std::io;
+use std::iter;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::layout::LayoutError;
+use crate::output::OutputError;
+use image::layer::LayerError;
+use image::threads::ThreadError;
+use image::{FileError, ReadError};
+
+/// Why an image cannot be delivered.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The image cannot be read or digested.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// The image's name is not one.
+    #[error(transparent)]
+    Name(#[from] oci::ReferenceError),
+    /// What is read or written in the place of a document is not one.
+    #[error(transparent)]
+    Document(#[from] oci::DocumentError),
+    /// Something could not be done with a file or directory.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The bytes cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A file cannot be written.
+    #[error("writing `{}`", path.display())]
+    Writing {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// A directory is where a file is to be written.
+    #[error("`{}` is a directory; name a file", .0.display())]
+    IsDirectory(PathBuf),
+    /// The layout cannot be added to.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+}
+
+impl Error {
+    /// The error of a file that cannot be written.
+    pub fn writing(path: &Path, source: Self) -> Self {
+        Self::Writing { path: path.to_owned(), source: Box::new(source) }
+    }
+
+    /// The error of another part that this one stands for, or this one.
+    pub fn inner(&self) -> &(dyn error::Error + 'static) {
+        match self {
+            Self::Image(error) => error.inner(),
+            Self::Name(error) => error,
+            Self::Document(error) => error,
+            Self::File(error) => error,
+            Self::Output(error) => error,
+            Self::Layout(error) => error,
+            Self::Writing { .. } | Self::IsDirectory(_) => self,
+        }
+    }
+}
+
+/// Whether an error means that the reader of an output went away, which is its own business.
+pub fn is_closed(error: &(dyn error::Error + 'static)) -> bool {
+    let chain = iter::successors(Some(error), |error| error.source());
+    let mut kinds = chain.filter_map(|error| error.downcast_ref().map(io::Error::kind));
+    kinds.any(|kind| kind == io::ErrorKind::BrokenPipe)
+}
+
+impl From<ThreadError> for Error {
+    fn from(error: ThreadError) -> Self {
+        image::Error::from(error).into()
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        image::Error::from(LayerError::from(error)).into()
+    }
+}

@@ -1,0 +1,355 @@
+//! An OCI layout in a directory, which grows image by image.
+//!
+//! Blobs come first, each under a temporary name until it is complete, and the index last, so
+//! whenever a run ends there is a valid layout: the one of before, or the new one.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::{slice, thread};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use thiserror::Error;
+
+use crate::archive::{BLOBS, put_blob};
+use crate::output::{Output, Writer};
+use crate::{Error, Observer, Sink, Step, Transfer};
+use formats::digest::{Digest, HashWriter};
+use image::{AtomicFile, Blob, Blobs, Digester, FileError, sync_directory, threads};
+use oci::{Documents, Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference};
+
+/// Layers that are written at a time; more than these only make a disk slower.
+const MAX_WRITERS: usize = 4;
+const INDEX: &str = "index.json";
+
+/// A layout's directory, and what is added to it.
+#[derive(Debug)]
+pub struct OciLayout {
+    directory: PathBuf,
+    name: Reference,
+    verify: bool,
+}
+
+/// Why a directory is not a layout, or cannot become one.
+#[derive(Debug, Error)]
+pub enum LayoutError {
+    /// It is a file.
+    #[error("`{}` is a file; an OCI layout is a directory", .0.display())]
+    File(PathBuf),
+    /// It holds something else.
+    #[error(
+        "`{}` holds `{found}` and is not an OCI layout; write to another place, or to an empty \
+         directory",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+    },
+    /// A document of the layout cannot be read.
+    #[error("reading `{}`", path.display())]
+    Read {
+        /// The layout or its document.
+        path: PathBuf,
+        /// Why.
+        source: MarkerError,
+    },
+    /// The index is not one.
+    #[error("`{}` is broken; repair or remove it", path.display())]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: oci::DocumentError,
+    },
+    /// A directory is where a file belongs, and may hold anything.
+    #[error("`{}` is a directory where a file belongs; remove it", .0.display())]
+    Directory(PathBuf),
+}
+
+/// Why a document of a layout cannot be read.
+#[derive(Debug, Error)]
+pub enum MarkerError {
+    /// The kernel refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is a pipe, a directory or the like.
+    #[error("`{}` is not a regular file; remove it", .0.display())]
+    Kind(PathBuf),
+    /// It is not JSON.
+    #[error("its `{LAYOUT_FILE}` is broken")]
+    Json(#[from] serde_json::Error),
+    /// It is of another version.
+    #[error("its version is {0}; this program knows 1.0.0 only")]
+    Version(serde_json::Value),
+}
+
+impl OciLayout {
+    /// The layout in a directory, to which an image is to be added under this name; a new one if
+    /// the directory is empty or not there.
+    pub fn open(directory: &Path, name: &Reference) -> Result<Self, LayoutError> {
+        let (directory, name) = (directory.to_owned(), name.clone());
+        let layout = Self { directory, name, verify: false };
+        let directory = &layout.directory;
+        let reading = |source| LayoutError::Read { path: directory.clone(), source };
+        match fs::metadata(directory) {
+            Ok(metadata) if !metadata.is_dir() => return Err(LayoutError::File(directory.clone())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(reading(error.into())),
+        }
+        let marker = || read_document(&directory.join(LAYOUT_FILE)).map_err(reading);
+        if let Some(marker) = marker()? {
+            check_marker(&marker).map_err(reading)?;
+        } else if let Some(found) = layout.foreign_name() {
+            // Another run may have made it a layout meanwhile; the marker comes first.
+            let foreign = || LayoutError::Foreign { path: directory.clone(), found };
+            let marker = marker()?.ok_or_else(foreign)?;
+            check_marker(&marker).map_err(reading)?;
+        }
+        Ok(layout)
+    }
+
+    /// Hashes the blobs that are there already, and writes those anew that are damaged, if
+    /// `verify`. Otherwise those of the right size are kept.
+    #[must_use]
+    pub fn verify(self, verify: bool) -> Self {
+        Self { verify, ..self }
+    }
+
+    /// Makes the directory a layout, as yet without an image, so that it is one whenever the run
+    /// ends.
+    fn begin(&self) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let index = Index::new(Flavor::Oci).to_json();
+        for (name, text) in [(LAYOUT_FILE, LAYOUT), (INDEX, &index)] {
+            let path = self.directory.join(name);
+            if !path.exists() {
+                self.put(&path, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What keeps a directory from becoming a layout: anything but what a killed run has left.
+    fn foreign_name(&self) -> Option<String> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.find(|name| name != "blobs" && !name.starts_with(".nix-image-"))
+    }
+
+    /// Writes the layers that are not there, and those that are damaged.
+    fn write_layers(&self, blobs: &Blobs<'_>, observer: &dyn Observer) -> Result<Transfer, Error> {
+        let mut seen = HashSet::new();
+        let all = blobs.all().iter().enumerate();
+        // The first of those with each digest.
+        let layers: Vec<_> =
+            all.filter(|(_, blob)| seen.insert(blob.digest)).map(|(layer, _)| layer).collect();
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_WRITERS);
+        let written = threads::map(threads, &layers, |&layer| {
+            let Blob { digest, size, .. } = blobs.all()[layer];
+            let presence = self.presence(digest, size, self.verify);
+            if presence == Presence::Whole {
+                observer.layer_found(layer);
+                return Ok(None);
+            }
+            self.write_layer(blobs, layer, observer)?;
+            observer.layer_done(layer, &blobs.image().layers[layer], size);
+            if presence == Presence::Damaged {
+                warn_of_damage(&self.blob(digest), observer);
+            }
+            Ok::<_, Error>(Some(size))
+        })?;
+        let sent = written.into_iter().flatten();
+        let mut transfer =
+            Transfer { layers: blobs.all().len(), bytes: blobs.size(), ..Transfer::default() };
+        for size in sent {
+            transfer.layers_sent += 1;
+            transfer.bytes_sent += size;
+        }
+        Ok(transfer)
+    }
+
+    fn write_layer(
+        &self,
+        blobs: &Blobs<'_>,
+        layer: usize,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        self.write_file(&self.blob(blobs.all()[layer].digest), "the blob", |output| {
+            put_blob(blobs, layer, output, observer)
+        })
+    }
+
+    /// Writes the documents that are not there, and those that are damaged.
+    fn write_documents(&self, documents: &Documents, observer: &dyn Observer) -> Result<(), Error> {
+        for (descriptor, text) in [
+            (&documents.config_descriptor, &documents.config),
+            (&documents.descriptor, &documents.manifest),
+        ] {
+            let path = self.blob(descriptor.digest);
+            match self.presence(descriptor.digest, descriptor.size, true) {
+                Presence::Whole => continue,
+                Presence::Damaged => warn_of_damage(&path, observer),
+                Presence::Absent => {}
+            }
+            self.put(&path, text)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, path: &Path, text: &str) -> Result<(), Error> {
+        self.write_file(path, "the document", |output| Ok(output.put(text.as_bytes())?))
+    }
+
+    /// Has a file written that gets its name when it is complete and on the disk.
+    fn write_file(
+        &self,
+        path: &Path,
+        what: &'static str,
+        write: impl FnOnce(&mut Output) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        // A directory cannot be replaced.
+        if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(LayoutError::Directory(path.to_owned()).into());
+        }
+        let file = AtomicFile::create_in(&self.directory)?;
+        let writing = |error: Error| Error::writing(path, error);
+        let mut output = Output::of_file(file.file()).map_err(|e| writing(e.into()))?.of(what);
+        write(&mut output).and_then(|()| Ok(output.finish()?)).map_err(writing)?;
+        Ok(file.persist_durably(path)?)
+    }
+
+    /// The index as it is now.
+    fn index(&self) -> Result<Index, LayoutError> {
+        let path = self.directory.join(INDEX);
+        match read_document(&path) {
+            Ok(Some(bytes)) => {
+                Index::parse(&bytes).map_err(|source| LayoutError::Index { path, source })
+            }
+            Ok(None) => Ok(Index::new(Flavor::Oci)),
+            Err(source) => Err(LayoutError::Read { path, source }),
+        }
+    }
+
+    /// Two runs must not replace the index at a time, or one image would be lost.
+    fn lock(&self) -> Result<File, FileError> {
+        let locking = |error| FileError::new("locking", &self.directory, error);
+        let directory = File::open(&self.directory).map_err(locking)?;
+        flock(&directory, FlockOperation::LockExclusive).map_err(|error| locking(error.into()))?;
+        Ok(directory)
+    }
+
+    fn blob(&self, digest: Digest) -> PathBuf {
+        self.directory.join(BLOBS).join(digest.hex())
+    }
+
+    /// Whether a blob is there: a file of the right size, and where it is to be verified, of the
+    /// right content.
+    fn presence(&self, digest: Digest, size: u64, verify: bool) -> Presence {
+        let path = self.blob(digest);
+        match fs::symlink_metadata(&path) {
+            Err(_) => Presence::Absent,
+            Ok(metadata) if !metadata.is_file() || metadata.len() != size => Presence::Damaged,
+            Ok(_) if verify && !has_digest(&path, digest) => Presence::Damaged,
+            Ok(_) => Presence::Whole,
+        }
+    }
+}
+
+impl Sink for OciLayout {
+    fn write(
+        &mut self,
+        digester: &Digester<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Transfer, Error> {
+        // A broken index shows before hours of hashing and writing, not after.
+        self.index()?;
+        let blobs = Blobs::find(digester)?;
+        observer.started(slice::from_ref(blobs.image()));
+        observer.step(Step::Sending, Some(blobs.size()));
+        let directory = self.directory.join(BLOBS);
+        create_directory(&directory)?;
+        AtomicFile::remove_abandoned(&self.directory);
+        self.begin()?;
+        let transfer = self.write_layers(&blobs, observer)?;
+        observer.documents_started();
+        let documents = blobs.documents(Flavor::Oci);
+        self.write_documents(&documents, observer)?;
+        // The index must not get to the disk before what it names.
+        sync_directory(&directory)?;
+        let lock = self.lock()?;
+        let mut index = self.index()?;
+        let chosen_by = index.put(documents.descriptor, &self.name);
+        self.put(&self.directory.join(INDEX), &index.to_json())?;
+        drop(lock);
+        sync_directory(&self.directory)?;
+        if let Some(names) = chosen_by {
+            observer.warn(&format!(
+                "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
+                self.directory.display(),
+                self.name.tag(),
+                names.join("`, `")
+            ));
+        }
+        observer.finished();
+        Ok(transfer)
+    }
+}
+
+/// What there is of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Absent,
+    Damaged,
+    Whole,
+}
+
+fn warn_of_damage(path: &Path, observer: &dyn Observer) {
+    observer.warn(&format!("`{}` was damaged and is written anew", path.display()));
+}
+
+/// Whether a file can be read and has that digest.
+fn has_digest(path: &Path, digest: Digest) -> bool {
+    let mut hash = HashWriter::default();
+    let file = File::open(path);
+    let read = file.and_then(|mut file| io::copy(&mut file, &mut hash));
+    read.is_ok() && hash.finish() == digest
+}
+
+/// Makes a directory, and those that lead to it, and sees to it that they last.
+fn create_directory(directory: &Path) -> Result<(), FileError> {
+    let missing: Vec<_> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    fs::create_dir_all(directory).map_err(|error| FileError::new("creating", directory, error))?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_directory)
+}
+
+fn check_marker(marker: &[u8]) -> Result<(), MarkerError> {
+    let mut marker: serde_json::Value = serde_json::from_slice(marker)?;
+    match marker["imageLayoutVersion"].as_str() {
+        Some(version) if version.starts_with("1.") => Ok(()),
+        _ => Err(MarkerError::Version(marker["imageLayoutVersion"].take())),
+    }
+}
+
+/// A document of the layout, if it is there.
+fn read_document(path: &Path) -> Result<Option<Vec<u8>>, MarkerError> {
+    // Without waiting, as for the writer of a pipe.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(MarkerError::Kind(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    // One byte more shows what is too large.
+    file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}

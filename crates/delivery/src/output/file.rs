@@ -1,0 +1,49 @@
+//! Files that an archive is written to by name.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::{Output, Writer as _};
+use crate::Error;
+use image::{AtomicFile, FileError, sync_directory};
+
+/// Has a file written that gets its name when it is complete and on the disk. A pipe or device
+/// that has the name is written to, and stays what it is.
+pub fn write_file<T>(
+    path: &Path,
+    write: impl FnOnce(&mut Output) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let found = fs::metadata(path);
+    if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
+        return Err(Error::IsDirectory(path.to_owned()));
+    }
+    if found.is_ok_and(|found| !found.is_file()) {
+        let file = File::options().write(true).open(path);
+        let file = file.map_err(|error| FileError::new("writing", path, error))?;
+        return write_to(&file, path, write);
+    }
+    AtomicFile::remove_abandoned(directory);
+    let file = AtomicFile::create_in(directory)?;
+    let result = write_to(file.file(), path, write)?;
+    file.persist_durably(path)?;
+    sync_directory(directory)?;
+    Ok(result)
+}
+
+fn write_to<T>(
+    file: &File,
+    path: &Path,
+    write: impl FnOnce(&mut Output) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let run = || {
+        let mut output = Output::of_file(file)?;
+        let result = write(&mut output)?;
+        output.flush()?;
+        Ok(result)
+    };
+    run().map_err(|error| Error::writing(path, error))
+}

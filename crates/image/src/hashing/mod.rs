@@ -1,0 +1,271 @@
+//! Finds the digests of an image's layers, from the cache or by hashing on all cores.
+
+mod lane;
+mod table;
+
+use std::sync::Arc;
+use std::thread::{self, Scope};
+
+use crate::base::BaseLayer;
+use crate::budget::Budget;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::image::Image;
+use crate::layer::{BaseFact, Layer, LayerError, LayerReader, LayerStream};
+use crate::threads;
+use formats::digest::{BlobId, Digest};
+use lane::Lane;
+use table::{Remembered, Table, Task};
+
+/// Memory in which the trees' listings are kept from the scan to the last use; trees that find no
+/// room are walked again.
+const LISTINGS: usize = 8 << 20;
+
+/// Digests the layers of one image, on threads of its own. What it found it keeps, so the next
+/// question costs nothing.
+#[derive(Debug)]
+pub struct Digester<'a> {
+    image: &'a Image,
+    cache: &'a Cache,
+    threads: usize,
+    table: Table,
+    budget: Arc<Budget>,
+}
+
+/// What is done with a digest that is remembered for other trees of the same NAR hashes: on
+/// another machine, or before they were repaired here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hints {
+    /// It is used, and checked while the layer is written.
+    Check,
+    /// The layer is hashed.
+    Ignore,
+}
+
+impl<'a> Digester<'a> {
+    /// A digester for one image, with a thread for each core.
+    pub fn new(image: &'a Image, cache: &'a Cache) -> Self {
+        let table = Table::new(image.layers.iter().map(Layer::known));
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        Self { image, cache, threads, table, budget: Budget::new(LISTINGS) }
+    }
+
+    /// The same with this many threads that scan and hash, 1 at least.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads: threads.max(1), ..self }
+    }
+
+    /// The image.
+    pub fn image(&self) -> &'a Image {
+        self.image
+    }
+
+    /// Where digests are remembered.
+    pub fn cache(&self) -> &'a Cache {
+        self.cache
+    }
+
+    /// Threads that scan and hash.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Finds the diffIDs and sizes of all layers, lowest first.
+    pub fn digest_all(&self) -> Result<Vec<BlobId>, Error> {
+        self.work_in_threads()?;
+        self.table.wait_for_all()
+    }
+
+    /// Finds the digests of some of the layers, and looks at no other.
+    pub fn digest_some(&self, layers: &[usize]) -> Result<(), Error> {
+        for layer in 0..self.image.layers.len() {
+            self.table.skip(layer, !layers.contains(&layer));
+        }
+        self.work_in_threads()?;
+        layers.iter().try_for_each(|&layer| self.table.wait_until_known(layer).map(drop))
+    }
+
+    fn work_in_threads(&self) -> Result<(), Error> {
+        thread::scope(|scope| self.start(scope, Hints::Ignore).inspect_err(|_| self.table.stop()))
+    }
+
+    /// Runs `consumer` while the layers are digested, and ends when it does. It gets hold of the
+    /// digests with [`Self::digest`], has to check the layers that are [`Self::unchecked`], and to
+    /// say that they are [`Self::found`].
+    pub fn run<T, E: From<Error>>(&self, consumer: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        thread::scope(|scope| {
+            let started = self.start(scope, Hints::Check).map_err(E::from);
+            let result = started.and_then(|()| consumer());
+            self.stop();
+            result
+        })
+    }
+
+    /// Has nobody wait any more, since nobody wants to know more.
+    pub(crate) fn stop(&self) {
+        self.table.stop();
+    }
+
+    /// Starts the threads that scan and hash.
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        hints: Hints,
+    ) -> Result<(), Error> {
+        self.table.resume();
+        for _ in 0..self.threads {
+            threads::spawn(scope, move || self.table.fail_with(|| self.work(hints)))?;
+        }
+        Ok(())
+    }
+
+    /// The digest of a layer if it is known or remembered, after a look at what it is made of.
+    pub fn known_digest(&self, layer: usize) -> Result<Option<BlobId>, Error> {
+        if self.table.claim_scan(layer) {
+            self.scan(layer, Hints::Ignore)?;
+        }
+        Ok(self.table.known(layer))
+    }
+
+    /// The digest of a layer, as soon as it is known; that layer's turn has come.
+    pub fn digest(&self, layer: usize) -> Result<BlobId, Error> {
+        self.table.wait_for_digest(layer)
+    }
+
+    /// About how many bytes a layer has, if it was looked at.
+    pub fn size(&self, layer: usize) -> u64 {
+        self.table.size(layer)
+    }
+
+    /// About how many bytes all the layers have that were looked at so far.
+    pub fn known_size(&self) -> u64 {
+        self.table.known_size()
+    }
+
+    /// Whether the layer's digest is remembered for other trees than those that are here.
+    pub fn unchecked(&self, layer: usize) -> bool {
+        self.table.is_hint(layer)
+    }
+
+    /// Notes the digest of a layer that was read as it is here, and remembers it.
+    pub fn found(&self, layer: usize, found: BlobId) -> Result<(), Error> {
+        self.publish(layer, found)
+    }
+
+    /// Remembers that a layer of the base image was read and is what its diffID says.
+    pub(crate) fn found_base(&self, layer: usize) {
+        let it = &self.image.layers[layer];
+        if let (Some(key), Some(known)) = (it.base_key(BaseFact::Checked), it.known()) {
+            self.cache.put(&key, &known);
+        }
+    }
+
+    /// A layer's bytes from the first one on. Layers of the base image that were found to be what
+    /// they should be in an earlier run are handed out unread where that is possible.
+    pub fn stream(&self, layer: usize) -> Result<LayerStream<'a>, Error> {
+        let it = &self.image.layers[layer];
+        if let Some(section) = it.as_base().and_then(BaseLayer::section)
+            && let Some(key) = it.base_key(BaseFact::Checked)
+            && self.cache.get(&key) == it.known()
+        {
+            return Ok(LayerStream::File(Some(section.map_err(LayerError::from)?)));
+        }
+        Ok(it.open(self.table.listings(layer))?)
+    }
+
+    /// A layer's bytes, all through memory; those of the base image are checked.
+    pub fn open(&self, layer: usize) -> Result<LayerReader<'a>, Error> {
+        let listings = self.table.listings(layer);
+        Ok(LayerReader::new(self.image.layers[layer].open(listings)?))
+    }
+
+    /// Forgets what is remembered of a layer, as it turned out to be wrong.
+    pub fn forget(&self, layer: usize) {
+        let it = &self.image.layers[layer];
+        let base = [BaseFact::Checked, BaseFact::Blob].into_iter();
+        let keys = base.filter_map(|fact| it.base_key(fact));
+        keys.chain(self.table.keys(layer)).for_each(|key| self.cache.remove(&key));
+    }
+
+    /// The error of a layer that is not what it should be, of which nothing is remembered then.
+    /// `found` is the digest that it has, if it was hashed.
+    pub fn mismatch(
+        &self,
+        layer: usize,
+        expected: BlobId,
+        size: u64,
+        found: Option<Digest>,
+    ) -> Error {
+        self.forget(layer);
+        match (self.image.layers[layer].as_base(), found) {
+            (Some(base), Some(found)) => LayerError::from(base.mismatch(found)).into(),
+            (None, Some(found)) if self.unchecked(layer) => {
+                self.forget_hints();
+                Error::Unequal { layer, expected: expected.digest, found }
+            }
+            _ => Error::Changed { layer, expected, size, found },
+        }
+    }
+
+    /// Forgets all that is remembered for other trees than those that are here: what was wrong of
+    /// one of them may be wrong of others.
+    fn forget_hints(&self) {
+        for layer in 0..self.image.layers.len() {
+            if self.unchecked(layer) {
+                self.table.keys(layer).for_each(|key| self.cache.remove(&key));
+            }
+        }
+    }
+
+    /// One thread's work: scan while there is something to scan, then hash two layers at a time.
+    fn work(&self, hints: Hints) -> Result<(), Error> {
+        let mut lanes = Vec::with_capacity(lane::COUNT);
+        loop {
+            while lanes.len() < lane::COUNT {
+                match self.table.claim(lanes.len(), self.threads) {
+                    Some(Task::Scan(layer)) => self.scan(layer, hints)?,
+                    Some(Task::Hash(layer)) => lanes.push(Lane::new(layer, self.open(layer)?)),
+                    None => break,
+                }
+            }
+            if lanes.is_empty() {
+                return Ok(());
+            }
+            lane::advance(&mut lanes)?;
+            for lane in lanes.extract_if(.., |lane| lane.is_finished()) {
+                let (layer, found) = lane.finish();
+                self.publish(layer, found)?;
+            }
+            if lanes.is_empty() {
+                self.table.release();
+            }
+        }
+    }
+
+    fn scan(&self, layer: usize, hints: Hints) -> Result<(), Error> {
+        let it = &self.image.layers[layer];
+        let scanned = it.scan(&self.image.nar_hashes, &self.budget)?;
+        let remembered = match (self.cache.get(&scanned.key), &scanned.same_hashes) {
+            (Some(known), _) => Remembered::Known(known),
+            (None, Some(key)) if hints == Hints::Check => {
+                self.cache.get(key).map_or(Remembered::Nothing, Remembered::Hint)
+            }
+            (None, _) => Remembered::Nothing,
+        };
+        if let Remembered::Known(known) = &remembered {
+            it.check(known.digest)?;
+        }
+        self.table.scanned(layer, scanned, remembered);
+        Ok(())
+    }
+
+    fn publish(&self, layer: usize, found: BlobId) -> Result<(), Error> {
+        self.image.layers[layer].check(found.digest)?;
+        for key in self.table.keys(layer) {
+            self.cache.put(&key, &found);
+        }
+        self.table.hashed(layer, found);
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! One layer, and all that depends on what it is made of.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{ChecksumMismatch, LayerError};
+use super::key::{self, BaseFact, Scanned};
+use super::{LayerStream, Naming, Ownership, StoreLayer, TarStream};
+use crate::base::BaseLayer;
+use crate::budget::Budget;
+use crate::cache::Key;
+use crate::content::Content;
+use crate::store::{self, Listing, NarHashes, StorePath};
+use formats::digest::{BlobId, Digest};
+use oci::{Annotations, annotation};
+
+/// One layer of an image.
+#[derive(Debug)]
+pub struct Layer {
+    source: Source,
+    origins: Vec<String>,
+}
+
+/// What a layer is made of. Nobody else needs to know which of these it is.
+#[derive(Debug)]
+enum Source {
+    /// A layer of the base image.
+    Base(BaseLayer),
+    /// Store paths, or the original's plain tree of customisations.
+    Store(StoreLayer),
+    /// The finished customisation layer.
+    Prebuilt(Prebuilt),
+    /// A customisation layer that is not in the store.
+    Absent(String),
+}
+
+/// A layer that was finished at build time.
+#[derive(Debug)]
+pub struct Prebuilt {
+    /// The directory that holds it, as the conf names it.
+    pub path: String,
+    /// Its tar file.
+    pub tar: PathBuf,
+    /// The digest that the file beside it gives.
+    pub checksum: Digest,
+}
+
+/// Where in an image a layer belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It comes from the base image.
+    Base,
+    /// It holds store paths.
+    Store,
+    /// It is the last one, with what lies at the image's root.
+    Customisation,
+}
+
+impl Layer {
+    pub(crate) fn base(layer: BaseLayer) -> Self {
+        let origins = vec![String::from_utf8_lossy(&layer.member.name).into()];
+        Self { source: Source::Base(layer), origins }
+    }
+
+    pub(crate) fn store(layer: StoreLayer, origins: Vec<String>) -> Self {
+        Self { source: Source::Store(layer), origins }
+    }
+
+    pub(crate) fn prebuilt(layer: Prebuilt) -> Self {
+        let origins = vec![layer.path.clone()];
+        Self { source: Source::Prebuilt(layer), origins }
+    }
+
+    /// A customisation layer that is not in the store, but has a NAR hash in the conf: whoever
+    /// needs no more than to know the layer can go on.
+    pub(crate) fn absent(path: String) -> Self {
+        Self { origins: vec![path.clone()], source: Source::Absent(path) }
+    }
+
+    /// What the image's history says that it is made of.
+    pub fn origins(&self) -> &[String] {
+        &self.origins
+    }
+
+    /// Where in the image it belongs.
+    pub fn kind(&self) -> Kind {
+        match &self.source {
+            Source::Base(_) => Kind::Base,
+            Source::Store(layer) if layer.naming == Naming::Store => Kind::Store,
+            Source::Store(_) | Source::Prebuilt(_) | Source::Absent(_) => Kind::Customisation,
+        }
+    }
+
+    /// The layer of the base image that it is, if it is one.
+    pub fn as_base(&self) -> Option<&BaseLayer> {
+        match &self.source {
+            Source::Base(layer) => Some(layer),
+            _ => None,
+        }
+    }
+
+    /// The finished tar file that it is, if it is one.
+    pub fn finished_tar(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Prebuilt(layer) => Some(&layer.tar),
+            _ => None,
+        }
+    }
+
+    /// The paths that it is made of and whose NAR hashes tell what it is.
+    pub(crate) fn store_paths(&self) -> Vec<&str> {
+        match &self.source {
+            Source::Base(_) => Vec::new(),
+            Source::Store(layer) => layer.paths.iter().map(StorePath::as_str).collect(),
+            Source::Prebuilt(layer) => vec![&layer.path],
+            Source::Absent(path) => vec![path],
+        }
+    }
+
+    /// Its diffID and size, if they are known without reading it.
+    pub(crate) fn known(&self) -> Option<BlobId> {
+        let layer = self.as_base()?;
+        Some(BlobId { digest: layer.diff_id, size: layer.member.size })
+    }
+
+    /// Whether there is anything of it on this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        !matches!(self.source, Source::Absent(_))
+    }
+
+    /// What manifests say of it.
+    pub fn annotations(&self) -> Annotations {
+        let Source::Store(layer) = &self.source else { return Annotations::new() };
+        annotation::of_store_paths(layer.paths.iter().map(|path| {
+            let path = path.as_str();
+            path.rsplit('/').next().unwrap_or(path)
+        }))
+    }
+
+    /// Walks what it is made of, which makes its keys. Listings that find room in the budget
+    /// spare a later walk. Layers of the base image are known without.
+    pub(crate) fn scan(
+        &self,
+        nar_hashes: &NarHashes,
+        budget: &Arc<Budget>,
+    ) -> Result<Scanned, LayerError> {
+        match &self.source {
+            Source::Base(layer) => Ok(Scanned {
+                key: key::of_base(BaseFact::Checked, layer)?,
+                same_hashes: None,
+                size: layer.member.size,
+                listings: None,
+            }),
+            Source::Store(layer) => Ok(key::scan_store(layer, nar_hashes, budget)?),
+            Source::Prebuilt(layer) => Ok(key::scan_prebuilt(layer)?),
+            Source::Absent(path) => Err(LayerError::Absent(path.clone())),
+        }
+    }
+
+    /// Its bytes from the first one on; `listings` are those of its scan.
+    pub(crate) fn open(
+        &self,
+        listings: Option<Arc<[Listing]>>,
+    ) -> Result<LayerStream<'_>, LayerError> {
+        Ok(match &self.source {
+            Source::Base(layer) => LayerStream::Base(Box::new(layer.stream()?)),
+            Source::Store(layer) => LayerStream::Tar(Box::new(TarStream::new(layer, listings))),
+            Source::Prebuilt(layer) => LayerStream::File(Some(Content::open(&layer.tar)?)),
+            Source::Absent(path) => return Err(LayerError::Absent(path.clone())),
+        })
+    }
+
+    /// Checks a digest that it was found to have: a finished layer must have the one that the
+    /// file beside it says.
+    pub(crate) fn check(&self, found: Digest) -> Result<(), LayerError> {
+        let Source::Prebuilt(layer) = &self.source else { return Ok(()) };
+        let expected = layer.checksum;
+        if expected == found {
+            return Ok(());
+        }
+        let source = ChecksumMismatch { expected, found };
+        Err(LayerError::Damaged { path: layer.path.clone(), source })
+    }
+
+    /// The key that it has on every machine, made of nothing but what the conf says; `None`
+    /// without the NAR hashes of all its paths.
+    pub(crate) fn portable_key(
+        &self,
+        ownership: &Ownership,
+        nar_hashes: &NarHashes,
+    ) -> Option<Key> {
+        let kind = match self.kind() {
+            Kind::Base => return None,
+            Kind::Store => "store",
+            // Which of its forms it has follows from its content.
+            Kind::Customisation => "customisation",
+        };
+        key::portable(kind, ownership, self.store_paths().into_iter(), nar_hashes)
+    }
+
+    /// A digest of which trees it is made of; `None` if not all of them are here.
+    pub fn trees(&self) -> Option<Digest> {
+        let roots: Vec<PathBuf> = match &self.source {
+            Source::Base(_) | Source::Absent(_) => return None,
+            Source::Store(layer) => {
+                layer.paths.iter().map(|path| layer.store.physical(path)).collect()
+            }
+            Source::Prebuilt(layer) => vec![layer.tar.clone()],
+        };
+        let roots = roots.iter().map(|root| store::identity(root).ok());
+        Some(key::of_roots(&roots.collect::<Option<Vec<_>>>()?))
+    }
+
+    /// The key of what is remembered of a layer of the base image; `None` for other layers, and
+    /// where the archive cannot be examined.
+    pub(crate) fn base_key(&self, fact: BaseFact) -> Option<Key> {
+        key::of_base(fact, self.as_base()?).ok()
+    }
+}

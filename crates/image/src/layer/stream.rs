@@ -1,0 +1,78 @@
+//! A layer's bytes, chunk by chunk.
+
+use super::{LayerError, TarStream};
+use crate::base::BaseStream;
+use crate::content::{Chunk, Content};
+
+/// A layer's bytes, from the first one to the last.
+#[derive(Debug)]
+pub enum LayerStream<'a> {
+    /// Made from store paths.
+    Tar(Box<TarStream<'a>>),
+    /// Part of the base image's archive, read through memory.
+    Base(Box<BaseStream<'a>>),
+    /// A file or part of one, handed out once.
+    File(Option<Content>),
+}
+
+impl LayerStream<'_> {
+    /// Appends to `out` until it holds `limit` bytes or somewhat more, or until a large file
+    /// comes, which is handed out to be read, or sent, whole.
+    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Chunk<()>, LayerError> {
+        match self {
+            Self::Tar(stream) => Ok(stream.fill(out, limit)?),
+            Self::Base(stream) => {
+                let more = stream.fill(out, limit)?;
+                Ok(if more { Chunk::Bytes(()) } else { Chunk::End })
+            }
+            Self::File(content) => Ok(content.take().map_or(Chunk::End, Chunk::File)),
+        }
+    }
+
+    /// Goes on as [`Self::fill`] would, without reading small files or opening any; returns how
+    /// many bytes that would have been, 0 at the end. `scratch` holds nothing of use afterwards.
+    pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<u64, LayerError> {
+        match self {
+            Self::Tar(stream) => Ok(stream.skip(scratch, limit)?),
+            Self::Base(stream) => {
+                scratch.clear();
+                stream.fill(scratch, limit)?;
+                Ok(scratch.len() as u64)
+            }
+            Self::File(content) => Ok(content.take().map_or(0, |content| content.size())),
+        }
+    }
+}
+
+/// Reads all of a layer's bytes through memory.
+#[derive(Debug)]
+pub struct LayerReader<'a> {
+    stream: LayerStream<'a>,
+    content: Option<Content>,
+}
+
+impl<'a> LayerReader<'a> {
+    /// A reader from the layer's first byte on.
+    pub fn new(stream: LayerStream<'a>) -> Self {
+        Self { stream, content: None }
+    }
+
+    /// Appends to `out` until it holds `limit` bytes or somewhat more; fewer mean the end.
+    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<(), LayerError> {
+        out.reserve(limit.saturating_sub(out.len()));
+        while out.len() < limit {
+            if let Some(content) = &mut self.content {
+                if content.read(out)? {
+                    self.content = None;
+                }
+                continue;
+            }
+            match self.stream.fill(out, limit)? {
+                Chunk::Bytes(()) => {}
+                Chunk::File(content) => self.content = Some(content),
+                Chunk::End => break,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! What the program adds to an error of the libraries: the option by which their remedy is had.
+//! They know of no options.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use delivery::LayoutError;
+#[cfg(feature = "load")]
+use delivery::load::{Stalled, WrongImage};
+use delivery::push::FalseClaim;
+use image::ImageError;
+use image::threads::ThreadError;
+use oci::registry::RegistryError;
+use planner::graph::GraphError;
+use planner::pipeline::PipelineError;
+
+/// There is no engine to load into, or not the one that was asked for.
+pub(super) struct NoEngine(pub(super) anyhow::Error);
+
+/// The option that helps against an error, in words that go on from it.
+pub(super) fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(NoEngine(error)) = error.downcast_ref() {
+        return hint(error).or(Some("or name another engine, as with `--engine podman`"));
+    }
+    error.chain().find_map(of_cause)
+}
+
+fn of_cause(error: &Cause) -> Option<&'static str> {
+    // Readers and writers hand on what went wrong inside of one of their own errors.
+    if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
+        return of_cause(inner);
+    }
+    if let Some(error) = error.downcast_ref().map(delivery::Error::inner)
+        && !error.is::<delivery::Error>()
+    {
+        return of_cause(error);
+    }
+    if let Some(error) = error.downcast_ref().map(image::Error::inner)
+        && !error.is::<image::Error>()
+    {
+        return of_cause(error);
+    }
+    HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
+}
+
+type Cause = dyn Error + 'static;
+type IsMeant = fn(&Cause) -> bool;
+
+/// Errors, and what helps against them.
+const HINTS: &[(IsMeant, &str)] = &[
+    (
+        |error| matches!(error.downcast_ref(), Some(ImageError::NoTag)),
+        "name it with --repo_tag NAME:TAG",
+    ),
+    (is_circle, "or use `--strategy auto`, which needs no order"),
+    (
+        |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
+        "--tls-verify=false allows it",
+    ),
+    (Cause::is::<ThreadError>, "or use fewer of them with --threads"),
+    #[cfg(feature = "load")]
+    (Cause::is::<Stalled>, "--timeout says how long"),
+    #[cfg(feature = "load")]
+    (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
+    (Cause::is::<FalseClaim>, "--no-cache believes none"),
+    (
+        |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
+        "or write a directory with `--format oci`",
+    ),
+    (
+        |error| matches!(error.downcast_ref(), Some(LayoutError::File(_))),
+        "or write a single file with `--format oci-archive`",
+    ),
+];
+
+fn is_circle(error: &Cause) -> bool {
+    let in_pipeline = || match error.downcast_ref() {
+        Some(PipelineError::Graph(error)) => Some(error),
+        _ => None,
+    };
+    matches!(error.downcast_ref().or_else(in_pipeline), Some(GraphError::Circle { .. }))
+}
+
+/// Nothing is said of it but what it is made of.
+impl fmt::Display for NoEngine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Debug for NoEngine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Error for NoEngine {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
