@@ -18,6 +18,7 @@ mod plan;
 mod properties;
 mod push;
 mod python_formats;
+mod python_sets;
 mod serve;
 mod support;
 mod write;
