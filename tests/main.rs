@@ -10,6 +10,7 @@ mod architecture;
 mod bad_input;
 mod base;
 mod cache;
+mod cli;
 mod golden;
 mod load;
 mod memory;

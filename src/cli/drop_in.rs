@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::stream;
+use crate::report::Mode;
 
 /// Write the image that a conf describes to standard output as a docker-archive
 #[derive(Debug, Parser)]
@@ -22,5 +23,6 @@ struct Cli {
 /// Runs `stream-layered-image`. Wrong usage ends with status 2.
 pub fn main() -> ExitCode {
     let Cli { conf, repo_tag } = Cli::parse();
-    super::exit(super::unless_closed(stream::Args::drop_in(conf, repo_tag).run()))
+    let (args, mode) = (stream::Args::drop_in(conf, repo_tag), Mode::Auto);
+    super::exit(super::unless_closed(args.run(mode)), mode)
 }

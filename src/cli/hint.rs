@@ -7,10 +7,12 @@ use std::io;
 
 use delivery::LayoutError;
 #[cfg(feature = "load")]
-use delivery::load::{Stalled, WrongImage};
+use delivery::load::LoadError;
+#[cfg(feature = "push")]
 use delivery::push::FalseClaim;
 use image::ImageError;
 use image::threads::ThreadError;
+#[cfg(feature = "push")]
 use oci::registry::RegistryError;
 use planner::graph::GraphError;
 use planner::pipeline::PipelineError;
@@ -18,10 +20,10 @@ use planner::pipeline::PipelineError;
 /// There is no engine to load into, or not the one that was asked for.
 pub(super) struct NoEngine(pub(super) anyhow::Error);
 
-/// The option that helps against an error, in words that go on from it.
+/// The option that helps against an error, in words to be put behind it.
 pub(super) fn hint(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(NoEngine(error)) = error.downcast_ref() {
-        return hint(error).or(Some("or name another engine, as with `--engine podman`"));
+        return hint(error).or(Some(", or name another engine, as with `--engine podman`"));
     }
     error.chain().find_map(of_cause)
 }
@@ -31,17 +33,19 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
         return of_cause(inner);
     }
-    if let Some(error) = error.downcast_ref().map(delivery::Error::inner)
-        && !error.is::<delivery::Error>()
-    {
-        return of_cause(error);
-    }
-    if let Some(error) = error.downcast_ref().map(image::Error::inner)
-        && !error.is::<image::Error>()
-    {
-        return of_cause(error);
+    let inner = stands_for(error, delivery::Error::inner)
+        .or_else(|| stands_for(error, image::Error::inner));
+    #[cfg(feature = "load")]
+    let inner = inner.or_else(|| stands_for(error, LoadError::inner));
+    if let Some(inner) = inner {
+        return of_cause(inner);
     }
     HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
+}
+
+/// The error that this one stands for, if it is of a kind that may stand for others and does.
+fn stands_for<E: Error + 'static>(error: &Cause, inner: fn(&E) -> &Cause) -> Option<&Cause> {
+    error.downcast_ref().map(inner).filter(|inner| !inner.is::<E>())
 }
 
 type Cause = dyn Error + 'static;
@@ -51,26 +55,31 @@ type IsMeant = fn(&Cause) -> bool;
 const HINTS: &[(IsMeant, &str)] = &[
     (
         |error| matches!(error.downcast_ref(), Some(ImageError::NoTag)),
-        "name it with --repo_tag NAME:TAG",
+        "; name it with --repo_tag NAME:TAG",
     ),
-    (is_circle, "or use `--strategy auto`, which needs no order"),
+    (is_circle, ", or use `--strategy auto`, which needs no order"),
+    #[cfg(feature = "push")]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
-        "--tls-verify=false allows it",
+        "; --tls-verify=false allows it",
     ),
-    (Cause::is::<ThreadError>, "or use fewer of them with --threads"),
+    (Cause::is::<ThreadError>, ", or use fewer of them with --threads"),
     #[cfg(feature = "load")]
-    (Cause::is::<Stalled>, "--timeout says how long"),
+    (|error| error.downcast_ref().is_some_and(LoadError::is_stalled), "; --timeout says how long"),
     #[cfg(feature = "load")]
-    (Cause::is::<WrongImage>, "`nix-image stream` writes one"),
-    (Cause::is::<FalseClaim>, "--no-cache believes none"),
+    (
+        |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
+        "; `nix-image stream` writes one",
+    ),
+    #[cfg(feature = "push")]
+    (Cause::is::<FalseClaim>, "; --no-cache believes none"),
     (
         |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
-        "or write a directory with `--format oci`",
+        ", or write a directory with `--format oci`",
     ),
     (
         |error| matches!(error.downcast_ref(), Some(LayoutError::File(_))),
-        "or write a single file with `--format oci-archive`",
+        "; a single file is written with `--format oci-archive`",
     ),
 ];
 

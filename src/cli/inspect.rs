@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::image_args::ImageArgs;
 use super::stdout;
-use crate::report::Progress;
-use delivery::Observer as _;
+use crate::report::{self, Mode, Style};
 use formats::digest::Digest;
 
 /// Show an image as JSON: its ID, its configuration, and what each layer is made of
@@ -19,13 +18,11 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let mut out = stdout::lock()?;
         let image = self.image.image()?;
-        let progress = Progress::quiet();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
+        let report = report::new(mode, Style::Bytes { verb: "Read" });
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         let reading = &self.image.reading;
         let cache = reading.cache();
         let layers = reading.digester(&image, &cache).digest_all()?;

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::hint;
 use super::image_args::{ImageArgs, full_name};
-use super::summary::Summary;
-use crate::report::Progress;
+use crate::report::{self, Deed, Mode, Style, Summary};
+use delivery::Step;
 use delivery::load::{Delivery, Kind, Loaded, Way};
-use delivery::{Observer as _, Step};
 use image::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
@@ -72,30 +71,29 @@ impl From<WayArg> for Way {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
-        let progress = Progress::quiet();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
+        let report = report::new(mode, Style::Bytes { verb: "Sent" });
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
-        let kind = Kind::find(self.engine.kind(), timeout, &progress).map_err(hint::NoEngine)?;
-        progress.step(Step::Reading, None);
+        let kind = Kind::find(self.engine.kind(), timeout, &*report)
+            .map_err(|error| hint::NoEngine(error.into()))?;
+        report.step(Step::Reading, None);
         let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache);
         let blobs = Blobs::find(&digester)?;
         let delivery = Delivery {
             blobs: &blobs,
             name: &name,
-            observer: &progress,
+            observer: &*report,
             way: self.way.map(Way::from),
             timeout,
         };
         let Loaded { into, transfer } = delivery.load_into(kind)?;
-        let summary = Summary { transfer, start };
-        progress.conclude(&format!("loaded {} into {into}: {summary}", image.repo_tag));
+        let deed = Deed::Loaded { image: &image.repo_tag, engine: &into };
+        report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }
 }

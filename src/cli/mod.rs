@@ -8,18 +8,19 @@ mod inspect;
 #[cfg(feature = "load")]
 mod load;
 mod plan;
+#[cfg(feature = "push")]
 mod push;
 #[cfg(feature = "serve")]
 mod serve;
 mod stdout;
 mod stream;
-mod summary;
 mod write;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::report::{self, Mode};
 
 /// Builds container images from Nix store paths and delivers them
 #[derive(Debug, Parser)]
@@ -27,6 +28,16 @@ use clap::{Parser, Subcommand};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// How to report on standard error
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "HOW",
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    progress: Mode,
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +45,7 @@ enum Command {
     Stream(stream::Args),
     #[cfg(feature = "load")]
     Load(load::Args),
+    #[cfg(feature = "push")]
     Push(push::Args),
     Write(write::Args),
     #[cfg(feature = "serve")]
@@ -46,18 +58,21 @@ enum Command {
 
 /// Runs the command that the program's arguments name. Wrong usage ends with status 2.
 pub fn main() -> ExitCode {
-    exit(match Cli::parse().command {
-        Command::Stream(args) => unless_closed(args.run()),
+    let Cli { command, progress: mode } = Cli::parse();
+    let result = match command {
+        Command::Stream(args) => unless_closed(args.run(mode)),
         #[cfg(feature = "load")]
-        Command::Load(args) => args.run(),
-        Command::Write(args) => args.run(),
-        Command::Push(args) => args.run(),
+        Command::Load(args) => args.run(mode),
+        Command::Write(args) => args.run(mode),
+        #[cfg(feature = "push")]
+        Command::Push(args) => args.run(mode),
         #[cfg(feature = "serve")]
-        Command::Serve(args) => args.run(),
-        Command::Inspect(args) => unless_closed(args.run()),
+        Command::Serve(args) => args.run(mode),
+        Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
         Command::Cache(command) => command.run(),
-    })
+    };
+    exit(result, mode)
 }
 
 /// For commands that do nothing but write to standard output: that its reader went away is no
@@ -66,15 +81,11 @@ fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
     result.or_else(|error| if delivery::is_closed(error.as_ref()) { Ok(()) } else { Err(error) })
 }
 
-/// The exit status that a command's result comes to. Errors are printed with all their causes on
+/// The exit status that a command's result comes to. Errors are reported with all their causes on
 /// one line, and with the option that helps.
-fn exit(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let hint = hint::hint(&error).map_or(String::new(), |hint| format!("; {hint}"));
-            let _ = writeln!(std::io::stderr(), "error: {error:#}{hint}");
-            ExitCode::FAILURE
-        }
-    }
+fn exit(result: anyhow::Result<()>, mode: Mode) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let hint = hint::hint(&error).unwrap_or_default();
+    report::failed(mode, &format!("{error:#}{hint}"));
+    ExitCode::FAILURE
 }

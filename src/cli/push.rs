@@ -8,9 +8,7 @@ use anyhow::{Context as _, bail};
 
 use super::image_args::ReadingArgs;
 use super::stdout;
-use super::summary::Summary;
-use crate::report::PushProgress;
-use delivery::Observer as _;
+use crate::report::{self, Deed, Mode, Report, Style, Summary};
 use delivery::push::{Options, Push, Pushed};
 use image::Image;
 use image::compress::{self, Settings};
@@ -87,21 +85,21 @@ enum Format {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         stdout::check()?;
         let settings = self.settings()?;
         if matches!(self.format, Format::Docker) && !self.annotation.is_empty() {
             bail!("--annotation is for --format oci; Docker's manifests have no annotations");
         }
-        let progress = PushProgress::new();
+        let report = report::new(mode, Style::Layers { verb: "Pushed" });
         // All that can be wrong is looked at before anything is sent.
         let images = self.images()?;
         let references = self.references()?;
         let cache_from = self.cache_from.iter().map(|name| reference(name));
         let cache_from = cache_from.collect::<Result<Vec<Reference>, _>>()?;
         let warnings = images.iter().flat_map(|image| &image.warnings);
-        warnings.for_each(|warning| progress.warn(warning));
+        warnings.for_each(|warning| report.warn(warning));
         let mut references = match &*references {
             [] => targets(images.iter().map(|image| &image.repo_tag))?,
             _ => references,
@@ -120,7 +118,7 @@ impl Args {
             registry: registry::Options { tls_verify: self.tls_verify },
         };
         let cache = self.reading.cache();
-        let mut push = Push::new(&images, &cache, &options, &progress)?;
+        let mut push = Push::new(&images, &cache, &options, &*report)?;
         let mut prepared = Vec::new();
         while let Some(first) = references.first().cloned() {
             let (group, rest) =
@@ -129,11 +127,11 @@ impl Args {
             prepared.push(push.prepare(group, &prepared)?);
         }
         // That nobody takes the names on standard output keeps nothing from being pushed.
-        let mut told = Ok(());
+        let mut printed = Ok(());
         for repository in prepared {
-            told = told.and(tell(&push.push(repository)?, start));
+            printed = printed.and(print(&push.push(repository)?, start, &*report));
         }
-        told.context("everything is pushed, but its name cannot be written to standard output")
+        printed.context("everything is pushed, but its name cannot be written to standard output")
     }
 
     /// The names that are given. Beside others one may be a conf that was mistyped, or meant for a
@@ -255,11 +253,11 @@ fn annotation(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The name by digest on standard output, what it took on standard error.
-fn tell(pushed: &Pushed, start: Instant) -> io::Result<()> {
-    let summary = Summary { transfer: pushed.transfer, start };
+/// Prints the name by digest on standard output, and reports what it took.
+fn print(pushed: &Pushed, start: Instant, report: &dyn Report) -> io::Result<()> {
     for reference in &pushed.references {
-        let _ = writeln!(io::stderr(), "pushed {reference}: {summary}");
+        let deed = Deed::Pushed { image: reference.to_string(), digest: pushed.digest };
+        report.conclude(&Summary { deed, transfer: pushed.transfer, start });
     }
     if let Some(reference) = pushed.references.first() {
         writeln!(io::stdout(), "{}@{}", reference.name(), pushed.digest)?;

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::image_args::ReadingArgs;
-use crate::report::Progress;
-use delivery::Observer as _;
+use crate::report::{self, Mode, Serving, Style};
 use delivery::serve::{Repository, Server};
 use image::Blobs;
 use image::Image;
@@ -36,16 +35,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
-        let progress = Progress::quiet();
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let report = report::new(mode, Style::Bytes { verb: "Sent" });
         let image = |conf: &PathBuf| {
             let conf = Conf::load(conf)?;
             Ok(Image::new(conf, None, self.reading.store_root.as_deref())?)
         };
         let images = self.confs.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
-        for warning in images.iter().flat_map(|image| &image.warnings) {
-            progress.warn(warning);
-        }
+        let warnings = images.iter().flat_map(|image| &image.warnings);
+        warnings.for_each(|warning| report.warn(warning));
         let cache = self.reading.cache();
         let digesters: Vec<_> =
             images.iter().map(|image| self.reading.digester(image, &cache)).collect();
@@ -57,11 +55,12 @@ impl Args {
             repository.add(&name, blobs)?;
             names.push(name);
         }
-        let server = Server::bind(self.listen, &repository, &progress)
+        let server = Server::bind(self.listen, &repository, &*report)
             .context("choose another address with `--listen`")?;
         let address = server.address();
         for name in &names {
-            progress.conclude(&format!("serving {address}/{}:{}", name.repository, name.tag()));
+            let image = format!("{}:{}", name.repository, name.tag());
+            report.conclude(&Serving { address, image: &image });
         }
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{address}")

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::image_args::{ImageArgs, ReadingArgs};
 use super::stdout;
-use crate::report::Progress;
+use crate::report::{self, Mode, Style};
 use delivery::output::Output;
-use delivery::{DockerArchive, Observer as _, Sink as _};
+use delivery::{DockerArchive, Sink as _};
 
 /// Write an image to standard output as a docker-archive, byte for byte what nixpkgs writes
 #[derive(Debug, clap::Args)]
@@ -25,18 +25,16 @@ impl Args {
         Self { image, verify: false }
     }
 
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         stdout::check()?;
         let mut output = Output::stdout()?;
         let image = self.image.image()?;
-        let progress = Progress::new();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
+        let report = report::new(mode, Style::Sentences);
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache);
         let mut archive = DockerArchive::new(&mut output).verify(self.verify);
-        archive.write(&digester, &progress)?;
+        archive.write(&digester, &*report)?;
         Ok(())
     }
 }

@@ -7,10 +7,9 @@ use anyhow::Context as _;
 
 use super::image_args::{ImageArgs, full_name};
 use super::stdout;
-use super::summary::Summary;
-use crate::report::Progress;
+use crate::report::{self, Deed, Mode, Style, Summary};
 use delivery::output::{Output, write_file};
-use delivery::{DockerArchive, Error, Observer as _, OciArchive, OciLayout, Sink as _, Transfer};
+use delivery::{DockerArchive, Error, OciArchive, OciLayout, Sink as _, Transfer};
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
@@ -42,13 +41,11 @@ enum Format {
 const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut image = self.image.image()?;
-        let progress = Progress::quiet();
-        for warning in &image.warnings {
-            progress.warn(warning);
-        }
+        let report = &*report::new(mode, Style::Bytes { verb: "Wrote" });
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         // An archive for Docker carries the name as it is written in the conf.
         let name = match self.format {
             Format::DockerArchive => None,
@@ -58,19 +55,17 @@ impl Args {
         let digester = self.image.reading.digester(&image, &cache);
         let transfer = match (self.format, &name) {
             (Format::Oci, Some(name)) => {
-                let mut layout = OciLayout::open(&self.path, name)?.verify(self.verify);
-                layout.write(&digester, &progress)?
+                OciLayout::open(&self.path, name)?.verify(self.verify).write(&digester, report)?
             }
             (_, Some(name)) => {
-                self.write_file(|output| OciArchive::new(output, name).write(&digester, &progress))?
+                self.write_file(|output| OciArchive::new(output, name).write(&digester, report))?
             }
             (_, None) => self.write_file(|output| {
-                DockerArchive::new(output).verify(true).write(&digester, &progress)
+                DockerArchive::new(output).verify(true).write(&digester, report)
             })?,
         };
-        let summary = Summary { transfer, start };
-        let path = self.path.display();
-        progress.conclude(&format!("wrote {} to `{path}`: {summary}", image.repo_tag));
+        let deed = Deed::Wrote { image: &image.repo_tag, path: &self.path };
+        report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }
 

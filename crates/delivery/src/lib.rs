@@ -3,6 +3,7 @@
 //! Each of these is a [`Sink`] or has one, and tells an [`Observer`] how it goes on.
 
 mod archive;
+mod causes;
 mod error;
 #[cfg(feature = "serve")]
 pub mod http;
@@ -11,6 +12,7 @@ mod layout;
 pub mod load;
 mod observer;
 pub mod output;
+#[cfg(feature = "push")]
 pub mod push;
 #[cfg(feature = "serve")]
 pub mod serve;
@@ -18,8 +20,8 @@ mod sink;
 mod transfer;
 
 pub use archive::{DockerArchive, OciArchive};
-pub use error::{Error, is_closed};
-pub use layout::{LayoutError, OciLayout};
+pub use error::{Error, LayoutError, MarkerError, OutputError, is_closed};
+pub use layout::OciLayout;
 pub use observer::{Observer, Step};
 pub use sink::Sink;
 pub use transfer::Transfer;

@@ -1,6 +1,7 @@
 //! What a delivery tells whoever watches it.
 
 use std::fmt::Debug;
+#[cfg(feature = "push")]
 use std::io::{self, Read};
 
 use image::{Image, Layer};
@@ -55,11 +56,13 @@ pub enum Step {
 }
 
 /// Reports what is read through it as moved.
+#[cfg(feature = "push")]
 pub(crate) struct Observed<'a, R> {
     pub(crate) observer: &'a dyn Observer,
     pub(crate) reader: R,
 }
 
+#[cfg(feature = "push")]
 impl<R: Read> Read for Observed<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.reader.read(buffer)?;

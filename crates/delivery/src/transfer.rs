@@ -14,12 +14,12 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Nothing was moved of an image with layers of so many bytes.
+    /// Nothing was moved of an image with this many layers and bytes in them.
     pub fn none(layers: usize, bytes: u64) -> Self {
         Self { layers, bytes, ..Self::default() }
     }
 
-    /// All layers were moved, of so many bytes.
+    /// All layers of an image were moved, this many with this many bytes.
     pub fn whole(layers: usize, bytes: u64) -> Self {
         Self { layers, layers_sent: layers, bytes, bytes_sent: bytes }
     }

@@ -1,7 +1,10 @@
-//! The documents of OCI images: descriptors, manifests, indexes and the layout's marker.
+//! OCI images: their names, their documents, and a client of registries.
 //!
-//! Pure: bytes and values in, bytes and values out. What is written has its keys in the
-//! specification's order and annotations sorted, so the same image is the same bytes everywhere.
+//! Names, descriptors, manifests, indexes and the layout's marker are pure: bytes and values in,
+//! bytes and values out. What is written has its keys in the specification's order and annotations
+//! sorted, so the same image is the same bytes everywhere. They know nothing of registries.
+//!
+//! The client (`registry`) is built with the feature `client`, and does all the I/O of this crate.
 
 pub mod annotation;
 mod descriptor;
@@ -10,10 +13,16 @@ mod index;
 mod manifest;
 mod media_type;
 mod reference;
+#[cfg(feature = "client")]
 pub mod registry;
 
 use serde_json::Value;
 use thiserror::Error;
+
+// What it shows is compiled, and run.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub use annotation::Annotations;
 pub use descriptor::{Descriptor, Platform};

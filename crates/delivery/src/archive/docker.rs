@@ -7,7 +7,8 @@ use std::path::Path;
 use std::slice;
 
 use super::{MEMBER_MODE, put_document};
-use crate::output::{OutputError, Writer};
+use crate::error::OutputError;
+use crate::output::Writer;
 use crate::{Error, Observer, Sink, Transfer};
 use formats::digest::{BlobId, Digest, HashWriter};
 use formats::tar::{self, Member};

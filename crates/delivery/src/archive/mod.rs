@@ -5,7 +5,8 @@ mod oci;
 
 use formats::tar::{self, Member};
 
-use crate::output::{OutputError, Writer};
+use crate::error::OutputError;
+use crate::output::Writer;
 pub use docker::DockerArchive;
 pub use oci::OciArchive;
 pub(crate) use oci::{BLOBS, put_blob};

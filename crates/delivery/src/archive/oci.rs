@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::slice;
 
 use super::{MEMBER_MODE, put_document};
-use crate::output::{OutputError, Writer};
+use crate::error::OutputError;
+use crate::output::Writer;
 use crate::{Error, Observer, Sink, Step, Transfer};
 use formats::digest::{Digest, HashWriter};
 use formats::tar::{self, Member};

@@ -1,4 +1,4 @@
-//! A message's body, however its end is told.
+//! A message's body, however its end is marked.
 
 use std::io::{self, BufRead, Read};
 
@@ -16,16 +16,16 @@ pub struct Body<R> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    /// So many bytes are left.
+    /// This many bytes are left.
     Length(u64),
-    /// So many bytes are left of the current chunk; the first one is yet to come.
+    /// This many bytes are left of the current chunk; the first one is yet to come.
     Chunk { left: u64, first: bool },
     /// The connection's end is the body's.
     Close,
 }
 
 impl<R: BufRead> Body<R> {
-    /// A body of so many bytes.
+    /// A body of `length` bytes.
     pub fn of_length(input: R, length: u64) -> Self {
         Self { input, state: State::Length(length) }
     }

@@ -2,7 +2,8 @@
 
 use image::Content;
 
-use crate::output::{Output, OutputError, Writer};
+use crate::error::OutputError;
+use crate::output::{Output, Writer};
 
 /// Bytes that are gathered to one chunk. Files have chunks of their own.
 const CHUNK: usize = 64 << 10;
@@ -26,7 +27,7 @@ impl ChunkedOutput {
         Self { output, gathered: Vec::with_capacity(CHUNK), written: 0 }
     }
 
-    /// Makes a chunk of so many bytes, which `write` puts into it.
+    /// Makes a chunk of `size` bytes, which `write` puts into it.
     fn chunk(
         output: &mut Output,
         size: u64,

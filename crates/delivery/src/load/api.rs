@@ -3,19 +3,18 @@
 use std::io::{self, BufReader, Read as _};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
-use super::{STANDSTILL, Stalled, has_timed_out};
+use super::{LoadError, STANDSTILL};
 use crate::http::header::{CONNECTION, TRANSFER_ENCODING};
-use crate::http::{Body, ChunkedOutput, HeadError, Method, ResponseHead, StatusCode, Version};
+use crate::http::{Body, ChunkedOutput, Method, ResponseHead, StatusCode, Version};
 use crate::output::{Output, Writer};
 use formats::peer_text;
 
 /// The largest answer that is read: a list of very many images.
-const MAX_ANSWER: u64 = 64 << 20;
+pub(super) const MAX_ANSWER: u64 = 64 << 20;
 
 /// Characters that are shown of what dockerd says.
 const MAX_SAID: usize = 500;
@@ -37,13 +36,16 @@ pub(super) struct Answer {
 }
 
 impl Api {
-    pub(super) fn connect(endpoint: Endpoint, timeout: Duration) -> anyhow::Result<Self> {
+    pub(super) fn connect(endpoint: Endpoint, timeout: Duration) -> Result<Self, LoadError> {
         let mut api = Self { endpoint, timeout, connection: None };
         api.connection()?;
         // Only an answer shows that dockerd is there: the docker command starts before it gets
         // to dockerd, and at a port something else may listen.
         match api.call(&Method::GET, "/_ping") {
-            Err(error) if !error.is::<Stalled>() => Err(error.context(api.endpoint.unreachable())),
+            Err(error) if !error.is_stalled() => {
+                let what = api.endpoint.unreachable();
+                Err(LoadError::Unreachable { what, source: error.into() })
+            }
             answered => answered.map(|()| api),
         }
     }
@@ -52,49 +54,47 @@ impl Api {
         &self.endpoint
     }
 
-    /// Asks for a document; nothing if there is no such thing.
-    pub(super) fn get(&mut self, path: &str) -> anyhow::Result<Option<Value>> {
+    /// Asks for a document; `None` if there is no such thing.
+    pub(super) fn get(&mut self, path: &str) -> Result<Option<Value>, LoadError> {
         let answer = self.request(&Method::GET, path, self.timeout)?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         answer.check(path)?;
         let json = serde_json::from_slice(&answer.body);
-        json.map(Some).with_context(|| format!("dockerd's answer to {path} is not JSON"))
+        json.map(Some).map_err(|source| {
+            let what = format!("dockerd's answer to {path}");
+            LoadError::NotJson { what, source }
+        })
     }
 
     /// Has a small thing done.
-    pub(super) fn call(&mut self, method: &Method, path: &str) -> anyhow::Result<()> {
+    pub(super) fn call(&mut self, method: &Method, path: &str) -> Result<(), LoadError> {
         self.request(method, path, self.timeout)?.check(path)
     }
 
     /// Has something done that takes as long as it takes, as long as it goes on.
-    pub(super) fn work(&mut self, method: &Method, path: &str) -> anyhow::Result<()> {
+    pub(super) fn work(&mut self, method: &Method, path: &str) -> Result<(), LoadError> {
         self.request(method, path, self.timeout * STANDSTILL)?.check(path)
     }
 
     /// Sends a body of unknown length, and waits for what is made of it.
-    pub(super) fn send(
+    pub(super) fn send<T>(
         &mut self,
         path: &str,
-        write: impl FnOnce(&mut dyn Writer) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        write: impl FnOnce(&mut dyn Writer) -> Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
         let limit = self.timeout * STANDSTILL;
         let fields = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n";
         self.put_head(&Method::POST, path, fields)?;
-        let (channel, _) = self.connection()?;
-        let output = channel.output().context("sending to dockerd")?;
-        let output = Output::new(output).map(|output| output.with_patience(limit));
-        match output
-            .map_err(anyhow::Error::from)
-            .and_then(|output| write(&mut ChunkedOutput::new(output)))
-        {
-            Ok(()) => self.answer(path, limit)?.check(path),
+        let output = self.output(limit)?;
+        match write(&mut ChunkedOutput::new(output)) {
+            Ok(written) => self.answer(path, limit)?.check(path).map(|()| written),
             // It stopped reading, and may have said why.
-            Err(error) if crate::error::is_closed(error.as_ref()) => {
+            Err(error) if error.is_closed() => {
                 let answer = self.answer(path, limit).and_then(|answer| answer.check(path));
                 self.connection = None;
-                answer.and(Err(error))
+                Err(answer.err().unwrap_or(error))
             }
             // The body is not complete, so the connection is of no use any more.
             Err(error) => {
@@ -104,41 +104,56 @@ impl Api {
         }
     }
 
-    fn request(&mut self, method: &Method, path: &str, limit: Duration) -> anyhow::Result<Answer> {
+    fn request(
+        &mut self,
+        method: &Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Answer, LoadError> {
         self.put_head(method, path, "Content-Length: 0\r\n")?;
         self.answer(path, limit)
     }
 
-    fn connection(&mut self) -> anyhow::Result<&mut (Channel, BufReader<Input>)> {
-        if self.connection.is_none() {
-            let channel = self.endpoint.connect()?;
-            let input = channel.input().context("connecting to dockerd")?;
-            self.connection = Some((channel, BufReader::new(input)));
-        }
-        self.connection.as_mut().context("there is no connection")
+    fn connection(&mut self) -> Result<&mut (Channel, BufReader<Input>), LoadError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Self::open(&self.endpoint)?,
+        };
+        Ok(self.connection.insert(connection))
     }
 
-    fn put_head(&mut self, method: &Method, path: &str, fields: &str) -> anyhow::Result<()> {
+    fn open(endpoint: &Endpoint) -> Result<(Channel, BufReader<Input>), LoadError> {
+        let channel = endpoint.connect()?;
+        let connecting = |source| LoadError::Connection { action: "connecting to", source };
+        let input = channel.input().map_err(connecting)?;
+        Ok((channel, BufReader::new(input)))
+    }
+
+    fn output(&mut self, limit: Duration) -> Result<Output, LoadError> {
+        let (channel, _) = self.connection()?;
+        let sending = |source| LoadError::Connection { action: "sending to", source };
+        Ok(Output::new(channel.output().map_err(sending)?)?.with_patience(limit))
+    }
+
+    fn put_head(&mut self, method: &Method, path: &str, fields: &str) -> Result<(), LoadError> {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: nix-image\r\n{fields}\r\n"
         );
         let limit = self.timeout;
-        let (channel, _) = self.connection()?;
-        let mut output = Output::new(channel.output()?)?.of("the request").with_patience(limit);
+        let mut output = self.output(limit)?.of("the request");
         let sent = output.put(head.as_bytes()).and_then(|()| output.flush());
         sent.map_err(|error| {
             self.or_stalled(self.explained(error.into()), "taken no request", limit)
         })
     }
 
-    fn answer(&mut self, path: &str, limit: Duration) -> anyhow::Result<Answer> {
-        let answer = self.read_answer(limit).context("dockerd's answer cannot be read");
-        answer.map_err(|error| {
+    fn answer(&mut self, path: &str, limit: Duration) -> Result<Answer, LoadError> {
+        self.read_answer(limit).map_err(|error| {
             self.or_stalled(self.explained(error), &format!("not answered {path}"), limit)
         })
     }
 
-    fn read_answer(&mut self, limit: Duration) -> anyhow::Result<Answer> {
+    fn read_answer(&mut self, limit: Duration) -> Result<Answer, LoadError> {
         let (_, input) = self.connection()?;
         input.get_mut().limit = limit;
         let ResponseHead { status, version, fields } = loop {
@@ -162,9 +177,9 @@ impl Api {
             close = true;
             &mut Body::to_end(input)
         };
-        reader.take(MAX_ANSWER + 1).read_to_end(&mut body)?;
+        reader.take(MAX_ANSWER + 1).read_to_end(&mut body).map_err(LoadError::Body)?;
         if body.len() as u64 > MAX_ANSWER {
-            bail!("it has more than {MAX_ANSWER} bytes");
+            return Err(LoadError::TooLarge);
         }
         if close {
             self.connection = None;
@@ -174,43 +189,42 @@ impl Api {
 
     /// An error, and what the docker command says of it if the connection led through that and
     /// broke.
-    fn explained(&self, error: anyhow::Error) -> anyhow::Error {
-        let is_closed = matches!(error.downcast_ref(), Some(HeadError::Closed));
-        let broke = is_closed || crate::error::is_closed(error.as_ref());
-        match self.connection.as_ref().filter(|_| broke).and_then(|(to, _)| to.complaint()) {
+    fn explained(&self, error: LoadError) -> LoadError {
+        let connection = self.connection.as_ref().filter(|_| error.is_closed());
+        match connection.and_then(|(channel, _)| channel.complaint()) {
             None => error,
-            Some(complaint) => error.context(format!("docker says: {complaint}")),
+            Some(said) => LoadError::Tunnel { said, source: Box::new(error) },
         }
     }
 
     /// An error, or what it means if it is that a limit has passed.
-    fn or_stalled(&self, error: anyhow::Error, failed: &str, waited: Duration) -> anyhow::Error {
-        if !has_timed_out(&error) {
+    fn or_stalled(&self, error: LoadError, failed: &str, waited: Duration) -> LoadError {
+        if !error.has_timed_out() {
             return error;
         }
         let what = format!("dockerd at {} has {failed}", self.endpoint);
         let remedy = "restart it, name another one with DOCKER_HOST";
-        Stalled { what, remedy, waited }.into()
+        LoadError::Stalled { what, remedy, waited }
     }
 }
 
 impl Answer {
     /// An error if the answer is one, or if it tells of one after a good start, as dockerd's
     /// long answers do.
-    fn check(&self, path: &str) -> anyhow::Result<()> {
+    fn check(&self, path: &str) -> Result<(), LoadError> {
         let lines = self.body.split(|&byte| byte == b'\n');
         let mut values = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
         if self.status.is_success() {
             let error = values.find_map(|value| value["error"].as_str().map(str::to_owned));
             return match error {
                 None => Ok(()),
-                Some(error) => bail!("dockerd says: {}", peer_text::start(&error, MAX_SAID)),
+                Some(error) => Err(LoadError::Failed(peer_text::start(&error, MAX_SAID))),
             };
         }
         let message = values.find_map(|value| value["message"].as_str().map(str::to_owned));
         let message = message.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
         let message = peer_text::start(&message, MAX_SAID);
-        bail!("dockerd answers {} to {path}: {message}", self.status.as_u16())
+        Err(LoadError::Refused { status: self.status.as_u16(), path: path.to_owned(), message })
     }
 }
 

@@ -10,13 +10,12 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 
-use super::command;
+use super::{LoadError, command};
 use formats::peer_text;
 
 /// How long it may take until somebody takes the connection.
@@ -34,20 +33,23 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn unix(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn unix(path: &Path) -> io::Result<Self> {
         // The standard library waits for ever where too many wait to be accepted already.
         let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
         fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(CONNECTING))?;
         match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
-            Err(Errno::AGAIN) => bail!("it takes no connection for {} s", CONNECTING.as_secs()),
+            Err(Errno::AGAIN) => {
+                let waited = CONNECTING.as_secs();
+                return Err(io::Error::other(format!("it takes no connection for {waited} s")));
+            }
             connected => connected?,
         }
         Self::of_socket(UnixStream::from(socket).into())
     }
 
-    pub(super) fn tcp(location: &str) -> anyhow::Result<Self> {
-        let mut failure = None;
+    pub(super) fn tcp(location: &str) -> io::Result<Self> {
+        let mut failure = io::Error::other("the name has no address");
         for address in location.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECTING) {
                 Ok(stream) => {
@@ -55,34 +57,37 @@ impl Channel {
                     let _ = stream.set_nodelay(true);
                     return Self::of_socket(stream.into());
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => failure = error,
             }
         }
-        Err(failure.context("the name has no address")?.into())
+        Err(failure)
     }
 
     /// The docker command knows keys, certificates and ssh, and lends its connection.
-    pub(super) fn through_command(host: &str) -> anyhow::Result<Self> {
+    pub(super) fn through_command(host: &str) -> Result<Self, LoadError> {
         if command::find("docker").is_none() {
-            bail!(
+            return Err(LoadError::Unsupported(format!(
                 "dockerd at {host} is reached through the docker command, which is not on PATH; \
                  install it, or run `nix-image stream CONF | ssh HOST docker load`"
-            );
+            )));
         }
+        let starting = |source| LoadError::Start { program: "docker".into(), source };
         let mut child = Command::new("docker")
             .args(["system", "dial-stdio"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .context("starting `docker`")?;
-        let output = child.stdin.take().context("docker has no standard input")?;
-        let input = child.stdout.take().context("docker has no standard output")?;
-        let complaints = gather(child.stderr.take().context("docker has no standard error")?);
-        Self::new(input.into(), output.into(), Some((child, complaints)))
+            .map_err(starting)?;
+        let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(output), Some(input), Some(complaints)) = streams else {
+            return Err(starting(io::Error::other("it has no standard streams")));
+        };
+        let tunnel = Some((child, gather(complaints)));
+        Self::new(input.into(), output.into(), tunnel).map_err(starting)
     }
 
-    fn of_socket(socket: OwnedFd) -> anyhow::Result<Self> {
+    fn of_socket(socket: OwnedFd) -> io::Result<Self> {
         Self::new(socket.try_clone()?, socket, None)
     }
 
@@ -90,7 +95,7 @@ impl Channel {
         input: OwnedFd,
         output: OwnedFd,
         child: Option<(Child, Receiver<Vec<u8>>)>,
-    ) -> anyhow::Result<Self> {
+    ) -> io::Result<Self> {
         // Ours alone; the command has the other ends of its pipes.
         for end in [&input, &output] {
             rustix::fs::fcntl_setfl(end, rustix::fs::fcntl_getfl(end)? | OFlags::NONBLOCK)?;

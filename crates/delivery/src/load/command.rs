@@ -1,15 +1,15 @@
 //! Programs of the engines, none of which is waited for without an end.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Stalled, has_timed_out};
+use super::LoadError;
 use formats::peer_text;
 use image::threads::ThreadError;
 
@@ -25,11 +25,9 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// An error if a program is not on PATH.
-pub(super) fn require(program: &str) -> anyhow::Result<()> {
-    if find(program).is_none() {
-        bail!("`{program}` is not on PATH; install it");
-    }
-    Ok(())
+pub(super) fn require(program: &str) -> Result<(), LoadError> {
+    let found = find(program).map(drop);
+    found.ok_or_else(|| LoadError::NoProgram(program.to_owned()))
 }
 
 /// How long a program may stand still.
@@ -51,7 +49,7 @@ pub(super) fn run(
     program: &str,
     arguments: &[&str],
     patience: &Patience<'_>,
-) -> anyhow::Result<String> {
+) -> Result<String, LoadError> {
     run_with(None, program, arguments, patience)
 }
 
@@ -62,7 +60,7 @@ pub(super) fn run_with(
     program: &str,
     arguments: &[&str],
     patience: &Patience<'_>,
-) -> anyhow::Result<String> {
+) -> Result<String, LoadError> {
     let (running, _) = Running::start(program, arguments, variable, Stdio::null())?;
     let output = running.wait(patience)?;
     running.check(&output)?;
@@ -70,26 +68,28 @@ pub(super) fn run_with(
 }
 
 /// Runs a program that reads what `write` writes, with a variable in its environment.
-pub(super) fn feed(
+pub(super) fn feed<T>(
     program: &str,
     arguments: &[&str],
     variable: Option<(&str, &Path)>,
     limit: Duration,
-    write: impl FnOnce(&mut dyn Writer) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    write: impl FnOnce(&mut dyn Writer) -> Result<T, LoadError>,
+) -> Result<T, LoadError> {
     let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
-    let stdin = stdin.context("the program has no standard input")?;
-    // So that a write has its limit, too; the program has the other end.
-    rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
+    let stdin = stdin.ok_or_else(|| io::Error::other("it has no standard input"));
+    let stdin = stdin.and_then(without_blocking).map_err(|source| {
+        running.kill();
+        LoadError::Start { program: program.to_owned(), source }
+    })?;
     let output = output::Output::new(stdin.into()).map(|output| output.with_patience(limit));
-    let written = output.map_err(anyhow::Error::from).and_then(|mut output| write(&mut output));
+    let written = output.map_err(LoadError::from).and_then(|mut output| write(&mut output));
     match written {
         // What it has must not look like all that there is.
-        Err(error) if !crate::is_closed(error.as_ref()) => {
+        Err(error) if !error.is_closed() => {
             running.kill();
-            Err(if has_timed_out(&error) { running.stalled(limit) } else { error })
+            Err(if error.has_timed_out() { running.stalled(limit) } else { error })
         }
-        // That it stopped reading is no reason, it says one itself.
+        // If it stopped reading, it says itself why.
         written => {
             running.check(&running.wait(&Patience::of(limit))?)?;
             written
@@ -97,11 +97,17 @@ pub(super) fn feed(
     }
 }
 
+/// So that a write has its limit, too; the program has the other end.
+fn without_blocking(stdin: ChildStdin) -> io::Result<ChildStdin> {
+    rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
+    Ok(stdin)
+}
+
 /// A program that was started.
 struct Running {
     line: String,
     id: Pid,
-    ended: Receiver<std::io::Result<Output>>,
+    ended: Receiver<io::Result<Output>>,
 }
 
 impl Running {
@@ -110,7 +116,7 @@ impl Running {
         arguments: &[&str],
         variable: Option<(&str, &Path)>,
         stdin: Stdio,
-    ) -> anyhow::Result<(Self, Option<ChildStdin>)> {
+    ) -> Result<(Self, Option<ChildStdin>), LoadError> {
         require(program)?;
         let mut child: Child = Command::new(program)
             .args(arguments)
@@ -119,7 +125,7 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("starting `{program}`"))?;
+            .map_err(|source| LoadError::Start { program: program.to_owned(), source })?;
         let (stdin, id) = (child.stdin.take(), Pid::from_child(&child));
         let (sender, ended) = mpsc::channel();
         // Never joined: what a killed program has started may hold its outputs open for ever.
@@ -132,11 +138,12 @@ impl Running {
     }
 
     /// Waits for its end, as long as it gets on.
-    fn wait(&self, patience: &Patience<'_>) -> anyhow::Result<Output> {
+    fn wait(&self, patience: &Patience<'_>) -> Result<Output, LoadError> {
         let mut pulse = (patience.pulse)();
         loop {
             if let Ok(ended) = self.ended.recv_timeout(patience.limit) {
-                return ended.with_context(|| format!("running `{}`", self.line));
+                let running = |source| LoadError::Run { line: self.line.clone(), source };
+                return ended.map_err(running);
             }
             let before = std::mem::replace(&mut pulse, (patience.pulse)());
             if before == pulse {
@@ -153,18 +160,18 @@ impl Running {
         }
     }
 
-    fn stalled(&self, waited: Duration) -> anyhow::Error {
+    fn stalled(&self, waited: Duration) -> LoadError {
         let what = format!("`{}` has got nowhere", self.line);
-        Stalled { what, remedy: "see what its engine waits for", waited }.into()
+        LoadError::Stalled { what, remedy: "see what its engine waits for", waited }
     }
 
-    fn check(&self, output: &Output) -> anyhow::Result<()> {
+    fn check(&self, output: &Output) -> Result<(), LoadError> {
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let said = peer_text::end(&said, MAX_COMPLAINT);
-        bail!("`{}` ended with {} and said: {said}", self.line, output.status)
+        Err(LoadError::Exit { line: self.line.clone(), status: output.status, said })
     }
 }
 

@@ -1,16 +1,16 @@
 //! containerd, by nerdctl or by its own ctr.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use serde_json::Value;
+use thiserror::Error;
 
 use super::channel::Channel;
 use super::command::{self, Patience};
-use super::{Delivery, Way};
+use super::{Delivery, LoadError, Way};
 use crate::Transfer;
 use crate::output::Writer;
 
@@ -31,15 +31,15 @@ pub(super) fn is_there() -> bool {
 }
 
 /// Fails where containerd does not answer, or a program to talk to it is missing.
-pub(super) fn check(timeout: Duration) -> anyhow::Result<()> {
+pub(super) fn check(timeout: Duration) -> Result<(), LoadError> {
     let client = Client::find();
     command::require(client.program())?;
     client.check_socket(timeout)
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Transfer> {
+pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     if delivery.way == Some(Way::Archive) {
-        bail!("containerd takes whole archives only; choose another way");
+        return Err(LoadError::whole_only("containerd"));
     }
     let client = Client::find();
     let (name, limit) = (delivery.name.canonical(), delivery.command_limit());
@@ -80,29 +80,32 @@ impl Client {
 
     /// Whether containerd answers. Both programs wait ten seconds for a socket that is not there,
     /// each time.
-    fn check_socket(self, timeout: Duration) -> anyhow::Result<()> {
+    fn check_socket(self, timeout: Duration) -> Result<(), LoadError> {
         let socket = match (address(), self) {
             (Some(address), _) => address,
             (None, Self::Ctr) => SOCKET.into(),
             // It may have been told of another one in its configuration.
             (None, Self::Nerdctl) => return Ok(()),
         };
-        greet(&socket, timeout).with_context(|| {
-            format!(
+        greet(&socket, timeout).map_err(|error| LoadError::Unreachable {
+            what: format!(
                 "cannot reach containerd at `{}`; start it, or say where it is with {ADDRESS}",
                 socket.display()
-            )
+            ),
+            source: error.into(),
         })
     }
 
-    fn run(self, arguments: &[&str], patience: &Patience<'_>) -> anyhow::Result<String> {
+    fn run(self, arguments: &[&str], patience: &Patience<'_>) -> Result<String, LoadError> {
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
         command::run_with(variable, self.program(), arguments, patience)
     }
 
-    fn pull(self, hosts: &Path, source: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
-        let hosts = hosts.to_str().context("the temporary directory's name is not UTF-8")?;
+    fn pull(self, hosts: &Path, source: &str, patience: &Patience<'_>) -> Result<(), LoadError> {
+        let hosts = hosts.to_str().ok_or_else(|| {
+            LoadError::Unsupported("the temporary directory's name is not UTF-8".into())
+        })?;
         let pulled = match self {
             Self::Nerdctl => self.run(&["--hosts-dir", hosts, "pull", "--quiet", source], patience),
             Self::Ctr => self.run(&["images", "pull", "--hosts-dir", hosts, source], patience),
@@ -111,10 +114,12 @@ impl Client {
     }
 
     /// An image's ID: the digest of its configuration.
-    fn image_id(self, name: &str, patience: &Patience<'_>) -> anyhow::Result<String> {
+    fn image_id(self, name: &str, patience: &Patience<'_>) -> Result<String, LoadError> {
         let json = |text: String| {
-            serde_json::from_str::<Value>(&text)
-                .with_context(|| format!("what {} says of `{name}` is not JSON", self.program()))
+            serde_json::from_str::<Value>(&text).map_err(|source| {
+                let what = format!("what {} says of `{name}`", self.program());
+                LoadError::NotJson { what, source }
+            })
         };
         let descriptor = match self {
             Self::Nerdctl => {
@@ -124,15 +129,20 @@ impl Client {
             Self::Ctr => {
                 let list = self.run(&["images", "ls", &format!("name=={name}")], patience)?;
                 let digest = list.split_whitespace().find(|word| word.starts_with("sha256:"));
-                let digest = digest.with_context(|| format!("containerd has no `{name}` now"))?;
+                let digest = digest.ok_or_else(|| {
+                    LoadError::Unexpected(format!("containerd has no `{name}` now"))
+                })?;
                 json(self.run(&["content", "get", digest], patience)?)?["config"].take()
             }
         };
         let id = descriptor["digest"].as_str().map(str::to_owned);
-        id.with_context(|| format!("{} does not say what `{name}` is", self.program()))
+        id.ok_or_else(|| {
+            let program = self.program();
+            LoadError::Unexpected(format!("{program} does not say what `{name}` is"))
+        })
     }
 
-    fn tag(self, source: &str, name: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
+    fn tag(self, source: &str, name: &str, patience: &Patience<'_>) -> Result<(), LoadError> {
         let tagged = match self {
             Self::Nerdctl => self.run(&["tag", source, name], patience),
             Self::Ctr => self.run(&["images", "tag", "--force", source, name], patience),
@@ -140,7 +150,7 @@ impl Client {
         tagged.map(drop)
     }
 
-    fn remove(self, name: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
+    fn remove(self, name: &str, patience: &Patience<'_>) -> Result<(), LoadError> {
         let removed = match self {
             Self::Nerdctl => self.run(&["rmi", name], patience),
             Self::Ctr => self.run(&["images", "rm", name], patience),
@@ -148,30 +158,43 @@ impl Client {
         removed.map(drop)
     }
 
-    fn import(self, delivery: &Delivery<'_>, limit: Duration) -> anyhow::Result<()> {
+    fn import(self, delivery: &Delivery<'_>, limit: Duration) -> Result<Transfer, LoadError> {
         let arguments: &[&str] = match self {
             Self::Nerdctl => &["load"],
             Self::Ctr => &["images", "import", "-"],
         };
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
-        let write = |output: &mut dyn Writer| delivery.stream(output);
+        let write = |output: &mut dyn Writer| delivery.write(0, output);
         command::feed(self.program(), arguments, variable, limit, write)
     }
 }
 
+/// Why what listens at a socket is not taken for containerd.
+#[derive(Debug, Error)]
+enum GreetError {
+    #[error(transparent)]
+    Connect(#[from] io::Error),
+    #[error("it takes no greeting")]
+    Send(#[source] io::Error),
+    #[error("it answers no greeting")]
+    Answer(#[source] io::Error),
+    #[error("what listens there is not containerd")]
+    Other,
+}
+
 /// Whether what listens at a socket speaks gRPC: it greets by HTTP/2's settings.
-fn greet(socket: &Path, timeout: Duration) -> anyhow::Result<()> {
+fn greet(socket: &Path, timeout: Duration) -> Result<(), GreetError> {
     const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     const SETTINGS: u8 = 4;
     let channel = Channel::unix(socket)?;
-    File::from(channel.output()?).write_all(GREETING).context("it takes no greeting")?;
+    File::from(channel.output()?).write_all(GREETING).map_err(GreetError::Send)?;
     let mut header = [0; 4];
     let mut input = channel.input()?;
     input.limit = input.limit.min(timeout);
-    input.read_exact(&mut header).context("it answers no greeting")?;
+    input.read_exact(&mut header).map_err(GreetError::Answer)?;
     if header[3] != SETTINGS {
-        bail!("what listens there is not containerd");
+        return Err(GreetError::Other);
     }
     Ok(())
 }

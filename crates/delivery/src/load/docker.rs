@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::Transfer;
@@ -11,7 +10,7 @@ use crate::observer::Step;
 
 use super::api::Api;
 use super::endpoint::{self, Endpoint};
-use super::{Delivery, Loaded, NotNamed, Way};
+use super::{Delivery, LoadError, Loaded, Way};
 use crate::http::Method;
 
 /// Images that are asked for their layers; the newest come first.
@@ -22,12 +21,12 @@ const LOAD: &str = "/images/load?quiet=0";
 /// Why dockerd is not to be taken, if it is not: at the socket that is looked at unless the user
 /// says something else, there is none. One that is there is taken, even if nobody answers or the
 /// user may not use it; otherwise an image would go where nobody looks for it.
-pub(super) fn absence() -> anyhow::Result<Option<String>> {
+pub(super) fn absence() -> Result<Option<String>, LoadError> {
     let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if named("DOCKER_HOST") || named("DOCKER_CONTEXT") {
         return Ok(None);
     }
-    let endpoint = Endpoint::of_user().context("cannot tell where dockerd is")?;
+    let endpoint = Endpoint::of_user().map_err(LoadError::NoEndpoint)?;
     Ok(match endpoint {
         // One that may not even be looked at is there.
         Endpoint::Unix(path)
@@ -40,23 +39,26 @@ pub(super) fn absence() -> anyhow::Result<Option<String>> {
 }
 
 /// An error if dockerd does not answer.
-pub(super) fn check(timeout: Duration) -> anyhow::Result<()> {
+pub(super) fn check(timeout: Duration) -> Result<(), LoadError> {
     Api::connect(Endpoint::of_user()?, timeout).map(drop)
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Loaded> {
+pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
     // It would be taken for a digest: dockerd loads such an image without its name.
     if delivery.name.familiar().starts_with("sha256:") {
-        bail!("dockerd does not take the name `{}`; choose another one", delivery.name);
+        let name = delivery.name;
+        return Err(LoadError::Unsupported(format!(
+            "dockerd does not take the name `{name}`; choose another one"
+        )));
     }
     let endpoint = Endpoint::of_user()?;
-    // Another machine is one to be told of.
+    // That the image went to another machine should be seen.
     let into = if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") };
     let connect = || {
         let api = Api::connect(endpoint.clone(), delivery.timeout)?;
-        anyhow::Ok(Docker::new(delivery, api))
+        Ok::<_, LoadError>(Docker::new(delivery, api))
     };
-    // That dockerd is not there is no reason to try it again.
+    // If dockerd is not there, it need not be tried again.
     let mut docker = connect()?;
     let short = move || {
         if delivery.way.is_none() && docker.tag_if_held()? {
@@ -65,7 +67,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Loaded> {
         docker.send_missing()
     };
     // The first connection may have broken in the middle of a message.
-    let transfer = delivery.deliver(short, || connect()?.send_whole())?;
+    let transfer = delivery.deliver(short, || connect()?.send(0))?;
     Ok(Loaded { into, transfer })
 }
 
@@ -85,7 +87,7 @@ impl<'a> Docker<'a> {
     }
 
     /// An image that is there need only get its name.
-    fn tag_if_held(&mut self) -> anyhow::Result<bool> {
+    fn tag_if_held(&mut self) -> Result<bool, LoadError> {
         if !self.holds_image()? {
             return Ok(false);
         }
@@ -94,7 +96,7 @@ impl<'a> Docker<'a> {
         Ok(true)
     }
 
-    fn send_missing(&mut self) -> anyhow::Result<Transfer> {
+    fn send_missing(&mut self) -> Result<Transfer, LoadError> {
         let pull = match self.delivery.way {
             Some(way) => way == Way::Pull,
             None => self.has_containerd_store()?,
@@ -102,36 +104,30 @@ impl<'a> Docker<'a> {
         if pull { self.pull() } else { self.send_archive() }
     }
 
-    fn send_archive(&mut self) -> anyhow::Result<Transfer> {
-        let blobs = self.delivery.blobs;
+    fn send_archive(&mut self) -> Result<Transfer, LoadError> {
         let held = self.held_layers()?;
-        let sent = &blobs.all()[held..];
-        let sent = Transfer {
-            layers_sent: sent.len(),
-            bytes_sent: sent.iter().map(|blob| blob.size).sum(),
-            ..self.delivery.nothing_sent()
-        };
-        let (delivery, observer) = (self.delivery, self.delivery.observer);
-        observer.step(Step::Sending, Some(sent.bytes_sent));
-        self.api.send(LOAD, |output| {
-            delivery.write_without(held, output)?;
-            observer.step(Step::Unpacking, None);
-            Ok(())
-        })?;
-        self.check()?;
-        Ok(sent)
+        let sent = self.delivery.blobs.all()[held..].iter().map(|blob| blob.size).sum();
+        self.delivery.observer.step(Step::Sending, Some(sent));
+        self.send(held)
     }
 
-    fn send_whole(&mut self) -> anyhow::Result<()> {
+    /// Sends the archive without this many of the lowest layers, which dockerd holds.
+    fn send(&mut self, held: usize) -> Result<Transfer, LoadError> {
         let delivery = self.delivery;
-        self.api.send(LOAD, |output| delivery.stream(output))?;
-        self.check()
+        let transfer = self.api.send(LOAD, |output| {
+            let transfer = delivery.write(held, output)?;
+            delivery.observer.step(Step::Unpacking, None);
+            Ok(transfer)
+        })?;
+        self.check()?;
+        Ok(transfer)
     }
 
     /// Has dockerd pull what it lacks.
-    fn pull(&mut self) -> anyhow::Result<Transfer> {
+    fn pull(&mut self) -> Result<Transfer, LoadError> {
         if !self.api.endpoint().is_local() {
-            bail!("dockerd is not on this machine, so it cannot pull from it");
+            let says = "dockerd is not on this machine, so it cannot pull from it";
+            return Err(LoadError::Unsupported(says.into()));
         }
         let delivery = self.delivery;
         delivery.with_registry(|source, _| {
@@ -147,7 +143,7 @@ impl<'a> Docker<'a> {
     }
 
     /// How many of the lowest layers dockerd has: it knows a layer together with those below.
-    fn held_layers(&mut self) -> anyhow::Result<usize> {
+    fn held_layers(&mut self) -> Result<usize, LoadError> {
         let images = self.api.get("/images/json?all=1")?.unwrap_or_default();
         let images = images.as_array().map(Vec::as_slice).unwrap_or_default();
         let mut held = 0;
@@ -164,7 +160,7 @@ impl<'a> Docker<'a> {
         Ok(held)
     }
 
-    fn has_containerd_store(&mut self) -> anyhow::Result<bool> {
+    fn has_containerd_store(&mut self) -> Result<bool, LoadError> {
         let info = self.api.get("/info")?.unwrap_or_default();
         let status = info["DriverStatus"].as_array().into_iter().flatten();
         let mut kinds = status.filter(|entry| entry[0] == "driver-type");
@@ -173,28 +169,33 @@ impl<'a> Docker<'a> {
         }))
     }
 
-    fn holds_image(&mut self) -> anyhow::Result<bool> {
+    fn holds_image(&mut self) -> Result<bool, LoadError> {
         let image = self.api.get(&format!("/images/{}/json", self.id))?;
         Ok(image.is_some_and(|image| layers_of(&image).eq(&self.diff_ids)))
     }
 
     /// The engine must have this very image under its name now.
-    fn check(&mut self) -> anyhow::Result<()> {
+    fn check(&mut self) -> Result<(), LoadError> {
         let name = self.delivery.name.to_string();
         let image = self.api.get(&format!("/images/{name}/json"))?;
-        let image = image
-            .with_context(|| format!("dockerd took the archive, but has no image {name} now"))?;
+        let image = image.ok_or_else(|| {
+            let says = format!("dockerd took the archive, but has no image {name} now");
+            LoadError::Unexpected(says)
+        })?;
         // A containerd store has IDs of its own, so there the layers must do.
         let same_id = image["Id"] == *self.id || self.has_containerd_store()?;
         if same_id && layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
         }
-        bail!("dockerd took the archive, but its image {name} is not this one")
+        let says = format!("dockerd took the archive, but its image {name} is not this one");
+        Err(LoadError::Unexpected(says))
     }
 
-    fn check_pulled(&mut self, source: &str) -> anyhow::Result<()> {
+    fn check_pulled(&mut self, source: &str) -> Result<(), LoadError> {
         let image = self.api.get(&format!("/images/{source}/json"))?;
-        let image = image.context("dockerd pulled the image, but does not have it now")?;
+        let image = image.ok_or_else(|| {
+            LoadError::Unexpected("dockerd pulled the image, but does not have it now".into())
+        })?;
         if layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
         }
@@ -202,11 +203,14 @@ impl<'a> Docker<'a> {
         Err(self.delivery.wrong_image("dockerd", found))
     }
 
-    fn tag(&mut self, source: &str) -> anyhow::Result<()> {
+    fn tag(&mut self, source: &str) -> Result<(), LoadError> {
         let (name, tag) = (self.delivery.name.name(), self.delivery.name.tag());
         let tagged =
             self.api.call(&Method::POST, &format!("/images/{source}/tag?repo={name}&tag={tag}"));
-        tagged.map_err(|error| error.context(NotNamed(self.delivery.name.to_string())))
+        tagged.map_err(|error| {
+            let name = self.delivery.name.to_string();
+            LoadError::NotNamed { name, source: Box::new(error) }
+        })
     }
 }
 
@@ -214,7 +218,7 @@ fn layers_of(image: &Value) -> impl Iterator<Item = &str> {
     image["RootFS"]["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What is no ID is not put into a request.
+/// Whether it is an ID; nothing else is put into a request.
 fn is_id(id: &str) -> bool {
     id.parse::<formats::digest::Digest>().is_ok()
 }

@@ -1,13 +1,13 @@
 //! Where dockerd is: what the docker command would talk to.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
-use rustix::io::Errno;
 use serde_json::Value;
+use thiserror::Error;
 
+use super::LoadError;
 use super::channel::Channel;
 use formats::digest::Digest;
 
@@ -25,9 +25,45 @@ pub(super) enum Endpoint {
     Command(String),
 }
 
+/// Why it is not known where dockerd is.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// The docker context that is chosen cannot be read.
+    #[error("reading the docker context `{name}`")]
+    Context {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<EndpointError>,
+    },
+    /// A file of docker's configuration cannot be read.
+    #[error("reading `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file of docker's configuration is not JSON.
+    #[error("`{}` is not valid JSON", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where it is not.
+        source: serde_json::Error,
+    },
+    /// What is said to be dockerd's address is not one.
+    #[error(
+        "`{0}` is not an address of dockerd; expected unix:///PATH, tcp://HOST:PORT or ssh://HOST in \
+         DOCKER_HOST or the docker context"
+    )]
+    Address(String),
+}
+
 impl Endpoint {
     /// The endpoint that the environment and docker's configuration name.
-    pub(super) fn of_user() -> anyhow::Result<Self> {
+    pub(super) fn of_user() -> Result<Self, EndpointError> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(host) = variable("DOCKER_HOST") {
             let tls = ["DOCKER_TLS_VERIFY", "DOCKER_TLS"]
@@ -45,24 +81,27 @@ impl Endpoint {
         };
         match context.as_deref() {
             None | Some("default") => Ok(Self::Unix(DEFAULT.into())),
-            Some(name) => Self::of_context(&folder, name)
-                .with_context(|| format!("reading the docker context `{name}`")),
+            Some(name) => Self::of_context(&folder, name).map_err(|error| EndpointError::Context {
+                name: name.to_owned(),
+                source: Box::new(error),
+            }),
         }
     }
 
-    fn of_context(folder: &Path, name: &str) -> anyhow::Result<Self> {
+    fn of_context(folder: &Path, name: &str) -> Result<Self, EndpointError> {
         let id = Digest::of(name.as_bytes()).hex();
         let contexts = folder.join("contexts");
         let path = contexts.join("meta").join(&id).join("meta.json");
-        let meta = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
-        let meta: Value = serde_json::from_slice(&meta)
-            .with_context(|| format!("`{}` is not valid JSON", path.display()))?;
+        let meta = match std::fs::read(&path) {
+            Ok(meta) => parse(&meta, path)?,
+            Err(source) => return Err(EndpointError::Read { path, source }),
+        };
         let endpoint = &meta["Endpoints"]["docker"];
         let tls = endpoint["SkipTLSVerify"] == true || contexts.join("tls").join(&id).exists();
         Self::parse(endpoint["Host"].as_str().unwrap_or_default(), tls)
     }
 
-    fn parse(host: &str, tls: bool) -> anyhow::Result<Self> {
+    fn parse(host: &str, tls: bool) -> Result<Self, EndpointError> {
         Ok(match host.split_once("://") {
             Some(("unix", path)) if path.starts_with('/') => Self::Unix(path.into()),
             Some(("tcp" | "http", _)) if tls => Self::Command(host.into()),
@@ -78,10 +117,7 @@ impl Endpoint {
             None if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
                 Self::parse(&format!("tcp://{host}"), tls)?
             }
-            _ => bail!(
-                "`{host}` is no address of dockerd; expected unix:///PATH, tcp://HOST:PORT or \
-                 ssh://HOST in DOCKER_HOST or the docker context"
-            ),
+            _ => return Err(EndpointError::Address(host.into())),
         })
     }
 
@@ -90,18 +126,21 @@ impl Endpoint {
         matches!(self, Self::Unix(_))
     }
 
-    pub(super) fn connect(&self) -> anyhow::Result<Channel> {
+    pub(super) fn connect(&self) -> Result<Channel, LoadError> {
         let connected = match self {
             Self::Unix(path) => Channel::unix(path),
             Self::Tcp(location) => Channel::tcp(location),
             Self::Command(host) => return Channel::through_command(host),
         };
-        connected.map_err(|error| match (self, error.downcast_ref()) {
-            (Self::Unix(path), Some(&Errno::ACCESS | &Errno::PERM)) => error.context(format!(
-                "you may not use dockerd's socket `{}`; become a member of the docker group",
-                path.display()
-            )),
-            _ => error.context(self.unreachable()),
+        connected.map_err(|error| {
+            let what = match self {
+                Self::Unix(path) if error.kind() == ErrorKind::PermissionDenied => format!(
+                    "you may not use dockerd's socket `{}`; become a member of the docker group",
+                    path.display()
+                ),
+                _ => self.unreachable(),
+            };
+            LoadError::Unreachable { what, source: error.into() }
         })
     }
 
@@ -131,19 +170,22 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn current_context(folder: &Path) -> anyhow::Result<Option<String>> {
+fn current_context(folder: &Path) -> Result<Option<String>, EndpointError> {
     let path = folder.join("config.json");
     let config = match std::fs::read(&path) {
         // The home of a system user may be `/dev/null`.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        read => read.with_context(|| format!("reading `{}`", path.display()))?,
+        Ok(config) => parse(&config, path)?,
+        Err(source) => return Err(EndpointError::Read { path, source }),
     };
-    let config: Value = serde_json::from_slice(&config)
-        .with_context(|| format!("`{}` is not valid JSON", path.display()))?;
     let context = config["currentContext"].as_str().filter(|context| !context.is_empty());
     Ok(context.map(str::to_owned))
+}
+
+fn parse(json: &[u8], path: PathBuf) -> Result<Value, EndpointError> {
+    serde_json::from_slice(json).map_err(|source| EndpointError::Json { path, source })
 }
 
 #[cfg(test)]

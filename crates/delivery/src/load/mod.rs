@@ -10,57 +10,30 @@ mod command;
 mod containerd;
 mod docker;
 mod endpoint;
+mod error;
 mod podman;
 mod pull;
 
 use std::time::Duration;
 
-use anyhow::bail;
-use thiserror::Error;
-
+use crate::DockerArchive;
 use crate::Transfer;
-use crate::http::HeadError;
+use crate::causes;
 use crate::observer::Observer;
 use crate::output::Writer;
-use crate::{DockerArchive, Error};
+pub use endpoint::EndpointError;
+pub use error::LoadError;
 use formats::digest::Digest;
 use formats::peer_text;
 use image::Blobs;
 use oci::Reference;
 
-/// Work may stand still for so many times as long as a question may take: a layer is being
+/// Work may stand still for this many times as long as a question may take: a layer is being
 /// written to a slow disk, perhaps.
 const STANDSTILL: u32 = 10;
 
-/// An engine is there and does nothing. It is of no use to ask it in another way.
-#[derive(Debug, Error)]
-#[error("{what} for {} s; {remedy}, or wait longer", waited.as_secs())]
-pub struct Stalled {
-    what: String,
-    remedy: &'static str,
-    waited: Duration,
-}
-
 /// Characters that are shown of what an engine calls an image's ID.
 const MAX_ID: usize = 100;
-
-/// An engine got another image than the one that it was sent for. Something else answers in our
-/// place, so no other way is tried.
-#[derive(Debug, Error)]
-#[error(
-    "{engine} pulled the image {found}, expected {expected}; something else answers it at \
-     127.0.0.1. The image did not get its name; load it as an archive instead"
-)]
-pub struct WrongImage {
-    engine: &'static str,
-    expected: Digest,
-    found: String,
-}
-
-/// An engine has the image and does not give it its name, whatever way the image took.
-#[derive(Debug, Error)]
-#[error("the engine has the image, but does not give it the name `{0}`")]
-struct NotNamed(String);
 
 /// A kind of container engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +88,7 @@ impl Kind {
         named: Option<Self>,
         timeout: Duration,
         observer: &dyn Observer,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, LoadError> {
         let kind = named.map_or_else(|| Self::detect(observer), Ok)?;
         match kind {
             Self::Docker => docker::check(timeout)?,
@@ -127,17 +100,14 @@ impl Kind {
 
     /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
     /// fails, no other is tried.
-    fn detect(observer: &dyn Observer) -> anyhow::Result<Self> {
+    fn detect(observer: &dyn Observer) -> Result<Self, LoadError> {
         let Some(no_docker) = docker::absence()? else { return Ok(Self::Docker) };
         let (kind, name) = if command::find("podman").is_some() {
             (Self::Podman, "podman")
         } else if containerd::is_there() {
             (Self::Containerd, "containerd")
         } else {
-            bail!(
-                "found no container engine: {no_docker}, and neither podman nor containerd is \
-                 there; start one of them"
-            );
+            return Err(LoadError::NoEngine { no_docker });
         };
         // Who has the docker command may expect the image there.
         if command::find("docker").is_some() {
@@ -149,7 +119,7 @@ impl Kind {
 
 impl Delivery<'_> {
     /// Loads the image into an engine that was found.
-    pub fn load_into(&self, kind: Kind) -> anyhow::Result<Loaded> {
+    pub fn load_into(&self, kind: Kind) -> Result<Loaded, LoadError> {
         let loaded = |into: &str, transfer| Loaded { into: into.into(), transfer };
         match kind {
             Kind::Docker => docker::load(self),
@@ -169,16 +139,16 @@ impl Delivery<'_> {
     }
 
     /// Checks the ID of the image that an engine pulled, with or without `sha256:`.
-    fn check_id(&self, engine: &'static str, found: &str) -> anyhow::Result<()> {
+    fn check_id(&self, engine: &'static str, found: &str) -> Result<(), LoadError> {
         if found.trim_start_matches("sha256:") == self.id().hex() {
             return Ok(());
         }
         Err(self.wrong_image(engine, found))
     }
 
-    fn wrong_image(&self, engine: &'static str, found: &str) -> anyhow::Error {
+    fn wrong_image(&self, engine: &'static str, found: &str) -> LoadError {
         let found = peer_text::start(found, MAX_ID);
-        WrongImage { engine, expected: self.id(), found }.into()
+        LoadError::WrongImage { engine, expected: self.id(), found }
     }
 
     /// How long a command of the engine may stand still: each of them is work.
@@ -189,48 +159,25 @@ impl Delivery<'_> {
     /// Goes the short way, and after its failure the long one.
     fn deliver(
         &self,
-        short: impl FnOnce() -> anyhow::Result<Transfer>,
-        whole: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<Transfer> {
+        short: impl FnOnce() -> Result<Transfer, LoadError>,
+        whole: impl FnOnce() -> Result<Transfer, LoadError>,
+    ) -> Result<Transfer, LoadError> {
         if self.way != Some(Way::Stream) {
             match short() {
                 Ok(transfer) => return Ok(transfer),
-                Err(error) if self.way.is_some() || is_final(&error) => return Err(error),
+                Err(error) if self.way.is_some() || error.is_final() => return Err(error),
                 Err(error) => self.observer.warn(&format!(
-                    "could not send the missing layers alone; sending the whole image ({error:#})"
+                    "could not send the missing layers alone; sending the whole image ({})",
+                    causes::line(&error)
                 )),
             }
         }
-        whole()?;
-        Ok(Transfer::whole(self.blobs.all().len(), self.blobs.size()))
+        whole()
     }
 
-    /// Writes the archive, without this many of the lowest layers.
-    fn write_without(&self, held: usize, output: &mut dyn Writer) -> Result<Transfer, Error> {
+    /// Writes the archive, without this many of the lowest layers, which the engine holds.
+    fn write(&self, held: usize, output: &mut dyn Writer) -> Result<Transfer, LoadError> {
         let mut archive = DockerArchive::new(output).without(held);
-        archive.write_part(self.blobs.digester(), self.observer)
+        Ok(archive.write_part(self.blobs.digester(), self.observer)?)
     }
-
-    /// Writes the whole archive.
-    fn stream(&self, output: &mut dyn Writer) -> anyhow::Result<()> {
-        self.write_without(0, output)?;
-        Ok(())
-    }
-}
-
-/// Whether it would be the same in another way.
-fn is_final(error: &anyhow::Error) -> bool {
-    // As engines write it, which are programs in Go; for this program it begins with an `N`.
-    let is_full = format!("{error:#}").contains("no space left on device");
-    is_full || error.is::<Stalled>() || error.is::<WrongImage>() || error.is::<NotNamed>()
-}
-
-/// Whether an error is that somebody did not read or write in time.
-fn has_timed_out(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        matches!(cause.downcast_ref(), Some(HeadError::TimedOut))
-            || cause
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
-    })
 }

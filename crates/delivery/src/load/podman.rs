@@ -1,10 +1,8 @@
 //! podman, by its command.
 
-use anyhow::{Context as _, bail};
-
 use super::command::Patience;
 use super::pull::REGISTRIES_CONF;
-use super::{Delivery, Stalled, Way, command};
+use super::{Delivery, LoadError, Way, command};
 use crate::Transfer;
 use oci::Reference;
 
@@ -13,17 +11,17 @@ const PODMAN: &str = "podman";
 const TRIES: usize = 3;
 
 /// Fails where podman is not on PATH.
-pub(super) fn check() -> anyhow::Result<()> {
+pub(super) fn check() -> Result<(), LoadError> {
     command::require(PODMAN)
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Transfer> {
+pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     let id = delivery.id().hex();
     let name = local_name(delivery.name);
     let limit = delivery.command_limit();
     let pull = || {
         if delivery.way == Some(Way::Archive) {
-            bail!("podman takes whole archives only; choose another way");
+            return Err(LoadError::whole_only(PODMAN));
         }
         delivery.with_registry(|source, patience| {
             let registries = source.registries_conf()?;
@@ -48,7 +46,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Transfer> {
                     keep_name(&id, &name, &Patience::of(limit))?;
                     return Ok(delivery.nothing_sent());
                 }
-                Err(error) if error.is::<Stalled>() => return Err(error),
+                Err(error) if error.is_stalled() => return Err(error),
                 Err(_) => {}
             }
         }
@@ -56,14 +54,14 @@ pub(super) fn load(delivery: &Delivery<'_>) -> anyhow::Result<Transfer> {
     };
     let whole = || {
         let load = ["load", "--quiet"];
-        command::feed(PODMAN, &load, None, limit, |output| delivery.stream(output))
+        command::feed(PODMAN, &load, None, limit, |output| delivery.write(0, output))
     };
     delivery.deliver(tag_or_pull, whole)
 }
 
 /// Gives an image its name again if it is lost: podman writes all names of an image anew, so one
 /// that another podman has just given may go.
-fn keep_name(id: &str, name: &str, patience: &Patience<'_>) -> anyhow::Result<()> {
+fn keep_name(id: &str, name: &str, patience: &Patience<'_>) -> Result<(), LoadError> {
     let exists = || command::run(PODMAN, &["image", "exists", name], patience);
     for _ in 0..TRIES {
         if exists().is_ok() {
@@ -71,8 +69,9 @@ fn keep_name(id: &str, name: &str, patience: &Patience<'_>) -> anyhow::Result<()
         }
         command::run(PODMAN, &["tag", id, name], patience)?;
     }
-    let lost = || format!("podman does not keep the name `{name}`; load the image again");
-    exists().map(drop).with_context(lost)
+    exists()
+        .map(drop)
+        .map_err(|error| LoadError::NameLost { name: name.to_owned(), source: Box::new(error) })
 }
 
 /// The name that `podman load` gives: images without a registry are `localhost`'s.

@@ -7,12 +7,12 @@ use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 
-use anyhow::Context as _;
 use tempfile::TempDir;
 
-use super::Delivery;
 use super::command::Patience;
+use super::{Delivery, LoadError};
 use crate::Transfer;
+use crate::causes;
 use crate::serve::{Repository, Server};
 use image::threads;
 use oci::Reference;
@@ -35,7 +35,7 @@ pub(super) struct Source {
 
 impl Source {
     /// An image in a registry that does not listen yet.
-    fn new(id: &str) -> anyhow::Result<Self> {
+    fn new(id: &str) -> Result<Self, LoadError> {
         let secret = random()?;
         // Of its own for each load, so that none takes away the name that another one uses.
         let tag = format!("{}-{}", &id[..12], &random()?[..12]);
@@ -57,7 +57,7 @@ impl Source {
     }
 
     /// What containerd's clients are given as `--hosts-dir`.
-    pub(super) fn hosts(&self) -> anyhow::Result<TempDir> {
+    pub(super) fn hosts(&self) -> Result<TempDir, LoadError> {
         let url = format!("http://{}", self.base("/v2"));
         private_file(
             &format!("{ALIAS}/hosts.toml"),
@@ -69,7 +69,7 @@ impl Source {
     }
 
     /// What podman is given as its `registries.conf`, a file of that name in a directory.
-    pub(super) fn registries_conf(&self) -> anyhow::Result<TempDir> {
+    pub(super) fn registries_conf(&self) -> Result<TempDir, LoadError> {
         let base = self.base("");
         private_file(
             REGISTRIES_CONF,
@@ -82,9 +82,9 @@ impl Source {
 }
 
 /// 128 random bits in hexadecimal digits.
-fn random() -> anyhow::Result<String> {
+fn random() -> Result<String, LoadError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).context("asking the system for random bytes")?;
+    getrandom::fill(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
@@ -92,17 +92,17 @@ fn random() -> anyhow::Result<String> {
 pub(super) const REGISTRIES_CONF: &str = "registries.conf";
 
 /// A file in a directory that others may not enter.
-fn private_file(name: &str, text: &str) -> anyhow::Result<TempDir> {
-    let writing = || format!("writing `{name}` into a temporary directory");
+fn private_file(name: &str, text: &str) -> Result<TempDir, LoadError> {
+    let writing = |source| LoadError::Temporary { name: name.to_owned(), source };
     let owner_alone = Permissions::from_mode(0o700);
     let mut directory = tempfile::Builder::new();
     let directory = directory.prefix("nix-image-").permissions(owner_alone);
-    let directory = directory.tempdir().with_context(writing)?;
+    let directory = directory.tempdir().map_err(writing)?;
     let path = directory.path().join(name);
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).with_context(writing)?;
+        std::fs::create_dir_all(parent).map_err(writing)?;
     }
-    std::fs::write(path, text).with_context(writing)?;
+    std::fs::write(path, text).map_err(writing)?;
     Ok(directory)
 }
 
@@ -111,8 +111,8 @@ impl Delivery<'_> {
     /// long a command may stand still; it does not as long as it takes bytes.
     pub(super) fn with_registry(
         &self,
-        pull: impl FnOnce(&Source, &Patience<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Transfer> {
+        pull: impl FnOnce(&Source, &Patience<'_>) -> Result<(), LoadError>,
+    ) -> Result<Transfer, LoadError> {
         let mut source = Source::new(&self.id().hex())?;
         let mut repository = Repository::secret();
         repository.add(&source.location, self.blobs)?;
@@ -132,12 +132,15 @@ impl Delivery<'_> {
     /// that it was pulled by stays.
     pub(super) fn tagged(
         &self,
-        tagged: anyhow::Result<()>,
-        untagged: anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        tagged: Result<(), LoadError>,
+        untagged: Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
         tagged?;
         if let Err(error) = untagged {
-            self.observer.warn(&format!("the image keeps a temporary name as well ({error:#})"));
+            self.observer.warn(&format!(
+                "the image keeps a temporary name as well ({})",
+                causes::line(&error)
+            ));
         }
         Ok(())
     }

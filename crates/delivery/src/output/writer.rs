@@ -1,6 +1,6 @@
 //! What archives are written to.
 
-use super::OutputError;
+use crate::error::OutputError;
 use image::Content;
 
 /// Takes an archive: an [`Output`](super::Output), or what changes the bytes on their way to one.

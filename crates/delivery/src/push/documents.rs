@@ -6,7 +6,7 @@ use super::remote::{Knowledge, LAYER_KEY};
 use formats::digest::Digest;
 use image::Image;
 use oci::Reference;
-use oci::registry::{Presence, Repository};
+use oci::registry::Repository;
 use oci::{Annotations, Descriptor, Flavor, Index, Manifest, annotation};
 
 impl Push<'_> {
@@ -61,7 +61,7 @@ impl Push<'_> {
         let diff_ids: Vec<Digest> = delivered.iter().map(|layer| layer.diff_id).collect();
         let config = image.config_json(&diff_ids);
         let descriptor = Descriptor::of(flavor.config(), config.as_bytes());
-        if repository.look(descriptor.digest, descriptor.size)? == Presence::Absent {
+        if !repository.exists(descriptor.digest, descriptor.size)? {
             repository.upload(config.as_bytes(), descriptor.digest)?;
         }
         let layer = |(index, delivered): (usize, &Delivered)| {

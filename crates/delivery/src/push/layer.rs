@@ -17,7 +17,7 @@ use image::Digester;
 use image::cache::Cache;
 use image::compress::{Pool, Settings};
 use oci::Compression;
-use oci::registry::{Presence, Repository, Upload, read_parts};
+use oci::registry::{Repository, Upload, read_parts};
 
 /// Where layers go, and what is known.
 #[derive(Debug)]
@@ -108,14 +108,14 @@ impl Target<'_> {
 
     /// Whether a blob is in the repository, or can be brought there without sending it.
     fn is_there(&self, known: &RemoteLayer) -> anyhow::Result<bool> {
-        if self.repository.look(known.blob, known.size)? == Presence::Present {
+        if self.repository.exists(known.blob, known.size)? {
             return Ok(true);
         }
         match &known.repository {
             Some(from) if from != self.repository.name() => {
-                Ok(self.repository.mount(known.blob, from)? == Presence::Present
+                Ok(self.repository.mount(known.blob, from)?
                     // The other repository's word for its size is checked too.
-                    && self.repository.look(known.blob, known.size)? == Presence::Present)
+                    && self.repository.exists(known.blob, known.size)?)
             }
             _ => Ok(false),
         }
@@ -216,8 +216,7 @@ impl Target<'_> {
         session: &mut Session,
     ) -> anyhow::Result<u64> {
         let attempts = &mut session.attempts;
-        let found = self.repository.look_within(attempts, blob.digest, blob.size)?;
-        if found == Presence::Present {
+        if self.repository.exists_within(attempts, blob.digest, blob.size)? {
             return Ok(0);
         }
         if session.upload.is_some() {

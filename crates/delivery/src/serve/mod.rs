@@ -3,7 +3,9 @@
 //! Layers are made as they are asked for, so nothing is kept but the documents. One thread a
 //! connection, and no more connections at a time than there is a bound for.
 
+mod answer;
 mod connection;
+mod error;
 mod range;
 mod repository;
 mod route;
@@ -12,13 +14,13 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::Transfer;
 use crate::observer::Observer;
+pub use error::ServeError;
 use formats::digest::Digest;
 use image::threads;
 pub use repository::Repository;
@@ -65,10 +67,10 @@ impl<'a> Server<'a> {
         address: SocketAddr,
         repository: &'a Repository<'a>,
         observer: &'a dyn Observer,
-    ) -> anyhow::Result<Self> {
-        let listening = || format!("cannot listen on {address}");
-        let listener = TcpListener::bind(address).with_context(listening)?;
-        let address = listener.local_addr().with_context(listening)?;
+    ) -> Result<Self, ServeError> {
+        let listening = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
         let (state, changed) = (Mutex::default(), Condvar::new());
         let moved = AtomicU64::new(0);
         Ok(Self { listener, address, repository, observer, state, changed, moved })
@@ -160,14 +162,13 @@ impl<'a> Server<'a> {
         let mut state = self.lock();
         while state.open.len() >= MAX_CONNECTIONS && !state.stopped {
             state.close_idle();
-            let waited = self.changed.wait_timeout(state, PAUSE);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, PAUSE);
         }
         !state.stopped
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use anyhow::Context as _;
 use rustix::fs::{SeekFrom, seek};
 
+use crate::Error;
 use crate::output::Writer;
-use image::Chunk;
-use image::Content;
+use image::{Chunk, Content, ReadError};
 
 /// Bytes read at a time.
 const CHUNK: usize = 128 << 10;
@@ -78,7 +77,7 @@ impl Window {
         &mut self,
         chunk: Chunk<&[u8]>,
         output: &mut dyn Writer,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Error> {
         match chunk {
             Chunk::Bytes(bytes) => self.put_bytes(bytes, output),
             Chunk::File(mut content) => self.put_file(&mut content, output),
@@ -86,7 +85,7 @@ impl Window {
         }
     }
 
-    fn put_bytes(&mut self, bytes: &[u8], output: &mut dyn Writer) -> anyhow::Result<()> {
+    fn put_bytes(&mut self, bytes: &[u8], output: &mut dyn Writer) -> Result<(), Error> {
         let length = bytes.len() as u64;
         let start = self.wanted.start.saturating_sub(self.position).min(length);
         let end = self.wanted.end.saturating_sub(self.position).min(length);
@@ -94,11 +93,15 @@ impl Window {
         Ok(output.put(&bytes[start as usize..end.max(start) as usize])?)
     }
 
-    fn put_file(&mut self, content: &mut Content, output: &mut dyn Writer) -> anyhow::Result<()> {
+    fn put_file(&mut self, content: &mut Content, output: &mut dyn Writer) -> Result<(), Error> {
         let ahead = self.wanted.start.saturating_sub(self.position).min(content.remaining());
         if ahead > 0 {
-            seek(content.file(), SeekFrom::Current(ahead.cast_signed()))
-                .with_context(|| format!("seeking in `{}`", content.path().display()))?;
+            let to = SeekFrom::Current(ahead.cast_signed());
+            seek(content.file(), to).map_err(|error| ReadError::Io {
+                action: "seek in",
+                path: content.path().to_owned(),
+                source: error.into(),
+            })?;
             content.advance(ahead)?;
             self.position += ahead;
         }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
-
+use super::ServeError;
 use super::route::Target;
 use crate::Transfer;
 use formats::digest::Digest;
@@ -34,7 +33,7 @@ pub(super) enum Blob<'a> {
 }
 
 impl<'a> Repository<'a> {
-    /// A registry that gives images to those who know their names, and tells no names.
+    /// A registry that gives images to those who know their names, and lists no names.
     pub fn secret() -> Self {
         Self { is_secret: true, ..Self::default() }
     }
@@ -45,14 +44,11 @@ impl<'a> Repository<'a> {
     }
 
     /// Adds an image. The registry in its name, if there is one, is not part of it here.
-    pub fn add(&mut self, name: &Reference, blobs: &'a Blobs<'a>) -> anyhow::Result<()> {
+    pub fn add(&mut self, name: &Reference, blobs: &'a Blobs<'a>) -> Result<(), ServeError> {
         let tags = self.images.entry(name.repository.clone()).or_default();
         if tags.contains_key(name.tag()) {
-            bail!(
-                "two of the images are called `{}:{}`; give one of them another name",
-                name.repository,
-                name.tag()
-            );
+            let (repository, tag) = (name.repository.clone(), name.tag().to_owned());
+            return Err(ServeError::SameName { repository, tag });
         }
         let documents = [Flavor::Oci, Flavor::Docker].map(|flavor| blobs.documents(flavor));
         tags.insert(name.tag().to_owned(), Image { blobs, documents });

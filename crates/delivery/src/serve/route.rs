@@ -29,7 +29,7 @@ pub(super) enum Target {
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
-    /// So many entries at most.
+    /// The most entries.
     pub(super) limit: Option<usize>,
     /// Those after this one.
     pub(super) after: Option<String>,

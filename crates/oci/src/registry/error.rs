@@ -1,10 +1,15 @@
 //! What can go wrong between us and a registry, said without any secret.
+//!
+//! The texts name no option of a program: a caller that has one for it learns by
+//! [`RegistryError::is_insecure`] that it may help.
 
 use std::time::Duration;
 
+use http::StatusCode;
 use thiserror::Error;
 
-use super::failure::Failure;
+use super::credentials::CredentialsError;
+use super::transport::Failure;
 use formats::digest::Digest;
 
 /// Why a registry could not be used.
@@ -19,12 +24,12 @@ pub enum RegistryError {
         failure: Failure,
     },
     /// The registry said no.
-    #[error("{what} was refused with status {status}{message}{}", remedy(*.status))]
+    #[error("{what} was refused with status {}{message}{}", .status.as_u16(), remedy(*.status))]
     Refused {
         /// The request.
         what: String,
         /// The HTTP status.
-        status: u16,
+        status: StatusCode,
         /// What the registry said about it; empty, or starting with a colon.
         message: String,
         /// When to come again, if it said so.
@@ -62,6 +67,9 @@ pub enum RegistryError {
         /// The most that is read.
         limit: u64,
     },
+    /// A name, or a media type, is not one that a request can have.
+    #[error("a request cannot be made; check the name of the repository and the media type")]
+    Request(#[from] http::Error),
     /// The same failure, or one like it, at the last of several attempts.
     #[error("{error}; gave up after {attempts} attempts")]
     Repeated {
@@ -76,16 +84,43 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What went wrong.
-        problem: String,
+        problem: LoginError,
     },
-    /// The server that has the tokens cannot be asked for one.
-    #[error("cannot log in to `{registry}`: its token server is of no help: {error}")]
-    TokenServer {
-        /// The registry.
-        registry: String,
-        /// What went wrong.
-        error: Box<RegistryError>,
+}
+
+/// Why there is nothing to log in with.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// What holds the credentials cannot be used.
+    #[error("{0}")]
+    Credentials(CredentialsError),
+    /// A registry that is reached by TLS names a token server that is not.
+    #[error("its token server is not reached by https")]
+    Unsafe,
+    /// The token server does not take the credentials, or no guests.
+    #[error(
+        "its token server refuses {}, status {}{message}; log in with `docker login`, `podman \
+         login` or `skopeo login`",
+        if *.guest { "a guest" } else { "these credentials" },
+        .status.as_u16()
+    )]
+    Refused {
+        /// Whether it was asked without credentials.
+        guest: bool,
+        /// The HTTP status.
+        status: StatusCode,
+        /// What it said about it; empty, or starting with a colon.
+        message: String,
     },
+    /// The token server does not answer, or not now.
+    #[error("its token server is of no help: {0}")]
+    Unavailable(Box<RegistryError>),
+    /// The token server's answer is cut off, or too large.
+    #[error("its token server's answer cannot be read")]
+    Unreadable,
+    /// There is no token in the token server's answer.
+    #[error("its token server gives no token")]
+    NoToken,
 }
 
 impl RegistryError {
@@ -93,41 +128,59 @@ impl RegistryError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Transport { failure, .. } => failure.is_passing(),
-            Self::Refused { status, .. } => {
-                matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
-            }
+            Self::Refused { status, .. } => matches!(
+                *status,
+                StatusCode::REQUEST_TIMEOUT
+                    | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::INTERNAL_SERVER_ERROR
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            ),
             Self::Expired { .. } => true,
             _ => false,
         }
     }
 
-    /// Whether the registry does not know the upload, or not at that place, that is to go on.
+    /// Whether the registry does not know the upload, or not at that location, that is to go on.
     pub fn is_lost_upload(&self) -> bool {
-        matches!(self, Self::Refused { status: 404 | 410 | 416, .. })
+        matches!(
+            self,
+            Self::Refused {
+                status: StatusCode::NOT_FOUND
+                    | StatusCode::GONE
+                    | StatusCode::RANGE_NOT_SATISFIABLE,
+                ..
+            }
+        )
     }
 
     /// Whether the registry cannot be used at all, by us at least: there is no sense in asking it
     /// for anything else.
     pub fn is_end_of_all(&self) -> bool {
         match self {
-            Self::Transport { .. } | Self::Login { .. } | Self::TokenServer { .. } => true,
+            Self::Transport { .. } | Self::Login { .. } => true,
             Self::Repeated { error, .. } => error.is_end_of_all(),
-            _ => false,
-        }
-    }
-
-    /// Whether it would go if certificates were not checked and plain HTTP were allowed.
-    pub fn is_insecure(&self) -> bool {
-        match self {
-            Self::Transport { failure, .. } => failure.is_insecure(),
-            Self::Repeated { error, .. } | Self::TokenServer { error, .. } => error.is_insecure(),
             _ => false,
         }
     }
 
     /// Whether the registry does not let us do it.
     pub fn is_denial(&self) -> bool {
-        matches!(self, Self::Refused { status: 401 | 403, .. })
+        matches!(
+            self,
+            Self::Refused { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. }
+        )
+    }
+
+    /// Whether it would go if certificates were not checked and plain HTTP were allowed.
+    pub fn is_insecure(&self) -> bool {
+        match self {
+            Self::Transport { failure, .. } => failure.is_insecure(),
+            Self::Repeated { error, .. }
+            | Self::Login { problem: LoginError::Unavailable(error), .. } => error.is_insecure(),
+            _ => false,
+        }
     }
 
     /// The pause that the registry asks for.
@@ -139,8 +192,8 @@ impl RegistryError {
     }
 }
 
-fn remedy(status: u16) -> &'static str {
-    match status {
+fn remedy(status: StatusCode) -> &'static str {
+    match status.as_u16() {
         300..=399 => "; name the registry by the address that it sends requests to",
         401 => "; log in with `docker login`, `podman login` or `skopeo login`",
         403 => "; does the account that you are logged in with have the right to push there?",

@@ -4,26 +4,32 @@
 //! a limit and must have the digest they are asked for by, addresses that it gives get no
 //! secret of ours unless they are its own, and its messages are made plain,
 //! freed of our secrets and shortened.
+//!
+//! It is built in layers. Each knows those below it, and none above:
+//!
+//! | layer | what it knows |
+//! |---|---|
+//! | `repository` | one repository's blobs, uploads and manifests |
+//! | `client` | where the registry is, and that a call is repeated until it is answered for good |
+//! | `session` | challenges, tokens and the header that answers them; what no message may repeat |
+//! | `retry` | how often, and after what time, anything is tried again: the only such policy |
+//! | `error` | all that can go wrong, in words |
+//! | `credentials` | what docker, podman and skopeo were given to log in with |
+//! | `transport` | one request: limits, TLS, proxies, names of hosts; nothing of registries |
+//! | `query` | how values are written in an address |
 
-mod auth;
-mod blobs;
 mod client;
 mod credentials;
 mod error;
-mod failure;
-mod manifests;
-mod proxy;
-mod resolver;
+mod query;
+mod repository;
 mod retry;
-mod secrets;
-mod text;
+mod session;
 mod transport;
 
-pub use blobs::{Presence, Repository, Upload};
 pub use client::{Client, Options};
-pub use credentials::Credentials;
-pub use error::RegistryError;
-pub use failure::Failure;
-pub use manifests::Document;
+pub use credentials::CredentialsError;
+pub use error::{LoginError, RegistryError};
+pub use repository::{Document, Repository, Upload};
 pub use retry::Attempts;
-pub use transport::read_parts;
+pub use transport::{Failure, read_parts};

@@ -1,11 +1,15 @@
 //! How often, and after what time, something is tried again.
+//!
+//! There is no other policy: the search for the scheme, tokens, calls and uploads all go through
+//! [`Attempts`]. What may go better the next time is the error's to know.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use ureq::http::HeaderMap;
 
 use super::RegistryError;
 
@@ -46,13 +50,22 @@ impl Attempts {
     /// Does something until it is done, or fails in a way that does not pass, or too often.
     pub(super) fn repeat<T>(
         &mut self,
+        work: impl FnMut(&mut Self) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        self.repeat_if(RegistryError::is_passing, work)
+    }
+
+    /// The same for something that another attempt may also mend after other failures.
+    pub(super) fn repeat_if<T>(
+        &mut self,
+        may_help: impl Fn(&RegistryError) -> bool,
         mut work: impl FnMut(&mut Self) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         loop {
             match work(self) {
                 Err(error) => {
-                    let passes = error.is_passing();
-                    self.again(error, passes)?;
+                    let may_help = may_help(&error);
+                    self.again(error, may_help)?;
                 }
                 done => return done,
             }
@@ -71,7 +84,7 @@ fn pause(failed: u32, asked: Option<Duration>) -> Duration {
 
 /// The pause that an answer's `Retry-After` asks for: in seconds, or until a date.
 pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("retry-after")?.to_str().ok()?.trim();
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -89,6 +102,7 @@ fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::StatusCode;
 
     #[test]
     fn pauses_grow_within_bounds() {
@@ -107,7 +121,7 @@ mod tests {
     fn what_several_requests_fail_at_is_counted_together() {
         let refused = |status| RegistryError::Refused {
             what: String::new(),
-            status,
+            status: StatusCode::from_u16(status).unwrap(),
             message: String::new(),
             retry_after: None,
         };
@@ -125,8 +139,15 @@ mod tests {
         // What does not pass is neither repeated nor counted.
         let mut attempts = Attempts::default();
         let error = attempts.repeat(|_| -> Result<(), _> { Err(refused(404)) }).unwrap_err();
-        assert!(matches!(error, RegistryError::Refused { status: 404, .. }));
+        assert!(matches!(error, RegistryError::Refused { status: StatusCode::NOT_FOUND, .. }));
         assert_eq!(attempts.failed, 0);
+        // But where the caller knows better.
+        let mut tried = 0;
+        let result = attempts.repeat_if(RegistryError::is_lost_upload, |_| {
+            tried += 1;
+            if tried < 3 { Err(refused(404)) } else { Ok(tried) }
+        });
+        assert_eq!((result.unwrap(), attempts.failed), (3, 2));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::io;
 
+use http::Uri;
 use ureq::Error;
 use ureq::config::Config;
-use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 

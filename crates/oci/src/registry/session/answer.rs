@@ -1,15 +1,12 @@
-//! Texts that go into requests, and those that come out of answers.
+//! What answers say, and requests in words.
 
-use std::fmt::Write as _;
-use std::io::Read as _;
+use http::Method;
 
-use ureq::Body;
-
-use super::RegistryError;
-use super::failure::Failure;
+use crate::registry::RegistryError;
+use crate::registry::transport::{self, Answer};
 
 /// A request in words; without its query, which may hold a token.
-pub(super) fn describe(method: &str, address: &str) -> String {
+pub(super) fn describe(method: &Method, address: &str) -> String {
     let plain = address.split(['?', '#']).next().unwrap_or_default();
     // An address from a registry could hold a password.
     let plain = plain.split_once("://").map_or(plain, |(_, rest)| rest);
@@ -29,32 +26,16 @@ pub(super) fn message(text: &[u8]) -> Option<String> {
 }
 
 /// All of an answer to `what`, which is an error if it has more than `limit` bytes.
-pub(super) fn read_bounded(
-    body: &mut Body,
+pub(in crate::registry) fn read_bounded(
+    answer: &mut Answer,
     limit: u64,
     what: impl Fn() -> String,
 ) -> Result<Vec<u8>, RegistryError> {
-    let mut text = Vec::new();
-    body.as_reader().take(limit + 1).read_to_end(&mut text).map_err(|error| {
-        RegistryError::Answer { what: what(), problem: Failure::of_body(error).to_string() }
-    })?;
-    if text.len() as u64 > limit {
-        return Err(RegistryError::TooLarge { what: what(), limit });
+    match transport::read(answer.body_mut(), limit) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(RegistryError::TooLarge { what: what(), limit }),
+        Err(failure) => Err(RegistryError::Answer { what: what(), problem: failure.to_string() }),
     }
-    Ok(text)
-}
-
-/// Text as part of a query.
-pub(super) fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -64,8 +45,7 @@ mod tests {
     #[test]
     fn requests_are_told_without_secrets() {
         let address = "https://u:p@reg.io/v2/a/blobs/uploads/1?_state=secret#x";
-        assert_eq!(describe("PUT", address), "PUT reg.io/v2/a/blobs/uploads/1");
-        assert_eq!(percent_encode("sha256:a b&c/d"), "sha256%3Aa%20b%26c/d");
+        assert_eq!(describe(&Method::PUT, address), "PUT reg.io/v2/a/blobs/uploads/1");
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Why an image cannot be delivered.
 
+mod layout;
+mod output;
+
 use std::error;
 use std::io;
-use std::iter;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::layout::LayoutError;
-use crate::output::OutputError;
+pub use layout::{LayoutError, MarkerError};
+pub use output::OutputError;
+
+use crate::causes;
 use image::layer::LayerError;
 use image::threads::ThreadError;
 use image::{FileError, ReadError};
@@ -70,9 +74,7 @@ impl Error {
 
 /// Whether an error means that the reader of an output went away, which is its own business.
 pub fn is_closed(error: &(dyn error::Error + 'static)) -> bool {
-    let chain = iter::successors(Some(error), |error| error.source());
-    let mut kinds = chain.filter_map(|error| error.downcast_ref().map(io::Error::kind));
-    kinds.any(|kind| kind == io::ErrorKind::BrokenPipe)
+    causes::is_io(error, io::ErrorKind::BrokenPipe)
 }
 
 impl From<ThreadError> for Error {

@@ -1,9 +1,11 @@
-//! Manifests and indexes of one repository.
+//! Manifests and indexes, by tag or digest.
 
-use super::RegistryError;
-use super::blobs::{Repository, check_digest};
-use super::client::Call;
-use super::text::read_bounded;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Request, StatusCode};
+
+use super::{Repository, check_digest, empty, header};
+use crate::registry::RegistryError;
+use crate::registry::session::read_bounded;
 use crate::{Flavor, MAX_DOCUMENT};
 use formats::digest::Digest;
 
@@ -21,24 +23,21 @@ pub struct Document {
 impl Repository {
     /// The manifest or index that a tag, or a digest with `sha256:`, names, if it is there.
     pub fn manifest(&self, name: &str) -> Result<Option<Document>, RegistryError> {
-        let place = format!("/v2/{}/manifests/{name}", self.name);
         let what = || format!("reading the manifest `{name}` of `{}`", self.name);
         let accept = [Flavor::Oci, Flavor::Docker]
             .map(|flavor| format!("{}, {}", flavor.manifest(), flavor.index()))
             .join(", ");
-        let headers = [("accept", accept.as_str())];
-        let call = Call { method: "GET", place: &place, headers: &headers, body: &[] };
-        let mut response = self.client.call(call, &[404])?;
-        if response.status() == 404 {
+        let request = empty(Request::get(self.manifest_path(name)).header(ACCEPT, accept))?;
+        let mut answer = self.client.call(request, &[StatusCode::NOT_FOUND])?;
+        if answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let media_type = response.headers().get("content-type");
-        let media_type = media_type.and_then(|value| value.to_str().ok());
+        let media_type = header(&answer, CONTENT_TYPE);
         let media_type =
             media_type.map(|text| text.split(';').next().unwrap_or_default().trim().to_owned());
-        let bytes = read_bounded(response.body_mut(), MAX_DOCUMENT, what)?;
+        let bytes = read_bounded(&mut answer, MAX_DOCUMENT, what)?;
         let digest = Digest::of(&bytes);
-        check_digest(&response, digest, what)?;
+        check_digest(&answer, digest, what)?;
         let asked = name.parse().ok();
         if let Some(expected) = asked.filter(|asked| *asked != digest) {
             return Err(RegistryError::Digest { what: what(), expected, found: digest });
@@ -54,12 +53,14 @@ impl Repository {
         media_type: &str,
         document: &str,
     ) -> Result<(), RegistryError> {
-        let place = format!("/v2/{}/manifests/{name}", self.name);
-        let headers = [("content-type", media_type)];
         let body = document.as_bytes();
-        let call = Call { method: "PUT", place: &place, headers: &headers, body: &[body] };
-        let response = self.client.call(call, &[])?;
+        let request = Request::put(self.manifest_path(name)).header(CONTENT_TYPE, media_type);
+        let answer = self.client.call(request.body(&[body][..])?, &[])?;
         let what = || format!("storing the manifest `{name}` of `{}`", self.name);
-        check_digest(&response, Digest::of(body), what)
+        check_digest(&answer, Digest::of(body), what)
+    }
+
+    fn manifest_path(&self, name: &str) -> String {
+        format!("/v2/{}/manifests/{name}", self.name)
     }
 }

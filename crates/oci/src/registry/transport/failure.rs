@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use ureq::{Error, Timeout};
 
-use super::transport::{BODY, CONNECT, STALL};
+use super::{BODY, CONNECT, STALL};
 use formats::peer_text;
 
 /// Characters that are shown of what others say about it.
 const MAX_SAID: usize = 300;
 
 /// Why a request got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
 pub struct Failure {
     problem: String,
     kind: Kind,
@@ -42,12 +43,6 @@ pub(super) struct Peer {
     pub(super) patience: Duration,
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.problem)
-    }
-}
-
 impl Failure {
     /// What an error means.
     pub(super) fn of(error: &Error, peer: &Peer) -> Self {
@@ -63,9 +58,7 @@ impl Failure {
             Error::RequireHttpsOnly(_) => {
                 Self::insecure("it leads to an address without TLS, which is not allowed".into())
             }
-            Error::BadUri(_) | Error::Http(_) => {
-                Self::lasting("it leads to something that is not a URL".into())
-            }
+            Error::BadUri(_) | Error::Http(_) => Self::not_a_url(),
             Error::TooManyRedirects => Self::lasting("it is sent from place to place".into()),
             Error::LargeResponseHeader(..) => {
                 Self::lasting("the head of the answer is too long".into())
@@ -149,18 +142,29 @@ impl Failure {
         Self { problem, kind: Kind::Insecure }
     }
 
+    /// That what a server gave for an address is none.
+    pub(in crate::registry) fn not_a_url() -> Self {
+        Self::lasting("it leads to something that is not a URL".into())
+    }
+
+    /// The later of two failures of one attempt, which passes if either does.
+    pub(in crate::registry) fn or_later(self, later: Self) -> Self {
+        let kind = if self.is_passing() { self.kind } else { later.kind };
+        Self { kind, ..later }
+    }
+
     /// Whether another attempt may go better.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(in crate::registry) fn is_passing(&self) -> bool {
         self.kind == Kind::Passing
     }
 
     /// Whether the server spoke plain HTTP where TLS was expected.
-    pub(super) fn is_plain_http(&self) -> bool {
+    pub(in crate::registry) fn is_plain_http(&self) -> bool {
         self.kind == Kind::PlainHttp
     }
 
     /// Whether it would go without certificates, or without TLS.
-    pub(super) fn is_insecure(&self) -> bool {
+    pub fn is_insecure(&self) -> bool {
         matches!(self.kind, Kind::Insecure | Kind::PlainHttp)
     }
 }
@@ -221,6 +225,19 @@ mod tests {
             let problem = failure.to_string();
             assert!(problem.contains(expected), "{problem}");
             assert!(!problem.contains("secret") && failure.kind == kind, "{problem}");
+        }
+    }
+
+    #[test]
+    fn of_two_failures_the_later_is_shown_and_either_may_pass() {
+        let (passing, lasting) = (Failure::passing("p".into()), Failure::lasting("l".into()));
+        for (one, other, shown, passes) in [
+            (&passing, &lasting, "l", true),
+            (&lasting, &passing, "p", true),
+            (&lasting, &lasting, "l", false),
+        ] {
+            let both = one.clone().or_later(other.clone());
+            assert_eq!((both.to_string().as_str(), both.is_passing()), (shown, passes));
         }
     }
 }

@@ -1,25 +1,65 @@
 //! Finds the credentials that docker, podman or skopeo were given.
+//!
+//! This knows names, the environment and files; no server is asked for anything here, though a
+//! helper that a file names may be started.
 
-use std::env;
-use std::ffi::OsString;
-use std::fmt;
-use std::fs;
-use std::path::PathBuf;
+mod sources;
+
+use std::{env, fmt, io};
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use serde_json::Value;
+use thiserror::Error;
 
-use super::RegistryError;
 use crate::Reference;
+use sources::Source;
 
 /// The key of Docker Hub in docker's own file.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-/// The largest file of credentials that is read.
-const MAX_FILE: u64 = 4 << 20;
+
+/// Why what holds credentials cannot be used. Nothing of what it holds is shown.
+#[derive(Debug, Error)]
+#[error("{holder} {problem}")]
+pub struct CredentialsError {
+    /// The file or the variable.
+    holder: String,
+    problem: Problem,
+}
+
+/// What is wrong with something that holds credentials.
+#[derive(Debug, Error)]
+enum Problem {
+    /// It is not there, although the user names it.
+    #[error(
+        "is named by REGISTRY_AUTH_FILE, but cannot be found ({0}); log in, or unset the variable"
+    )]
+    Missing(io::Error),
+    /// It is something other than a file.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// It has more than some MiB.
+    #[error("is too large to hold credentials")]
+    TooLarge,
+    /// It cannot be read.
+    #[error("is unreadable: {0}")]
+    Unreadable(io::Error),
+    /// It is not JSON.
+    #[error("is not valid JSON")]
+    Json,
+    /// An entry of it cannot be decoded.
+    #[error("has an `auth` for it that is damaged; log in again")]
+    Entry,
+    /// The program that it names for the registry cannot be run.
+    #[error("names a credential helper that cannot be run")]
+    Helper,
+    /// The program that it names for the registry says something else than credentials.
+    #[error("names a credential helper whose answer makes no sense")]
+    HelperAnswer,
+}
 
 /// What to log in with. Shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Credentials {
+pub(super) enum Credentials {
     /// A name and a password.
     Basic {
         /// The name.
@@ -39,8 +79,8 @@ impl fmt::Debug for Credentials {
 
 impl Credentials {
     /// The credentials for a registry, or for a part of it, if there are any.
-    pub fn find(reference: &Reference) -> Result<Option<Self>, RegistryError> {
-        Self::find_in(&sources(|name| env::var_os(name)), reference)
+    pub(super) fn find(reference: &Reference) -> Result<Option<Self>, CredentialsError> {
+        Self::find_in(&sources::all(|name| env::var_os(name)), reference)
     }
 
     /// What no message may repeat.
@@ -52,16 +92,17 @@ impl Credentials {
     }
 
     /// The credentials that the first of these sources to know the registry has.
-    fn find_in(sources: &[Source], reference: &Reference) -> Result<Option<Self>, RegistryError> {
+    fn find_in(
+        sources: &[Source],
+        reference: &Reference,
+    ) -> Result<Option<Self>, CredentialsError> {
         for source in sources {
             let found = source.read().and_then(|text| match text {
                 None => Ok(None),
                 Some(text) => Self::find_in_text(&text, reference),
             });
-            let found = found.map_err(|problem| RegistryError::Login {
-                registry: reference.registry().into(),
-                problem: format!("{source} {problem}"),
-            })?;
+            let found = found
+                .map_err(|problem| CredentialsError { holder: source.to_string(), problem })?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -70,7 +111,7 @@ impl Credentials {
     }
 
     /// The closest credentials that a file has; or what is wrong with it.
-    fn find_in_text(text: &[u8], reference: &Reference) -> Result<Option<Self>, String> {
+    fn find_in_text(text: &[u8], reference: &Reference) -> Result<Option<Self>, Problem> {
         for key in keys(text, reference) {
             match get_credential_from_reader(text, &key) {
                 Ok(DockerCredential::IdentityToken(token)) => {
@@ -87,102 +128,26 @@ impl Credentials {
     }
 }
 
-/// Where credentials may be.
-#[derive(Clone, PartialEq, Eq)]
-enum Source {
-    File(PathBuf),
-    /// The file that `REGISTRY_AUTH_FILE` names, which has to be there.
-    Named(PathBuf),
-    /// What `DOCKER_AUTH_CONFIG` holds: the same as docker's file.
-    Variable(OsString),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(file) | Self::Named(file) => {
-                write!(formatter, "the file `{}`", file.display())
-            }
-            Self::Variable(_) => formatter.write_str("the variable DOCKER_AUTH_CONFIG"),
-        }
-    }
-}
-
-impl Source {
-    /// The text, if there is such a file.
-    fn read(&self) -> Result<Option<Vec<u8>>, String> {
-        let file = match self {
-            Self::File(file) | Self::Named(file) => file,
-            Self::Variable(text) => return Ok(Some(text.as_encoded_bytes().to_vec())),
-        };
-        let metadata = match (fs::metadata(file), self) {
-            (Ok(metadata), _) => metadata,
-            (Err(error), Self::Named(_)) => {
-                return Err(format!(
-                    "is named by REGISTRY_AUTH_FILE, but cannot be found ({error}); log in, or \
-                     unset the variable"
-                ));
-            }
-            (Err(_), _) => return Ok(None),
-        };
-        // A pipe that nobody writes to would be waited for without end.
-        if !metadata.is_file() {
-            return Err("is not a regular file".into());
-        }
-        if metadata.len() > MAX_FILE {
-            return Err("is too large to hold credentials".into());
-        }
-        fs::read(file).map(Some).map_err(|error| format!("is unreadable: {error}"))
-    }
-}
-
-/// What to tell of an error; nothing where it means that there are no credentials. Never what a
+/// What an error says is wrong; `None` if it means that there are no credentials. Never what a
 /// helper printed, which might be a secret.
-fn problem(error: &CredentialRetrievalError) -> Option<String> {
+fn problem(error: &CredentialRetrievalError) -> Option<Problem> {
     match error {
         CredentialRetrievalError::NoCredentialConfigured
         | CredentialRetrievalError::ConfigNotFound
         // An entry without `auth`, such as helpers leave behind, or a helper that knows nothing.
         | CredentialRetrievalError::HelperFailure { .. } => None,
         CredentialRetrievalError::HelperCommunicationError => {
-            Some("names a credential helper that cannot be run".into())
+Some(Problem::Helper)
         }
         CredentialRetrievalError::MalformedHelperResponse => {
-            Some("names a credential helper whose answer makes no sense".into())
+Some(Problem::HelperAnswer)
         }
         CredentialRetrievalError::CredentialDecodingError
         | CredentialRetrievalError::CredentialMismatchError => {
-            Some("has an `auth` for it that is damaged; log in again".into())
+Some(Problem::Entry)
         }
-        CredentialRetrievalError::ConfigReadError => Some("is not valid JSON".into()),
+        CredentialRetrievalError::ConfigReadError => Some(Problem::Json),
     }
-}
-
-/// Where credentials are looked for, in this order. The file that is named is podman's and
-/// skopeo's only one; the variable goes before docker's files, as in docker, and before theirs, as
-/// it is set for the one call or job.
-fn sources(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
-    let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
-    let given = variable("DOCKER_AUTH_CONFIG").map(Source::Variable);
-    let folder = |name: &str| variable(name).map(PathBuf::from);
-    if let Some(file) = folder("REGISTRY_AUTH_FILE") {
-        return [Source::Named(file)].into_iter().chain(given).collect();
-    }
-    let home = folder("HOME");
-    let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let config_home = folder("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
-    // The specification of these folders has relative ones ignored.
-    let containers = |directory: PathBuf| {
-        directory.is_absolute().then(|| directory.join("containers/auth.json"))
-    };
-    let docker = folder("DOCKER_CONFIG").or_else(|| under_home(".docker"));
-    let files = [
-        folder("XDG_RUNTIME_DIR").and_then(containers),
-        config_home.and_then(containers),
-        docker.map(|directory| directory.join("config.json")),
-    ];
-    let files = files.into_iter().flatten();
-    given.into_iter().chain(files.map(Source::File)).collect()
 }
 
 /// What a file may have the credentials under, the closest first. The longer names only where the
@@ -209,8 +174,9 @@ fn keys(text: &[u8], reference: &Reference) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
-    fn find(file: &str, name: &str) -> Result<Option<Credentials>, RegistryError> {
+    fn find(file: &str, name: &str) -> Result<Option<Credentials>, CredentialsError> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auth.json");
         fs::write(&path, file).unwrap();
@@ -251,40 +217,6 @@ mod tests {
             assert!(error.contains("auth.json") && !error.contains("secret"), "{error}");
         }
         assert_eq!(format!("{:?}", basic("u", "p")), "Credentials(...)");
-    }
-
-    #[test]
-    fn the_sources_are_those_of_podman_and_docker() {
-        let names = |set: &[(&str, &str)]| -> Vec<String> {
-            let variable = |name: &str| {
-                let found = set.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| OsString::from(value))
-            };
-            sources(variable).iter().map(ToString::to_string).collect()
-        };
-        let file = |name: &str| format!("the file `{name}`");
-        let variable = "the variable DOCKER_AUTH_CONFIG".to_owned();
-        assert_eq!(names(&[("REGISTRY_AUTH_FILE", "/a"), ("HOME", "/h")]), [file("/a")]);
-        assert_eq!(
-            names(&[("XDG_RUNTIME_DIR", "/run"), ("HOME", "/h"), ("DOCKER_AUTH_CONFIG", "{}")]),
-            [
-                variable.clone(),
-                file("/run/containers/auth.json"),
-                file("/h/.config/containers/auth.json"),
-                file("/h/.docker/config.json"),
-            ]
-        );
-        assert_eq!(names(&[("DOCKER_CONFIG", "/d")]), [file("/d/config.json")]);
-        assert_eq!(names(&[("DOCKER_CONFIG", "/d"), ("DOCKER_AUTH_CONFIG", "")]).len(), 1);
-        assert_eq!(names(&[("DOCKER_CONFIG", "d"), ("HOME", "/h")])[1..], [file("d/config.json")]);
-        // Variables that are empty are as good as not set.
-        let empty = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
-        let empty: Vec<_> =
-            empty.map(|name| (name, "")).into_iter().chain([("HOME", "/h")]).collect();
-        assert_eq!(names(&empty), names(&[("HOME", "/h")]));
-        assert_eq!(names(&empty).len(), 2);
-        let both = [("REGISTRY_AUTH_FILE", "/a"), ("DOCKER_AUTH_CONFIG", "{}"), ("HOME", "/h")];
-        assert_eq!(names(&both), [file("/a"), variable]);
     }
 
     #[test]

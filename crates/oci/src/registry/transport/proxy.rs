@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ureq::http::Uri;
+use http::Uri;
 use ureq::{Error, Proxy, ProxyProtocol};
 
 /// The proxy for an address, if it is not reached directly. Nothing on this machine has one.
@@ -50,7 +50,7 @@ fn covers(entry: &str, host: &str, port: u16) -> bool {
     entry == "*" || !name.is_empty() && below && only.is_none_or(|only| only.parse() == Ok(port))
 }
 
-/// Whether a host is an address of a network such as `10.0.0.0/8`; nothing where that is none.
+/// Whether a host is an address of a network such as `10.0.0.0/8`; `None` if that is none.
 fn is_in(network: &str, host: &str) -> Option<bool> {
     let (start, length) = network.split_once('/')?;
     let (start, length): (IpAddr, u32) = (start.parse().ok()?, length.parse().ok()?);

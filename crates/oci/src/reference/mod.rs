@@ -1,0 +1,205 @@
+//! Names of images, taken apart as Docker does it.
+
+mod parse;
+
+use std::fmt;
+
+use formats::digest::Digest;
+pub use parse::{ReferenceError, without_user};
+
+/// A name such as `ghcr.io/me/app:1`, and possibly a digest.
+///
+/// It is kept as it was written, since engines differ in what a name without a registry stands
+/// for. [`Self::resolved`] is what Docker makes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// The registry, if the name has one: a first component with a dot or a port, or `localhost`.
+    pub registry: Option<String>,
+    /// The name in it, such as `me/app`.
+    pub repository: String,
+    /// The tag; `latest` where there is neither a tag nor a digest.
+    pub tag: Option<String>,
+    /// The digest of its manifest.
+    pub digest: Option<Digest>,
+}
+
+/// The registry of names without one.
+const DOCKER: &str = "docker.io";
+/// What it was called before.
+const DOCKER_BEFORE: &str = "index.docker.io";
+/// Where its programming interface is, which some write in its place.
+const DOCKER_HOST: &str = "registry-1.docker.io";
+/// And where in it names of one component are.
+const OFFICIAL: &str = "library";
+/// The tag of names without one.
+const DEFAULT_TAG: &str = "latest";
+
+impl Reference {
+    /// The tag; `latest` where the name has none.
+    pub fn tag(&self) -> &str {
+        self.tag.as_deref().unwrap_or(DEFAULT_TAG)
+    }
+
+    /// The name without tag and digest.
+    pub fn name(&self) -> String {
+        match &self.registry {
+            Some(registry) => format!("{registry}/{}", self.repository),
+            None => self.repository.clone(),
+        }
+    }
+
+    /// The registry that the name stands for: without one, Docker Hub.
+    pub fn registry(&self) -> &str {
+        match self.registry.as_deref() {
+            None | Some(DOCKER_BEFORE | DOCKER_HOST) => DOCKER,
+            Some(registry) => registry,
+        }
+    }
+
+    /// The same image by its whole name: on Docker Hub, names of one component are in `library`.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        let registry = self.registry();
+        let repository = if registry == DOCKER && !self.repository.contains('/') {
+            format!("{OFFICIAL}/{}", self.repository)
+        } else {
+            self.repository.clone()
+        };
+        Self { registry: Some(registry.into()), repository, ..self.clone() }
+    }
+
+    /// The whole name of the image that the name stands for, one for all names of it.
+    pub fn canonical(&self) -> String {
+        self.resolved().to_string()
+    }
+
+    /// The shortest name that stands for the same image, which is what Docker shows.
+    pub fn familiar(&self) -> String {
+        let canonical = self.canonical();
+        let ours = canonical.strip_prefix(DOCKER).and_then(|rest| rest.strip_prefix('/'));
+        let Some(ours) = ours else { return canonical };
+        let official = ours.strip_prefix(OFFICIAL).and_then(|rest| rest.strip_prefix('/'));
+        official.filter(|name| !name.contains('/')).unwrap_or(ours).to_owned()
+    }
+
+    /// The host to ask, with a port where one is given.
+    pub fn host(&self) -> &str {
+        let registry = self.registry();
+        if registry == DOCKER { DOCKER_HOST } else { registry }
+    }
+
+    /// What names its manifest in its repository: the digest, or else the tag.
+    pub fn manifest(&self) -> String {
+        self.digest.map_or_else(|| self.tag().to_owned(), |digest| digest.to_string())
+    }
+
+    /// Whether the registry is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let registry = self.registry();
+        let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name())?;
+        if let Some(tag) = &self.tag {
+            write!(formatter, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(formatter, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart_as_docker_does() {
+        for (name, registry, repository, tag, canonical) in [
+            ("app", None, "app", "latest", "docker.io/library/app:latest"),
+            ("app:1", None, "app", "1", "docker.io/library/app:1"),
+            ("me/app:1.0-x", None, "me/app", "1.0-x", "docker.io/me/app:1.0-x"),
+            ("localhost/app", Some("localhost"), "app", "latest", "localhost/app:latest"),
+            ("a.b/c__d/e---f:t", Some("a.b"), "c__d/e---f", "t", "a.b/c__d/e---f:t"),
+            ("[::1]:5/app:2", Some("[::1]:5"), "app", "2", "[::1]:5/app:2"),
+            ("h:5000/app", Some("h:5000"), "app", "latest", "h:5000/app:latest"),
+            ("docker.io/app", Some("docker.io"), "app", "latest", "docker.io/library/app:latest"),
+            (
+                "index.docker.io/a",
+                Some("index.docker.io"),
+                "a",
+                "latest",
+                "docker.io/library/a:latest",
+            ),
+            ("index.docker.io/me/a:1", Some("index.docker.io"), "me/a", "1", "docker.io/me/a:1"),
+        ] {
+            let found = Reference::parse(name).unwrap();
+            assert_eq!(found.registry.as_deref(), registry, "{name}");
+            assert_eq!((&*found.repository, found.tag()), (repository, tag), "{name}");
+            assert_eq!(found.canonical(), canonical);
+        }
+    }
+
+    #[test]
+    fn names_are_shortened_as_docker_does() {
+        for (name, familiar) in [
+            ("docker.io/library/app:1", "app:1"),
+            ("docker.io/app", "app:latest"),
+            ("index.docker.io/library/app:1", "app:1"),
+            ("library/app:1", "app:1"),
+            ("docker.io/me/app:1", "me/app:1"),
+            ("docker.io/library/a/b:1", "library/a/b:1"),
+            ("docker.iox/library/a:1", "docker.iox/library/a:1"),
+            ("ghcr.io/me/app:1", "ghcr.io/me/app:1"),
+        ] {
+            let name = Reference::parse(name).unwrap();
+            assert_eq!(name.familiar(), familiar);
+            assert_eq!(Reference::parse(familiar).unwrap().canonical(), name.canonical());
+        }
+    }
+
+    #[test]
+    fn whole_names_are_those_that_docker_reads() {
+        let digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        for (text, shown, host) in [
+            ("app", "docker.io/library/app:latest", "registry-1.docker.io"),
+            ("me/app:1", "docker.io/me/app:1", "registry-1.docker.io"),
+            ("index.docker.io/me/app", "docker.io/me/app:latest", "registry-1.docker.io"),
+            ("docker.io/app:1", "docker.io/library/app:1", "registry-1.docker.io"),
+            ("index.docker.io/app", "docker.io/library/app:latest", "registry-1.docker.io"),
+            ("registry-1.docker.io/app", "docker.io/library/app:latest", "registry-1.docker.io"),
+            ("ghcr.io/me/app:v1.2-x", "ghcr.io/me/app:v1.2-x", "ghcr.io"),
+            ("localhost/app", "localhost/app:latest", "localhost"),
+            ("localhost:5000/a/b/c", "localhost:5000/a/b/c:latest", "localhost:5000"),
+            ("[::1]:5000/app:1", "[::1]:5000/app:1", "[::1]:5000"),
+            ("quay.io/a/b__c-d", "quay.io/a/b__c-d:latest", "quay.io"),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.canonical(), shown);
+            assert_eq!(reference.host(), host);
+        }
+        let reference: Reference = format!("ghcr.io/a/b@{digest}").parse().unwrap();
+        assert_eq!(reference.to_string(), format!("ghcr.io/a/b@{digest}"));
+        assert_eq!(reference.manifest(), digest.to_string());
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for (text, here) in [
+            ("localhost/a", true),
+            ("localhost:5000/a", true),
+            ("127.0.0.1:5000/a", true),
+            ("[::1]:5000/a", true),
+            ("ghcr.io/a/b", false),
+            ("localhost.example.com/a", false),
+        ] {
+            assert_eq!(text.parse::<Reference>().unwrap().is_loopback(), here, "{text}");
+        }
+    }
+}

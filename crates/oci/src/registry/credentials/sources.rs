@@ -1,0 +1,122 @@
+//! The files and variables that may hold credentials.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::{fmt, fs};
+
+use super::Problem;
+
+/// The largest file of credentials that is read.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Where credentials may be.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    File(PathBuf),
+    /// The file that `REGISTRY_AUTH_FILE` names, which has to be there.
+    Named(PathBuf),
+    /// What `DOCKER_AUTH_CONFIG` holds: the same as docker's file.
+    Variable(OsString),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) | Self::Named(file) => {
+                write!(formatter, "the file `{}`", file.display())
+            }
+            Self::Variable(_) => formatter.write_str("the variable DOCKER_AUTH_CONFIG"),
+        }
+    }
+}
+
+impl Source {
+    /// The text, if there is such a file.
+    pub(super) fn read(&self) -> Result<Option<Vec<u8>>, Problem> {
+        let file = match self {
+            Self::File(file) | Self::Named(file) => file,
+            Self::Variable(text) => return Ok(Some(text.as_encoded_bytes().to_vec())),
+        };
+        let metadata = match (fs::metadata(file), self) {
+            (Ok(metadata), _) => metadata,
+            (Err(error), Self::Named(_)) => {
+                return Err(Problem::Missing(error));
+            }
+            (Err(_), _) => return Ok(None),
+        };
+        // A pipe that nobody writes to would be waited for without end.
+        if !metadata.is_file() {
+            return Err(Problem::NotAFile);
+        }
+        if metadata.len() > MAX_FILE {
+            return Err(Problem::TooLarge);
+        }
+        fs::read(file).map(Some).map_err(Problem::Unreadable)
+    }
+}
+
+/// Where credentials are looked for, in this order. The file that is named is podman's and
+/// skopeo's only one; the variable goes before docker's files, as in docker, and before theirs, as
+/// it is set for the one call or job.
+pub(super) fn all(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
+    let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
+    let given = variable("DOCKER_AUTH_CONFIG").map(Source::Variable);
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    if let Some(file) = folder("REGISTRY_AUTH_FILE") {
+        return [Source::Named(file)].into_iter().chain(given).collect();
+    }
+    let home = folder("HOME");
+    let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    let config_home = folder("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
+    // The specification of these folders has relative ones ignored.
+    let containers = |directory: PathBuf| {
+        directory.is_absolute().then(|| directory.join("containers/auth.json"))
+    };
+    let docker = folder("DOCKER_CONFIG").or_else(|| under_home(".docker"));
+    let files = [
+        folder("XDG_RUNTIME_DIR").and_then(containers),
+        config_home.and_then(containers),
+        docker.map(|directory| directory.join("config.json")),
+    ];
+    let files = files.into_iter().flatten();
+    given.into_iter().chain(files.map(Source::File)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sources_are_those_of_podman_and_docker() {
+        let names = |set: &[(&str, &str)]| -> Vec<String> {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            all(variable).iter().map(ToString::to_string).collect()
+        };
+        let file = |name: &str| format!("the file `{name}`");
+        let variable = "the variable DOCKER_AUTH_CONFIG".to_owned();
+        assert_eq!(names(&[("REGISTRY_AUTH_FILE", "/a"), ("HOME", "/h")]), [file("/a")]);
+        assert_eq!(
+            names(&[("XDG_RUNTIME_DIR", "/run"), ("HOME", "/h"), ("DOCKER_AUTH_CONFIG", "{}")]),
+            [
+                variable.clone(),
+                file("/run/containers/auth.json"),
+                file("/h/.config/containers/auth.json"),
+                file("/h/.docker/config.json"),
+            ]
+        );
+        assert_eq!(names(&[("DOCKER_CONFIG", "/d")]), [file("/d/config.json")]);
+        assert_eq!(names(&[("DOCKER_CONFIG", "/d"), ("DOCKER_AUTH_CONFIG", "")]).len(), 1);
+        assert_eq!(names(&[("DOCKER_CONFIG", "d"), ("HOME", "/h")])[1..], [file("d/config.json")]);
+        // Variables that are empty are as good as not set.
+        let empty = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
+        let empty: Vec<_> =
+            empty.map(|name| (name, "")).into_iter().chain([("HOME", "/h")]).collect();
+        assert_eq!(names(&empty), names(&[("HOME", "/h")]));
+        assert_eq!(names(&empty).len(), 2);
+        let both = [("REGISTRY_AUTH_FILE", "/a"), ("DOCKER_AUTH_CONFIG", "{}"), ("HOME", "/h")];
+        assert_eq!(names(&both), [file("/a"), variable]);
+    }
+}

@@ -1,0 +1,134 @@
+//! Bars on a terminal.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use delivery::{Observer, Step};
+use image::{Image, Layer};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::bytes::Bytes;
+use super::{Outcome, Report, write_line, write_warning};
+
+const STEADY: Duration = Duration::from_millis(100);
+
+/// A bar of this look; `None` where standard error is not a terminal.
+fn draw(template: &str) -> Option<ProgressBar> {
+    io::stderr().is_terminal().then(|| {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("=> "));
+        bar.enable_steady_tick(STEADY);
+        bar
+    })
+}
+
+/// Shows bytes, rate and time left.
+#[derive(Debug)]
+pub(super) struct ByteBar(ProgressBar);
+
+impl ByteBar {
+    const LOOK: &str =
+        "{msg:>16} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
+
+    pub(super) fn new() -> Option<Self> {
+        draw(Self::LOOK).map(Self)
+    }
+}
+
+impl Observer for ByteBar {
+    fn step(&self, step: Step, bytes: Option<u64>) {
+        self.0.set_position(0);
+        match bytes {
+            Some(bytes) => self.0.set_length(bytes),
+            None => self.0.unset_length(),
+        }
+        self.0.set_message(match step {
+            Step::Reading => "reading",
+            Step::Sending => "sending",
+            Step::Unpacking => "dockerd unpacks",
+            Step::Pulling => "the engine pulls",
+        });
+    }
+
+    fn layer_started(&self, index: usize, _layer: &Layer, known: u64) {
+        self.0.set_length(known.max(self.0.position()));
+        self.0.set_message(format!("layer {}", index + 1));
+    }
+
+    fn bytes_expected(&self, bytes: u64) {
+        self.0.set_length(self.0.length().unwrap_or(0) + bytes);
+    }
+
+    fn bytes(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    fn finished(&self) {
+        self.0.finish_and_clear();
+    }
+
+    fn warn(&self, warning: &str) {
+        self.0.suspend(|| write_warning(warning));
+    }
+}
+
+impl Report for ByteBar {
+    fn conclude(&self, outcome: &dyn Outcome) {
+        self.0.finish_and_clear();
+        write_line(&outcome.to_string());
+    }
+}
+
+/// Shows layers that are done, bytes that were sent and how fast.
+#[derive(Debug)]
+pub(super) struct LayerBar {
+    bar: ProgressBar,
+    start: Instant,
+    sent: AtomicU64,
+}
+
+impl LayerBar {
+    const LOOK: &str = "[{bar:30}] {pos}/{len} layers, {msg}";
+
+    pub(super) fn new() -> Option<Self> {
+        let bar = draw(Self::LOOK)?;
+        Some(Self { bar, start: Instant::now(), sent: AtomicU64::new(0) })
+    }
+}
+
+impl Observer for LayerBar {
+    fn started(&self, images: &[Image]) {
+        let layers: usize = images.iter().map(|image| image.layers.len()).sum();
+        self.bar.set_position(0);
+        self.bar.set_length(layers as u64);
+        self.bar.set_message("looking for what is there");
+    }
+
+    fn layer_found(&self, _index: usize) {
+        self.bar.inc(1);
+    }
+
+    fn layer_done(&self, _index: usize, _layer: &Layer, _sent: u64) {
+        self.bar.inc(1);
+    }
+
+    fn bytes(&self, bytes: u64) {
+        let sent = self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let milliseconds = self.start.elapsed().as_millis().max(1) as u64;
+        let rate = Bytes(sent.saturating_mul(1000) / milliseconds);
+        self.bar.set_message(format!("{} sent, {rate}/s", Bytes(sent)));
+    }
+
+    fn finished(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn warn(&self, warning: &str) {
+        self.bar.suspend(|| write_warning(warning));
+    }
+}
+
+impl Report for LayerBar {}

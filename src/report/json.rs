@@ -1,0 +1,101 @@
+//! JSON objects, one a line, for programs. docs/progress.md describes them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use delivery::{Observer, Step};
+use image::{Image, Layer};
+use serde_json::{Value, json};
+
+use super::{Outcome, Report, write_line};
+
+/// Milliseconds between two lines about bytes: they are moved in pieces too small for a line each.
+const PAUSE: u64 = 100;
+
+/// Says everything as JSON.
+#[derive(Debug)]
+pub(super) struct Json {
+    start: Instant,
+    bytes: AtomicU64,
+    /// When bytes are told again, in milliseconds since the start.
+    next: AtomicU64,
+}
+
+/// Says why a command failed.
+pub(super) fn write_error(message: &str) {
+    write(&json!({ "event": "error", "message": message }));
+}
+
+impl Json {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now(), bytes: AtomicU64::new(0), next: AtomicU64::new(0) }
+    }
+}
+
+fn write(event: &Value) {
+    write_line(&event.to_string());
+}
+
+impl Observer for Json {
+    fn started(&self, images: &[Image]) {
+        let layers: usize = images.iter().map(|image| image.layers.len()).sum();
+        write(&json!({ "event": "started", "images": images.len(), "layers": layers }));
+    }
+
+    fn step(&self, step: Step, bytes: Option<u64>) {
+        let step = match step {
+            Step::Reading => "reading",
+            Step::Sending => "sending",
+            Step::Unpacking => "unpacking",
+            Step::Pulling => "pulling",
+        };
+        write(&json!({ "event": "step", "step": step, "bytes": bytes }));
+    }
+
+    fn layer_started(&self, index: usize, layer: &Layer, _known: u64) {
+        let (layer, origins) = (index + 1, layer.origins());
+        write(&json!({ "event": "layer_started", "layer": layer, "origins": origins }));
+    }
+
+    fn layer_found(&self, index: usize) {
+        write(&json!({ "event": "layer_found", "layer": index + 1 }));
+    }
+
+    fn layer_done(&self, index: usize, _layer: &Layer, sent: u64) {
+        write(&json!({ "event": "layer_done", "layer": index + 1, "bytes": sent }));
+    }
+
+    fn bytes_expected(&self, bytes: u64) {
+        write(&json!({ "event": "bytes_expected", "bytes": bytes }));
+    }
+
+    fn bytes(&self, bytes: u64) {
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let (now, next) = (self.start.elapsed().as_millis() as u64, &self.next);
+        let due = next.load(Ordering::Relaxed);
+        // Of several threads at a time one writes.
+        let (same, other) = (Ordering::Relaxed, Ordering::Relaxed);
+        if now >= due && next.compare_exchange(due, now + PAUSE, same, other).is_ok() {
+            write(&json!({ "event": "bytes", "bytes": bytes }));
+        }
+    }
+
+    fn documents_started(&self) {
+        write(&json!({ "event": "documents_started" }));
+    }
+
+    fn finished(&self) {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        write(&json!({ "event": "finished", "bytes": bytes }));
+    }
+
+    fn warn(&self, warning: &str) {
+        write(&json!({ "event": "warning", "message": warning }));
+    }
+}
+
+impl Report for Json {
+    fn conclude(&self, outcome: &dyn Outcome) {
+        write(&outcome.to_json());
+    }
+}

@@ -1,0 +1,25 @@
+//! Nothing of how it goes, only what is odd.
+
+use delivery::Observer;
+
+use super::{Outcome, Report, write_line, write_warning};
+
+/// Says what is odd, and perhaps how it ended.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    pub(super) says_outcome: bool,
+}
+
+impl Observer for Quiet {
+    fn warn(&self, warning: &str) {
+        write_warning(warning);
+    }
+}
+
+impl Report for Quiet {
+    fn conclude(&self, outcome: &dyn Outcome) {
+        if self.says_outcome {
+            write_line(&outcome.to_string());
+        }
+    }
+}

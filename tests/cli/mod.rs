@@ -1,0 +1,54 @@
+//! What the program says, word for word: transcripts of shell sessions, in the files beside this
+//! one and in README.md.
+//!
+//! `SNAPSHOTS=overwrite cargo test --test integration -- cli::` writes what it says now into the
+//! files beside this one; then `git diff` shows what became of it.
+
+mod readme;
+mod sandbox;
+mod terminal;
+mod transcript;
+
+use sandbox::Sandbox;
+use snapbox::{Assert, Data};
+use transcript::Line;
+
+/// Runs a transcript's commands again, all in one new directory, and compares.
+fn check(name: &str) {
+    let sandbox = Sandbox::new();
+    let file = crate::support::test_file("cli").join(name);
+    let transcript = std::fs::read_to_string(&file).unwrap();
+    let again = |line| match line {
+        Line::Text(line) => format!("{line}\n"),
+        Line::Command(command) => format!("$ {command}\n{}", sandbox.run(command)),
+        Line::Output(_) => String::new(),
+    };
+    let again: String = transcript::lines(&transcript).into_iter().map(again).collect();
+    let expected = Data::read_from(&file, Some(snapbox::data::DataFormat::Text)).raw();
+    Assert::new().action_env("SNAPSHOTS").eq(again, expected);
+}
+
+#[test]
+fn help_says_what_there_is() {
+    check("help.md");
+}
+
+#[test]
+fn wrong_usage_is_explained() {
+    check("usage.md");
+}
+
+#[test]
+fn errors_name_the_remedy() {
+    check("errors.md");
+}
+
+#[test]
+fn commands_print_what_they_found() {
+    check("output.md");
+}
+
+#[test]
+fn progress_is_reported_as_asked() {
+    check("progress.md");
+}

@@ -1,0 +1,120 @@
+//! A directory in which commands print the same on every machine.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::support::{NIX_IMAGE, TempStore, test_file};
+
+/// A store with an image's paths, confs and a graph, in which the programs are called by name.
+pub(super) struct Sandbox {
+    store: TempStore,
+    filters: Vec<(Regex, &'static str)>,
+}
+
+/// What differs from run to run, and what stands for it.
+const FILTERS: &[(&str, &str)] = &[
+    (r"\b\d+\.\d s\b", "[TIME] s"),
+    (r#""milliseconds":\d+"#, r#""milliseconds":[TIME]"#),
+    (r"unused for longest: .*", "unused for longest: [TIME]"),
+    // What a cache remembers has the numbers of files in it.
+    (r"\b\d+ B\b", "[SIZE]"),
+];
+
+impl Sandbox {
+    pub(super) fn new() -> Self {
+        let store = TempStore::new();
+        let hello = format!("/nix/store/{}-hello-1.0", "1".repeat(32));
+        store.write(&format!("{hello}/bin/hello"), "#!/bin/sh\necho hello\n");
+        let libc = format!("/nix/store/{}-libc-1.0", "2".repeat(32));
+        store.write(&format!("{libc}/lib/libc.so"), [0; 5000]);
+        let customisation = store.write_customisation_layer(&[0; 1024]);
+        let conf = TempStore::conf(&json!([[libc], [hello]]), &customisation);
+        let broken = |key: &str, value: Option<Value>| {
+            let mut conf = conf.clone();
+            let object = conf.as_object_mut().unwrap();
+            match value {
+                Some(value) => object.insert(key.into(), value),
+                None => object.remove(key),
+            };
+            conf
+        };
+        store.write_conf("conf", &conf);
+        store.write_conf("no-path", &broken("store_layers", Some(json!([["/nix/store/3-gone"]]))));
+        store.write_conf("no-tag", &broken("repo_tag", None));
+        store.write_conf(
+            "no-root",
+            &broken("customisation_layer", Some(json!("/nix/store/4-gone"))),
+        );
+        store.write_conf("list", &json!([]));
+        // Its files are where it says they are.
+        let nix_store = store.place("/nix/store").display().to_string();
+        let here = conf.to_string().replace("/nix/store", &nix_store).replace("test:1", "app:1");
+        fs::write(store.root().join("CONF"), here).unwrap();
+        let circle = json!([
+            { "path": "h-a", "references": ["h-b"], "narSize": 1, "closureSize": 2 },
+            { "path": "h-b", "references": ["h-a"], "narSize": 1, "closureSize": 2 },
+        ]);
+        store.write_conf("circle", &circle);
+        fs::copy(small_graph(), store.root().join("graph.json")).unwrap();
+        settle(store.root());
+        let filters = FILTERS.iter().map(|(from, to)| (Regex::new(from).unwrap(), *to));
+        Self { filters: filters.collect(), store }
+    }
+
+    /// A command of the shell; it sees no terminal and nothing of the user's.
+    pub(super) fn shell(&self, command: &str) -> Command {
+        let programs = Path::new(NIX_IMAGE).parent().unwrap().to_owned();
+        let path = std::env::var_os("PATH").unwrap();
+        let path = [programs].into_iter().chain(std::env::split_paths(&path));
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(self.store.root()).stdin(Stdio::null());
+        shell.env_clear().env("PATH", std::env::join_paths(path).unwrap());
+        shell.env("HOME", self.store.root()).env("COLUMNS", "100");
+        shell
+    }
+
+    /// Runs a command: its exit status, if it failed, and all that it printed.
+    pub(super) fn run(&self, command: &str) -> String {
+        let output = self.shell(&format!("exec 2>&1\n{command}")).output().unwrap();
+        let status = match output.status.code().unwrap() {
+            0 => String::new(),
+            status => format!("? {status}\n"),
+        };
+        status + &self.filtered(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// A text without what differs from run to run.
+    pub(super) fn filtered(&self, text: &str) -> String {
+        let root = self.store.root().display().to_string();
+        let text = text.replace(&root, "[DIR]").replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
+        self.filters.iter().fold(text, |text, (from, to)| from.replace_all(&text, *to).into_owned())
+    }
+}
+
+/// The smallest closure graph of those that nixpkgs' answers are known for, but not a mere path.
+fn small_graph() -> PathBuf {
+    let files = fs::read_dir(test_file("golden/plan")).unwrap().map(|file| file.unwrap().path());
+    let is_closure = |file: &PathBuf| {
+        let golden: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        golden["graph"].as_array().is_some_and(|graph| graph.len() >= 5)
+    };
+    let files = files.filter(|file| file.extension().is_some_and(|suffix| suffix == "json"));
+    files.filter(is_closure).min_by_key(|file| fs::metadata(file).unwrap().len()).unwrap()
+}
+
+/// Gives everything below a directory the modes that it has on every machine.
+fn settle(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()) {
+        let is_directory = entry.file_type().unwrap().is_dir();
+        let mode = if is_directory { 0o755 } else { 0o644 };
+        fs::set_permissions(entry.path(), Permissions::from_mode(mode)).unwrap();
+        if is_directory {
+            settle(&entry.path());
+        }
+    }
+}
