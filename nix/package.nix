@@ -19,6 +19,8 @@ rustPlatform.buildRustPackage {
       ../Cargo.toml
       ../crates
       ../src
+      # A member of the workspace.
+      ../tests/attribute
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;

@@ -19,6 +19,7 @@ mod plan;
 mod properties;
 mod push;
 mod python_formats;
+mod python_sets;
 mod serve;
 mod support;
 mod write;

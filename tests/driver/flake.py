@@ -73,7 +73,7 @@ def check(store):
             shutil.copytree(ROOT / "nix", place / "nix")
         for name in ["flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock"]:
             shutil.copy(ROOT / name, ours)
-        for name in ["src", "tests", "examples"]:
+        for name in ["crates", "src", "tests", "examples"]:
             shutil.copytree(ROOT / name, ours / name)
         shutil.copytree(store.host, nixpkgs / "host")
         (nixpkgs / "flake.nix").write_text(NIXPKGS)

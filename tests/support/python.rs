@@ -38,6 +38,8 @@ impl Python {
         let mut process = Command::new(python3())
             .args(["-c", &format!("{program}\n{LOOP}")])
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            // Sets have an order that is the same each time.
+            .env("PYTHONHASHSEED", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -11,7 +11,7 @@
 //! Everything here takes values and returns values; reading files is the caller's business.
 
 pub mod auto;
-mod cpython;
+pub mod cpython;
 pub mod edges;
 pub mod graph;
 pub mod pipeline;

@@ -104,7 +104,7 @@ fn format(key: &Key, entry: &BlobId) -> String {
     format!("{text}{seal}\n")
 }
 
-/// The entry, if the text is what [`format`] wrote for this key.
+/// The entry, if the text is what [`format()`] wrote for this key.
 fn parse(text: &str, key: &Key) -> Option<BlobId> {
     let (digest, size) = text.lines().nth(1)?.split_once(' ')?;
     let entry = BlobId { digest: digest.parse().ok()?, size: size.parse().ok()? };
