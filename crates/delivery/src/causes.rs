@@ -15,7 +15,7 @@ pub(crate) fn is_io(error: &(dyn Error + 'static), kind: io::ErrorKind) -> bool 
 }
 
 /// An error with all its causes, on one line.
-#[cfg(feature = "serve")]
+#[cfg(any(feature = "push", feature = "serve"))]
 pub(crate) fn line(error: &(dyn Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -19,11 +19,6 @@ pub mod registry;
 use serde_json::Value;
 use thiserror::Error;
 
-// What it shows is compiled, and run.
-#[cfg(all(doctest, feature = "client"))]
-#[doc = include_str!("../README.md")]
-mod readme {}
-
 pub use annotation::Annotations;
 pub use descriptor::{Descriptor, Platform};
 pub use documents::Documents;
@@ -78,3 +73,8 @@ fn parse(bytes: &[u8]) -> Result<Value, DocumentError> {
     }
     Ok(serde_json::from_slice(bytes)?)
 }
+
+// What the README shows is compiled, and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

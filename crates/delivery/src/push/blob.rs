@@ -5,8 +5,7 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
-use anyhow::anyhow;
-
+use super::error::PushError;
 use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
 use image::Digester;
@@ -26,7 +25,7 @@ pub(super) struct Made {
 }
 
 /// A block of a layer, nothing at its end.
-type Message = anyhow::Result<Option<Vec<u8>>>;
+type Message = Result<Option<Vec<u8>>, PushError>;
 
 /// The bytes of a blob, made while they are read.
 pub(super) struct BlobStream<'a> {
@@ -45,7 +44,7 @@ pub(super) struct BlobStream<'a> {
     layer_ended: bool,
     ended: bool,
     /// Why there is no more to read, if it is not the end.
-    failure: Option<anyhow::Error>,
+    failure: Option<PushError>,
 }
 
 impl<'a> BlobStream<'a> {
@@ -91,11 +90,13 @@ impl<'a> BlobStream<'a> {
     }
 
     /// What was made, once all of it was read.
-    pub(super) fn finish(self) -> anyhow::Result<Made> {
+    pub(super) fn finish(self) -> Result<Made, PushError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        anyhow::ensure!(self.ended, "a layer was not read to its end");
+        if !self.ended {
+            return Err(PushError::EndedEarly);
+        }
         let digest = |hash: Sha256| BlobId { size: hash.len(), digest: Digest(hash.finish()) };
         let layer = self.known.unwrap_or_else(|| digest(self.layer));
         let blob = if self.compression == Compression::None { layer } else { digest(self.blob) };
@@ -103,34 +104,34 @@ impl<'a> BlobStream<'a> {
     }
 
     /// Why reading failed, if that is why.
-    pub(super) fn failure(&mut self) -> Option<anyhow::Error> {
+    pub(super) fn failure(&mut self) -> Option<PushError> {
         self.failure.take()
     }
 
     /// Makes more output; nothing at the end.
-    fn advance(&mut self) -> anyhow::Result<()> {
+    fn advance(&mut self) -> Result<(), PushError> {
         self.pool.buffers().put(std::mem::take(&mut self.out));
         self.start = 0;
         while self.out.is_empty() && !self.ended {
             let block = self.next_block()?;
             if self.layer_ended || self.encoder.is_full() {
-                let out = self.encoder.read()?;
+                let out = self.encoder.read().map_err(PushError::Making)?;
                 self.ended = out.is_none();
                 self.out = out.unwrap_or_default();
             }
             self.hash(block.as_deref().unwrap_or_default());
             if let Some(block) = block {
-                self.encoder.write(block)?;
+                self.encoder.write(block).map_err(PushError::Making)?;
             }
         }
         Ok(())
     }
 
-    fn next_block(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, PushError> {
         if self.layer_ended {
             return Ok(None);
         }
-        let block = self.blocks.recv().map_err(|_| anyhow!("reading a layer ended early"))??;
+        let block = self.blocks.recv().map_err(|_| PushError::EndedEarly)??;
         self.layer_ended = block.is_none();
         Ok(block)
     }
@@ -172,11 +173,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&self, digester: &Digester<'_>, layer: usize) -> anyhow::Result<()> {
+    fn read(&self, digester: &Digester<'_>, layer: usize) -> Result<(), PushError> {
         let mut reader = digester.open(layer)?;
         let mut block = self.pool.buffers().take();
         loop {
-            reader.fill(&mut block, self.pool.block())?;
+            reader.fill(&mut block, self.pool.block()).map_err(image::Error::from)?;
             if block.len() < self.pool.block() {
                 return self.send(block);
             }
@@ -185,7 +186,7 @@ impl Reader<'_> {
     }
 
     /// Sends a block, and keeps what is there beyond it.
-    fn send_full(&self, block: &mut Vec<u8>) -> anyhow::Result<()> {
+    fn send_full(&self, block: &mut Vec<u8>) -> Result<(), PushError> {
         let rest = block.split_off(self.pool.block());
         self.send(std::mem::take(block))?;
         // Only now, so that nobody holds two while waiting.
@@ -194,8 +195,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn send(&self, block: Vec<u8>) -> anyhow::Result<()> {
+    fn send(&self, block: Vec<u8>) -> Result<(), PushError> {
         // The other side says itself why it has enough.
-        self.sender.send(Ok(Some(block))).map_err(|_| anyhow!("nobody reads the layer"))
+        self.sender.send(Ok(Some(block))).map_err(|_| PushError::EndedEarly)
     }
 }

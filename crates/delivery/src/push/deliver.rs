@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context as _;
-
 use super::Push;
+use super::error::PushError;
 use super::layer::{Delivered, Target};
 use image::threads;
 
@@ -19,7 +18,7 @@ impl Push<'_> {
         &self,
         target: &Target<'_>,
         layers: &[(usize, usize)],
-    ) -> anyhow::Result<Vec<Delivered>> {
+    ) -> Result<Vec<Delivered>, PushError> {
         let mut delivered = self.find(target, layers)?;
         let indices = missing(&delivered);
         let firsts = self.firsts(layers, &indices)?;
@@ -34,7 +33,7 @@ impl Push<'_> {
             let made = delivered[first];
             delivered[index] = made.map(|made| Delivered { sent: 0, uploaded: false, ..made });
         }
-        delivered.into_iter().map(|layer| layer.context("a layer was left out")).collect()
+        Ok(delivered.into_iter().flatten().collect())
     }
 
     /// Which layers are there already, or in another repository of the registry.
@@ -42,7 +41,7 @@ impl Push<'_> {
         &self,
         target: &Target<'_>,
         layers: &[(usize, usize)],
-    ) -> anyhow::Result<Vec<Option<Delivered>>> {
+    ) -> Result<Vec<Option<Delivered>>, PushError> {
         let mut delivered = threads::map(LOOKING, layers, |&(image, layer)| {
             target.find_by_key(&self.digesters[image], layer)
         })?;
@@ -72,7 +71,11 @@ impl Push<'_> {
     }
 
     /// For each of these layers the first one that is the same, as far as digests are known.
-    fn firsts(&self, layers: &[(usize, usize)], indices: &[usize]) -> anyhow::Result<Vec<usize>> {
+    fn firsts(
+        &self,
+        layers: &[(usize, usize)],
+        indices: &[usize],
+    ) -> Result<Vec<usize>, PushError> {
         let mut seen = HashMap::new();
         let first = |&index: &usize| {
             let (image, layer) = layers[index];
@@ -111,7 +114,7 @@ impl Push<'_> {
         target: &Target<'_>,
         layers: &[(usize, usize)],
         task: &[usize],
-    ) -> anyhow::Result<Vec<Delivered>> {
+    ) -> Result<Vec<Delivered>, PushError> {
         let make = |&index: &usize| {
             let (image, layer) = layers[index];
             target.make(&self.digesters[image], layer)

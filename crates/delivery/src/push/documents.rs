@@ -1,6 +1,7 @@
 //! Configurations, manifests and indexes, which are stored when all layers are there.
 
 use super::Push;
+use super::error::PushError;
 use super::layer::Delivered;
 use super::remote::{Knowledge, LAYER_KEY};
 use formats::digest::Digest;
@@ -18,7 +19,7 @@ impl Push<'_> {
         knowledge: &Knowledge,
         layers: &[(usize, usize)],
         delivered: &[Delivered],
-    ) -> anyhow::Result<Digest> {
+    ) -> Result<Digest, PushError> {
         let mut manifests = Vec::new();
         for (index, image) in self.images.iter().enumerate() {
             let own = layers.iter().zip(delivered).filter(|((image, _), _)| *image == index);
@@ -56,7 +57,7 @@ impl Push<'_> {
         knowledge: &Knowledge,
         image: &Image,
         delivered: &[Delivered],
-    ) -> anyhow::Result<Manifest> {
+    ) -> Result<Manifest, PushError> {
         let flavor = self.options.flavor;
         let diff_ids: Vec<Digest> = delivered.iter().map(|layer| layer.diff_id).collect();
         let config = image.config_json(&diff_ids);

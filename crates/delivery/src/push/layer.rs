@@ -3,11 +3,9 @@
 use std::io::{self, Read};
 use std::thread;
 
-use anyhow::Context as _;
-use thiserror::Error;
-
 use super::blob::{BlobStream, Made};
 use super::buffered::{Buffered, Memory};
+use super::error::{FalseClaim, PushError};
 use super::remote::{Knowledge, RemoteLayer};
 use super::roots::Trees;
 use super::session::{Counted, PIECE, Session};
@@ -56,7 +54,7 @@ impl Target<'_> {
         &self,
         digester: &Digester<'_>,
         layer: usize,
-    ) -> anyhow::Result<Option<Delivered>> {
+    ) -> Result<Option<Delivered>, PushError> {
         let Some(key) = digester.image().portable_key(layer) else { return Ok(None) };
         if self.trees.were_replaced(self.cache, &key) {
             return Ok(None);
@@ -78,7 +76,7 @@ impl Target<'_> {
         &self,
         layer: usize,
         diff_id: Digest,
-    ) -> anyhow::Result<Option<Delivered>> {
+    ) -> Result<Option<Delivered>, PushError> {
         for known in self.candidates(diff_id) {
             if self.is_there(&known)? {
                 self.observer.layer_found(layer);
@@ -107,7 +105,7 @@ impl Target<'_> {
     }
 
     /// Whether a blob is in the repository, or can be brought there without sending it.
-    fn is_there(&self, known: &RemoteLayer) -> anyhow::Result<bool> {
+    fn is_there(&self, known: &RemoteLayer) -> Result<bool, PushError> {
         if self.repository.exists(known.blob, known.size)? {
             return Ok(true);
         }
@@ -122,11 +120,15 @@ impl Target<'_> {
     }
 
     /// Makes a layer's blob and sends it.
-    pub(super) fn make(&self, digester: &Digester<'_>, layer: usize) -> anyhow::Result<Delivered> {
+    pub(super) fn make(
+        &self,
+        digester: &Digester<'_>,
+        layer: usize,
+    ) -> Result<Delivered, PushError> {
         digester.known_digest(layer)?;
         let (made, sent) = self
             .send_repeatedly(digester, layer)
-            .with_context(|| format!("pushing layer {}", layer + 1))?;
+            .map_err(|error| PushError::Layer { layer, source: error.into() })?;
         let found = made.layer;
         if digester.image().layers[layer].as_base().is_none() {
             digester.found(layer, found)?;
@@ -148,7 +150,7 @@ impl Target<'_> {
         digester: &Digester<'_>,
         layer: usize,
         found: BlobId,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), PushError> {
         let Some(key) = digester.image().portable_key(layer) else { return Ok(()) };
         if let Some(claimed) = self.knowledge.by_key(&key) {
             // What was found may be remembered of a tree that was mended in place.
@@ -166,11 +168,11 @@ impl Target<'_> {
         &self,
         digester: &Digester<'_>,
         layer: usize,
-    ) -> anyhow::Result<(Made, u64)> {
+    ) -> Result<(Made, u64), PushError> {
         let mut session = Session::default();
         loop {
             match self.send(digester, layer, &mut session) {
-                Err(error) => session.after(error.downcast()?)?,
+                Err(PushError::Registry(error)) => session.after(error)?,
                 done => return done,
             }
         }
@@ -181,7 +183,7 @@ impl Target<'_> {
         digester: &Digester<'_>,
         layer: usize,
         session: &mut Session,
-    ) -> anyhow::Result<(Made, u64)> {
+    ) -> Result<(Made, u64), PushError> {
         thread::scope(|scope| {
             let (settings, pool) = (self.settings, self.pool);
             let mut blob = BlobStream::start(scope, digester, layer, settings, pool)?;
@@ -189,7 +191,7 @@ impl Target<'_> {
             if let Some(failure) = blob.failure() {
                 return Err(failure);
             }
-            let (held, is_whole) = held.context("making a blob")?;
+            let (held, is_whole) = held.map_err(PushError::Making)?;
             if is_whole {
                 let made = blob.finish()?;
                 let sent = self.send_held(&held.parts(), made.blob, session)?;
@@ -214,7 +216,7 @@ impl Target<'_> {
         held: &[&[u8]],
         blob: BlobId,
         session: &mut Session,
-    ) -> anyhow::Result<u64> {
+    ) -> Result<u64, PushError> {
         let attempts = &mut session.attempts;
         if self.repository.exists_within(attempts, blob.digest, blob.size)? {
             return Ok(0);
@@ -233,7 +235,7 @@ impl Target<'_> {
 
     /// Sends a blob while it is made: all of it in one request, or, when an upload broke, what the
     /// registry lacks in requests that say which bytes they have.
-    fn send_large(&self, blob: &mut impl Read, session: &mut Session) -> anyhow::Result<Upload> {
+    fn send_large(&self, blob: &mut impl Read, session: &mut Session) -> Result<Upload, PushError> {
         let Some((mut upload, mut offset)) = session.resume(self.repository)? else {
             let upload = session.begin(self.repository)?;
             let body = Observed { observer: self.observer, reader: blob };
@@ -241,11 +243,11 @@ impl Target<'_> {
             return Ok(self.repository.send(&upload, &mut body, &mut session.attempts)?);
         };
         let mut piece = Vec::with_capacity(PIECE as usize);
-        io::copy(&mut blob.by_ref().take(offset), &mut io::sink())?;
+        io::copy(&mut blob.by_ref().take(offset), &mut io::sink()).map_err(PushError::Making)?;
         loop {
             session.reached(&upload, offset);
             piece.clear();
-            blob.by_ref().take(PIECE).read_to_end(&mut piece)?;
+            blob.by_ref().take(PIECE).read_to_end(&mut piece).map_err(PushError::Making)?;
             if piece.is_empty() {
                 return Ok(upload);
             }
@@ -256,19 +258,6 @@ impl Target<'_> {
             self.observer.bytes(piece.len() as u64);
         }
     }
-}
-
-/// A registry's word for what a layer is is not what was found here.
-#[derive(Debug, Error)]
-#[error(
-    "layer {number} has the diffID {found} here, but an image in the registry says that its \
-     paths make {claimed}; either the store or that image is damaged, so verify the store with \
-     `nix-store --verify --check-contents` and push again without believing that image"
-)]
-pub struct FalseClaim {
-    number: usize,
-    claimed: Digest,
-    found: Digest,
 }
 
 /// A registry's word for what a layer is must be what was found here, if anything was.

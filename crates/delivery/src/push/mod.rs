@@ -8,6 +8,7 @@ mod blob;
 mod buffered;
 mod deliver;
 mod documents;
+mod error;
 mod layer;
 mod remote;
 mod roots;
@@ -16,15 +17,13 @@ mod session;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-
 use crate::{Observer, Transfer};
+pub use error::{FalseClaim, PushError};
 use formats::digest::Digest;
 use image::Digester;
 use image::Image;
 use image::cache::Cache;
 use image::compress::{Pool, Settings};
-pub use layer::FalseClaim;
 use layer::Target;
 use oci::Compression;
 use oci::registry::{self, Client, Repository};
@@ -93,11 +92,11 @@ impl<'a> Push<'a> {
         cache: &'a Cache,
         options: &'a Options,
         observer: &'a dyn Observer,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, PushError> {
         let mut seen = HashSet::new();
         let mut architectures = images.iter().map(|image| image.platform().architecture);
         if let Some(twice) = architectures.find(|architecture| !seen.insert(architecture.clone())) {
-            bail!("two of the images are for {twice}; an index has one for each platform");
+            return Err(PushError::SamePlatform(twice));
         }
         let digesters = images
             .iter()
@@ -108,9 +107,9 @@ impl<'a> Push<'a> {
     }
 
     /// Pushes to all the names of one repository.
-    pub fn push(&mut self, prepared: Prepared) -> anyhow::Result<Pushed> {
+    pub fn push(&mut self, prepared: Prepared) -> Result<Pushed, PushError> {
         let Prepared { references, repository, mut knowledge } = prepared;
-        let [first, ..] = &*references else { bail!("there is no name to push to") };
+        let [first, ..] = &*references else { return Err(PushError::NoName) };
         for (registry, known) in &self.pushed {
             let repository = known.repository.clone().filter(|_| registry == first.registry());
             knowledge.add(None, RemoteLayer { repository, ..known.clone() });
@@ -171,8 +170,8 @@ impl<'a> Push<'a> {
         &self,
         references: Vec<Reference>,
         before: &[Prepared],
-    ) -> anyhow::Result<Prepared> {
-        let [first, ..] = &*references else { bail!("there is no name to push to") };
+    ) -> Result<Prepared, PushError> {
+        let [first, ..] = &*references else { return Err(PushError::NoName) };
         let sources: &[Reference] = if self.options.learn { &self.options.cache_from } else { &[] };
         let here = sources.iter().filter(|source| source.registry() == first.registry());
         let mut readable: Vec<&str> = here.map(|source| source.repository.as_str()).collect();
@@ -212,15 +211,16 @@ impl<'a> Push<'a> {
         repository: &Repository,
         reference: &Reference,
         place: Place,
-    ) -> anyhow::Result<bool> {
+    ) -> Result<bool, PushError> {
         let platforms: Vec<Platform> = self.images.iter().map(Image::platform).collect();
         match knowledge.learn(repository, &reference.manifest(), &platforms, place) {
             Err(error) if place.is_end(&error) => {
-                Err(error).with_context(|| format!("learning what `{reference}` has"))
+                let (reference, source) = (reference.clone(), error.into());
+                Err(PushError::Learning { reference, source })
             }
             Err(error) => {
                 // The error may repeat what stands in a document.
-                let error = repository.show(&format!("{error:#}"));
+                let error = repository.show(&error.line());
                 self.observer.warn(&format!("cannot learn from `{reference}`: {error}"));
                 Ok(true)
             }

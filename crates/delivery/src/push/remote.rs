@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 
+use super::error::PushError;
 use formats::digest::Digest;
 use image::cache::Key;
 use oci::registry::{Document, RegistryError, Repository};
@@ -55,11 +56,9 @@ impl Place {
 
     /// Whether a failure to learn means that nothing can be pushed either, or that the user named
     /// a registry that is of no use.
-    pub(super) fn is_end(self, error: &anyhow::Error) -> bool {
+    pub(super) fn is_end(self, error: &PushError) -> bool {
         let denied = |error: &RegistryError| self == Self::Target && error.is_denial();
-        error
-            .downcast_ref()
-            .is_some_and(|error| RegistryError::is_end_of_all(error) || denied(error))
+        matches!(error, PushError::Registry(error) if error.is_end_of_all() || denied(error))
     }
 }
 
@@ -112,7 +111,7 @@ impl Knowledge {
         name: &str,
         platforms: &[Platform],
         place: Place,
-    ) -> anyhow::Result<bool> {
+    ) -> Result<bool, PushError> {
         let Some(document) = repository.manifest(name)? else { return Ok(false) };
         let kind = document.media_type.as_deref();
         if kind.and_then(Flavor::of_index).is_none() {
@@ -137,17 +136,15 @@ impl Knowledge {
         repository: &Repository,
         document: &Document,
         place: Place,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), PushError> {
         let manifest = Manifest::parse(&document.bytes, document.media_type.as_deref())?;
         let config = repository.read(manifest.config.digest, manifest.config.size, MAX_CONFIG)?;
         let config: serde_json::Value = serde_json::from_slice(&config)?;
         let diff_ids = config["rootfs"]["diff_ids"].as_array().map_or(&[][..], Vec::as_slice);
-        anyhow::ensure!(
-            diff_ids.len() == manifest.layers.len(),
-            "it has {} layers, but {} diff_ids",
-            manifest.layers.len(),
-            diff_ids.len(),
-        );
+        if diff_ids.len() != manifest.layers.len() {
+            let (layers, diff_ids) = (manifest.layers.len(), diff_ids.len());
+            return Err(PushError::Unequal { layers, diff_ids });
+        }
         for (layer, diff_id) in manifest.layers.iter().zip(diff_ids) {
             let diff_id = diff_id.as_str().and_then(|text| text.parse().ok());
             let compression = Compression::of_layer(&layer.media_type);

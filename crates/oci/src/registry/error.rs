@@ -204,3 +204,50 @@ fn remedy(status: StatusCode) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::transport::Transport;
+
+    #[test]
+    fn what_a_caller_could_allow_is_known_through_what_it_is_wrapped_in() {
+        let request = http::Request::get("http://192.0.2.1/").body(&[][..]).unwrap();
+        let failure = Transport::new(false).send(request).unwrap_err();
+        let error = RegistryError::Transport { what: "asking".into(), failure };
+        assert!(error.is_insecure() && error.is_end_of_all() && !error.is_passing());
+        let problem = LoginError::Unavailable(error.into());
+        let error = RegistryError::Login { registry: "reg.io".into(), problem };
+        assert!(error.is_insecure() && error.is_end_of_all() && !error.is_passing());
+        assert_eq!(
+            error.to_string(),
+            "cannot log in to `reg.io`: its token server is of no help: asking failed: it leads to \
+             an address without TLS, which is not allowed"
+        );
+        let problem = LoginError::NoToken;
+        assert!(!RegistryError::Login { registry: "reg.io".into(), problem }.is_insecure());
+    }
+
+    #[test]
+    fn refusals_say_what_to_do_by_their_status() {
+        for (status, remedy) in [
+            (301, "name the registry by"),
+            (401, "log in with"),
+            (404, "does the repository exist"),
+            (429, "try again later"),
+            (503, "in trouble"),
+            (400, "with status 400: no way"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = RegistryError::Refused {
+                what: "asking".into(),
+                status,
+                message: ": no way".into(),
+                retry_after: None,
+            };
+            let text = error.to_string();
+            assert!(text.starts_with("asking was refused with status "), "{text}");
+            assert!(text.contains(remedy) && !text.contains("--"), "{text}");
+        }
+    }
+}

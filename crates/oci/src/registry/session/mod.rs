@@ -10,11 +10,11 @@ mod secrets;
 mod token;
 
 use std::io::Read;
-use std::sync::{Mutex, PoisonError};
 
 use http::header::AUTHORIZATION;
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use parking_lot::Mutex;
 
 use super::credentials::Credentials;
 use super::transport::{Answer, Payload, Transport};
@@ -132,7 +132,7 @@ impl Session {
     }
 
     fn authorization(&self, address: &Uri) -> Option<HeaderValue> {
-        let header = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        let header = self.authorization.lock();
         header.clone().filter(|_| self.is_ours(address))
     }
 
@@ -144,7 +144,7 @@ impl Session {
         used: Option<&HeaderValue>,
         attempts: &mut Attempts,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let mut header = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut header = self.authorization.lock();
         if header.as_ref() != used {
             return Ok(header.clone());
         }
@@ -153,7 +153,7 @@ impl Session {
         if let Some(fresh) = &fresh {
             let text = fresh.to_str().unwrap_or_default();
             let secret = text.split_once(' ').map_or(text, |(_, secret)| secret);
-            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).add(secret);
+            self.secrets.lock().add(secret);
             *header = Some(fresh.clone());
         }
         Ok(fresh)
@@ -187,7 +187,7 @@ impl Session {
     /// it repeat that, and not too long. In this order, as what is taken out could hide a secret,
     /// and part of a secret would not be known for one.
     pub(super) fn show(&self, text: &str, limit: usize) -> String {
-        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = self.secrets.lock();
         peer_text::shortened(&secrets.redact(&peer_text::plain(text)), limit)
     }
 }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn the_header_goes_to_the_registry_only() {
         let ours = session("https://reg.io", None);
-        *ours.authorization.lock().unwrap() = Some(HeaderValue::from_static("Bearer t"));
+        *ours.authorization.lock() = Some(HeaderValue::from_static("Bearer t"));
         let header = |address: &str| ours.authorization(&address.parse().unwrap());
         assert_eq!(header("https://reg.io/v2/").unwrap(), "Bearer t");
         assert_eq!(header("https://cdn.reg.io/v2/"), None);

@@ -1,0 +1,97 @@
+//! Why an image cannot be pushed.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::causes;
+use formats::digest::Digest;
+use image::threads::ThreadError;
+use oci::registry::RegistryError;
+use oci::{DocumentError, Reference};
+
+/// Why an image cannot be pushed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// Two images are for one platform.
+    #[error("two of the images are for {0}; an index has one for each platform")]
+    SamePlatform(String),
+    /// There is no name.
+    #[error("there is no name to push to")]
+    NoName,
+    /// A registry refuses or cannot be reached.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The image cannot be read or digested.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// An image cannot be learnt from, and it would be of no use to go on.
+    #[error("learning what `{reference}` has")]
+    Learning {
+        /// The image.
+        reference: Reference,
+        /// Why.
+        source: Box<PushError>,
+    },
+    /// A layer cannot be pushed.
+    #[error("pushing layer {}", layer + 1)]
+    Layer {
+        /// The layer, counted from 0.
+        layer: usize,
+        /// Why.
+        source: Box<PushError>,
+    },
+    /// A layer's blob cannot be made.
+    #[error("making a blob")]
+    Making(#[source] io::Error),
+    /// The thread that reads a layer has gone.
+    #[error("reading a layer ended early")]
+    EndedEarly,
+    /// A document in the registry is not as it must be.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// An image's configuration in the registry is not JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// An image's documents in the registry contradict each other.
+    #[error("it has {layers} layers, but {diff_ids} diff_ids")]
+    Unequal {
+        /// Layers in its manifest.
+        layers: usize,
+        /// DiffIDs in its configuration.
+        diff_ids: usize,
+    },
+    /// A registry's word for what a layer is is not what was found here.
+    #[error(transparent)]
+    Claim(#[from] FalseClaim),
+}
+
+impl PushError {
+    /// The error with its causes, on one line.
+    pub(super) fn line(&self) -> String {
+        causes::line(self)
+    }
+}
+
+impl From<ThreadError> for PushError {
+    fn from(error: ThreadError) -> Self {
+        image::Error::from(error).into()
+    }
+}
+
+/// A registry's word for what a layer is is not what was found here.
+#[derive(Debug, Error)]
+#[error(
+    "layer {number} has the diffID {found} here, but an image in the registry says that its \
+     paths make {claimed}; either the store or that image is damaged, so verify the store with \
+     `nix-store --verify --check-contents` and push again without believing that image"
+)]
+pub struct FalseClaim {
+    /// The layer, counted from 1.
+    pub number: usize,
+    /// The diffID that the image in the registry gives.
+    pub claimed: Digest,
+    /// The diffID that was found here.
+    pub found: Digest,
+}
