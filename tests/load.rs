@@ -807,7 +807,11 @@ fn where_there_is_no_engine_the_remedy_is_named() {
     for (variables, engine, expected) in [
         (&[("DOCKER_HOST", "unix:///nowhere/s")][..], "docker", "DOCKER_HOST"),
         (&[("DOCKER_HOST", "tcp://127.0.0.1:1")], "docker", "127.0.0.1:1"),
-        (&[("DOCKER_HOST", "ssh://far")], "docker", "docker command, which is not on PATH"),
+        (
+            &[("DOCKER_HOST", "ssh://far")],
+            "docker",
+            "not on PATH; install it, or run `nix-image stream CONF",
+        ),
         (&[("DOCKER_HOST", "nonsense")], "docker", "expected unix:///PATH"),
         (&[("DOCKER_CONTEXT", "none"), ("DOCKER_CONFIG", "/nowhere")], "docker", "none"),
         (&[], "podman", "`podman` is not on PATH"),

@@ -79,6 +79,11 @@ const HINTS: &[(IsMeant, &str)] = &[
     (|error| error.downcast_ref().is_some_and(LoadError::is_stalled), "; --timeout says how long"),
     #[cfg(feature = "load")]
     (
+        |error| matches!(error.downcast_ref(), Some(LoadError::NoDockerCommand { .. })),
+        ", or run `nix-image stream CONF | ssh HOST docker load`",
+    ),
+    #[cfg(feature = "load")]
+    (
         |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
         "; `nix-image stream` writes one",
     ),

@@ -66,10 +66,7 @@ impl Channel {
     /// The docker command knows keys, certificates and ssh, and lends its connection.
     pub(super) fn through_command(host: &str) -> Result<Self, LoadError> {
         if command::find("docker").is_none() {
-            return Err(LoadError::Unsupported(format!(
-                "dockerd at {host} is reached through the docker command, which is not on PATH; \
-                 install it, or run `nix-image stream CONF | ssh HOST docker load`"
-            )));
+            return Err(LoadError::NoDockerCommand { host: host.to_owned() });
         }
         let starting = |source| LoadError::Start { program: "docker".into(), source };
         let mut child = Command::new("docker")

@@ -32,6 +32,14 @@ pub enum LoadError {
     /// A program that is needed is not on PATH.
     #[error("`{0}` is not on PATH; install it")]
     NoProgram(String),
+    /// The docker command is not on PATH, through which alone dockerd can be reached.
+    #[error(
+        "dockerd at {host} is reached through the docker command, which is not on PATH; install it"
+    )]
+    NoDockerCommand {
+        /// Where dockerd is, by ssh or TLS.
+        host: String,
+    },
     /// Whether dockerd is there is not known, since it is not known where it should be.
     #[error("cannot tell where dockerd is")]
     NoEndpoint(#[source] EndpointError),
