@@ -55,7 +55,7 @@ impl ReadingArgs {
 
     /// What finds the digests of an image's layers.
     pub(super) fn digester<'a>(&self, image: &'a Image, cache: &'a Cache) -> Digester<'a> {
-        Digester::new(image, cache).with_threads(self.threads())
+        Digester::new(image).with_cache(cache).with_threads(self.threads())
     }
 
     /// Threads that hash and compress.

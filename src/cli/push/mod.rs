@@ -116,15 +116,14 @@ impl Args {
         warnings.for_each(|warning| report.warn(warning));
         let cache = self.reading.cache();
         let mut push = Push::new(&order.images, &cache, &order.options, &*report)?;
-        let mut prepared = Vec::new();
-        for group in by_repository(order.targets()?) {
-            prepared.push(push.prepare(group, &prepared)?);
-        }
         // That nobody takes the names on standard output keeps nothing from being pushed.
         let mut printed = Ok(());
-        for repository in prepared {
-            printed = printed.and(print(&push.push(repository)?, start, &*report));
-        }
+        push.to(&order.targets()?, |pushed| {
+            let now = print(pushed, start, &*report);
+            if printed.is_ok() {
+                printed = now;
+            }
+        })?;
         printed.context("everything is pushed, but its name cannot be written to standard output")
     }
 
@@ -186,18 +185,6 @@ fn annotation(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err("expected KEY=VALUE".into()),
     }
-}
-
-/// The names of each repository, in the order in which the repositories are named first.
-fn by_repository(references: Vec<Reference>) -> Vec<Vec<Reference>> {
-    let mut groups: Vec<Vec<Reference>> = Vec::new();
-    for reference in references {
-        match groups.iter_mut().find(|group| group[0].name() == reference.name()) {
-            Some(group) => group.push(reference),
-            None => groups.push(vec![reference]),
-        }
-    }
-    groups
 }
 
 /// Prints the name by digest on standard output, and reports what it took.

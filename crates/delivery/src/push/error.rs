@@ -23,7 +23,7 @@ pub enum PushError {
     NoName,
     /// A registry refuses or cannot be reached.
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Registry(Box<RegistryError>),
     /// The image cannot be read or digested.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -72,7 +72,7 @@ impl PushError {
     /// The error of another part that this one stands for, or this one.
     pub fn inner(&self) -> &(dyn error::Error + 'static) {
         match self {
-            Self::Registry(error) => error,
+            Self::Registry(error) => &**error,
             Self::Image(error) => error.inner(),
             Self::Document(error) => error,
             Self::Json(error) => error,
@@ -84,6 +84,12 @@ impl PushError {
     /// The error with its causes, on one line.
     pub(super) fn line(&self) -> String {
         causes::line(self)
+    }
+}
+
+impl From<RegistryError> for PushError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error.into())
     }
 }
 

@@ -172,7 +172,7 @@ impl Target<'_> {
         let mut session = Session::default();
         loop {
             match self.send(digester, layer, &mut session) {
-                Err(PushError::Registry(error)) => session.after(error)?,
+                Err(PushError::Registry(error)) => session.after(*error)?,
                 done => return done,
             }
         }

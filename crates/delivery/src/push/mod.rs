@@ -16,6 +16,7 @@ mod session;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::thread;
 
 use crate::{Observer, Transfer};
 pub use error::{FalseClaim, PushError};
@@ -53,6 +54,22 @@ pub struct Options {
     pub registry: registry::Options,
 }
 
+impl Default for Options {
+    /// What `nix-image push` does without options.
+    fn default() -> Self {
+        Self {
+            settings: Settings::usual(Compression::Zstd),
+            any_compression: true,
+            flavor: Flavor::Oci,
+            annotations: Annotations::new(),
+            threads: thread::available_parallelism().map_or(1, usize::from),
+            learn: true,
+            cache_from: Vec::new(),
+            registry: registry::Options { tls_verify: true },
+        }
+    }
+}
+
 /// What was pushed to one repository.
 #[derive(Clone, Debug)]
 pub struct Pushed {
@@ -66,7 +83,7 @@ pub struct Pushed {
 
 /// A repository that was reached, and what is known of the layers that it has.
 #[derive(Debug)]
-pub struct Prepared {
+struct Prepared {
     references: Vec<Reference>,
     repository: Repository,
     knowledge: Knowledge,
@@ -100,14 +117,31 @@ impl<'a> Push<'a> {
         }
         let digesters = images
             .iter()
-            .map(|image| Digester::new(image, cache).with_threads(options.threads))
+            .map(|image| Digester::new(image).with_cache(cache).with_threads(options.threads))
             .collect();
         let trees = Trees::look(images);
         Ok(Self { images, digesters, trees, cache, options, observer, pushed: Vec::new() })
     }
 
+    /// Pushes to these names, and shows `each` what was pushed to each repository as soon as it is.
+    /// All repositories are reached before anything is sent.
+    pub fn to(
+        &mut self,
+        references: &[Reference],
+        mut each: impl FnMut(&Pushed),
+    ) -> Result<(), PushError> {
+        let mut prepared = Vec::new();
+        for group in by_repository(references) {
+            prepared.push(self.prepare(group, &prepared)?);
+        }
+        for repository in prepared {
+            each(&self.push(repository)?);
+        }
+        Ok(())
+    }
+
     /// Pushes to all the names of one repository.
-    pub fn push(&mut self, prepared: Prepared) -> Result<Pushed, PushError> {
+    fn push(&mut self, prepared: Prepared) -> Result<Pushed, PushError> {
         let Prepared { references, repository, mut knowledge } = prepared;
         let [first, ..] = &*references else { return Err(PushError::NoName) };
         for (registry, known) in &self.pushed {
@@ -166,7 +200,7 @@ impl<'a> Push<'a> {
 
     /// Connects to the registry of some names of one repository and learns what it has. `before`
     /// are the repositories that are pushed to before, whose layers can be mounted then.
-    pub fn prepare(
+    fn prepare(
         &self,
         references: Vec<Reference>,
         before: &[Prepared],
@@ -227,4 +261,16 @@ impl<'a> Push<'a> {
             Ok(found) => Ok(found),
         }
     }
+}
+
+/// References by the repositories that they name, each in the order of its first one.
+fn by_repository(references: &[Reference]) -> Vec<Vec<Reference>> {
+    let mut groups: Vec<Vec<Reference>> = Vec::new();
+    for reference in references.iter().map(Reference::resolved) {
+        match groups.iter_mut().find(|group| group[0].name() == reference.name()) {
+            Some(group) => group.push(reference),
+            None => groups.push(vec![reference]),
+        }
+    }
+    groups
 }

@@ -48,7 +48,7 @@ impl Cache {
     }
 
     /// No cache.
-    pub fn none() -> Self {
+    pub const fn none() -> Self {
         Self { directory: None }
     }
 

@@ -43,11 +43,19 @@ enum Hints {
 }
 
 impl<'a> Digester<'a> {
-    /// A digester for one image, with a thread for each core.
-    pub fn new(image: &'a Image, cache: &'a Cache) -> Self {
+    /// A digester for one image, with a thread for each core, that neither remembers digests nor
+    /// uses what was remembered.
+    pub fn new(image: &'a Image) -> Self {
+        static NO_CACHE: Cache = Cache::none();
         let table = Table::new(image.layers.iter().map(Layer::known));
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        Self { image, cache, threads, table, budget: Budget::new(LISTINGS) }
+        Self { image, cache: &NO_CACHE, threads, table, budget: Budget::new(LISTINGS) }
+    }
+
+    /// The same with a place where digests are remembered.
+    #[must_use]
+    pub fn with_cache(self, cache: &'a Cache) -> Self {
+        Self { cache, ..self }
     }
 
     /// The same with this many threads that scan and hash, 1 at least.
