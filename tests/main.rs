@@ -6,6 +6,7 @@
 #[macro_use]
 extern crate nix_image_test_attribute;
 
+mod api;
 mod architecture;
 mod bad_input;
 mod base;
