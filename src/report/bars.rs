@@ -101,7 +101,7 @@ impl LayerBar {
 
 impl Observer for LayerBar {
     fn started(&self, images: &[Image]) {
-        let layers: usize = images.iter().map(|image| image.layers.len()).sum();
+        let layers: usize = images.iter().map(|image| image.layers().len()).sum();
         self.bar.set_position(0);
         self.bar.set_length(layers as u64);
         self.bar.set_message("looking for what is there");

@@ -38,7 +38,7 @@ fn write(event: &Value) {
 
 impl Observer for Json {
     fn started(&self, images: &[Image]) {
-        let layers: usize = images.iter().map(|image| image.layers.len()).sum();
+        let layers: usize = images.iter().map(|image| image.layers().len()).sum();
         write(&json!({ "event": "started", "images": images.len(), "layers": layers }));
     }
 

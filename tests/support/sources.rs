@@ -75,14 +75,13 @@ impl Sources {
                 continue;
             };
             let (path, name) = (format!("{module}::{}", inner.ident), inner.ident.to_string());
-            match &inner.content {
-                Some((_, items)) => self.add(&path, items.clone(), &folder.join(&name)),
-                None => {
-                    let file = folder.join(&name).with_extension("rs");
-                    let folder = folder.join(&name);
-                    let file = if file.exists() { file } else { folder.join("mod.rs") };
-                    self.add_file(&path, &file, &folder);
-                }
+            if let Some((_, items)) = &inner.content {
+                self.add(&path, items.clone(), &folder.join(&name));
+            } else {
+                let file = folder.join(&name).with_extension("rs");
+                let folder = folder.join(&name);
+                let file = if file.exists() { file } else { folder.join("mod.rs") };
+                self.add_file(&path, &file, &folder);
             }
             kept.push(item);
         }
