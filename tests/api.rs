@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use snapbox::{Assert, Data};
-use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, TraitItem, Type, Visibility};
+use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, TraitItem, Type};
 
 use crate::support::sources::{
-    Definition, Found, Import, Sources, attributes, flatten, ident, text, visibility,
+    Definition, Found, Import, Sources, attributes, flatten, ident, is_public, text, visibility,
 };
 use crate::support::test_file;
 
@@ -262,8 +262,4 @@ fn kept(attributes: &[Attribute]) -> String {
 
 fn is_hidden(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| text(attribute) == "#[doc(hidden)]")
-}
-
-fn is_public(visibility: &Visibility) -> bool {
-    matches!(visibility, Visibility::Public(_))
 }

@@ -12,6 +12,7 @@ mod bad_input;
 mod base;
 mod cache;
 mod cli;
+mod examples;
 mod golden;
 mod load;
 mod memory;

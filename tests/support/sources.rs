@@ -229,6 +229,10 @@ pub(crate) fn visibility(item: &Item) -> &Visibility {
     }
 }
 
+pub(crate) fn is_public(visibility: &Visibility) -> bool {
+    matches!(visibility, Visibility::Public(_))
+}
+
 /// Whether something is there in tests only.
 pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).map(text).any(|cfg| {

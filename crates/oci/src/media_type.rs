@@ -32,6 +32,7 @@ const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gz
 /// Not in Docker's specification, yet read by containerd and dockerd since 23.
 const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
+#[doc(hidden)]
 impl Flavor {
     /// A manifest's media type.
     pub fn manifest(self) -> &'static str {
@@ -90,6 +91,7 @@ impl fmt::Display for Compression {
     }
 }
 
+#[doc(hidden)]
 impl Compression {
     /// The compression of a layer of this media type, if it is one that this program knows.
     pub fn of_layer(media_type: &str) -> Option<Self> {
