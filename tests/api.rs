@@ -210,7 +210,14 @@ fn of_item(item: &Item) -> Vec<String> {
             lines
         }
         Item::Fn(item) => vec![format!("{}pub {}", kept(&item.attrs), text(&item.sig))],
-        Item::Const(_) | Item::Type(_) => vec![text(item)],
+        Item::Const(item) => {
+            let (ty, value) = (text(&item.ty), text(&item.expr));
+            vec![format!("{}pub const {}: {ty} = {value}", kept(&item.attrs), item.ident)]
+        }
+        Item::Type(item) => {
+            let (generics, ty) = (generics(&item.generics), text(&item.ty));
+            vec![format!("{}pub type {}{generics} = {ty}", kept(&item.attrs), item.ident)]
+        }
         _ => panic!("tests/api.rs does not know this item: {}", text(item)),
     }
 }
