@@ -18,6 +18,10 @@ rustPlatform.buildRustPackage {
       ../Cargo.lock
       ../Cargo.toml
       ../crates
+      # Part of the library's documentation.
+      ../examples/digest.rs
+      ../examples/push.rs
+      ../examples/stream.rs
       ../src
       # A member of the workspace.
       ../tests/attribute
