@@ -9,7 +9,7 @@ let
 in
 rustPlatform.buildRustPackage {
   pname = manifest.package.name;
-  inherit (manifest.package) version;
+  inherit (manifest.workspace.package) version;
 
   # What the build reads, so that a word in the docs rebuilds no image.
   src = lib.fileset.toSource {
