@@ -92,7 +92,7 @@ pub struct ArchiveMember {
     codec: Codec,
 }
 
-/// Why an archive is no base for an image.
+/// Why an archive is not a base image.
 #[derive(Debug, Error)]
 pub enum BaseError {
     /// It cannot be read.
