@@ -145,6 +145,7 @@ impl Table {
     pub(super) fn hashed(&self, layer: usize, found: BlobId) {
         let slot = &mut self.lock().slots[layer];
         slot.state = State::Known(found);
+        slot.size = found.size;
         slot.hint = false;
         self.changed.notify_all();
     }
