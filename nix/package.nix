@@ -9,7 +9,7 @@ let
 in
 rustPlatform.buildRustPackage {
   pname = manifest.package.name;
-  inherit (manifest.package) version;
+  inherit (manifest.workspace.package) version;
 
   # What the build reads, so that a word in the docs rebuilds no image.
   src = lib.fileset.toSource {
@@ -18,6 +18,10 @@ rustPlatform.buildRustPackage {
       ../Cargo.lock
       ../Cargo.toml
       ../crates
+      # Part of the library's documentation.
+      ../examples/digest.rs
+      ../examples/push.rs
+      ../examples/stream.rs
       ../src
       # A member of the workspace.
       ../tests/attribute

@@ -25,12 +25,20 @@ pub(super) struct NoEngine {
     pub(super) hint: &'static str,
 }
 
-/// The option that helps against an error, in words to be put behind it.
-pub(super) fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    if let Some(no_engine) = error.downcast_ref::<NoEngine>() {
-        return hint(&no_engine.error).or(Some(no_engine.hint));
-    }
-    error.chain().find_map(of_cause)
+/// An error with all its causes, on one line, and the option that helps against one of them behind
+/// that one.
+pub(super) fn with_hint(error: &anyhow::Error) -> String {
+    let found = error.chain().enumerate().find_map(|(at, cause)| Some((at, of_cause(cause)?)));
+    // It shows the error that it holds, so that one is looked at in its place.
+    let no_engine: Option<&NoEngine> = error.downcast_ref();
+    let held = no_engine.and_then(|no_engine| of_cause(&*no_engine.error));
+    let general = no_engine.map(|no_engine| no_engine.hint);
+    let hint = held.map(|hint| (0, hint)).or(found).or(general.map(|hint| (0, hint)));
+    let causes = error.chain().enumerate().map(|(at, cause)| match hint {
+        Some((helped, hint)) if helped == at => format!("{cause}{hint}"),
+        _ => cause.to_string(),
+    });
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 fn of_cause(error: &Cause) -> Option<&'static str> {
@@ -72,11 +80,14 @@ const HINTS: &[(IsMeant, &str)] = &[
     #[cfg(feature = "push")]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
-        "; --tls-verify=false allows it",
+        "; use --tls-verify=false if you trust the network between here and there",
     ),
     (Cause::is::<ThreadError>, ", or use fewer of them with --threads"),
     #[cfg(feature = "load")]
-    (|error| error.downcast_ref().is_some_and(LoadError::is_stalled), "; --timeout says how long"),
+    (
+        |error| error.downcast_ref().is_some_and(LoadError::is_stalled),
+        ", or wait longer with --timeout",
+    ),
     #[cfg(feature = "load")]
     (
         |error| matches!(error.downcast_ref(), Some(LoadError::NoDockerCommand { .. })),
@@ -93,7 +104,7 @@ const HINTS: &[(IsMeant, &str)] = &[
         ", or name it with `--engine`",
     ),
     #[cfg(feature = "push")]
-    (Cause::is::<FalseClaim>, "; --no-cache believes none"),
+    (Cause::is::<FalseClaim>, " and push again with --no-cache"),
     (
         |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
         ", or write a directory with `--format oci`",

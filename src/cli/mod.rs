@@ -85,7 +85,6 @@ fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
 /// one line, and with the option that helps.
 fn exit(result: anyhow::Result<()>, mode: Mode) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    let hint = hint::hint(&error).unwrap_or_default();
-    report::failed(mode, &format!("{error:#}{hint}"));
+    report::failed(mode, &hint::with_hint(&error));
     ExitCode::FAILURE
 }

@@ -11,7 +11,7 @@ static CLOSED: AtomicBool = AtomicBool::new(false);
 /// Runs before `main`: by then Rust's runtime has put `/dev/null` in the place of what was closed,
 /// and an archive would vanish without a word.
 #[ctor::ctor(unsafe)]
-fn look() {
+fn note_closed() {
     let closed = rustix::io::fcntl_getfd(rustix::stdio::stdout()).is_err();
     CLOSED.store(closed, Ordering::Relaxed);
 }

@@ -1,7 +1,7 @@
 //! Bars on a terminal.
 
 use std::io::{self, IsTerminal as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use delivery::{Observer, Step};
@@ -27,25 +27,32 @@ fn draw(template: &str) -> Option<ProgressBar> {
 
 /// Shows bytes, rate and time left.
 #[derive(Debug)]
-pub(super) struct ByteBar(ProgressBar);
+pub(super) struct ByteBar {
+    bar: ProgressBar,
+    layers: AtomicUsize,
+}
 
 impl ByteBar {
     const LOOK: &str =
         "{msg:>16} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
 
     pub(super) fn new() -> Option<Self> {
-        draw(Self::LOOK).map(Self)
+        Some(Self { bar: draw(Self::LOOK)?, layers: AtomicUsize::new(0) })
     }
 }
 
 impl Observer for ByteBar {
+    fn started(&self, images: &[Image]) {
+        self.layers.store(images.iter().map(|image| image.layers().len()).sum(), Ordering::Relaxed);
+    }
+
     fn step(&self, step: Step, bytes: Option<u64>) {
-        self.0.set_position(0);
+        self.bar.set_position(0);
         match bytes {
-            Some(bytes) => self.0.set_length(bytes),
-            None => self.0.unset_length(),
+            Some(bytes) => self.bar.set_length(bytes),
+            None => self.bar.unset_length(),
         }
-        self.0.set_message(match step {
+        self.bar.set_message(match step {
             Step::Reading => "reading",
             Step::Sending => "sending",
             Step::Unpacking => "dockerd unpacks",
@@ -54,30 +61,34 @@ impl Observer for ByteBar {
     }
 
     fn layer_started(&self, index: usize, _layer: &Layer, known: u64) {
-        self.0.set_length(known.max(self.0.position()));
-        self.0.set_message(format!("layer {}", index + 1));
+        self.bar.set_length(known.max(self.bar.position()));
+        self.bar.set_message(format!(
+            "layer {}/{}",
+            index + 1,
+            self.layers.load(Ordering::Relaxed)
+        ));
     }
 
     fn bytes_expected(&self, bytes: u64) {
-        self.0.set_length(self.0.length().unwrap_or(0) + bytes);
+        self.bar.set_length(self.bar.length().unwrap_or(0) + bytes);
     }
 
     fn bytes(&self, bytes: u64) {
-        self.0.inc(bytes);
+        self.bar.inc(bytes);
     }
 
     fn finished(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 
     fn warn(&self, warning: &str) {
-        self.0.suspend(|| write_warning(warning));
+        self.bar.suspend(|| write_warning(warning));
     }
 }
 
 impl Report for ByteBar {
     fn conclude(&self, outcome: &dyn Outcome) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
         write_line(&outcome.to_string());
     }
 }

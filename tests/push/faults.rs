@@ -277,6 +277,6 @@ fn a_registry_that_is_not_there_is_an_error() {
     assert!(error.contains(&format!("connecting to `{port}`")), "{error}");
     for name in ["me/../app:1", "127.0.0.1:1/UPPER", "127.0.0.1:1/a:b c"] {
         let error = failure_of(&mut image.push(name));
-        assert!(error.contains("no image name"), "{error}");
+        assert!(error.contains("not a valid image name"), "{error}");
     }
 }

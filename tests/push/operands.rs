@@ -57,11 +57,11 @@ fn nothing_is_sent_before_all_operands_make_sense() {
     let other = registry.name("me/other:1");
     let digest = format!("{other}@sha256:{}", sha256(b"x"));
     for (arguments, reason) in [
-        (vec![&*name, "UPPER/app"], "no image name"),
+        (vec![&*name, "UPPER/app"], "not a valid image name"),
         (vec![&name, &digest], "push to a tag"),
         (vec![&name, "--platform-conf", broken.to_str().unwrap()], "not valid JSON"),
-        (vec![&name, "--cache-from", "UPPER"], "no image name"),
-        (vec!["-t", "UPPER"], "no image name"),
+        (vec![&name, "--cache-from", "UPPER"], "not a valid image name"),
+        (vec!["-t", "UPPER"], "not a valid image name"),
     ] {
         let mut push = image.push_with(&[&conf]);
         let error = failure_of(push.args(&arguments));

@@ -9,7 +9,7 @@ use image::{Image, Layer};
 /// Is told how a delivery goes on, for instance to show it.
 ///
 /// All methods do nothing by default, and `&()` is an observer that ignores everything. A delivery
-/// calls those that say something about it: an archive has no layers that were found, and a push
+/// calls those that say something about it: only in an archive do layers have their turn, and a push
 /// has no steps. Several threads may call at a time. A layer's `index` is its place in
 /// [`Image::layers`], counted from 0.
 pub trait Observer: Debug + Sync {

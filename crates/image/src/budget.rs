@@ -15,7 +15,7 @@ pub struct Share {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of this many bytes.
     pub fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self(AtomicUsize::new(bytes)))
     }
@@ -32,7 +32,7 @@ impl Share {
         self.bytes
     }
 
-    /// Whether there were so many more bytes left, which it has then.
+    /// Takes this many more bytes, if as many are left; returns whether they were.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let take = |left: usize| left.checked_sub(bytes);
         let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
@@ -42,7 +42,7 @@ impl Share {
         taken
     }
 
-    /// Gives back all above so many bytes.
+    /// Gives back all above this many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         let back = self.bytes.saturating_sub(bytes);
         self.budget.0.fetch_add(back, Ordering::Relaxed);

@@ -40,12 +40,12 @@ mod tests {
         let buffers = Buffers::new(100);
         let mut used = buffers.take();
         used.extend_from_slice(b"used");
-        let place = used.as_ptr();
+        let location = used.as_ptr();
         buffers.put(used);
         buffers.put(Vec::new());
         buffers.put(Vec::with_capacity(99));
         let again = buffers.take();
-        assert!(again.is_empty() && again.as_ptr() == place);
+        assert!(again.is_empty() && again.as_ptr() == location);
         assert!(buffers.free.lock().is_empty());
         assert!(buffers.take().capacity() >= 100);
     }

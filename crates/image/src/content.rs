@@ -128,7 +128,7 @@ impl Content {
         &self.path
     }
 
-    /// Notes that so many bytes were taken from [`Self::file`]; none means that it ended.
+    /// Notes that this many bytes were taken from [`Self::file`]; 0 means that it ended.
     pub fn advance(&mut self, bytes: u64) -> Result<(), ReadError> {
         self.done += bytes;
         if bytes == 0 && self.done < self.size {

@@ -88,7 +88,7 @@ impl Platform {
     }
 }
 
-/// The annotations of a descriptor or document; what is no text is left out.
+/// The annotations of a descriptor or document; what is not a string is left out.
 pub(super) fn annotations(value: &Value) -> Annotations {
     let all = value["annotations"].as_object().into_iter().flatten();
     all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()

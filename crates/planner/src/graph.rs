@@ -10,7 +10,7 @@ use super::{Layers, describe};
 /// What can be wrong with a closure graph.
 #[derive(Debug, thiserror::Error)]
 pub enum GraphError {
-    /// The text is no JSON.
+    /// The text is not valid JSON.
     #[error("the closure graph is not JSON; pass what Nix's exportReferencesGraph writes")]
     Json(#[source] serde_json::Error),
     /// The JSON is neither a list nor an object that holds one.

@@ -33,24 +33,32 @@ impl<'a> OciArchive<'a> {
         Self { output, name }
     }
 
+    /// Writes each blob once; returns the names of all layers' members, and how much was written.
     fn put_layers(
         &mut self,
         blobs: &Blobs<'_>,
         observer: &dyn Observer,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<(Vec<String>, Transfer), Error> {
+        let mut transfer = Transfer::none(blobs.all().len(), blobs.size());
         let mut written = HashSet::new();
         let mut members = Vec::with_capacity(blobs.all().len());
-        for (layer, blob) in blobs.all().iter().enumerate() {
+        for (index, (blob, layer)) in blobs.all().iter().zip(blobs.image().layers()).enumerate() {
             let member = member(blob.digest);
             if written.insert(blob.digest) {
+                observer.layer_started(index, layer, blobs.size());
                 let mtime = blobs.image().mtime();
                 put_header(self.output, &member, tar::REGULAR, blob.size, mtime)?;
-                put_blob(blobs, layer, self.output, observer)?;
+                put_blob(blobs, index, self.output, observer)?;
                 self.output.put(tar::padding(blob.size))?;
+                transfer.layers_sent += 1;
+                transfer.bytes_sent += blob.size;
+                observer.layer_done(index, layer, blob.size);
+            } else {
+                observer.layer_found(index);
             }
             members.push(member);
         }
-        Ok(members)
+        Ok((members, transfer))
     }
 
     fn put_documents(&mut self, blobs: &Blobs<'_>, layers: &[String]) -> Result<(), OutputError> {
@@ -75,18 +83,18 @@ impl Sink for OciArchive<'_> {
         observer: &dyn Observer,
     ) -> Result<Transfer, Error> {
         let blobs = Blobs::find(digester)?;
-        let (layers, bytes) = (blobs.all().len(), blobs.size());
         observer.started(slice::from_ref(blobs.image()));
-        observer.step(Step::Sending, Some(bytes));
+        observer.step(Step::Sending, Some(blobs.size()));
         for directory in ["blobs", BLOBS] {
             put_header(self.output, directory, tar::DIRECTORY, 0, blobs.image().mtime())?;
         }
-        let members = self.put_layers(&blobs, observer)?;
+        let (members, transfer) = self.put_layers(&blobs, observer)?;
+        observer.documents_started();
         self.put_documents(&blobs, &members)?;
         self.output.put(tar::trailer(self.output.position()))?;
         self.output.finish()?;
         observer.finished();
-        Ok(Transfer { layers, layers_sent: layers, bytes, bytes_sent: bytes })
+        Ok(transfer)
     }
 }
 

@@ -55,7 +55,7 @@ pub enum LoadError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// An engine is there and does nothing. It is of no use to ask it in another way.
-    #[error("{what} for {} s; {remedy}, or wait longer", waited.as_secs())]
+    #[error("{what} for {} s; {remedy}", waited.as_secs())]
     Stalled {
         /// Who did not do what.
         what: String,

@@ -14,6 +14,7 @@ mod error;
 mod podman;
 mod pull;
 
+use std::slice;
 use std::time::Duration;
 
 use crate::DockerArchive;
@@ -121,11 +122,14 @@ impl Delivery<'_> {
     /// Loads the image into an engine that was found.
     pub fn load_into(&self, kind: Kind) -> Result<Loaded, LoadError> {
         let loaded = |into: &str, transfer| Loaded { into: into.into(), transfer };
-        match kind {
-            Kind::Docker => docker::load(self),
-            Kind::Podman => podman::load(self).map(|sent| loaded("podman", sent)),
-            Kind::Containerd => containerd::load(self).map(|sent| loaded("containerd", sent)),
-        }
+        self.observer.started(slice::from_ref(self.blobs.image()));
+        let loaded = match kind {
+            Kind::Docker => docker::load(self)?,
+            Kind::Podman => loaded("podman", podman::load(self)?),
+            Kind::Containerd => loaded("containerd", containerd::load(self)?),
+        };
+        self.observer.finished();
+        Ok(loaded)
     }
 
     /// What loading comes to if the engine has all layers.

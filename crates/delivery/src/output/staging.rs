@@ -45,7 +45,7 @@ impl Staging {
         Ok(taken)
     }
 
-    /// Takes up to so many bytes from a file's position on and returns how many; none at the
+    /// Takes up to this many bytes from a file's position on and returns how many; 0 at the
     /// file's end, [`Errno::AGAIN`] when it is full.
     pub(super) fn put_file(&mut self, file: &File, bytes: usize) -> Result<usize> {
         let taken = kernel::splice(file, &self.input, bytes)?;

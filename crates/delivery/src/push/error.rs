@@ -104,7 +104,7 @@ impl From<ThreadError> for PushError {
 #[error(
     "layer {number} has the diffID {found} here, but an image in the registry says that its \
      paths make {claimed}; either the store or that image is damaged, so verify the store with \
-     `nix-store --verify --check-contents` and push again without believing that image"
+     `nix-store --verify --check-contents`"
 )]
 pub struct FalseClaim {
     /// The layer, counted from 1.

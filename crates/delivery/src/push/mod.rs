@@ -30,7 +30,7 @@ use oci::Compression;
 use oci::registry::{self, Client, Repository};
 use oci::{Annotations, Flavor, Platform, Reference};
 pub use remote::LAYER_KEY;
-use remote::{Knowledge, Place, RemoteLayer};
+use remote::{Knowledge, Origin, RemoteLayer};
 use roots::Trees;
 
 /// How to push. The defaults are those of `nix-image push`.
@@ -129,7 +129,7 @@ impl<'a> Push<'a> {
             .iter()
             .map(|image| Digester::new(image).with_cache(cache).with_threads(options.threads))
             .collect();
-        let trees = Trees::look(images);
+        let trees = Trees::of(images);
         Ok(Self { images, digesters, trees, cache, options, observer, pushed: Vec::new() })
     }
 
@@ -234,18 +234,18 @@ impl<'a> Push<'a> {
         let mut knowledge = Knowledge::default();
         if self.options.learn {
             for reference in &references {
-                self.learn(&mut knowledge, &repository, reference, Place::Target)?;
+                self.learn(&mut knowledge, &repository, reference, Origin::Target)?;
             }
         }
         for source in sources {
-            let (place, client) = if source.registry() == first.registry() {
-                (Place::Beside, Arc::clone(&client))
+            let (origin, client) = if source.registry() == first.registry() {
+                (Origin::Beside, Arc::clone(&client))
             } else {
                 let client = Client::new(source, false, &[], self.options.registry)?;
-                (Place::Elsewhere, Arc::new(client))
+                (Origin::Elsewhere, Arc::new(client))
             };
             let source_repository = Repository::new(&client, &source.repository);
-            if !self.learn(&mut knowledge, &source_repository, source, place)? {
+            if !self.learn(&mut knowledge, &source_repository, source, origin)? {
                 self.observer.warn(&format!("there is no image `{source}` to learn from"));
             }
         }
@@ -259,11 +259,11 @@ impl<'a> Push<'a> {
         knowledge: &mut Knowledge,
         repository: &Repository,
         reference: &Reference,
-        place: Place,
+        origin: Origin,
     ) -> Result<bool, PushError> {
         let platforms: Vec<Platform> = self.images.iter().map(Image::platform).collect();
-        match knowledge.learn(repository, &reference.manifest(), &platforms, place) {
-            Err(error) if place.is_end(&error) => {
+        match knowledge.learn(repository, &reference.manifest(), &platforms, origin) {
+            Err(error) if origin.is_end(&error) => {
                 let (reference, source) = (reference.clone(), error.into());
                 Err(PushError::Learning { reference, source })
             }

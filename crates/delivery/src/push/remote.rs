@@ -37,9 +37,9 @@ pub(super) struct RemoteLayer {
     pub(super) repository: Option<String>,
 }
 
-/// Where an image is that something is learnt from.
+/// Where something is learnt from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Origin {
     /// In the repository that is pushed to.
     Target,
     /// In the registry that is pushed to.
@@ -48,7 +48,7 @@ pub(super) enum Place {
     Elsewhere,
 }
 
-impl Place {
+impl Origin {
     /// Whether its blobs can be brought to the target without sending them.
     fn is_mountable(self) -> bool {
         self != Self::Elsewhere
@@ -92,7 +92,7 @@ impl Knowledge {
 
     /// Notes a layer; what is known first holds.
     pub(super) fn add(&mut self, key: Option<&str>, known: RemoteLayer) {
-        // Whatever is no digest is no key of ours, and is not to be passed on.
+        // What is not a digest is not a key of ours, and not to be passed on.
         if let Some(key) = key.filter(|key| Digest::from_hex(key).is_ok()) {
             self.keys.entry(known.diff_id).or_insert_with(|| key.into());
             self.by_key.entry(key.into()).or_insert_with(|| known.clone());
@@ -110,12 +110,12 @@ impl Knowledge {
         repository: &Repository,
         name: &str,
         platforms: &[Platform],
-        place: Place,
+        origin: Origin,
     ) -> Result<bool, PushError> {
         let Some(document) = repository.manifest(name)? else { return Ok(false) };
         let kind = document.media_type.as_deref();
         if kind.and_then(Flavor::of_index).is_none() {
-            self.learn_image(repository, &document, place)?;
+            self.learn_image(repository, &document, origin)?;
             return Ok(true);
         }
         let images = Index::parse(&document.bytes)?;
@@ -125,7 +125,7 @@ impl Knowledge {
         });
         for image in wanted.take(MAX_IMAGES) {
             if let Some(document) = repository.manifest(&image.digest.to_string())? {
-                self.learn_image(repository, &document, place)?;
+                self.learn_image(repository, &document, origin)?;
             }
         }
         Ok(true)
@@ -135,7 +135,7 @@ impl Knowledge {
         &mut self,
         repository: &Repository,
         document: &Document,
-        place: Place,
+        origin: Origin,
     ) -> Result<(), PushError> {
         let manifest = Manifest::parse(&document.bytes, document.media_type.as_deref())?;
         let config = repository.read(manifest.config.digest, manifest.config.size, MAX_CONFIG)?;
@@ -154,7 +154,7 @@ impl Knowledge {
                 blob: layer.digest,
                 size: layer.size,
                 compression,
-                repository: place.is_mountable().then(|| repository.name().to_owned()),
+                repository: origin.is_mountable().then(|| repository.name().to_owned()),
             };
             self.add(layer.annotations.get(LAYER_KEY).map(String::as_str), known);
         }

@@ -167,7 +167,7 @@ fn parse_time(text: Text, start: usize) -> Option<(Clock, Option<i64>)> {
     }
     let (amount, complete) = parse_clock(text, zone + 1, end)?;
     let seconds = amount.hour * 3600 + amount.minute * 60 + amount.second;
-    // A fraction of a second alone is no offset.
+    // A fraction of a second alone is not an offset.
     let microseconds = if seconds == 0 { 0 } else { seconds * 1_000_000 + amount.microsecond };
     let sign = if text.at(zone) == b'-' { -1 } else { 1 };
     complete.then_some((time, Some(sign * microseconds)))

@@ -21,7 +21,7 @@ pub struct DateTime {
     offset: Option<i64>,
 }
 
-/// Why text is no date.
+/// Why a text is not a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// The text has no form that is known.

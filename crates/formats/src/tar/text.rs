@@ -20,8 +20,8 @@ pub(super) fn put_ascii(field: &mut [u8], bytes: &[u8]) {
         let valid = chunk.valid().chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' });
         valid.chain(chunk.invalid().iter().map(|_| b'?'))
     });
-    for (place, byte) in field.iter_mut().zip(characters) {
-        *place = byte;
+    for (slot, byte) in field.iter_mut().zip(characters) {
+        *slot = byte;
     }
 }
 

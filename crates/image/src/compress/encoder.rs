@@ -56,7 +56,7 @@ struct Task {
 type Answer = io::Result<Vec<u8>>;
 
 impl Pool {
-    /// A pool for streams of these settings, on a machine with so many cores.
+    /// A pool for streams of these settings, on a machine with this many cores.
     pub fn new(settings: Settings, cores: usize) -> Self {
         let each = thread_memory(settings);
         let threads = cores.clamp(1, MOST_THREADS).min(THREADS / each);

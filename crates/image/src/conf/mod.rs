@@ -93,7 +93,7 @@ pub enum ConfError {
     },
     /// A string in it has half of a surrogate pair, which Python lets through and UTF-8 cannot hold.
     #[error(
-        "the conf `{}` has half of a surrogate pair, such as \\ud800 alone, {place}; no text holds \
+        "the conf `{}` has half of a surrogate pair, such as \\ud800 alone, {location}; no text holds \
          that: write the character itself or both halves",
         path.display()
     )]
@@ -101,7 +101,7 @@ pub enum ConfError {
         /// The conf.
         path: PathBuf,
         /// The line and the column behind it.
-        place: String,
+        location: String,
     },
     /// It says something that makes no sense.
     #[error("the conf `{}` cannot be used", path.display())]
@@ -216,8 +216,8 @@ fn json_error(path: &Path, source: serde_json::Error) -> ConfError {
     let path = path.to_owned();
     // The library's two words for a surrogate that stands alone, neither of which says so.
     if source.to_string().contains("hex escape") {
-        let place = format!("at line {} column {}", source.line(), source.column());
-        return ConfError::Surrogate { path, place };
+        let location = format!("at line {} column {}", source.line(), source.column());
+        return ConfError::Surrogate { path, location };
     }
     ConfError::Json { path, source }
 }

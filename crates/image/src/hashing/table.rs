@@ -91,7 +91,7 @@ impl Table {
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
-    /// The next task for a thread that has so many lanes in use; nothing if it should go on with
+    /// The next task for a thread that has this many lanes in use; `None` if it should go on with
     /// those, or has no more to do at all.
     pub(super) fn claim(&self, lanes: usize, threads: usize) -> Option<Task> {
         let mut inner = self.lock();
@@ -145,6 +145,7 @@ impl Table {
     pub(super) fn hashed(&self, layer: usize, found: BlobId) {
         let slot = &mut self.lock().slots[layer];
         slot.state = State::Known(found);
+        slot.size = found.size;
         slot.hint = false;
         self.changed.notify_all();
     }

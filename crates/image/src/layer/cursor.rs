@@ -18,7 +18,7 @@ use formats::tar;
 #[derive(Debug)]
 pub(super) struct Cursor {
     /// Where the current entry is to be read.
-    place: Trail,
+    location: Trail,
     /// The current entry's name in the archive.
     name: Trail,
     /// Open directories of the depths down to here, opened when a file needs them.
@@ -56,8 +56,8 @@ impl Trail {
 impl Cursor {
     /// The place before the tree's root, which is read at `root` and called `name`.
     pub(super) fn new(root: PathBuf, name: Vec<u8>) -> Self {
-        let place = Trail::new(root.into_os_string().into_vec());
-        Self { place, name: Trail::new(name), directories: Vec::new() }
+        let location = Trail::new(root.into_os_string().into_vec());
+        Self { location, name: Trail::new(name), directories: Vec::new() }
     }
 
     /// The current entry's name in the archive.
@@ -69,7 +69,7 @@ impl Cursor {
     pub(super) fn enter(&mut self, entry: &Entry<'_>) {
         if entry.depth > 0 {
             self.directories.truncate(entry.depth);
-            self.place.enter(entry.depth, entry.name);
+            self.location.enter(entry.depth, entry.name);
             self.name.enter(entry.depth, store::logical(entry.name));
         }
     }
@@ -78,14 +78,14 @@ impl Cursor {
     pub(super) fn open(&mut self) -> Result<File, ReadError> {
         // Not to be kept waiting by a pipe that someone put in the file's place.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let depth = self.place.lengths.len() - 1;
+        let depth = self.location.lengths.len() - 1;
         while self.directories.len() < depth {
-            let name = self.place.component(self.directories.len());
+            let name = self.location.component(self.directories.len());
             let directory = store::open_directory(self.parent(), name);
             self.directories
                 .push(directory.map_err(|error| self.error("open the directory of", error))?);
         }
-        let file = openat(self.parent(), self.place.component(depth), flags, Mode::empty());
+        let file = openat(self.parent(), self.location.component(depth), flags, Mode::empty());
         file.map(File::from).map_err(|error| self.error("open", error))
     }
 
@@ -102,7 +102,7 @@ impl Cursor {
         out: &mut Vec<u8>,
     ) -> Result<(), ReadError> {
         let file = self.open()?;
-        disk.look(&file);
+        disk.sample(&file);
         // One byte more than expected shows a file that grew.
         out.reserve(size as usize + 1);
         let mut found = 0;
@@ -132,7 +132,7 @@ impl Cursor {
 
     /// Where the current entry is to be read.
     pub(super) fn path(&self) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(&self.place.path))
+        PathBuf::from(OsStr::from_bytes(&self.location.path))
     }
 
     fn error(&self, action: &'static str, error: rustix::io::Errno) -> ReadError {

@@ -14,7 +14,7 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Notes a file that is about to be read.
-    pub(super) fn look(&mut self, file: &File) {
+    pub(super) fn sample(&mut self, file: &File) {
         self.needed |= self.files.is_multiple_of(SAMPLE) && kernel::is_on_disk(file);
         self.files += 1;
     }

@@ -216,7 +216,7 @@ enum Contents {
 enum Advance<'a> {
     /// As far as it should.
     Full,
-    /// To the content of this large file, of so many bytes.
+    /// To the content of this large file, and its size in bytes.
     Large(&'a mut Cursor, u64),
     /// To the end.
     End,

@@ -79,9 +79,9 @@ mod tests {
 
     /// A database with some of Nix's columns, kept open so that its log stays.
     fn database(root: &Path) -> Connection {
-        let place = root.join(DATABASE);
-        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-        let connection = Connection::open(place).unwrap();
+        let location = root.join(DATABASE);
+        std::fs::create_dir_all(location.parent().unwrap()).unwrap();
+        let connection = Connection::open(location).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
         connection
             .execute_batch(
@@ -129,13 +129,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(look(root.path()), []);
         drop(database(root.path()));
-        let place = root.path().join(DATABASE);
-        let good = std::fs::read(&place).unwrap();
+        let location = root.path().join(DATABASE);
+        let good = std::fs::read(&location).unwrap();
         for length in [0, 10, 100, 4096, good.len() - 1] {
-            std::fs::write(&place, &good[..length]).unwrap();
+            std::fs::write(&location, &good[..length]).unwrap();
             look(root.path());
         }
-        std::fs::write(&place, "no database").unwrap();
+        std::fs::write(&location, "no database").unwrap();
         assert_eq!(look(root.path()), []);
     }
 }

@@ -32,7 +32,7 @@ pub struct Entry<'a> {
 /// What an entry is, with what its header needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node<'a> {
-    /// A regular file of so many bytes.
+    /// A regular file, and its size in bytes.
     File(u64),
     /// A directory.
     Directory,
@@ -78,7 +78,7 @@ impl Listing {
         Self { bytes: Vec::new(), share: Share::new(budget) }
     }
 
-    /// The listing with one more entry, of this packed form; nothing if there is no room for it.
+    /// The listing with one more entry, of this packed form; `None` if there is no room for it.
     pub(super) fn with(mut self, packed: &[u8]) -> Option<Self> {
         let needed = self.bytes.len() + packed.len();
         let reserved = self.share.bytes();

@@ -76,8 +76,8 @@ pub(crate) fn logical(name: &[u8]) -> &[u8] {
     if !CASE_HACK {
         return name;
     }
-    let mut places = name.windows(CASE_HACK_SUFFIX.len());
-    places.position(|place| place == CASE_HACK_SUFFIX).map_or(name, |end| &name[..end])
+    let mut windows = name.windows(CASE_HACK_SUFFIX.len());
+    windows.position(|window| window == CASE_HACK_SUFFIX).map_or(name, |end| &name[..end])
 }
 
 /// Compares names as Python compares the strings that `os.fsdecode` makes of them: by code

@@ -104,7 +104,7 @@ impl Store {
 
     /// Where a store path is to be read.
     pub fn physical(&self, path: &StorePath) -> PathBuf {
-        self.place(Path::new(&path.logical))
+        self.location(Path::new(&path.logical))
     }
 
     /// Where the file that an absolute path names is to be read, symbolic links followed. Paths
@@ -136,7 +136,7 @@ impl Store {
                 ahead.push(target);
             }
         }
-        Ok(self.place(&reached))
+        Ok(self.location(&reached))
     }
 
     /// Where the link at a logical path points to, if there is one. The way to the store is
@@ -145,10 +145,10 @@ impl Store {
         if self.dir.starts_with(logical) {
             return None;
         }
-        std::fs::read_link(self.place(logical)).ok()
+        std::fs::read_link(self.location(logical)).ok()
     }
 
-    fn place(&self, logical: &Path) -> PathBuf {
+    fn location(&self, logical: &Path) -> PathBuf {
         match &self.root {
             Some(root) if logical.starts_with(&self.dir) => {
                 root.join(logical.strip_prefix("/").unwrap_or(logical))

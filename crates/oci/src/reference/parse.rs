@@ -15,7 +15,7 @@ const MAX_TAG: usize = 128;
 pub enum ReferenceError {
     /// A part of it is not as it must be.
     #[error(
-        "`{name}` is no image name: its {part} `{found}` {problem}; names look like \
+        "`{name}` is not a valid image name: its {part} `{found}` {problem}; names look like \
          `ghcr.io/me/app:1`"
     )]
     Part {
@@ -30,7 +30,7 @@ pub enum ReferenceError {
     },
     /// It has a user's name, and perhaps a password, which are not shown.
     #[error(
-        "`{0}` is no image name: before its `@` stands a user name or password; leave it out, and \
+        "`{0}` is not a valid image name: before its `@` stands a user name or password; leave it out, and \
          log in with `docker login`, `podman login` or `skopeo login`"
     )]
     User(String),
@@ -81,7 +81,8 @@ impl Reference {
         let (named, digest) = match name.split_once('@') {
             None => (name, None),
             Some((named, digest)) => {
-                let parsed = digest.parse().map_err(|_| error("digest", digest, "is no SHA-256"));
+                let parsed =
+                    digest.parse().map_err(|_| error("digest", digest, "is not a SHA-256 digest"));
                 (named, Some(parsed?))
             }
         };
@@ -96,7 +97,7 @@ impl Reference {
         if let Some(registry) = registry
             && !is_host(registry)
         {
-            return Err(error("registry", registry, "is no host name"));
+            return Err(error("registry", registry, "is not a valid host name"));
         }
         if repository.len() > MAX_REPOSITORY {
             return Err(error("name", repository, "has more than 255 characters"));

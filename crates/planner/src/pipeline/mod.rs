@@ -16,7 +16,7 @@ use super::graph::GraphError;
 /// What can be wrong with a pipeline, or with the graph that it is run on.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// The text is no JSON.
+    /// The text is not valid JSON.
     #[error(
         "the layering pipeline is not JSON; expected a list of steps such as \
          [[\"popularity_contest\"], [\"limit_layers\", 50]]"

@@ -111,15 +111,11 @@ impl Failure {
         use rustls::{Error, InvalidMessage};
         match error {
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self {
-                problem: format!(
-                    "`{}` speaks plain HTTP, not TLS; allow that if you trust the network \
-                     between here and there",
-                    peer.server
-                ),
+                problem: format!("`{}` speaks plain HTTP, not TLS", peer.server),
                 kind: Kind::PlainHttp,
             },
             Error::InvalidCertificate(_) => Self::insecure(format!(
-                "{}; if its certificate is your own, name it in SSL_CERT_FILE or allow any",
+                "{}; if its certificate is your own, name it in SSL_CERT_FILE",
                 said(error)
             )),
             Error::General(_) => Self::lasting(format!(
@@ -215,7 +211,7 @@ mod tests {
             (io(io::ErrorKind::ConnectionReset), None, "reset", passing),
             (io(io::ErrorKind::InvalidData), None, "invalid data", lasting),
             (tls(plain.clone()), None, "`reg.io:5000` speaks plain HTTP", plain_http),
-            (Error::Rustls(plain), None, "allow that", plain_http),
+            (Error::Rustls(plain), None, "not TLS", plain_http),
             (tls(unknown), None, "SSL_CERT_FILE", insecure),
             (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", passing),
             (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", passing),
