@@ -1,14 +1,14 @@
-//! Prints the digest and the size of each layer of an image, and on the way, as layers go by, what
-//! they are made of.
+//! Prints the digest and the size of each layer of an image: `digest CONF`. While it checks that an
+//! archive of them can be written, it says what they are made of.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
 
 use std::fs::File;
 use std::path::PathBuf;
 
-use nix_image::{Conf, Digester, DockerArchive, Error, Image, Layer, Observer, Output, Sink as _};
+use nix_image::{Conf, Digester, DockerArchive, Image, Layer, Observer, Output, Sink as _};
 
-/// Prints where it is.
+/// Prints what is being written.
 #[derive(Debug)]
 struct Log;
 
@@ -23,11 +23,12 @@ impl Observer for Log {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let conf = std::env::args_os().nth(1).map(PathBuf::from).unwrap_or_default();
-    let image = Image::new(Conf::load(&conf)?, None, None).map_err(Error::from)?;
+    let conf = std::env::args_os().nth(1).map(PathBuf::from).expect("usage: digest CONF");
+    let image = Image::new(Conf::load(&conf)?)?;
     let digester = Digester::new(&image);
     let mut nowhere = Output::of_file(&File::create("/dev/null")?)?;
     DockerArchive::new(&mut nowhere).write(&digester, &Log)?;
+    // The digester knows them by now.
     for layer in digester.digest_all()? {
         println!("{} {}", layer.digest, layer.size);
     }

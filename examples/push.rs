@@ -8,10 +8,10 @@ fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, conf, name] = &*arguments else { panic!("usage: push CONF REFERENCE") };
     let name = Reference::parse(name)?;
-    let images = [Image::new(Conf::load(conf.as_ref())?, None, None)?];
+    let images = [Image::new(Conf::load(conf.as_ref())?)?];
     let (cache, options) = (Cache::of_user(), PushOptions::default());
     Push::new(&images, &cache, &options, &())?.to(&[name], |pushed| {
-        println!("{} has {} bytes more", pushed.digest, pushed.transfer.bytes_sent);
+        println!("{}: {} bytes sent", pushed.digest, pushed.transfer.bytes_sent);
     })?;
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use nix_image::{Cache, Conf, Digester, DockerArchive, Error, Image, Output, Sink as _};
 
 fn main() -> Result<(), Error> {
-    let conf = std::env::args_os().nth(1).map(PathBuf::from).unwrap_or_default();
-    let image = Image::new(Conf::load(&conf)?, None, None)?;
+    let conf = std::env::args_os().nth(1).map(PathBuf::from).expect("usage: stream CONF");
+    let image = Image::new(Conf::load(&conf)?)?;
     let cache = Cache::of_user();
     let digester = Digester::new(&image).with_cache(&cache);
     let mut output = Output::stdout()?;

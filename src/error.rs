@@ -2,15 +2,18 @@
 
 use thiserror::Error;
 
-/// Why something could not be done: whichever error of a part it was. What it says, and its
-/// causes, are that error's.
+/// Why something could not be done.
+///
+/// The functions of this library have error types of their own, all of which `?` turns into this
+/// one. It reads as they do, and has their causes as its [`source`](std::error::Error::source). The
+/// types inside are those of internal crates: they may change with any version.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The conf cannot be used.
     #[error(transparent)]
     Conf(Box<image::conf::ConfError>),
-    /// The conf makes no image.
+    /// An image cannot be made of the conf.
     #[error(transparent)]
     Image(Box<image::ImageError>),
     /// The image cannot be read or digested.
@@ -23,7 +26,7 @@ pub enum Error {
     #[cfg(feature = "push")]
     #[error(transparent)]
     Push(Box<delivery::push::PushError>),
-    /// A name is not one of an image.
+    /// A text is not the name of an image.
     #[error(transparent)]
     Name(Box<oci::ReferenceError>),
 }

@@ -1,23 +1,23 @@
 //! Makes container images out of Nix store paths, byte for byte as nixpkgs' dockerTools does, and
-//! brings them to where they are used.
+//! delivers them to archives, layouts and registries.
 //!
 //! A [`Conf`] is the JSON file that `dockerTools.streamLayeredImage` and this project's Nix
-//! functions write. The [`Image`] that it describes has layers, of which a [`Digester`] finds the
-//! digests: on all cores, or from a [`Cache`]. A [`Sink`] takes the image from there:
-//! [`DockerArchive`] and [`OciArchive`] write one file, [`OciLayout`] a directory, and [`Push`]
-//! sends what a registry lacks. An [`Observer`] is told how it goes on; `&()` is one that does not
-//! listen.
+//! functions write. It describes an [`Image`], and a [`Digester`] finds the digests of the image's
+//! layers, by hashing on all cores or in a [`Cache`]. Then the image is delivered. A [`Sink`]
+//! writes one file ([`DockerArchive`], [`OciArchive`]) or a directory ([`OciLayout`]).
+#![cfg_attr(feature = "push", doc = "A [`Push`] sends to a registry what that lacks.")]
+//! An [`Observer`] is told how a delivery goes on; pass `&()` if nobody needs to know.
 //!
 //! # Examples
 //!
-//! Stream an image to standard output, as nixpkgs' script does. This file is
-//! `examples/stream.rs`:
+//! Stream an image to standard output, as nixpkgs' script does. This is `examples/stream.rs`:
 //!
 //! ```no_run
 #![doc = include_str!("../examples/stream.rs")]
 //! ```
 //!
-//! Print its layers' digests, and how they come about (`examples/digest.rs`):
+//! Print the digests of an image's layers, and what is being hashed meanwhile. This is
+//! `examples/digest.rs`:
 //!
 //! ```no_run
 #![doc = include_str!("../examples/digest.rs")]
@@ -25,17 +25,27 @@
 #![cfg_attr(
     feature = "push",
     doc = "
-Push it to a registry, sending only what that lacks (`examples/push.rs`):
+Push an image to a registry. This is `examples/push.rs`:
 
 ```no_run"
 )]
 #![cfg_attr(feature = "push", doc = include_str!("../examples/push.rs"))]
 #![cfg_attr(feature = "push", doc = "```")]
 //!
+//! # Errors
+//!
+//! Functions return the error type of the part that they belong to. `?` turns any of them into
+//! [`Error`]. An error says what went wrong and, where there is one, the remedy; its
+//! [`source`](std::error::Error::source)s say why.
+//!
 //! # Features
 //!
-//! All are on by default. `push`, `load` and `serve` are these commands of the program; only `push`
-//! brings TLS along. `cli` is the program itself, so a library does well without:
+//! | feature | what it adds to the library | default |
+//! |---|---|---|
+//! | `push` | pushing to registries, and with it TLS | yes |
+//! | `load`, `serve`, `cli` | nothing: they are for the program | yes |
+//!
+//! So a library that depends on this one needs no default features:
 //!
 //! ```toml
 //! nix-image = { version = "0.1", default-features = false, features = ["push"] }
@@ -43,9 +53,9 @@ Push it to a registry, sending only what that lacks (`examples/push.rs`):
 //!
 //! # Stability
 //!
-//! What stands here is the interface; it is pinned by a test. The crates `nix-image-formats`,
-//! `nix-image-planner`, `nix-image-oci`, `nix-image-image` and `nix-image-delivery` are internal:
-//! they may change with any version.
+//! The interface is what is documented here, and a test pins it. The crates `nix-image-formats`,
+//! `nix-image-planner`, `nix-image-oci`, `nix-image-image` and `nix-image-delivery` are internal,
+//! and so is every type that this crate does not export: they may change with any version.
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -61,6 +71,13 @@ pub use delivery::{DockerArchive, Observer, OciArchive, OciLayout, Sink, Step, T
 pub use error::Error;
 pub use formats::digest::{BlobId, Digest};
 pub use image::cache::Cache;
+#[cfg(feature = "push")]
+pub use image::compress::Settings as CompressionSettings;
 pub use image::conf::Conf;
+pub use image::layer::{Kind as LayerKind, Ownership};
 pub use image::{Digester, Image, Layer};
 pub use oci::Reference;
+#[cfg(feature = "push")]
+pub use oci::registry::Options as RegistryOptions;
+#[cfg(feature = "push")]
+pub use oci::{Compression, Flavor};

@@ -1,38 +1,30 @@
 //! docs/architecture.md says what the code does.
 
+use crate::support::sources::{
+    CRATES, attributes, imports, is_public, is_test, parse, project_file, visibility,
+};
 use crate::support::{python3, stdout_of};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The crates as the code calls them, and where they are. Each may use those before it.
-const CRATES: [(&str, &str); 6] = [
-    ("formats", "crates/formats/src"),
-    ("planner", "crates/planner/src"),
-    ("oci", "crates/oci/src"),
-    ("image", "crates/image/src"),
-    ("delivery", "crates/delivery/src"),
-    ("program", "src"),
-];
+use syn::spanned::Spanned as _;
+use syn::{ImplItem, Item, ItemMod as Module};
 
 /// A module at the top of a crate, as `CRATE::MODULE`, with the modules beside it and the crates
 /// before it that it uses.
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
 fn document() -> String {
-    fs::read_to_string(file("docs/architecture.md")).unwrap()
+    fs::read_to_string(project_file("docs/architecture.md")).unwrap()
 }
 
 #[test]
 fn the_drawing_is_what_the_script_draws() {
     let mut draw = Command::new(python3());
-    let drawing = stdout_of(draw.arg(file("scripts/draw-architecture")).arg("--print"));
+    let drawing = stdout_of(draw.arg(project_file("scripts/draw-architecture")).arg("--print"));
     let drawing = String::from_utf8(drawing).unwrap();
     assert!(document().contains(&drawing), "run scripts/draw-architecture, which draws\n{drawing}");
 }
@@ -74,12 +66,34 @@ fn told() -> Rooms {
     table.lines().skip(2).take_while(|line| line.starts_with('|')).map(row).collect()
 }
 
-/// What the source has of a file's modules, without comments and tests.
+/// What a file has, without comments and tests.
 fn source(file: &Path) -> String {
-    let text = fs::read_to_string(file).unwrap();
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let (mut text, parsed) = parse(file);
+    let mut tests = Vec::new();
+    find_tests(&parsed.items, &mut tests);
+    for test in tests.into_iter().rev() {
+        text.replace_range(test, "");
+    }
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.flat_map(|line| [line, "\n"]).collect()
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let only_here = "belongs on an item or a method: elsewhere tests/architecture.rs overlooks it";
+    assert!(!text.contains("#[cfg(test)]"), "`{}`: #[cfg(test)] {only_here}", file.display());
+    text
+}
+
+/// Where in the text the items are that are there in tests only.
+fn find_tests(items: &[Item], found: &mut Vec<Range<usize>>) {
+    for item in items {
+        match item {
+            item if is_test(attributes(item)) => found.push(item.span().byte_range()),
+            Item::Mod(Module { content: Some((_, items)), .. }) => find_tests(items, found),
+            Item::Impl(item) => found.extend(item.items.iter().filter_map(|item| match item {
+                ImplItem::Fn(item) if is_test(&item.attrs) => Some(item.span().byte_range()),
+                _ => None,
+            })),
+            _ => {}
+        }
+    }
 }
 
 /// The files of a module, each with how many modules deep it is in its crate.
@@ -89,7 +103,7 @@ fn files(path: &Path, depth: usize, found: &mut Vec<(PathBuf, usize)>) {
             let deeper = depth + usize::from(!entry.ends_with("mod.rs"));
             files(&entry, deeper, found);
         }
-    } else if path.file_name() != Some("tests.rs".as_ref()) {
+    } else if path.extension() == Some("rs".as_ref()) && !path.ends_with("tests.rs") {
         found.push((path.to_owned(), depth));
     }
 }
@@ -125,15 +139,10 @@ fn top_names(path: &str) -> Vec<&str> {
 }
 
 /// What a crate's root has from which of its modules: names, and `*` for one that gives all.
-fn exported(root: &str) -> BTreeMap<String, String> {
-    let mut from = BTreeMap::new();
-    for statement in root.split("\npub use ").skip(1) {
-        let (statement, _) = statement.split_once(';').unwrap();
-        let (module, names) = statement.split_once("::").unwrap();
-        let names = names.trim_matches(['{', '}']).split(',').map(str::trim);
-        from.extend(names.map(|name| (name.to_owned(), module.to_owned())));
-    }
-    from
+fn exported(root: &Path) -> BTreeMap<String, String> {
+    let mut items = parse(root).1.items;
+    items.retain(|item| is_public(visibility(item)));
+    imports(&items).into_iter().map(|mut import| (import.name, import.path.remove(0))).collect()
 }
 
 fn is_used(text: &str, name: &str) -> bool {
@@ -144,9 +153,9 @@ fn is_used(text: &str, name: &str) -> bool {
 fn done() -> Rooms {
     let mut rooms = Rooms::new();
     for (number, (name, folder)) in CRATES.iter().enumerate() {
-        let folder = file(folder);
+        let folder = project_file(folder);
         let root = source(&folder.join("lib.rs"));
-        let exported = exported(&root);
+        let exported = exported(&folder.join("lib.rs"));
         let modules: BTreeSet<_> = fs::read_dir(&folder)
             .unwrap()
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())

@@ -6,11 +6,13 @@
 #[macro_use]
 extern crate nix_image_test_attribute;
 
+mod api;
 mod architecture;
 mod bad_input;
 mod base;
 mod cache;
 mod cli;
+mod examples;
 mod golden;
 mod load;
 mod memory;

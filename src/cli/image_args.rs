@@ -36,15 +36,15 @@ impl ImageArgs {
     /// The image, without a word on what is odd in it.
     pub(super) fn image(&self) -> anyhow::Result<Image> {
         let conf = Conf::load(&self.conf)?;
-        Ok(Image::new(conf, self.repo_tag.clone(), self.reading.store_root.as_deref())?)
+        Ok(Image::open(conf, self.repo_tag.clone(), self.reading.store_root.as_deref())?)
     }
 }
 
 /// The image's name, taken apart. Where it has no tag it gets the one that it stands for, as
 /// dockerd refuses archives that name an image without one.
 pub(super) fn full_name(image: &mut Image) -> anyhow::Result<Reference> {
-    let name = Reference::of_image(&image.repo_tag)?;
-    image.repo_tag = name.to_string();
+    let name = Reference::of_image(image.repo_tag())?;
+    image.set_repo_tag(name.to_string());
     Ok(name)
 }
 

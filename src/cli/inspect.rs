@@ -22,14 +22,14 @@ impl Args {
         let mut out = stdout::lock()?;
         let image = self.image.image()?;
         let report = report::new(mode, Style::Bytes { verb: "Read" });
-        image.warnings.iter().for_each(|warning| report.warn(warning));
+        image.warnings().iter().for_each(|warning| report.warn(warning));
         let reading = &self.image.reading;
         let cache = reading.cache();
         let layers = reading.digester(&image, &cache).digest_all()?;
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
         let config_text = image.config_json(&diff_ids);
         let config: Value = serde_json::from_str(&config_text)?;
-        let shown = image.layers.iter().zip(&layers).map(|(layer, digest)| {
+        let shown = image.layers().iter().zip(&layers).map(|(layer, digest)| {
             json!({
                 "DiffID": digest.digest.to_string(),
                 "Size": digest.size,
@@ -37,7 +37,7 @@ impl Args {
             })
         });
         let document = json!({
-            "RepoTag": image.repo_tag,
+            "RepoTag": image.repo_tag(),
             "Id": Digest::of(config_text.as_bytes()).to_string(),
             "Created": config["created"],
             "Architecture": config["architecture"],

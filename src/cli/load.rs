@@ -86,7 +86,7 @@ impl Args {
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
         let report = report::new(mode, Style::Bytes { verb: "Sent" });
-        image.warnings.iter().for_each(|warning| report.warn(warning));
+        image.warnings().iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
         let kind = Kind::find(self.engine.kind(), timeout, &*report)
             .map_err(|error| hint::NoEngine { error: error.into(), hint: self.engine.others() })?;
@@ -102,7 +102,7 @@ impl Args {
             timeout,
         };
         let Loaded { into, transfer } = delivery.load_into(kind)?;
-        let deed = Deed::Loaded { image: &image.repo_tag, engine: &into };
+        let deed = Deed::Loaded { image: image.repo_tag(), engine: &into };
         report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }

@@ -39,10 +39,10 @@ impl Args {
         let report = report::new(mode, Style::Bytes { verb: "Sent" });
         let image = |conf: &PathBuf| {
             let conf = Conf::load(conf)?;
-            Ok(Image::new(conf, None, self.reading.store_root.as_deref())?)
+            Ok(Image::open(conf, None, self.reading.store_root.as_deref())?)
         };
         let images = self.confs.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
-        let warnings = images.iter().flat_map(|image| &image.warnings);
+        let warnings = images.iter().flat_map(Image::warnings);
         warnings.for_each(|warning| report.warn(warning));
         let cache = self.reading.cache();
         let digesters: Vec<_> =
@@ -51,7 +51,7 @@ impl Args {
         let mut repository = Repository::default();
         let mut names = Vec::with_capacity(blobs.len());
         for blobs in &blobs {
-            let name = Reference::of_image(&blobs.image().repo_tag)?;
+            let name = Reference::of_image(blobs.image().repo_tag())?;
             repository.add(&name, blobs)?;
             names.push(name);
         }

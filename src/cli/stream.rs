@@ -30,7 +30,7 @@ impl Args {
         let mut output = Output::stdout()?;
         let image = self.image.image()?;
         let report = report::new(mode, Style::Sentences);
-        image.warnings.iter().for_each(|warning| report.warn(warning));
+        image.warnings().iter().for_each(|warning| report.warn(warning));
         let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache);
         let mut archive = DockerArchive::new(&mut output).verify(self.verify);

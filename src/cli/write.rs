@@ -45,7 +45,7 @@ impl Args {
         let start = Instant::now();
         let mut image = self.image.image()?;
         let report = &*report::new(mode, Style::Bytes { verb: "Wrote" });
-        image.warnings.iter().for_each(|warning| report.warn(warning));
+        image.warnings().iter().for_each(|warning| report.warn(warning));
         // An archive for Docker carries the name as it is written in the conf.
         let name = match self.format {
             Format::DockerArchive => None,
@@ -64,7 +64,7 @@ impl Args {
                 DockerArchive::new(output).verify(true).write(&digester, report)
             })?,
         };
-        let deed = Deed::Wrote { image: &image.repo_tag, path: &self.path };
+        let deed = Deed::Wrote { image: image.repo_tag(), path: &self.path };
         report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }

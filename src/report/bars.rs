@@ -43,7 +43,7 @@ impl ByteBar {
 
 impl Observer for ByteBar {
     fn started(&self, images: &[Image]) {
-        self.layers.store(images.iter().map(|image| image.layers.len()).sum(), Ordering::Relaxed);
+        self.layers.store(images.iter().map(|image| image.layers().len()).sum(), Ordering::Relaxed);
     }
 
     fn step(&self, step: Step, bytes: Option<u64>) {
@@ -112,7 +112,7 @@ impl LayerBar {
 
 impl Observer for LayerBar {
     fn started(&self, images: &[Image]) {
-        let layers: usize = images.iter().map(|image| image.layers.len()).sum();
+        let layers: usize = images.iter().map(|image| image.layers().len()).sum();
         self.bar.set_position(0);
         self.bar.set_length(layers as u64);
         self.bar.set_message("looking for what is there");

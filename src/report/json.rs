@@ -39,7 +39,7 @@ fn write(event: &Value) {
 impl Observer for Json {
     fn started(&self, images: &[Image]) {
         self.bytes.store(0, Ordering::Relaxed);
-        let layers: usize = images.iter().map(|image| image.layers.len()).sum();
+        let layers: usize = images.iter().map(|image| image.layers().len()).sum();
         write(&json!({ "event": "started", "images": images.len(), "layers": layers }));
     }
 

@@ -25,7 +25,7 @@ impl Lines {
 
 impl Observer for Lines {
     fn started(&self, images: &[Image]) {
-        let layers = images.iter().map(|image| image.layers.len()).sum();
+        let layers = images.iter().map(|image| image.layers().len()).sum();
         self.layers.store(layers, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
     }

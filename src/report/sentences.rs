@@ -13,7 +13,7 @@ pub(super) struct Sentences;
 
 impl Observer for Sentences {
     fn started(&self, images: &[Image]) {
-        if images.iter().all(|image| image.base.is_none()) {
+        if !images.iter().any(Image::has_base) {
             write_line("No 'fromImage' provided");
         }
     }

@@ -1,6 +1,7 @@
 //! Debian's registry, and skopeo as the second reader.
 
 use super::images::{Fixture, bytes, said};
+use crate::examples;
 use crate::support::engines::{self, Engine};
 use crate::support::{command, need, sha256, stdout_of};
 use serde_json::Value;
@@ -111,6 +112,18 @@ fn a_real_registry_is_sent_nothing_twice() {
     let other = format!("{}/you/app:1", registry.address);
     let text = said(image.push_from_nowhere(&other).arg("--cache-from").arg(&name));
     assert!(text.contains("0 of 21 layers, 0 bytes of"), "{text}");
+}
+
+#[test]
+fn the_example_pushes() {
+    let registry = DockerRegistry::start();
+    let (store, conf) = examples::image();
+    let name = format!("{}/me/app:1", registry.address);
+    let push = || String::from_utf8(stdout_of(examples::example("push", &store, &conf).arg(&name)));
+    let [first, again] = [push().unwrap(), push().unwrap()];
+    let (digest, _) = first.split_once(": ").unwrap();
+    assert_ne!(first, again);
+    assert_eq!(again, format!("{digest}: 0 bytes sent\n"));
 }
 
 /// An image of a few blocks a layer, so that its blobs are several gzip members or zstd frames.

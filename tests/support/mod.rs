@@ -6,6 +6,7 @@ pub(crate) mod harness;
 pub(crate) mod peak_memory;
 pub(crate) mod private_root;
 mod python;
+pub(crate) mod sources;
 mod store;
 pub(crate) mod tree;
 

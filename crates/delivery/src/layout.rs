@@ -24,7 +24,10 @@ use oci::{Documents, Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference
 const MAX_WRITERS: usize = 4;
 const INDEX: &str = "index.json";
 
-/// A layout's directory, and what is added to it.
+/// Adds an image to an OCI layout: a directory of blobs, which may hold many images.
+///
+/// Blobs that are there already are kept. The index is replaced last, so the layout is valid at any
+/// time, and other programs may add to it meanwhile.
 #[derive(Debug)]
 pub struct OciLayout {
     directory: PathBuf,
@@ -33,8 +36,12 @@ pub struct OciLayout {
 }
 
 impl OciLayout {
-    /// The layout in a directory, to which an image is to be added under this name; a new one if
-    /// the directory is empty or not there.
+    /// The layout in this directory, to which an image is added under this name. If the directory
+    /// is empty or absent, a new layout is made when the image is written.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read or holds something else than a layout.
     pub fn open(directory: &Path, name: &Reference) -> Result<Self, LayoutError> {
         let (directory, name) = (directory.to_owned(), name.clone());
         let layout = Self { directory, name, verify: false };
@@ -58,8 +65,8 @@ impl OciLayout {
         Ok(layout)
     }
 
-    /// Hashes the blobs that are there already, and writes those anew that are damaged, if
-    /// `verify`. Otherwise those of the right size are kept.
+    /// Whether to hash the blobs that are there already, and to replace the damaged ones. Off by
+    /// default: then a blob of the right size is kept.
     #[must_use]
     pub fn verify(self, verify: bool) -> Self {
         Self { verify, ..self }
@@ -102,7 +109,7 @@ impl OciLayout {
                 return Ok(None);
             }
             self.write_layer(blobs, layer, observer)?;
-            observer.layer_done(layer, &blobs.image().layers[layer], size);
+            observer.layer_done(layer, &blobs.image().layers()[layer], size);
             if presence == Presence::Damaged {
                 warn_of_damage(&self.blob(digest), observer);
             }

@@ -6,37 +6,44 @@ use std::io::{self, Read};
 
 use image::{Image, Layer};
 
-/// Somebody who is told how a delivery goes on, from whichever thread it happens on. What is not
-/// of interest need not be implemented; `()` wants to hear nothing.
+/// Is told how a delivery goes on, for instance to show it.
+///
+/// All methods do nothing by default, and `&()` is an observer that ignores everything. A delivery
+/// calls those that say something about it: only in an archive do layers have their turn, and a push
+/// has no steps. Several threads may call at a time. A layer's `index` is its place in
+/// [`Image::layers`], counted from 0.
 pub trait Observer: Debug + Sync {
-    /// The delivery of these images begins.
+    /// The delivery of these images begins. It may be one of several, as in a push to several
+    /// repositories.
     fn started(&self, _images: &[Image]) {}
 
-    /// A step begins in which this many bytes are to be moved, if that is known.
+    /// A step begins. `bytes` is the number of bytes that it will move, or `None` if that is not
+    /// known.
     fn step(&self, _step: Step, _bytes: Option<u64>) {}
 
-    /// A layer's turn has come. `known` is the size in bytes of all layers, as far as it is known.
+    /// It is a layer's turn to be written. `known` is the size in bytes of all layers whose size is
+    /// known so far.
     fn layer_started(&self, _index: usize, _layer: &Layer, _known: u64) {}
 
-    /// The destination has the layer already.
+    /// The destination already has the layer.
     fn layer_found(&self, _index: usize) {}
 
-    /// The destination has the layer now, for which this many bytes were sent.
+    /// The destination has the layer now. `sent` is the number of bytes that were sent for it.
     fn layer_done(&self, _index: usize, _layer: &Layer, _sent: u64) {}
 
-    /// This many more bytes will be moved than was said before.
+    /// The step will move this many bytes more than was said before.
     fn bytes_expected(&self, _bytes: u64) {}
 
-    /// This many more bytes were moved.
+    /// This many more bytes have been moved.
     fn bytes(&self, _bytes: u64) {}
 
-    /// The layers are there, and configuration and manifest follow.
+    /// The layers are delivered; the configuration and the manifest follow.
     fn documents_started(&self) {}
 
     /// The delivery is complete.
     fn finished(&self) {}
 
-    /// Something is odd, and yet not an error.
+    /// Something is odd, though not an error: one sentence, without a full stop.
     fn warn(&self, _warning: &str) {}
 }
 
@@ -45,13 +52,13 @@ impl Observer for () {}
 /// What a delivery is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Finding out what the image's layers are.
+    /// It finds the digests of the image's layers.
     Reading,
-    /// Sending what it lacks.
+    /// It sends what the destination lacks.
     Sending,
-    /// The engine unpacks what was sent.
+    /// A container engine unpacks what was sent.
     Unpacking,
-    /// The engine fetches what it lacks.
+    /// A container engine fetches what it lacks.
     Pulling,
 }
 

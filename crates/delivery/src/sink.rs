@@ -1,13 +1,21 @@
-//! What all places have in common that images are brought to.
+//! What everything that an image is written to has in common.
 
 use image::Digester;
 
 use crate::{Error, Observer, Transfer};
 
-/// A place that images are brought to. It asks for digests first, and for bytes only where it
-/// needs them.
+/// Where an image is written to: [`DockerArchive`](crate::DockerArchive),
+/// [`OciArchive`](crate::OciArchive) or [`OciLayout`](crate::OciLayout).
+///
+/// It asks the digester for digests first, and reads only those layers that it needs. Only this
+/// project can implement it.
 pub trait Sink {
-    /// Brings an image there.
+    /// Writes the digester's image, and tells the observer how it goes.
+    ///
+    /// # Errors
+    ///
+    /// If the image cannot be read or digested, or the output cannot be written. An archive is
+    /// incomplete then; a layout has what it had before.
     fn write(
         &mut self,
         digester: &Digester<'_>,

@@ -1,25 +1,27 @@
 //! What a delivery came to.
 
-/// How much of an image was moved, and how much of it the destination had already.
+/// How much of an image was sent. The destination already had the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transfer {
-    /// Layers of the image.
+    /// The number of layers of the image.
     pub layers: usize,
-    /// Those that were moved.
+    /// The number of layers that were sent.
     pub layers_sent: usize,
-    /// Bytes of the image's layers.
+    /// The size of all layers in bytes, compressed if the destination has them compressed.
     pub bytes: u64,
-    /// Bytes of those that were moved.
+    /// The number of bytes that were sent for layers.
     pub bytes_sent: u64,
 }
 
 impl Transfer {
-    /// Nothing was moved of an image with this many layers and bytes in them.
+    /// Nothing was sent of an image with this many layers and bytes in them.
+    #[doc(hidden)]
     pub fn none(layers: usize, bytes: u64) -> Self {
         Self { layers, bytes, ..Self::default() }
     }
 
-    /// All layers of an image were moved, this many with this many bytes.
+    /// All layers of an image were sent, this many with this many bytes.
+    #[doc(hidden)]
     pub fn whole(layers: usize, bytes: u64) -> Self {
         Self { layers, layers_sent: layers, bytes, bytes_sent: bytes }
     }

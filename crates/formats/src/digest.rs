@@ -8,14 +8,26 @@ use thiserror::Error;
 
 use crate::sha256::Sha256;
 
-/// A SHA-256 digest; shown and parsed as `sha256:` and 64 hexadecimal digits.
+/// A SHA-256 digest. It is shown, and parsed, as `sha256:` and 64 hexadecimal digits.
+///
+/// # Examples
+///
+/// ```
+/// # mod nix_image { pub use nix_image_formats::digest::Digest; }
+/// use nix_image::Digest;
+///
+/// let digest = Digest::of(b"abc");
+/// assert!(digest.to_string().starts_with("sha256:ba7816bf"));
+/// assert!(digest.hex().starts_with("ba7816bf"));
+/// assert_eq!(digest.to_string().parse(), Ok(digest));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
 
-/// What stands for some bytes: their digest, and how many they are.
+/// The identity of a blob: the digest and the number of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobId {
-    /// SHA-256 of the bytes.
+    /// The digest of the bytes.
     pub digest: Digest,
     /// The number of bytes.
     pub size: u64,
@@ -41,7 +53,7 @@ impl Digest {
         Self(hash.finish())
     }
 
-    /// Its 64 hexadecimal digits alone, as in the names of files.
+    /// The 64 hexadecimal digits, in lower case and without `sha256:`, as in the names of files.
     pub fn hex(&self) -> String {
         self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
             for digit in [byte >> 4, byte & 15] {
@@ -51,7 +63,11 @@ impl Digest {
         })
     }
 
-    /// Reads 64 hexadecimal digits, upper or lower case.
+    /// Parses 64 hexadecimal digits, in upper or lower case and without `sha256:`.
+    ///
+    /// # Errors
+    ///
+    /// If the text is anything else.
     pub fn from_hex(text: &str) -> Result<Self, DigestError> {
         parse_hex(text).ok_or_else(|| DigestError::new("64 hexadecimal digits", text))
     }

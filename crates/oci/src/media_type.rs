@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Whose media types a manifest has. Both kinds of manifest look alike otherwise.
+/// The kind of manifest: whose media types it has. They are alike otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavor {
     /// Those of the OCI image specification.
@@ -18,9 +18,9 @@ pub enum Compression {
     /// Not at all: the tar file is the blob.
     #[default]
     None,
-    /// With gzip, read by everything.
+    /// With gzip, which everything reads.
     Gzip,
-    /// With zstd: smaller and faster, read by every engine since about 2021.
+    /// With zstd, which is smaller and faster, and which engines read since about 2021.
     Zstd,
 }
 
@@ -32,6 +32,7 @@ const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gz
 /// Not in Docker's specification, yet read by containerd and dockerd since 23.
 const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
+#[doc(hidden)]
 impl Flavor {
     /// A manifest's media type.
     pub fn manifest(self) -> &'static str {
@@ -90,6 +91,7 @@ impl fmt::Display for Compression {
     }
 }
 
+#[doc(hidden)]
 impl Compression {
     /// The compression of a layer of this media type, if it is one that this program knows.
     pub fn of_layer(media_type: &str) -> Option<Self> {

@@ -99,7 +99,7 @@ impl Order {
     /// The names to push to: those that are given, or else those of the confs.
     fn targets(&self) -> anyhow::Result<Vec<Reference>> {
         match &*self.references {
-            [] => operands::targets(self.images.iter().map(|image| &image.repo_tag)),
+            [] => operands::targets(self.images.iter().map(Image::repo_tag)),
             given => Ok(given.to_vec()),
         }
     }
@@ -112,7 +112,7 @@ impl Args {
         // All that can be wrong is looked at before anything is sent.
         let order = self.order()?;
         let report = report::new(mode, Style::Layers { verb: "Pushed" });
-        let warnings = order.images.iter().flat_map(|image| &image.warnings);
+        let warnings = order.images.iter().flat_map(Image::warnings);
         warnings.for_each(|warning| report.warn(warning));
         let cache = self.reading.cache();
         let mut push = Push::new(&order.images, &cache, &order.options, &*report)?;
@@ -155,7 +155,7 @@ impl Args {
     fn image(&self, conf: &Path) -> anyhow::Result<Image> {
         let conf = Conf::load(conf)?;
         let root = self.reading.store_root.as_deref();
-        let mut image = Image::new(conf, self.repo_tag.clone(), root)?;
+        let mut image = Image::open(conf, self.repo_tag.clone(), root)?;
         image.complete_nar_hashes();
         Ok(image)
     }

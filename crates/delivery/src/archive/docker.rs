@@ -15,7 +15,8 @@ use formats::tar::{self, Member};
 use image::base::BaseLayer;
 use image::{Chunk, Chunks, Digester, Image, Layer, ReadError, read_ahead};
 
-/// Writes docker-archives, byte for byte those of nixpkgs.
+/// Writes a docker-archive, the format of `docker save` and `docker load`, byte for byte as the
+/// script of nixpkgs does.
 #[derive(Debug)]
 pub struct DockerArchive<'a> {
     output: &'a mut dyn Writer,
@@ -24,22 +25,24 @@ pub struct DockerArchive<'a> {
 }
 
 impl<'a> DockerArchive<'a> {
-    /// An archive that is written to `output`.
+    /// An archive of a whole image, written to `output`.
     pub fn new(output: &'a mut dyn Writer) -> Self {
         Self { output, verify: false, held: 0 }
     }
 
-    /// Hashes each layer again on its way out, if `verify`. A digest that is remembered for other
-    /// trees than those that are here is checked in any case.
+    /// Whether to hash each layer again while it is written, and to fail if its digest is not the
+    /// one that was found before. Off by default, except for a digest that the cache has of other
+    /// copies of the same store paths, which is always checked.
     #[must_use]
     pub fn verify(self, verify: bool) -> Self {
         Self { verify, ..self }
     }
 
-    /// Leaves out this many of the lowest layers, which the reader holds.
+    /// Leaves out the `held` lowest layers, because the reader has them. None are left out by
+    /// default.
     ///
-    /// The documents stay those of the whole archive: dockerd looks for a layer's member only when
-    /// it does not hold the layer, and refuses the archive if it does not find it then.
+    /// The configuration and the manifest stay those of the whole image. dockerd looks for a layer
+    /// in the archive only if it does not have the layer, and refuses the archive if it finds none.
     #[must_use]
     pub fn without(self, held: usize) -> Self {
         Self { held, ..self }
@@ -68,7 +71,7 @@ impl DockerArchive<'_> {
     ) -> Result<Transfer, Error> {
         let held = self.held;
         read_ahead(digester, held, self.verify, |chunks| {
-            let layers = digester.image().layers.len();
+            let layers = digester.image().layers().len();
             let mut writing = Writing {
                 digester,
                 observer,
@@ -98,14 +101,14 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn run(&mut self, mut chunks: Chunks, held: usize) -> Result<(), Error> {
         let image = self.digester.image();
-        for (index, layer) in image.layers.iter().enumerate() {
+        for (index, layer) in image.layers().iter().enumerate() {
             if index >= held {
                 self.observer.layer_started(index, layer, self.known_size());
                 // The reader need not wait for what is there while the digest is being found.
                 self.output.flush()?;
             }
             let digest = self.digester.digest(index)?;
-            let (name, header) = header(layer, digest, image.mtime)?;
+            let (name, header) = header(layer, digest, image.mtime())?;
             self.members.push(name);
             self.diff_ids.push(digest.digest);
             self.transfer.bytes += digest.size;
@@ -138,7 +141,7 @@ impl Writing<'_> {
     ) -> Result<(), Error> {
         let unchecked = self.digester.unchecked(index);
         // Layers of the base image are checked where they are read: there they may be compressed.
-        let is_base = self.digester.image().layers[index].as_base().is_some();
+        let is_base = self.digester.image().layers()[index].as_base().is_some();
         let mut hash = (self.verify && !is_base || unchecked).then(HashWriter::default);
         let mut size = 0;
         loop {
@@ -177,9 +180,9 @@ impl Writing<'_> {
     fn put_documents(&mut self, image: &Image) -> Result<(), OutputError> {
         let config = image.config_json(&self.diff_ids);
         let config_name = format!("{}.json", Digest::of(config.as_bytes()).hex());
-        put_document(self.output, &config_name, &config, image.mtime)?;
+        put_document(self.output, &config_name, &config, image.mtime())?;
         let manifest = image.manifest_json(&config_name, &self.members);
-        put_document(self.output, "manifest.json", &manifest, image.mtime)?;
+        put_document(self.output, "manifest.json", &manifest, image.mtime())?;
         self.output.put(tar::trailer(self.output.position()))?;
         self.output.finish()
     }

@@ -17,7 +17,10 @@ use oci::{Flavor, Index, LAYOUT, LAYOUT_FILE, Reference};
 pub(crate) const BLOBS: &str = "blobs/sha256";
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// Writes OCI archives; each layer is hashed on its way.
+/// Writes an OCI archive: an OCI layout in one tar file, which `docker load` reads as well.
+///
+/// Layers are not compressed, except those that a base image has compressed. Each is hashed again
+/// while it is written, and must have the digest that was found before.
 #[derive(Debug)]
 pub struct OciArchive<'a> {
     output: &'a mut dyn Writer,
@@ -25,7 +28,7 @@ pub struct OciArchive<'a> {
 }
 
 impl<'a> OciArchive<'a> {
-    /// An archive of an image of this name that is written to `output`.
+    /// An archive written to `output`, in which the image has this name.
     pub fn new(output: &'a mut dyn Writer, name: &'a Reference) -> Self {
         Self { output, name }
     }
@@ -39,11 +42,11 @@ impl<'a> OciArchive<'a> {
         let mut transfer = Transfer::none(blobs.all().len(), blobs.size());
         let mut written = HashSet::new();
         let mut members = Vec::with_capacity(blobs.all().len());
-        for (index, (blob, layer)) in blobs.all().iter().zip(&blobs.image().layers).enumerate() {
+        for (index, (blob, layer)) in blobs.all().iter().zip(blobs.image().layers()).enumerate() {
             let member = member(blob.digest);
             if written.insert(blob.digest) {
                 observer.layer_started(index, layer, blobs.size());
-                let mtime = blobs.image().mtime;
+                let mtime = blobs.image().mtime();
                 put_header(self.output, &member, tar::REGULAR, blob.size, mtime)?;
                 put_blob(blobs, index, self.output, observer)?;
                 self.output.put(tar::padding(blob.size))?;
@@ -59,7 +62,7 @@ impl<'a> OciArchive<'a> {
     }
 
     fn put_documents(&mut self, blobs: &Blobs<'_>, layers: &[String]) -> Result<(), OutputError> {
-        let (output, mtime) = (&mut *self.output, blobs.image().mtime);
+        let (output, mtime) = (&mut *self.output, blobs.image().mtime());
         let documents = blobs.documents(Flavor::Oci);
         let config = member(documents.config_descriptor.digest);
         put_document(output, &config, &documents.config, mtime)?;
@@ -83,7 +86,7 @@ impl Sink for OciArchive<'_> {
         observer.started(slice::from_ref(blobs.image()));
         observer.step(Step::Sending, Some(blobs.size()));
         for directory in ["blobs", BLOBS] {
-            put_header(self.output, directory, tar::DIRECTORY, 0, blobs.image().mtime)?;
+            put_header(self.output, directory, tar::DIRECTORY, 0, blobs.image().mtime())?;
         }
         let (members, transfer) = self.put_layers(&blobs, observer)?;
         observer.documents_started();

@@ -26,7 +26,8 @@ const COPY: usize = 256 << 10;
 #[cfg(target_os = "linux")]
 const PIPE_SIZE: usize = 1 << 20;
 
-/// A file, pipe or socket that an archive is written to.
+/// An open file, pipe or socket that an archive is written to, in the fastest way that it takes:
+/// on Linux the kernel copies large files into pipes and sockets without the process reading them.
 #[derive(Debug)]
 pub struct Output {
     file: File,
@@ -45,19 +46,31 @@ pub struct Output {
 }
 
 impl Output {
-    /// The program's standard output, which must not be a terminal.
+    /// The process's standard output.
+    ///
+    /// # Errors
+    ///
+    /// If it is a terminal, or its descriptor cannot be duplicated.
     pub fn stdout() -> Result<Self, OutputError> {
         let stdout = io::stdout().as_fd().try_clone_to_owned();
         Self::new(stdout.map_err(OutputError::Stdout)?)
     }
 
-    /// A file that is open elsewhere as well.
+    /// A file that stays open for the caller. Both share a position.
+    ///
+    /// # Errors
+    ///
+    /// If it is a terminal, or its descriptor cannot be duplicated.
     pub fn of_file(file: &File) -> Result<Self, OutputError> {
         let file = file.try_clone().map_err(OutputError::Examine)?;
         Self::new(file.into())
     }
 
-    /// An open file.
+    /// An open file, pipe or socket.
+    ///
+    /// # Errors
+    ///
+    /// If it is a terminal, or cannot be examined.
     pub fn new(file: OwnedFd) -> Result<Self, OutputError> {
         let file = File::from(file);
         if rustix::termios::isatty(&file) {
@@ -83,14 +96,16 @@ impl Output {
         })
     }
 
-    /// Gives up on a reader that takes nothing for so long. The file must have that as its
+    /// Gives up on a reader that takes nothing for this long. The file must have that as its
     /// timeout for sending too, or not block.
+    #[doc(hidden)]
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience: Some(patience), ..self }
     }
 
     /// Calls what is written something else than an archive, in errors.
+    #[doc(hidden)]
     #[must_use]
     pub fn of(self, what: &'static str) -> Self {
         Self { what, ..self }

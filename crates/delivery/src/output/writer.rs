@@ -3,18 +3,20 @@
 use crate::error::OutputError;
 use image::Content;
 
-/// Takes an archive: an [`Output`](super::Output), or what changes the bytes on their way to one.
+/// What archives are written to: an [`Output`](super::Output). Only this project can implement it.
 pub trait Writer: std::fmt::Debug {
-    /// Bytes taken so far.
+    /// The number of bytes that were taken so far.
     fn position(&self) -> u64;
 
-    /// Writes bytes.
+    /// Takes bytes, which may be gathered before they are written.
     fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError>;
 
     /// Writes what is left of a file, by the kernel where it can.
+    #[doc(hidden)]
     fn put_file(&mut self, content: &mut Content) -> Result<(), OutputError>;
 
     /// Writes what is left of a file and shows each piece of it to `see`.
+    #[doc(hidden)]
     fn put_file_through(
         &mut self,
         content: &mut Content,

@@ -63,7 +63,7 @@ impl<'a> BlobStream<'a> {
         let (sender, blocks) = sync_channel(0);
         // A layer of the base image is what its diffID says, which is checked while it is read,
         // and one that comes compressed stays as it is.
-        let source = digester.image().layers[layer].as_base();
+        let source = digester.image().layers()[layer].as_base();
         let known = source.map(|base| BlobId { digest: base.diff_id, size: base.member.size });
         let compressed = source.and_then(BaseLayer::compression);
         let compressed = compressed.filter(|compression| *compression != Compression::None);

@@ -96,7 +96,7 @@ impl Push<'_> {
         let mut bases: Vec<Vec<usize>> = vec![Vec::new(); self.images.len()];
         for index in missing {
             let (image, layer) = layers[index];
-            let base = self.images[image].layers[layer].as_base();
+            let base = self.images[image].layers()[layer].as_base();
             if base.is_some_and(|base| base.archive.is_compressed()) {
                 bases[image].push(index);
             } else {

@@ -70,7 +70,7 @@ impl Push<'_> {
             let (digest, size) = (delivered.blob.digest, delivered.blob.size);
             let mut descriptor = Descriptor::new(media_type, digest, size);
             if flavor == Flavor::Oci {
-                descriptor.annotations = image.layers[index].annotations();
+                descriptor.annotations = image.layers()[index].annotations();
                 // Where the conf does not say what the layer was made of, an image that was pushed
                 // with a conf that does may have said it.
                 let key = image.portable_key(index).map(|key| key.to_string());

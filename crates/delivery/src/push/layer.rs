@@ -130,7 +130,7 @@ impl Target<'_> {
             .send_repeatedly(digester, layer)
             .map_err(|error| PushError::Layer { layer, source: error.into() })?;
         let found = made.layer;
-        if digester.image().layers[layer].as_base().is_none() {
+        if digester.image().layers()[layer].as_base().is_none() {
             digester.found(layer, found)?;
         }
         self.check(digester, layer, found)?;
@@ -140,7 +140,7 @@ impl Target<'_> {
             self.cache.put(&key, &made.blob);
         }
         let Made { blob, compression, .. } = made;
-        self.observer.layer_done(layer, &digester.image().layers[layer], sent);
+        self.observer.layer_done(layer, &digester.image().layers()[layer], sent);
         Ok(Delivered { diff_id: found.digest, blob, compression, sent, uploaded: sent > 0 })
     }
 

@@ -33,29 +33,31 @@ pub use remote::LAYER_KEY;
 use remote::{Knowledge, Origin, RemoteLayer};
 use roots::Trees;
 
-/// How to push.
+/// How to push. The defaults are those of `nix-image push`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How layers are compressed that are sent.
+    /// How to compress the layers that are sent; by default with zstd at its usual level.
     pub settings: Settings,
-    /// Whether layers that are there already may be compressed otherwise.
+    /// Whether to keep layers that the registry has in another compression. By default it does.
     pub any_compression: bool,
-    /// Whose media types the manifest has.
+    /// The kind of manifest; by default OCI's.
     pub flavor: Flavor,
-    /// What the manifest says beside what the image says of itself.
+    /// Annotations of the manifest, by their keys, in addition to those that follow from the image.
     pub annotations: Annotations,
-    /// Threads that hash and compress.
+    /// The number of threads that hash and compress; by default one for each core.
     pub threads: usize,
-    /// Whether to learn from what registries have.
+    /// Whether to read the manifests that the registry has, to find layers in it without hashing
+    /// them here. By default it does.
     pub learn: bool,
-    /// Further images to learn from.
+    /// Further images to learn from, such as the one that another branch pushed. They have no
+    /// effect without [`Self::learn`].
     pub cache_from: Vec<Reference>,
-    /// How registries are reached.
+    /// How to reach registries.
     pub registry: registry::Options,
 }
 
 impl Default for Options {
-    /// What `nix-image push` does without options.
+    /// What `nix-image push` does if it is given no options.
     fn default() -> Self {
         Self {
             settings: Settings::usual(Compression::Zstd),
@@ -73,11 +75,11 @@ impl Default for Options {
 /// What was pushed to one repository.
 #[derive(Clone, Debug)]
 pub struct Pushed {
-    /// Under which names.
+    /// The names in the repository that the image has now.
     pub references: Vec<Reference>,
-    /// The manifest's, or the index's, digest.
+    /// The digest of the manifest, or, of images for several platforms, of the index.
     pub digest: Digest,
-    /// How much of it was sent.
+    /// How much of the images was sent.
     pub transfer: Transfer,
 }
 
@@ -89,7 +91,11 @@ struct Prepared {
     knowledge: Knowledge,
 }
 
-/// A push of some images to any number of names.
+/// A push of an image, or of one image for several platforms, to registries.
+///
+/// Only the layers that a repository lacks are made and sent. A tag appears when everything that
+/// its manifest names is there. Credentials are those of `docker login`, `podman login` and
+/// `skopeo login`.
 #[derive(Debug)]
 pub struct Push<'a> {
     images: &'a [Image],
@@ -103,7 +109,11 @@ pub struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    /// A push of one image, or of several for as many platforms.
+    /// A push of these images. Several are the same image for as many platforms, under one index.
+    ///
+    /// # Errors
+    ///
+    /// If two of the images are for the same architecture.
     pub fn new(
         images: &'a [Image],
         cache: &'a Cache,
@@ -123,8 +133,13 @@ impl<'a> Push<'a> {
         Ok(Self { images, digesters, trees, cache, options, observer, pushed: Vec::new() })
     }
 
-    /// Pushes to these names, and shows `each` what was pushed to each repository as soon as it is.
-    /// All repositories are reached before anything is sent.
+    /// Pushes to these names, and calls `each` whenever a repository has all of its names. No
+    /// layer is sent before all repositories have been reached.
+    ///
+    /// # Errors
+    ///
+    /// If a registry cannot be reached, refuses something or claims to have what it has not, or if
+    /// the images cannot be read. What was sent before stays in the registry, without a name.
     pub fn to(
         &mut self,
         references: &[Reference],
@@ -193,7 +208,7 @@ impl<'a> Push<'a> {
     /// All layers of all images.
     fn layers(&self) -> Vec<(usize, usize)> {
         let layers = |(index, image): (usize, &Image)| {
-            (0..image.layers.len()).map(move |layer| (index, layer))
+            (0..image.layers().len()).map(move |layer| (index, layer))
         };
         self.images.iter().enumerate().flat_map(layers).collect()
     }

@@ -19,8 +19,8 @@ pub(super) struct Trees(HashMap<Key, Digest>);
 impl Trees {
     pub(super) fn of(images: &[Image]) -> Self {
         let layers = images.iter().flat_map(|image| {
-            (0..image.layers.len()).filter_map(move |layer| {
-                Some((image.portable_key(layer)?, image.layers[layer].trees()?))
+            (0..image.layers().len()).filter_map(move |layer| {
+                Some((image.portable_key(layer)?, image.layers()[layer].trees()?))
             })
         });
         Self(layers.collect())

@@ -30,15 +30,19 @@ const TEMPORARY: &str = ".tmp";
 /// An entry that is used is marked so at most this often.
 const MARK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A directory of remembered digests, or none.
+/// The digests of layers that were hashed before, in a directory; or no cache at all.
+///
+/// A layer whose store paths are those of an earlier run need not be hashed again. Any number of
+/// programs may use a directory at once. A cache that cannot be read or written only costs time: no
+/// error comes of it.
 #[derive(Clone, Debug)]
 pub struct Cache {
     directory: Option<PathBuf>,
 }
 
 impl Cache {
-    /// The user's cache, `$XDG_CACHE_HOME/nix-image` or `~/.cache/nix-image`; without a home
-    /// directory there is none.
+    /// The user's cache, which the program uses as well: `$XDG_CACHE_HOME/nix-image`, or
+    /// `~/.cache/nix-image`. Without a home directory it is [`Self::none`].
     pub fn of_user() -> Self {
         let absolute =
             |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -47,22 +51,23 @@ impl Cache {
         Self { directory: directory.map(|directory| directory.join("nix-image")) }
     }
 
-    /// No cache.
+    /// A cache that remembers nothing.
     pub const fn none() -> Self {
         Self { directory: None }
     }
 
-    /// A cache in a directory of its own.
+    /// The cache in this directory, which is made when the first digest is remembered.
     pub fn at(directory: &Path) -> Self {
         Self { directory: Some(directory.to_owned()) }
     }
 
-    /// Where the cache is.
+    /// The cache's directory, or `None` if nothing is remembered.
     pub fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
 
     /// What is remembered for a key.
+    #[doc(hidden)]
     pub fn get(&self, key: &Key) -> Option<BlobId> {
         let file = open_entry(&self.path(key)?)?;
         let mut text = String::new();
@@ -73,6 +78,7 @@ impl Cache {
     }
 
     /// Remembers an entry, if that is possible.
+    #[doc(hidden)]
     pub fn put(&self, key: &Key, entry: &BlobId) {
         if let Some(path) = self.path(key) {
             // Only speed is lost, so nobody needs to hear of it.
@@ -81,6 +87,7 @@ impl Cache {
     }
 
     /// Forgets an entry that turned out to be wrong.
+    #[doc(hidden)]
     pub fn remove(&self, key: &Key) {
         if let Some(path) = self.path(key) {
             let _ = fs::remove_file(path);

@@ -47,6 +47,7 @@ struct Entry {
 
 impl Cache {
     /// Counts the entries.
+    #[doc(hidden)]
     pub fn usage(&self) -> io::Result<Usage> {
         let entries = self.entries()?;
         Ok(Usage {
@@ -58,6 +59,7 @@ impl Cache {
 
     /// Removes entries until the rest is within the limits, entries of versions before this one,
     /// and what killed runs left behind. Another run may use the cache meanwhile.
+    #[doc(hidden)]
     pub fn collect(&self, limits: Limits) -> io::Result<Removed> {
         let mut entries = self.entries()?;
         entries.sort_by_key(|entry| entry.used);

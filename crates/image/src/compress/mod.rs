@@ -29,23 +29,24 @@ pub fn levels(compression: Compression) -> Option<(u8, u8, u8)> {
     }
 }
 
-/// A compression and its level: all that the compressed bytes depend on beside the data.
+/// How a layer is compressed. The same settings make the same bytes of a layer on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// The compression.
     pub compression: Compression,
-    /// How much effort it takes.
+    /// The level: 1 to 12 for gzip, 1 to 19 for zstd, and without effect for no compression.
     pub level: u8,
 }
 
 impl Settings {
-    /// A compression at its usual level.
+    /// A compression at its usual level, which is 3 for gzip and for zstd.
     pub fn usual(compression: Compression) -> Self {
         let level = levels(compression).map_or(0, |(_, usual, _)| usual);
         Self { compression, level }
     }
 
     /// Bytes of data that are compressed at a time. Part of the format.
+    #[doc(hidden)]
     pub fn block(self) -> usize {
         match self.compression {
             Compression::None | Compression::Gzip => 1 << 20,
@@ -55,6 +56,7 @@ impl Settings {
 
     /// The key under which the blob that this makes of a layer is remembered; `None` for no
     /// compression.
+    #[doc(hidden)]
     pub fn blob_key(self, diff_id: Digest) -> Option<Key> {
         let mut key = KeyBuilder::new("blob");
         key.add(self.format()?.as_bytes());
@@ -62,7 +64,8 @@ impl Settings {
         Some(key.finish())
     }
 
-    /// The name of the format that this makes, such as `zstd-4 level 3`; none for no compression.
+    /// The name of the format that this makes, such as `zstd-4 level 3`; `None` for no compression.
+    #[doc(hidden)]
     pub fn format(self) -> Option<String> {
         let name = match self.compression {
             Compression::None => return None,

@@ -18,32 +18,57 @@ use fields::Fields;
 use formats::python::time::{DateTime, TimeError};
 pub(crate) use nar_hash::canonical as canonical_nar_hash;
 
-/// What a conf says, checked for itself; nothing that it names has been looked at.
+/// A conf: the JSON file that `dockerTools.streamLayeredImage` and this project's Nix functions
+/// write, and that describes one image.
+///
+/// It is checked for itself only. Whether what it names exists shows when an
+/// [`Image`](crate::Image) is made of it.
+///
+/// # Examples
+///
+/// ```
+/// # mod nix_image { pub use nix_image_image::conf::Conf; }
+/// use nix_image::Conf;
+///
+/// let conf = Conf::from_json(serde_json::json!({
+///     "architecture": "arm64",
+///     "config": { "Cmd": ["/bin/hello"] },
+///     "created": "1970-01-01T00:00:01+00:00",
+///     "customisation_layer": "/nix/store/cccccccccccccccccccccccccccccccc-customisation-layer",
+///     "from_image": null,
+///     "repo_tag": "hello:1",
+///     "store_layers": [["/nix/store/hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hello"]],
+/// }))?;
+/// assert_eq!(conf.repo_tag.as_deref(), Some("hello:1"));
+/// assert_eq!(conf.ownership.uname, "root");
+/// # Ok::<(), nix_image_image::conf::ConfError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Conf {
-    /// The machine that the image is for, such as `amd64`.
+    /// The architecture that the image is for, by Go's name: `amd64`, `arm64`.
     pub architecture: String,
-    /// How to run it: the image's `config`, which should be an object or null. With a base image
-    /// it is one of these, and its `Env`, if any, is a list of strings.
+    /// How to run the image: the `config` of its configuration, an object or null. With a base
+    /// image its `Env`, if there is one, is a list of strings.
     pub config: Value,
-    /// The store's directory.
+    /// The store's directory; `/nix/store` by default.
     pub store_dir: String,
-    /// An archive whose layers come first.
+    /// The path of the base image's archive, or `None` for an image without one.
     pub from_image: Option<String>,
-    /// The store paths of each layer.
+    /// The store paths of each layer, lowest layer first.
     pub store_layers: Vec<Vec<String>>,
-    /// What is to lie at the image's root.
+    /// The store path with the content of the image's root directory.
     pub customisation_layer: String,
-    /// Name and tag, unless the caller gives others.
+    /// The image's name and tag. An image of a conf without needs another name:
+    /// [`Image::open`](crate::Image::open).
     pub repo_tag: Option<String>,
-    /// When the image was made.
+    /// When the image was made, from the key `created`.
     pub created: DateTime,
-    /// Owner and time of the entries in store layers.
+    /// The owner and the time of the entries in store layers; root's, and `created`, by default.
     pub ownership: Ownership,
-    /// The NAR hash of each store path, as Nix's database has it: `sha256:` and hexadecimal
-    /// digits.
+    /// The NAR hash of each store path for which the conf has one, as in Nix's database: `sha256:`
+    /// and 64 hexadecimal digits.
     pub nar_hashes: HashMap<String, String>,
-    /// What is odd and yet no error, a sentence each.
+    /// What is odd about the conf, though not an error: a sentence for each.
     pub warnings: Vec<String>,
 }
 
@@ -126,6 +151,10 @@ pub enum ConfError {
 
 impl Conf {
     /// Reads a conf file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is not JSON, and those of [`Self::from_json`].
     pub fn load(path: &Path) -> Result<Self, ConfError> {
         let text = std::fs::read(path)
             .map_err(|source| ConfError::Read { path: path.to_owned(), source })?;
@@ -134,7 +163,11 @@ impl Conf {
             .map_err(|source| ConfError::Content { path: path.to_owned(), source: source.into() })
     }
 
-    /// Reads a conf from its JSON.
+    /// Reads a conf from its JSON. Unknown keys make a warning.
+    ///
+    /// # Errors
+    ///
+    /// If a required key is absent, or a value is of the wrong type, not a date or not a number.
     pub fn from_json(value: Value) -> Result<Self, ConfError> {
         let mut fields = Fields::new(value)?;
         let now = DateTime::now_utc();

@@ -21,8 +21,9 @@ use table::{Remembered, Table, Task};
 /// room are walked again.
 const LISTINGS: usize = 8 << 20;
 
-/// Digests the layers of one image, on threads of its own. What it found it keeps, so the next
-/// question costs nothing.
+/// Finds the digests of an image's layers, which are their diffIDs.
+///
+/// What was found is kept, so a delivery that is given the same digester hashes nothing again.
 #[derive(Debug)]
 pub struct Digester<'a> {
     image: &'a Image,
@@ -43,8 +44,7 @@ enum Hints {
 }
 
 impl<'a> Digester<'a> {
-    /// A digester for one image, with a thread for each core, that neither remembers digests nor
-    /// uses what was remembered.
+    /// A digester for an image that hashes on all cores and has no cache.
     pub fn new(image: &'a Image) -> Self {
         static NO_CACHE: Cache = Cache::none();
         let table = Table::new(image.layers.iter().map(Layer::known));
@@ -52,39 +52,50 @@ impl<'a> Digester<'a> {
         Self { image, cache: &NO_CACHE, threads, table, budget: Budget::new(LISTINGS) }
     }
 
-    /// The same with a place where digests are remembered.
+    /// Looks digests up in a cache before hashing, and remembers there what was found.
     #[must_use]
     pub fn with_cache(self, cache: &'a Cache) -> Self {
         Self { cache, ..self }
     }
 
-    /// The same with this many threads that scan and hash, 1 at least.
+    /// Sets the number of threads that list files and hash; 0 means 1. The default is one for each
+    /// core.
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
         Self { threads: threads.max(1), ..self }
     }
 
-    /// The image.
+    /// The image whose layers are digested.
     pub fn image(&self) -> &'a Image {
         self.image
     }
 
-    /// Where digests are remembered.
+    /// The cache that is used.
     pub fn cache(&self) -> &'a Cache {
         self.cache
     }
 
-    /// Threads that scan and hash.
+    /// The number of threads that list files and hash.
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Finds the diffIDs and sizes of all layers, lowest first.
+    /// Finds the diffIDs of all layers and the sizes of their tar files in bytes, lowest layer
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or changes meanwhile, a layer is not what its checksum says, or a
+    /// thread cannot be started.
     pub fn digest_all(&self) -> Result<Vec<BlobId>, Error> {
         self.work_in_threads()?;
         self.table.wait_for_all()
     }
+}
 
+/// What deliveries ask for, layer by layer.
+#[doc(hidden)]
+impl<'a> Digester<'a> {
     /// Finds the digests of some of the layers, and looks at no other.
     pub fn digest_some(&self, layers: &[usize]) -> Result<(), Error> {
         for layer in 0..self.image.layers.len() {

@@ -13,6 +13,7 @@ const OS: &str = "linux";
 
 impl Image {
     /// The configuration, whose digest is the image's ID, for layers of these digests.
+    #[doc(hidden)]
     pub fn config_json(&self, diff_ids: &[Digest]) -> String {
         let diff_ids: Vec<_> = diff_ids.iter().map(ToString::to_string).collect();
         let history = self.layers.iter().map(|layer| {
@@ -30,11 +31,13 @@ impl Image {
     }
 
     /// What it runs on.
+    #[doc(hidden)]
     pub fn platform(&self) -> Platform {
         Platform { architecture: self.architecture.clone(), os: OS.into() }
     }
 
     /// The docker-archive's manifest, naming the members that hold configuration and layers.
+    #[doc(hidden)]
     pub fn manifest_json(&self, config: &str, layers: &[String]) -> String {
         python::json::dumps(&json!([{
             "Config": config,

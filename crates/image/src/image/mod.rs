@@ -17,25 +17,24 @@ use crate::layer::{Layer, LayerError, Naming, Ownership, Prebuilt, StoreLayer};
 use crate::store::{self, NarHashes, Store, StoreError};
 use formats::digest::{Digest, DigestError};
 
-/// An image, ready to be digested and written.
+/// An image that can be digested and delivered: its layers, and what they are made of.
+///
+/// Making one looks at the customisation layer and reads the documents of the base image, if there
+/// is one. No layer's content is read before a [`Digester`](crate::Digester) or a
+/// delivery asks for it.
 #[derive(Debug)]
 pub struct Image {
     /// The store that its paths are in.
-    pub store: Arc<Store>,
+    store: Arc<Store>,
     /// The base image, if it has one.
-    pub base: Option<Base>,
-    /// All its layers, lowest first, those of the base among them.
-    pub layers: Vec<Layer>,
-    /// Name and tag.
-    pub repo_tag: String,
-    /// Time of the archive's members, in seconds since 1970.
-    pub mtime: i64,
+    base: Option<Base>,
+    pub(crate) layers: Vec<Layer>,
+    repo_tag: String,
     /// Owner and time of the entries in its store layers.
-    pub ownership: Arc<Ownership>,
-    /// The NAR hash of each store path that the conf gives one for.
-    pub nar_hashes: NarHashes,
-    /// What is odd and yet no error, a sentence each.
-    pub warnings: Vec<String>,
+    ownership: Arc<Ownership>,
+    /// The NAR hash of each store path for which one is known.
+    pub(crate) nar_hashes: NarHashes,
+    warnings: Vec<String>,
     architecture: String,
     created: String,
     config: Value,
@@ -80,9 +79,27 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Makes the image that a conf describes. `repo_tag`, unless it is empty, takes the place of
-    /// the conf's; the store is read below `store_root`, if there is one.
-    pub fn new(
+    /// Makes the image that a conf describes, under the name that the conf gives it, out of this
+    /// machine's store.
+    ///
+    /// # Errors
+    ///
+    /// If the conf names a path that is not a store path, or a base image or customisation layer
+    /// that cannot be used, or if it has no name for the image.
+    pub fn new(conf: Conf) -> Result<Self, ImageError> {
+        Self::open(conf, None, None)
+    }
+
+    /// Makes the image that a conf describes, under another name or out of another store.
+    ///
+    /// `repo_tag`, such as `me/app:1`, replaces the conf's name; `None` or an empty one keeps it.
+    /// `store_root` is the directory below which store paths are read, so that `/nix/store/x` is
+    /// `STORE_ROOT/nix/store/x`; `None` is this machine's root.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new`].
+    pub fn open(
         conf: Conf,
         repo_tag: Option<String>,
         store_root: Option<&Path>,
@@ -113,7 +130,6 @@ impl Image {
             base,
             store,
             repo_tag,
-            mtime: ownership.mtime,
             ownership,
             nar_hashes: conf.nar_hashes,
             warnings,
@@ -124,7 +140,41 @@ impl Image {
 }
 
 impl Image {
-    /// Adds the NAR hashes of paths for which the conf has none and Nix's database does.
+    /// All layers, lowest first: those of the base image, those of store paths, and the
+    /// customisation layer.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Whether the image has a base image, whose layers are its lowest ones.
+    pub fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// The name and, where one is given, the tag, as the conf or the caller wrote it.
+    pub fn repo_tag(&self) -> &str {
+        &self.repo_tag
+    }
+
+    /// Replaces the name and tag.
+    pub fn set_repo_tag(&mut self, repo_tag: String) {
+        self.repo_tag = repo_tag;
+    }
+
+    /// The time that archives give their members, in seconds since 1970.
+    pub fn mtime(&self) -> i64 {
+        self.ownership.mtime
+    }
+
+    /// What is odd about the conf, though not an error: a sentence for each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Looks up in Nix's database the NAR hashes that the conf does not give.
+    ///
+    /// With the NAR hashes of all its paths, a layer can be found in a cache or a registry that
+    /// another machine filled. Where the database cannot be read, nothing changes.
     pub fn complete_nar_hashes(&mut self) {
         let here = self.layers.iter().filter(|layer| layer.is_here());
         let paths = here.flat_map(Layer::store_paths);
@@ -136,6 +186,7 @@ impl Image {
 
     /// The key that a layer has on every machine, made of nothing but what the conf says; `None`
     /// without the NAR hashes of all its paths.
+    #[doc(hidden)]
     pub fn portable_key(&self, layer: usize) -> Option<Key> {
         self.layers[layer].portable_key(&self.ownership, &self.nar_hashes)
     }

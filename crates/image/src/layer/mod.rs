@@ -41,14 +41,14 @@ pub enum Naming {
     Root,
 }
 
-/// What every entry of a layer has in common.
+/// The owner and the time that every entry of an image's store layers has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ownership {
-    /// Time of last change, in seconds since 1970.
+    /// The time of the last change, in seconds since 1970.
     pub mtime: i64,
-    /// The owner's number.
+    /// The owner's ID.
     pub uid: i64,
-    /// The group's number.
+    /// The group's ID.
     pub gid: i64,
     /// The owner's name.
     pub uname: String,

@@ -14,7 +14,7 @@ use crate::store::{self, Listing, NarHashes, StorePath};
 use formats::digest::{BlobId, Digest};
 use oci::{Annotations, annotation};
 
-/// One layer of an image.
+/// One layer of an image: what it is made of. A [`Digester`](crate::Digester) finds its digest.
 #[derive(Debug)]
 pub struct Layer {
     source: Source,
@@ -77,12 +77,13 @@ impl Layer {
         Self { origins: vec![path.clone()], source: Source::Absent(path) }
     }
 
-    /// What the image's history says that it is made of.
+    /// What the layer is made of, as the image's history has it: the store paths, or the name of
+    /// the layer in the base image's archive, or the path of the customisation layer.
     pub fn origins(&self) -> &[String] {
         &self.origins
     }
 
-    /// Where in the image it belongs.
+    /// Where in the image the layer belongs.
     pub fn kind(&self) -> Kind {
         match &self.source {
             Source::Base(_) => Kind::Base,
@@ -92,6 +93,7 @@ impl Layer {
     }
 
     /// The layer of the base image that it is, if it is one.
+    #[doc(hidden)]
     pub fn as_base(&self) -> Option<&BaseLayer> {
         match &self.source {
             Source::Base(layer) => Some(layer),
@@ -100,6 +102,7 @@ impl Layer {
     }
 
     /// The finished tar file that it is, if it is one.
+    #[doc(hidden)]
     pub fn finished_tar(&self) -> Option<&Path> {
         match &self.source {
             Source::Prebuilt(layer) => Some(&layer.tar),
@@ -129,6 +132,7 @@ impl Layer {
     }
 
     /// What manifests say of it.
+    #[doc(hidden)]
     pub fn annotations(&self) -> Annotations {
         let Source::Store(layer) = &self.source else { return Annotations::new() };
         annotation::of_store_paths(layer.paths.iter().map(|path| {
@@ -199,6 +203,7 @@ impl Layer {
     }
 
     /// A digest of which trees it is made of; `None` if not all of them are here.
+    #[doc(hidden)]
     pub fn trees(&self) -> Option<Digest> {
         let roots: Vec<PathBuf> = match &self.source {
             Source::Base(_) | Source::Absent(_) => return None,

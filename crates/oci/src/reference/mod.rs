@@ -7,19 +7,33 @@ use std::fmt;
 use formats::digest::Digest;
 pub use parse::{ReferenceError, without_user};
 
-/// A name such as `ghcr.io/me/app:1`, and possibly a digest.
+/// An image's name: `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`.
 ///
 /// It is kept as it was written, since engines differ in what a name without a registry stands
 /// for. [`Self::resolved`] is what Docker makes of it.
+///
+/// # Examples
+///
+/// ```
+/// # mod nix_image { pub use nix_image_oci::Reference; }
+/// use nix_image::Reference;
+///
+/// let name = Reference::parse("ghcr.io/me/app:1")?;
+/// assert_eq!((name.registry(), &*name.repository, name.tag()), ("ghcr.io", "me/app", "1"));
+///
+/// let name = Reference::parse("app")?;
+/// assert_eq!(name.canonical(), "docker.io/library/app:latest");
+/// # Ok::<(), nix_image_oci::ReferenceError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
-    /// The registry, if the name has one: a first component with a dot or a port, or `localhost`.
+    /// The registry, if the name has one: a first component with a dot or a colon, or `localhost`.
     pub registry: Option<String>,
-    /// The name in it, such as `me/app`.
+    /// The repository's name in the registry, such as `me/app`.
     pub repository: String,
-    /// The tag; `latest` where there is neither a tag nor a digest.
+    /// The tag, which is `latest` if the name has neither a tag nor a digest.
     pub tag: Option<String>,
-    /// The digest of its manifest.
+    /// The digest of the image's manifest, if the name has one.
     pub digest: Option<Digest>,
 }
 
@@ -35,12 +49,12 @@ const OFFICIAL: &str = "library";
 const DEFAULT_TAG: &str = "latest";
 
 impl Reference {
-    /// The tag; `latest` where the name has none.
+    /// The tag, or `latest` if the name has none.
     pub fn tag(&self) -> &str {
         self.tag.as_deref().unwrap_or(DEFAULT_TAG)
     }
 
-    /// The name without tag and digest.
+    /// The registry, if the name has one, and the repository: the name without tag and digest.
     pub fn name(&self) -> String {
         match &self.registry {
             Some(registry) => format!("{registry}/{}", self.repository),
@@ -48,7 +62,7 @@ impl Reference {
         }
     }
 
-    /// The registry that the name stands for: without one, Docker Hub.
+    /// The registry that the name stands for, which is `docker.io` if it has none.
     pub fn registry(&self) -> &str {
         match self.registry.as_deref() {
             None | Some(DOCKER_BEFORE | DOCKER_HOST) => DOCKER,
@@ -56,7 +70,8 @@ impl Reference {
         }
     }
 
-    /// The same image by its whole name: on Docker Hub, names of one component are in `library`.
+    /// The same image by its full name. On Docker Hub, repositories of one component are in
+    /// `library`.
     #[must_use]
     pub fn resolved(&self) -> Self {
         let registry = self.registry();
@@ -68,12 +83,12 @@ impl Reference {
         Self { registry: Some(registry.into()), repository, ..self.clone() }
     }
 
-    /// The whole name of the image that the name stands for, one for all names of it.
+    /// The full name as a text. All names of an image have the same one.
     pub fn canonical(&self) -> String {
         self.resolved().to_string()
     }
 
-    /// The shortest name that stands for the same image, which is what Docker shows.
+    /// The shortest name of the same image, which is what Docker shows.
     pub fn familiar(&self) -> String {
         let canonical = self.canonical();
         let ours = canonical.strip_prefix(DOCKER).and_then(|rest| rest.strip_prefix('/'));
@@ -82,18 +97,18 @@ impl Reference {
         official.filter(|name| !name.contains('/')).unwrap_or(ours).to_owned()
     }
 
-    /// The host to ask, with a port where one is given.
+    /// The host that serves the registry, with its port if the name has one.
     pub fn host(&self) -> &str {
         let registry = self.registry();
         if registry == DOCKER { DOCKER_HOST } else { registry }
     }
 
-    /// What names its manifest in its repository: the digest, or else the tag.
+    /// What a registry finds the manifest by: the digest if there is one, or else the tag.
     pub fn manifest(&self) -> String {
         self.digest.map_or_else(|| self.tag().to_owned(), |digest| digest.to_string())
     }
 
-    /// Whether the registry is on this machine.
+    /// Whether the registry is on this machine: `localhost` or a loopback address.
     pub fn is_loopback(&self) -> bool {
         let registry = self.registry();
         let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);

@@ -67,7 +67,12 @@ fn short(text: &str) -> String {
 }
 
 impl Reference {
-    /// Takes `[REGISTRY/]NAME[:TAG][@DIGEST]` apart.
+    /// Parses a name as Docker does.
+    ///
+    /// # Errors
+    ///
+    /// If a part of it is not valid, or a user name or password stands before an `@`. The error
+    /// does not repeat the password.
     pub fn parse(name: &str) -> Result<Self, ReferenceError> {
         if let Some(name) = without_user(name) {
             return Err(ReferenceError::user(&name));
@@ -113,7 +118,11 @@ impl Reference {
         })
     }
 
-    /// Reads the name of an image that is to be made, whose digest follows from its content.
+    /// Parses the name of an image that is to be made.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::parse`], and if the name has a digest, which only follows from the image.
     pub fn of_image(name: &str) -> Result<Self, ReferenceError> {
         let reference = Self::parse(name)?;
         match reference.digest {

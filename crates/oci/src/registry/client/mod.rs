@@ -28,8 +28,9 @@ pub struct Client {
 /// How registries are reached.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Whether certificates are checked and plain HTTP is refused; on this machine it never is.
-    /// What fails only because of it says so: [`RegistryError::is_insecure`].
+    /// Whether to check certificates and to refuse plain HTTP. A registry on this machine may
+    /// always speak plain HTTP. An error that `false` may avoid says so:
+    /// [`RegistryError::is_insecure`].
     pub tls_verify: bool,
 }
 
