@@ -96,6 +96,28 @@ fn a_base_image_that_was_damaged_after_its_use_is_found_by_verifying() {
     assert_failed("then", &store.nix_image("stream", &conf).output().unwrap(), &parts);
 }
 
+/// The diffID of a layer that is compressed in the base image is that of what is in it.
+#[test]
+fn good_layers_of_a_base_image_are_verified_however_they_are_compressed() {
+    let layer = tar_of(&[("etc", b"content")]);
+    let diff_id = json!([format!("sha256:{}", support::sha256(&layer))]);
+    for packed in [layer.clone(), gzip(&layer), zstd::encode_all(&*layer, 1).unwrap()] {
+        let (store, mut conf) = simple();
+        let base = store.root().join("base.tar");
+        let archive = base_archive(&packed, |_, config| {
+            config["rootfs"]["diff_ids"].clone_from(&diff_id);
+        });
+        fs::write(&base, archive).unwrap();
+        conf["from_image"] = json!(base);
+        let conf = store.write_conf("conf", &conf);
+        let plain = support::stdout_of(&mut store.nix_image("stream", &conf));
+        for _ in ["cold", "warm"] {
+            let verified = support::stdout_of(store.nix_image("stream", &conf).arg("--verify"));
+            assert!(verified == plain);
+        }
+    }
+}
+
 #[test]
 fn a_base_image_that_is_no_file_is_not_waited_for() {
     let (store, mut conf) = simple();

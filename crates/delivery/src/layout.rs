@@ -143,12 +143,14 @@ impl OciLayout {
             (&documents.descriptor, &documents.manifest),
         ] {
             let path = self.blob(descriptor.digest);
-            match self.presence(descriptor.digest, descriptor.size, true) {
-                Presence::Whole => continue,
-                Presence::Damaged => warn_of_damage(&path, observer),
-                Presence::Absent => {}
+            let presence = self.presence(descriptor.digest, descriptor.size, true);
+            if presence == Presence::Whole {
+                continue;
             }
             self.put(&path, text)?;
+            if presence == Presence::Damaged {
+                warn_of_damage(&path, observer);
+            }
         }
         Ok(())
     }

@@ -121,7 +121,7 @@ impl<'a> Blobs<'a> {
     fn stream(&self, layer: usize) -> Result<LayerStream<'a>, Error> {
         match self.image().layers[layer].as_base().and_then(BaseLayer::section) {
             Some(section) => Ok(LayerStream::File(Some(section.map_err(LayerError::from)?))),
-            None => self.digester.stream(layer),
+            None => self.digester.stream(layer, false),
         }
     }
 

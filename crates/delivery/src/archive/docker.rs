@@ -70,7 +70,7 @@ impl DockerArchive<'_> {
         observer: &dyn Observer,
     ) -> Result<Transfer, Error> {
         let held = self.held;
-        read_ahead(digester, held, |chunks| {
+        read_ahead(digester, held, self.verify, |chunks| {
             let layers = digester.image().layers().len();
             let mut writing = Writing {
                 digester,
@@ -140,7 +140,9 @@ impl Writing<'_> {
         chunks: &mut Chunks,
     ) -> Result<(), Error> {
         let unchecked = self.digester.unchecked(index);
-        let mut hash = (self.verify || unchecked).then(HashWriter::default);
+        // Layers of the base image are checked where they are read: there they may be compressed.
+        let is_base = self.digester.image().layers()[index].as_base().is_some();
+        let mut hash = (self.verify && !is_base || unchecked).then(HashWriter::default);
         let mut size = 0;
         loop {
             let before = self.output.position();

@@ -181,10 +181,12 @@ impl<'a> Digester<'a> {
     }
 
     /// A layer's bytes from the first one on. Layers of the base image that were found to be what
-    /// they should be in an earlier run are handed out unread where that is possible.
-    pub fn stream(&self, layer: usize) -> Result<LayerStream<'a>, Error> {
+    /// they should be in an earlier run are handed out unread where that is possible, unless they
+    /// are to be checked again.
+    pub fn stream(&self, layer: usize, check: bool) -> Result<LayerStream<'a>, Error> {
         let it = &self.image.layers[layer];
-        if let Some(section) = it.as_base().and_then(BaseLayer::section)
+        if !check
+            && let Some(section) = it.as_base().and_then(BaseLayer::section)
             && let Some(key) = it.base_key(BaseFact::Checked)
             && self.cache.get(&key) == it.known()
         {

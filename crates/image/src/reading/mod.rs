@@ -67,17 +67,19 @@ enum Stop {
 }
 
 /// Runs `consumer` while the layers from `first` on are read, and those without a digest are
-/// digested; ends when it does. See [`Digester::run`] for what it has to do.
+/// digested; ends when it does. See [`Digester::run`] for what it has to do. With `check`, layers of
+/// the base image are checked again.
 pub fn read_ahead<T, E: From<Error>>(
     digester: &Digester<'_>,
     first: usize,
+    check: bool,
     consumer: impl FnOnce(Chunks) -> Result<T, E>,
 ) -> Result<T, E> {
     digester.run(|| {
         thread::scope(|scope| {
             let (readers, chunks) = channel(first);
             let start =
-                |reader: Reader| threads::spawn(scope, move || reader.read(digester, first));
+                |reader: Reader| threads::spawn(scope, move || reader.read(digester, first, check));
             let started = readers.into_iter().try_for_each(|reader| start(reader).map(drop));
             let result = match started {
                 Ok(()) => consumer(chunks),
@@ -138,9 +140,9 @@ impl Iterator for Chunks {
 
 impl Reader {
     /// Reads the layers in their order until the last one's end, or until nobody wants more.
-    fn read(&self, digester: &Digester<'_>, first: usize) {
+    fn read(&self, digester: &Digester<'_>, first: usize, check: bool) {
         for layer in first..digester.image().layers.len() {
-            match self.read_layer(digester, layer) {
+            match self.read_layer(digester, layer, check) {
                 Ok(()) => {}
                 Err(Stop::Closed) => return,
                 Err(Stop::Failed(error)) => {
@@ -151,19 +153,25 @@ impl Reader {
         }
     }
 
-    fn read_layer(&self, digester: &Digester<'_>, layer: usize) -> Result<(), Stop> {
+    fn read_layer(&self, digester: &Digester<'_>, layer: usize, check: bool) -> Result<(), Stop> {
         let is_base = digester.image().layers[layer].as_base().is_some();
         // What has to be read in any case is for the first reader alone.
         let readers = if is_base { 1 } else { READERS };
         if self.number >= readers {
             return Ok(());
         }
-        let mut stream = digester.stream(layer)?;
+        let mut stream = digester.stream(layer, check)?;
         let mut scratch = Vec::new();
         let mut start = 0;
         for number in 0.. {
             let (size, ended) = if number % readers == self.number {
-                let mut turn = read_turn(&mut stream, start, &self.buffers)?;
+                let turn = read_turn(&mut stream, start, &self.buffers);
+                // It was not what it was remembered to be.
+                let mut turn = turn.inspect_err(|_| {
+                    if is_base {
+                        digester.forget(layer);
+                    }
+                })?;
                 let ended = matches!(turn.chunks.last(), Some(Chunk::End));
                 // Each layer begins with the first reader.
                 turn.next = if ended { 0 } else { (number + 1) % readers };
