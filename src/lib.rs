@@ -6,7 +6,7 @@
 //! layers, by hashing on all cores or in a [`Cache`]. Then the image is delivered. A [`Sink`]
 //! writes one file ([`DockerArchive`], [`OciArchive`]) or a directory ([`OciLayout`]).
 #![cfg_attr(feature = "push", doc = "A [`Push`] sends to a registry what that lacks.")]
-//! An [`Observer`] is told how a delivery goes on; pass `&()` if nobody needs to know.
+//! An [`Observer`] receives the progress of a delivery; pass `&()` to ignore it.
 //!
 //! # Examples
 //!

@@ -1,5 +1,4 @@
-//! What the program adds to an error of the libraries: the option by which their remedy is had.
-//! They know of no options.
+//! Adds command-line options to the errors of the libraries, which know of none.
 
 use std::error::Error;
 use std::fmt;
@@ -58,7 +57,7 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
 }
 
-/// The error that this one stands for, if it is of a kind that may stand for others and does.
+/// The error that a transparent one wraps, or `None` if there is none.
 fn stands_for<E: Error + 'static>(error: &Cause, inner: fn(&E) -> &Cause) -> Option<&Cause> {
     // An error that is its own cause is in a box there.
     if let Some(boxed) = error.downcast_ref::<Box<E>>() {
@@ -123,7 +122,7 @@ fn is_circle(error: &Cause) -> bool {
     matches!(error.downcast_ref().or_else(in_pipeline), Some(GraphError::Circle { .. }))
 }
 
-/// Nothing is said of it but what it is made of.
+/// Shows the wrapped error.
 impl fmt::Display for NoEngine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(formatter)

@@ -254,7 +254,7 @@ impl Sink for OciLayout {
     }
 }
 
-/// What there is of a blob.
+/// The state of a blob in the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
     Absent,

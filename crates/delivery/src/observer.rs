@@ -1,4 +1,4 @@
-//! What a delivery tells whoever watches it.
+//! Progress of deliveries.
 
 use std::fmt::Debug;
 #[cfg(feature = "push")]

@@ -86,8 +86,8 @@ impl<'a> Blobs<'a> {
         Documents::new(flavor, self.config_json(), layers, platform, Annotations::new())
     }
 
-    /// Hands out a layer's bytes, which are as many as they should be. That they are the right
-    /// ones is for the taker to check, or for whoever it passes them to.
+    /// Passes a layer's bytes to `each` and checks their number. The caller has to check their
+    /// digest.
     pub fn read<E: From<Error>>(
         &self,
         layer: usize,

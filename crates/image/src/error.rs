@@ -53,7 +53,7 @@ pub enum Error {
         /// Bytes that were read.
         found: u64,
     },
-    /// A layer is not what it was when it was digested.
+    /// A layer changed after it was digested.
     #[error(
         "layer {} changed while it was being written: {} and {} bytes expected, {}{size} bytes \
          found; run the command again",
@@ -72,7 +72,7 @@ pub enum Error {
         /// Its digest now, if it was hashed.
         found: Option<Digest>,
     },
-    /// A layer of the base is, as it stands in the archive, not what it was.
+    /// A compressed layer of the base image changed after its blob was digested.
     #[error(
         "layer {} of the base image changed: {expected} expected, {found} found; run the command \
          again",
@@ -101,7 +101,7 @@ pub enum Error {
         /// What the layer is.
         found: Digest,
     },
-    /// Another thread gave up.
+    /// Another thread stopped before the layers were read.
     #[error("reading the layers ended early")]
     EndedEarly,
 }

@@ -93,7 +93,7 @@ impl fmt::Display for Compression {
 
 #[doc(hidden)]
 impl Compression {
-    /// The compression of a layer of this media type, if it is one that this program knows.
+    /// The compression that a layer's media type stands for, or `None` if the type is unknown.
     pub fn of_layer(media_type: &str) -> Option<Self> {
         match media_type {
             OCI_LAYER | DOCKER_LAYER => Some(Self::None),

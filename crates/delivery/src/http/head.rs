@@ -65,8 +65,8 @@ pub enum HeadError {
 }
 
 impl RequestHead {
-    /// Reads a head, up to the empty line after it. Whoever has not sent it at the deadline,
-    /// byte by byte perhaps, is not waited for.
+    /// Reads a head up to and including the empty line that ends it. Fails at the deadline, even if
+    /// bytes are still trickling in.
     pub fn read(input: &mut impl BufRead, deadline: Option<Instant>) -> Result<Self, HeadError> {
         read_head(input, deadline, |bytes| {
             let mut fields = [EMPTY_HEADER; MAX_FIELDS];

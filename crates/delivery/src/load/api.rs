@@ -16,7 +16,7 @@ use formats::peer_text;
 /// The largest answer that is read: a list of very many images.
 pub(super) const MAX_ANSWER: u64 = 64 << 20;
 
-/// Characters that are shown of what dockerd says.
+/// The maximum number of characters shown of dockerd's answers.
 const MAX_SAID: usize = 500;
 
 /// A connection that is kept from request to request.
@@ -54,7 +54,7 @@ impl Api {
         &self.endpoint
     }
 
-    /// Asks for a document; `None` if there is no such thing.
+    /// Gets a document, or `None` if dockerd answers 404.
     pub(super) fn get(&mut self, path: &str) -> Result<Option<Value>, LoadError> {
         let answer = self.request(&Method::GET, path, self.timeout)?;
         if answer.status == StatusCode::NOT_FOUND {
@@ -197,7 +197,7 @@ impl Api {
         }
     }
 
-    /// An error, or what it means if it is that a limit has passed.
+    /// Turns a timeout into [`LoadError::Stalled`]; returns other errors unchanged.
     fn or_stalled(&self, error: LoadError, failed: &str, waited: Duration) -> LoadError {
         if !error.has_timed_out() {
             return error;

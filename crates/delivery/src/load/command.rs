@@ -15,7 +15,7 @@ use image::threads::ThreadError;
 
 use crate::output::{self, Writer};
 
-/// Characters that are shown of what a program says.
+/// The maximum number of characters shown of a program's output.
 pub(super) const MAX_COMPLAINT: usize = 2000;
 
 /// Where a program is on PATH.

@@ -18,9 +18,10 @@ const MAX_IMAGES: usize = 500;
 /// Not quiet, as what dockerd says meanwhile shows that it goes on.
 const LOAD: &str = "/images/load?quiet=0";
 
-/// Why dockerd is not to be taken, if it is not: at the socket that is looked at unless the user
-/// says something else, there is none. One that is there is taken, even if nobody answers or the
-/// user may not use it; otherwise an image would go where nobody looks for it.
+/// Why dockerd cannot be chosen, or `None` if it can. It cannot if its default socket does not
+/// exist and the user names no other. A dockerd whose socket exists is chosen even if it does not
+/// answer or refuses access: falling back to another engine would put the image where the user does
+/// not expect it.
 pub(super) fn absence() -> Result<Option<String>, LoadError> {
     let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if named("DOCKER_HOST") || named("DOCKER_CONTEXT") {

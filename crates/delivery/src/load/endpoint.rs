@@ -144,7 +144,7 @@ impl Endpoint {
         })
     }
 
-    /// What is said when nobody answers there.
+    /// The message for an endpoint where nothing answers.
     pub(super) fn unreachable(&self) -> String {
         match self {
             Self::Unix(path) => format!(

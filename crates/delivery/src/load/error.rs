@@ -136,7 +136,7 @@ pub enum LoadError {
         /// Where it is not.
         source: serde_json::Error,
     },
-    /// What an engine said, or what it does not say, cannot be right.
+    /// The engine's answer is not a valid one.
     #[error("{0}")]
     Unexpected(String),
     /// The engine cannot be given an image in this way.
@@ -218,7 +218,7 @@ impl LoadError {
         self.any(is_meant) || is_full()
     }
 
-    /// Whether somebody did not read or write in time.
+    /// Whether a read or write timed out.
     pub(super) fn has_timed_out(&self) -> bool {
         matches!(self, Self::Head(HeadError::TimedOut))
             || causes::is_io(self, io::ErrorKind::TimedOut)
@@ -240,7 +240,7 @@ impl LoadError {
         }
     }
 
-    /// Whether it, or what it is about, is of some kind.
+    /// Whether this error, or one that it wraps, satisfies the predicate.
     fn any(&self, is_meant: impl Fn(&Self) -> bool) -> bool {
         let mut error = self;
         loop {

@@ -33,7 +33,7 @@ use oci::Reference;
 /// written to a slow disk, perhaps.
 const STANDSTILL: u32 = 10;
 
-/// Characters that are shown of what an engine calls an image's ID.
+/// The maximum number of characters shown of an image ID.
 const MAX_ID: usize = 100;
 
 /// A kind of container engine.
@@ -65,7 +65,7 @@ pub struct Delivery<'a> {
     pub blobs: &'a Blobs<'a>,
     /// Its name, taken apart.
     pub name: &'a Reference,
-    /// Who is told of detours.
+    /// Receives progress and warnings.
     pub observer: &'a dyn Observer,
     /// Only this way, no other.
     pub way: Option<Way>,
@@ -83,8 +83,8 @@ pub struct Loaded {
 }
 
 impl Kind {
-    /// The engine of this machine, or the one that is named, if it is there. That is found out
-    /// before an image is read, which may take minutes.
+    /// Finds the named engine, or the first one on this machine, and checks that it is available.
+    /// Call this before reading an image, which may take minutes.
     pub fn find(
         named: Option<Self>,
         timeout: Duration,

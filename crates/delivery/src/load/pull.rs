@@ -27,8 +27,8 @@ const ALIAS: &str = "nix-image.invalid";
 pub(super) struct Source {
     /// Where it is.
     pub(super) location: Reference,
-    /// A name that says nothing of the location, for those that are told by [`Self::hosts`] or
-    /// [`Self::registries_conf`] what it stands for.
+    /// A name that does not reveal the location. [`Self::hosts`] and [`Self::registries_conf`] map
+    /// it to the location.
     pub(super) alias: Reference,
     secret: String,
 }

@@ -96,8 +96,8 @@ impl Output {
         })
     }
 
-    /// Gives up on a reader that takes nothing for this long. The file must have that as its
-    /// timeout for sending too, or not block.
+    /// Fails if the reader takes no bytes for this long. The file must be non-blocking, or have a
+    /// send timeout that is no longer.
     #[doc(hidden)]
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {

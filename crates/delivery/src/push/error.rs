@@ -18,7 +18,7 @@ pub enum PushError {
     /// Two images are for one platform.
     #[error("two of the images are for {0}; an index has one for each platform")]
     SamePlatform(String),
-    /// There is no name.
+    /// No name to push to was given.
     #[error("there is no name to push to")]
     NoName,
     /// A registry refuses or cannot be reached.
@@ -27,7 +27,7 @@ pub enum PushError {
     /// The image cannot be read or digested.
     #[error(transparent)]
     Image(#[from] image::Error),
-    /// An image cannot be learnt from, and it would be of no use to go on.
+    /// The registry cannot say what an image has, and would refuse the push as well.
     #[error("learning what `{reference}` has")]
     Learning {
         /// The image.

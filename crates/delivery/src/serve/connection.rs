@@ -20,7 +20,7 @@ use image::{Blobs, Chunk};
 
 /// How long a client may take to send a request, and be idle between two.
 const REQUEST_TIME: Duration = Duration::from_secs(20);
-/// How long it may take nothing of an answer.
+/// How long a client may go without reading from an answer.
 const STALL_TIME: Duration = Duration::from_secs(60);
 
 /// Why a client is not served any longer.

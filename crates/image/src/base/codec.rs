@@ -92,8 +92,7 @@ impl<W: Write> Decoder<W> {
         }
     }
 
-    /// Hands on what is left, and returns what it went to. That what was written is cut off is an
-    /// error.
+    /// Writes the remaining bytes and returns the sink. Truncated input is an error.
     pub(super) fn finish(self) -> io::Result<W> {
         match self {
             Self::None(mut sink) => sink.flush().map(|()| sink),

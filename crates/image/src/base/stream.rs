@@ -9,7 +9,7 @@ use super::codec::{self, Codec, Decoder};
 use super::{BaseError, BaseLayer};
 use formats::digest::HashWriter;
 
-/// Bytes by which a compression is told.
+/// The number of bytes needed to detect a compression.
 const MAGIC: usize = 6;
 
 /// Reads one layer, and leaves the archive to the next reader where it got to: so a compressed

@@ -20,7 +20,7 @@ pub use encoder::{Encoder, Pool};
 pub use gzip::GZIP_FORMAT;
 pub use zstd::ZSTD_FORMAT;
 
-/// The levels that there are, the usual one in the middle; `None` where there is no choice.
+/// The lowest, default and highest level of a compression, or `None` if it has no levels.
 pub fn levels(compression: Compression) -> Option<(u8, u8, u8)> {
     match compression {
         Compression::None => None,

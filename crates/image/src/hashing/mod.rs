@@ -109,9 +109,9 @@ impl<'a> Digester<'a> {
         thread::scope(|scope| self.start(scope, Hints::Ignore).inspect_err(|_| self.table.stop()))
     }
 
-    /// Runs `consumer` while the layers are digested, and ends when it does. It gets hold of the
-    /// digests with [`Self::digest`], has to check the layers that are [`Self::unchecked`], and to
-    /// say that they are [`Self::found`].
+    /// Runs `consumer` while other threads hash the layers. `consumer` gets the digests from
+    /// [`Self::digest`]. It has to verify every layer that is [`Self::unchecked`], and then to call
+    /// [`Self::found`].
     pub fn run<T, E: From<Error>>(&self, consumer: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         thread::scope(|scope| {
             let started = self.start(scope, Hints::Check).map_err(E::from);
@@ -121,7 +121,7 @@ impl<'a> Digester<'a> {
         })
     }
 
-    /// Has nobody wait any more, since nobody wants to know more.
+    /// Wakes all waiting threads and makes them return.
     pub(crate) fn stop(&self) {
         self.table.stop();
     }
@@ -139,7 +139,7 @@ impl<'a> Digester<'a> {
         Ok(())
     }
 
-    /// The digest of a layer if it is known or remembered, after a look at what it is made of.
+    /// Scans a layer if necessary, and returns its digest if it is known or in the cache.
     pub fn known_digest(&self, layer: usize) -> Result<Option<BlobId>, Error> {
         if self.table.claim_scan(layer) {
             self.scan(layer, Hints::Ignore)?;
@@ -167,12 +167,12 @@ impl<'a> Digester<'a> {
         self.table.is_hint(layer)
     }
 
-    /// Notes the digest of a layer that was read as it is here, and remembers it.
+    /// Records the digest of a layer whose bytes were read, in the cache as well.
     pub fn found(&self, layer: usize, found: BlobId) -> Result<(), Error> {
         self.publish(layer, found)
     }
 
-    /// Remembers that a layer of the base image was read and is what its diffID says.
+    /// Records in the cache that a layer of the base image matches its diffID.
     pub(crate) fn found_base(&self, layer: usize) {
         let it = &self.image.layers[layer];
         if let (Some(key), Some(known)) = (it.base_key(BaseFact::Checked), it.known()) {
@@ -209,8 +209,8 @@ impl<'a> Digester<'a> {
         keys.chain(self.table.keys(layer)).for_each(|key| self.cache.remove(&key));
     }
 
-    /// The error of a layer that is not what it should be, of which nothing is remembered then.
-    /// `found` is the digest that it has, if it was hashed.
+    /// Removes a layer's entries from the cache, and returns the error for a layer that does not
+    /// match its digest. `found` is the actual digest, if the layer was hashed.
     pub fn mismatch(
         &self,
         layer: usize,

@@ -184,8 +184,8 @@ impl Image {
         self.nar_hashes.extend(hashes.into_iter().filter_map(canonical));
     }
 
-    /// The key that a layer has on every machine, made of nothing but what the conf says; `None`
-    /// without the NAR hashes of all its paths.
+    /// A layer's key on every machine. It depends on nothing but the conf. `None` if the conf lacks
+    /// the NAR hash of any of the layer's paths.
     #[doc(hidden)]
     pub fn portable_key(&self, layer: usize) -> Option<Key> {
         self.layers[layer].portable_key(&self.ownership, &self.nar_hashes)

@@ -103,9 +103,8 @@ fn of_same_hashes(layer: &StoreLayer, scans: &[Scan], nar_hashes: &NarHashes) ->
     hashed.then(|| key.finish())
 }
 
-/// The key that a layer of these paths has on every machine, made of nothing but what the conf
-/// says: `kind` and `ownership`, and each path with its NAR hash. `None` without all of the
-/// hashes.
+/// The key of a layer on every machine. It depends on `kind`, `ownership` and each path with its
+/// NAR hash. `None` if any hash is missing.
 pub(super) fn portable<'a>(
     kind: &str,
     ownership: &Ownership,

@@ -30,7 +30,8 @@ enum Source {
     Store(StoreLayer),
     /// The finished customisation layer.
     Prebuilt(Prebuilt),
-    /// A customisation layer that is not in the store.
+    /// A customisation layer that is missing from the store, but has a NAR hash in the conf. That
+    /// is enough to identify it.
     Absent(String),
 }
 
@@ -92,7 +93,7 @@ impl Layer {
         }
     }
 
-    /// The layer of the base image that it is, if it is one.
+    /// The base image's layer, or `None` for other kinds.
     #[doc(hidden)]
     pub fn as_base(&self) -> Option<&BaseLayer> {
         match &self.source {
@@ -101,7 +102,7 @@ impl Layer {
         }
     }
 
-    /// The finished tar file that it is, if it is one.
+    /// The prebuilt tar file, or `None` for other kinds.
     #[doc(hidden)]
     pub fn finished_tar(&self) -> Option<&Path> {
         match &self.source {
@@ -110,7 +111,7 @@ impl Layer {
         }
     }
 
-    /// The paths that it is made of and whose NAR hashes tell what it is.
+    /// The store paths whose NAR hashes identify the layer.
     pub(crate) fn store_paths(&self) -> Vec<&str> {
         match &self.source {
             Source::Base(_) => Vec::new(),
@@ -141,8 +142,8 @@ impl Layer {
         }))
     }
 
-    /// Walks what it is made of, which makes its keys. Listings that find room in the budget
-    /// spare a later walk. Layers of the base image are known without.
+    /// Scans the layer's trees to compute its keys. Listings that fit into the budget are kept, so
+    /// that the trees need not be walked again.
     pub(crate) fn scan(
         &self,
         nar_hashes: &NarHashes,
@@ -161,7 +162,7 @@ impl Layer {
         }
     }
 
-    /// Its bytes from the first one on; `listings` are those of its scan.
+    /// Opens the layer at its first byte. `listings` come from its scan.
     pub(crate) fn open(
         &self,
         listings: Option<Arc<[Listing]>>,
@@ -174,8 +175,7 @@ impl Layer {
         })
     }
 
-    /// Checks a digest that it was found to have: a finished layer must have the one that the
-    /// file beside it says.
+    /// Checks a prebuilt layer's digest against its checksum file.
     pub(crate) fn check(&self, found: Digest) -> Result<(), LayerError> {
         let Source::Prebuilt(layer) = &self.source else { return Ok(()) };
         let expected = layer.checksum;
@@ -186,8 +186,8 @@ impl Layer {
         Err(LayerError::Damaged { path: layer.path.clone(), source })
     }
 
-    /// The key that it has on every machine, made of nothing but what the conf says; `None`
-    /// without the NAR hashes of all its paths.
+    /// The layer's key on every machine. It depends on nothing but the conf. `None` if any of its
+    /// paths has no NAR hash.
     pub(crate) fn portable_key(
         &self,
         ownership: &Ownership,

@@ -29,8 +29,8 @@ impl LayerStream<'_> {
         }
     }
 
-    /// Goes on as [`Self::fill`] would, without reading small files or opening any; returns how
-    /// many bytes that would have been, 0 at the end. `scratch` holds nothing of use afterwards.
+    /// Skips what [`Self::fill`] would return, without opening any file. Returns the number of
+    /// bytes skipped, 0 at the end. The contents of `scratch` are unspecified afterwards.
     pub fn skip(&mut self, scratch: &mut Vec<u8>, limit: usize) -> Result<u64, LayerError> {
         match self {
             Self::Tar(stream) => Ok(stream.skip(scratch, limit)?),

@@ -261,7 +261,7 @@ impl Source {
     }
 }
 
-/// A header with what all entries of a layer have in common.
+/// A header with the fields that all entries of a layer share.
 fn owned(ownership: &Ownership) -> Member<'_> {
     Member {
         uid: ownership.uid,

@@ -66,9 +66,9 @@ enum Stop {
     Failed(Error),
 }
 
-/// Runs `consumer` while the layers from `first` on are read, and those without a digest are
-/// digested; ends when it does. See [`Digester::run`] for what it has to do. With `check`, layers of
-/// the base image are checked again.
+/// Runs `consumer` while other threads read the layers from `first` on, and hash those whose
+/// digests are unknown. `consumer` has the duties described at [`Digester::run`]. With `check`,
+/// layers of the base image are verified again.
 pub fn read_ahead<T, E: From<Error>>(
     digester: &Digester<'_>,
     first: usize,

@@ -17,7 +17,7 @@ use sources::Source;
 /// The key of Docker Hub in docker's own file.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// Why what holds credentials cannot be used. Nothing of what it holds is shown.
+/// Why stored credentials cannot be used. Their contents are never shown.
 #[derive(Debug, Error)]
 #[error("{holder} {problem}")]
 pub struct CredentialsError {
@@ -57,7 +57,7 @@ enum Problem {
     HelperAnswer,
 }
 
-/// What to log in with. Shows nothing of it.
+/// Credentials for a registry. The `Debug` output hides them.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Credentials {
     /// A name and a password.
@@ -83,7 +83,7 @@ impl Credentials {
         Self::find_in(&sources::all(|name| env::var_os(name)), reference)
     }
 
-    /// What no message may repeat.
+    /// The strings to redact from messages.
     pub(super) fn secrets(&self) -> Vec<String> {
         match self {
             Self::Basic { user, password } => vec![password.clone(), format!("{user}:{password}")],
@@ -128,8 +128,8 @@ impl Credentials {
     }
 }
 
-/// What an error says is wrong; `None` if it means that there are no credentials. Never what a
-/// helper printed, which might be a secret.
+/// The problem behind an error, or `None` if the error means that no credentials are stored. A
+/// helper's output is left out, as it might contain a secret.
 fn problem(error: &CredentialRetrievalError) -> Option<Problem> {
     match error {
         CredentialRetrievalError::NoCredentialConfigured

@@ -19,7 +19,7 @@ use formats::digest::Digest;
 pub use manifests::Document;
 pub use uploads::Upload;
 
-/// Characters that are shown of what is told of a registry's documents.
+/// The maximum number of characters shown of messages about a registry's documents.
 const MAX_SHOWN: usize = 500;
 /// What registries say which digest a blob or document has by.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -53,7 +53,7 @@ fn empty(request: request::Builder) -> Result<Request<Payload<'static>>, Registr
     Ok(request.body(&[][..])?)
 }
 
-/// A header's text, if it is there and is text.
+/// The value of a header, or `None` if it is missing or not text.
 fn header(answer: &Answer, name: impl AsHeaderName) -> Option<&str> {
     answer.headers().get(name)?.to_str().ok()
 }

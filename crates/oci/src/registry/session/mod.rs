@@ -159,7 +159,7 @@ impl Session {
         Ok(fresh)
     }
 
-    /// An answer as it is, or as the error that it stands for.
+    /// Turns an answer with an error status into an error.
     fn judge(
         &self,
         mut answer: Answer,

@@ -1,4 +1,4 @@
-//! What no message may repeat, in whatever way somebody else writes it.
+//! Redacts secrets from messages, in any encoding that a server may echo them in.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -12,7 +12,7 @@ const DECODINGS: usize = 2;
 /// where no secret is.
 const LEAST_INSIDE: usize = 8;
 
-/// Passwords, tokens and what they look like when they are encoded. Shows nothing of it.
+/// Passwords, tokens and their encoded forms. The `Debug` output hides them.
 #[derive(Default)]
 pub(super) struct Secrets {
     /// In small letters, as texts are searched.
@@ -81,7 +81,7 @@ fn in_json(text: &str) -> Option<String> {
     Some(quoted.trim_matches('"').to_owned())
 }
 
-/// A text as it is searched, and where each byte of that stands in the text.
+/// A normalized text, and the position of each of its bytes in the original.
 struct View {
     bytes: Vec<u8>,
     places: Vec<(usize, usize)>,

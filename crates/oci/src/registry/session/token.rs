@@ -124,7 +124,7 @@ fn basic(user: &str, password: &str) -> Option<HeaderValue> {
     secret(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
 }
 
-/// A header that is shown nowhere; `None` if it cannot be one.
+/// A header value that is never shown, or `None` if the text is not a valid value.
 fn secret(text: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(text).ok()?;
     header.set_sensitive(true);

@@ -9,7 +9,7 @@ use ureq::{Error, Timeout};
 use super::{BODY, CONNECT, STALL};
 use formats::peer_text;
 
-/// Characters that are shown of what others say about it.
+/// The maximum number of characters shown of an underlying error.
 const MAX_SAID: usize = 300;
 
 /// Why a request got no answer.

@@ -36,7 +36,7 @@ const QUESTION: Duration = Duration::from_secs(120);
 const UPLOAD: Duration = Duration::from_secs(600);
 /// Time for the rest of it: only documents are read, which have some MiB at most.
 const BODY: Duration = Duration::from_secs(120);
-/// Time for which a registry may take nothing of what is sent to it.
+/// How long a registry may go without reading a request.
 const STALL: Duration = Duration::from_secs(120);
 /// Redirections of one request that are followed.
 const REDIRECTS: u32 = 10;

@@ -1,4 +1,4 @@
-//! Looking up hosts, so that what is not known is told from what breaks.
+//! Resolves host names, and tells unknown hosts from failing resolvers.
 
 use std::io;
 
