@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use image::cache::Cache;
 use image::conf::Conf;
+use image::threads::cores;
 use image::{Digester, Image};
 use oci::Reference;
 
@@ -60,7 +61,6 @@ impl ReadingArgs {
 
     /// Threads that hash and compress.
     pub(super) fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.threads.map_or_else(cores, usize::from)
     }
 }

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::{slice, thread};
+use std::slice;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -100,7 +100,7 @@ impl OciLayout {
         // The first of those with each digest.
         let layers: Vec<_> =
             all.filter(|(_, blob)| seen.insert(blob.digest)).map(|(layer, _)| layer).collect();
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_WRITERS);
+        let threads = threads::cores().min(MAX_WRITERS);
         let written = threads::map(threads, &layers, |&layer| {
             let Blob { digest, size, .. } = blobs.all()[layer];
             let presence = self.presence(digest, size, self.verify);

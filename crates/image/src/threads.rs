@@ -12,6 +12,11 @@ use thiserror::Error;
 #[error("cannot start a thread; allow more processes (`ulimit -u`) or memory (`ulimit -v`)")]
 pub struct ThreadError(#[from] io::Error);
 
+/// The number of threads that can run at a time, 1 if it is unknown.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Starts a thread within a scope; unlike [`Scope::spawn`], it does not panic when that fails.
 pub fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,

@@ -16,15 +16,14 @@ mod session;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::thread;
 
 use crate::{Observer, Transfer};
 pub use error::{FalseClaim, PushError};
 use formats::digest::Digest;
-use image::Digester;
-use image::Image;
 use image::cache::Cache;
 use image::compress::{Pool, Settings};
+use image::threads::cores;
+use image::{Digester, Image};
 use layer::Target;
 use oci::Compression;
 use oci::registry::{self, Client, Repository};
@@ -64,7 +63,7 @@ impl Default for Options {
             any_compression: true,
             flavor: Flavor::Oci,
             annotations: Annotations::new(),
-            threads: thread::available_parallelism().map_or(1, usize::from),
+            threads: cores(),
             learn: true,
             cache_from: Vec::new(),
             registry: registry::Options { tls_verify: true },

@@ -48,7 +48,7 @@ impl<'a> Digester<'a> {
     pub fn new(image: &'a Image) -> Self {
         static NO_CACHE: Cache = Cache::none();
         let table = Table::new(image.layers.iter().map(Layer::known));
-        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads::cores();
         Self { image, cache: &NO_CACHE, threads, table, budget: Budget::new(LISTINGS) }
     }
 
