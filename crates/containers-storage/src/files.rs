@@ -31,13 +31,16 @@ pub(crate) fn write_atomically(
     Ok(())
 }
 
+/// Whether a file's name is one of an unfinished file.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
 /// Removes what killed runs have left in a directory that nobody else may write to now.
 pub(crate) fn remove_unfinished(directory: &Path) {
     // Litter is no reason to fail.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+        if is_unfinished(&entry.file_name().to_string_lossy()) {
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -42,6 +42,8 @@ mod lock;
 mod records;
 mod snapshot;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod time;
 mod users;
 
