@@ -18,6 +18,8 @@ pub mod push;
 pub mod serve;
 mod sink;
 mod transfer;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub mod trees;
 
 pub use archive::{DockerArchive, OciArchive};
 pub use error::{Error, LayoutError, MarkerError, OutputError, is_closed};
