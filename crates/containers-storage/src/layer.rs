@@ -27,7 +27,7 @@ pub struct Layer {
 }
 
 /// A layer to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct NewLayer {
     /// Its ID: see [`layer_id`].
     pub id: Digest,
@@ -35,12 +35,22 @@ pub struct NewLayer {
     pub parent: Option<Digest>,
     /// The digest of its uncompressed archive.
     pub diff_id: Digest,
-    /// The length of that in bytes.
+}
+
+/// A layer whose tree is complete.
+#[derive(Clone, Debug)]
+pub struct FinishedLayer<R> {
+    /// Its ID.
+    pub id: Digest,
+    /// The length of its uncompressed archive in bytes.
     pub size: u64,
     /// The owners of its entries, each once and in order.
     pub uids: Vec<u32>,
     /// Their groups, each once and in order.
     pub gids: Vec<u32>,
+    /// Its tar-split, compressed with gzip. Without one, the library makes another archive of the
+    /// layer than it was made of.
+    pub tar_split: Option<R>,
 }
 
 impl Layer {
@@ -61,32 +71,41 @@ impl Layer {
 }
 
 impl NewLayer {
-    /// Its record, with the fields and in the order in which the library writes it.
-    pub(crate) fn record(&self, created: &str, complete: bool) -> Record {
-        let mut record = Record::new();
+    /// The record of a layer that is being made.
+    pub(crate) fn record(&self, created: &str) -> Record {
+        let mut record = self.start(created);
+        mark_incomplete(&mut record);
+        record
+    }
+
+    /// The record of a layer that is complete, with the fields and in the order in which the
+    /// library writes it.
+    pub(crate) fn finished<R>(&self, created: &str, layer: &FinishedLayer<R>) -> Record {
+        let mut record = self.start(created);
         let mut put = |field: &str, value: Value| record.insert(field.to_owned(), value);
-        put("id", self.id.hex().into());
-        if let Some(parent) = self.parent {
-            put("parent", parent.hex().into());
-        }
-        put("created", created.into());
-        if !complete {
-            put("flags", json!({ "incomplete": true }));
-            return record;
-        }
-        let digest = self.diff_id.to_string();
-        for kind in ["compressed-diff-digest", "diff-digest"] {
-            put(kind, digest.clone().into());
-            if self.size > 0 {
-                let size = if kind == "diff-digest" { "diff-size" } else { "compressed-size" };
-                put(size, self.size.into());
+        for (digest, size) in
+            [("compressed-diff-digest", "compressed-size"), ("diff-digest", "diff-size")]
+        {
+            put(digest, self.diff_id.to_string().into());
+            if layer.size > 0 {
+                put(size, layer.size.into());
             }
         }
-        for (field, ids) in [("uidset", &self.uids), ("gidset", &self.gids)] {
+        for (field, ids) in [("uidset", &layer.uids), ("gidset", &layer.gids)] {
             if !ids.is_empty() {
                 put(field, ids.clone().into());
             }
         }
+        record
+    }
+
+    fn start(&self, created: &str) -> Record {
+        let mut record = Record::new();
+        record.insert("id".to_owned(), self.id.hex().into());
+        if let Some(parent) = self.parent {
+            record.insert("parent".to_owned(), parent.hex().into());
+        }
+        record.insert("created".to_owned(), created.into());
         record
     }
 }

@@ -19,11 +19,11 @@
 //! let mut layers = storage.layers(patience)?;
 //! let id = layer_id(None, diff_id);
 //! if layers.get(id).is_none() {
-//!     let new = NewLayer { id, parent: None, diff_id, size: 10240, uids: vec![0], gids: vec![0] };
-//!     let trees = layers.begin(&[new])?;
+//!     let trees = layers.begin(&[NewLayer { id, parent: None, diff_id }])?;
 //!     // Now the layer's entries go below trees[0].
-//!     let tar_split = "/tmp/tar-split.gz".as_ref();
-//!     layers.finish(&[FinishedLayer { id, tar_split, root_mode: None }])?;
+//!     let (uids, gids) = (vec![0], vec![0]);
+//!     let tar_split = std::fs::File::open("tar-split.gz").ok();
+//!     layers.finish(vec![FinishedLayer { id, size: 10240, uids, gids, tar_split }])?;
 //! }
 //! let images = storage.images(patience)?;
 //! // Now the image goes into `images`, while both are locked.
@@ -42,15 +42,13 @@ mod lock;
 mod records;
 mod snapshot;
 mod storage;
-#[cfg(test)]
-mod tests;
 mod time;
 mod users;
 
 pub use error::{Error, Holder};
 pub use garbage::Collected;
 pub use images::{Image, Images, NewImage};
-pub use layer::{Layer, NewLayer, layer_id};
-pub use layers::{FinishedLayer, Layers};
+pub use layer::{FinishedLayer, Layer, NewLayer, layer_id};
+pub use layers::Layers;
 pub use snapshot::Snapshot;
 pub use storage::{Kind, Storage};

@@ -28,7 +28,7 @@ fn layers(names: &[&str]) -> Vec<NewLayer> {
     let next = |name: &&str| {
         let diff_id = Digest::of(name.as_bytes());
         let id = layer_id(parent, diff_id);
-        let layer = NewLayer { id, parent, diff_id, size: 10240, uids: vec![0], gids: vec![0, 5] };
+        let layer = NewLayer { id, parent, diff_id };
         parent = Some(id);
         layer
     };
@@ -36,16 +36,18 @@ fn layers(names: &[&str]) -> Vec<NewLayer> {
 }
 
 fn add(storage: &Storage, new: &[NewLayer]) {
-    let tar_split = storage.root().join("a-tar-split");
-    fs::write(&tar_split, "tar-split").unwrap();
     let mut layers = storage.layers(PATIENCE).unwrap();
     for tree in layers.begin(new).unwrap() {
         fs::write(tree.join("file"), "content").unwrap();
     }
-    let finish =
-        |layer: &NewLayer| FinishedLayer { id: layer.id, tar_split: &tar_split, root_mode: None };
-    layers.finish(&new.iter().map(finish).collect::<Vec<_>>()).unwrap();
-    fs::remove_file(tar_split).unwrap();
+    let finish = |layer: &NewLayer| FinishedLayer {
+        id: layer.id,
+        size: 10240,
+        uids: vec![0],
+        gids: vec![0, 5],
+        tar_split: Some(&b"tar-split"[..]),
+    };
+    layers.finish(new.iter().map(finish).collect()).unwrap();
 }
 
 fn put(storage: &Storage, config: &str, names: &[&str], top_layer: Option<Digest>) -> Digest {
