@@ -3,7 +3,7 @@
 use crate::golden::Golden;
 use crate::support::engines::{self, Engine};
 use crate::support::{cannot_run, command, need_root, sha256, stdout_of};
-use containers_storage::{FinishedLayer, Layer, NewImage, NewLayer, Storage};
+use containers_storage::{Facts, FinishedLayer, Layer, NewImage, NewLayer, Storage};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -69,9 +69,6 @@ fn new_layers(from: &Path) -> Vec<NewLayer> {
         id: layer.id,
         parent: layer.parent,
         diff_id: layer.diff_id.unwrap(),
-        size: layer.size.unwrap(),
-        uids: vec![0],
-        gids: vec![0],
     };
     snapshot.layers.into_iter().map(new).collect()
 }
@@ -81,19 +78,23 @@ fn copy_layers(from: &Path, to: &Storage) {
     let new = new_layers(from);
     let mut layers = to.layers(PATIENCE).unwrap();
     let trees = layers.begin(&new).unwrap();
+    let snapshot = Storage::open(from).unwrap().read(PATIENCE).unwrap();
+    let sizes = snapshot.layers.iter().map(|layer| layer.size.unwrap());
     let mut tar_splits = Vec::new();
     for (layer, tree) in new.iter().zip(&trees) {
         let original = from.join("overlay").join(layer.id.hex()).join("diff/.");
         stdout_of(Command::new("cp").args(["-a", "--no-target-directory"]).arg(original).arg(tree));
-        tar_splits.push(from.join(format!("overlay-layers/{}.tar-split.gz", layer.id.hex())));
+        let tar_split = from.join(format!("overlay-layers/{}.tar-split.gz", layer.id.hex()));
+        tar_splits.push(fs::File::open(tar_split).unwrap());
     }
-    let finished = new.iter().zip(&tar_splits);
-    let finished = finished.map(|(layer, tar_split)| FinishedLayer {
+    let finished = new.iter().zip(&mut tar_splits).zip(sizes);
+    let finished = finished.map(|((layer, tar_split), size)| FinishedLayer {
         id: layer.id,
+        facts: Facts { size, uids: [0].into(), gids: [0].into() },
         tar_split,
         root_mode: None,
     });
-    layers.finish(&finished.collect::<Vec<_>>()).unwrap();
+    layers.finish(finished.collect()).unwrap();
     assert_eq!(layers.get(new[0].id).unwrap().diff_id, Some(new[0].diff_id));
 }
 

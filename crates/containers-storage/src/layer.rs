@@ -1,5 +1,7 @@
 //! A layer, and its record.
 
+use std::collections::BTreeSet;
+
 use formats::digest::Digest;
 use serde_json::{Value, json};
 
@@ -35,12 +37,17 @@ pub struct NewLayer {
     pub parent: Option<Digest>,
     /// The digest of its uncompressed archive.
     pub diff_id: Digest,
-    /// The length of that in bytes.
+}
+
+/// What is known of a layer when its tree is complete.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The length of its uncompressed archive in bytes.
     pub size: u64,
-    /// The owners of its entries, each once and in order.
-    pub uids: Vec<u32>,
-    /// Their groups, each once and in order.
-    pub gids: Vec<u32>,
+    /// The owners of its entries.
+    pub uids: BTreeSet<u32>,
+    /// Their groups.
+    pub gids: BTreeSet<u32>,
 }
 
 impl Layer {
@@ -62,7 +69,8 @@ impl Layer {
 
 impl NewLayer {
     /// Its record, with the fields and in the order in which the library writes it.
-    pub(crate) fn record(&self, created: &str, complete: bool) -> Record {
+    /// Without `facts`, it is incomplete.
+    pub(crate) fn record(&self, created: &str, facts: Option<&Facts>) -> Record {
         let mut record = Record::new();
         let mut put = |field: &str, value: Value| record.insert(field.to_owned(), value);
         put("id", self.id.hex().into());
@@ -70,21 +78,21 @@ impl NewLayer {
             put("parent", parent.hex().into());
         }
         put("created", created.into());
-        if !complete {
+        let Some(Facts { size, uids, gids }) = facts else {
             put("flags", json!({ "incomplete": true }));
             return record;
-        }
+        };
         let digest = self.diff_id.to_string();
         for kind in ["compressed-diff-digest", "diff-digest"] {
             put(kind, digest.clone().into());
-            if self.size > 0 {
-                let size = if kind == "diff-digest" { "diff-size" } else { "compressed-size" };
-                put(size, self.size.into());
+            if *size > 0 {
+                let field = if kind == "diff-digest" { "diff-size" } else { "compressed-size" };
+                put(field, (*size).into());
             }
         }
-        for (field, ids) in [("uidset", &self.uids), ("gidset", &self.gids)] {
+        for (field, ids) in [("uidset", uids), ("gidset", gids)] {
             if !ids.is_empty() {
-                put(field, ids.clone().into());
+                put(field, ids.iter().copied().collect());
             }
         }
         record

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use formats::digest::Digest;
@@ -11,7 +11,7 @@ use formats::digest::Digest;
 use crate::driver::Driver;
 use crate::error::{Context as _, Error};
 use crate::files::{remove_tree, remove_unfinished, write_atomically};
-use crate::layer::{Layer, NewLayer, mark_incomplete};
+use crate::layer::{Facts, Layer, NewLayer, mark_incomplete};
 use crate::lock::{Access, Lock};
 use crate::records::{Records, text};
 use crate::storage::{Kind, Storage};
@@ -22,12 +22,14 @@ use crate::users::{Users, mounted_words};
 const TAR_SPLIT: &str = ".tar-split.gz";
 
 /// A layer whose tree is complete.
-#[derive(Clone, Copy, Debug)]
+#[allow(missing_debug_implementations, reason = "not every `Read` has one")]
 pub struct FinishedLayer<'a> {
     /// Its ID.
     pub id: Digest,
-    /// A file to be copied: the layer's tar-split, compressed with gzip.
-    pub tar_split: &'a Path,
+    /// What is known of it now.
+    pub facts: Facts,
+    /// The layer's tar-split, compressed with gzip.
+    pub tar_split: &'a mut dyn Read,
     /// The mode of the tree's root, if the layer has an entry for it.
     pub root_mode: Option<u32>,
 }
@@ -88,7 +90,7 @@ impl Layers<'_> {
         self.begun.extend_from_slice(layers);
         if self.storage.kind() == Kind::Engine {
             let now = now();
-            self.records.list.extend(layers.iter().map(|layer| layer.record(&now, false)));
+            self.records.list.extend(layers.iter().map(|layer| layer.record(&now, None)));
             self.save()?;
         }
         let driver = self.driver();
@@ -96,30 +98,29 @@ impl Layers<'_> {
     }
 
     /// Records layers as complete whose trees are.
-    pub fn finish(&mut self, layers: &[FinishedLayer<'_>]) -> Result<(), Error> {
+    pub fn finish(&mut self, layers: Vec<FinishedLayer<'_>>) -> Result<(), Error> {
         let driver = self.driver();
         let mut finished = HashMap::new();
         let now = now();
         for layer in layers {
             let begun = self.begun.iter().find(|begun| begun.id == layer.id);
             let begun = begun.ok_or_else(|| self.missing(layer.id))?;
-            let mut tar_split = File::open(layer.tar_split).context("reading", layer.tar_split)?;
-            let copy = |file: &mut File| io::copy(&mut tar_split, file).map(drop);
+            let copy = |file: &mut File| io::copy(layer.tar_split, file).map(drop);
             write_atomically(&self.tar_split(layer.id), self.storage.modes().file, copy)?;
             driver.finish(layer.id, begun.parent, layer.root_mode)?;
-            finished.insert(layer.id, begun.record(&now, true));
+            finished.insert(layer.id, begun.record(&now, Some(&layer.facts)));
         }
         // In the order in which they were begun, parents first.
         for begun in &self.begun {
-            let Some(record) = finished.remove(&begun.id) else { continue };
+            let Some(record) = finished.get(&begun.id) else { continue };
             let id = begun.id.hex();
             match self.records.list.iter_mut().find(|record| text(record, "id") == id) {
-                Some(incomplete) => *incomplete = record,
-                None => self.records.list.push(record),
+                Some(incomplete) => *incomplete = record.clone(),
+                None => self.records.list.push(record.clone()),
             }
         }
         self.save()?;
-        self.begun.retain(|begun| !layers.iter().any(|layer| layer.id == begun.id));
+        self.begun.retain(|begun| !finished.contains_key(&begun.id));
         Ok(())
     }
 
