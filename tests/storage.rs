@@ -3,10 +3,10 @@
 use crate::golden::Golden;
 use crate::support::engines::{self, Engine};
 use crate::support::{cannot_run, command, need_root, sha256, stdout_of};
-use containers_storage::{FinishedLayer, Layer, NewImage, NewLayer, Storage};
+use containers_storage::{Facts, FinishedLayer, Layer, NewImage, NewLayer, Storage};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,40 +62,40 @@ fn records(root: &Path, name: &str) -> Vec<Value> {
     serde_json::from_slice(&text).unwrap()
 }
 
-fn layers_of(root: &Path) -> Vec<Layer> {
-    Storage::open(root).unwrap().read(PATIENCE).unwrap().layers
-}
-
 /// The layers of a storage as they would be made in another one.
-fn new_layers(layers: &[Layer]) -> Vec<NewLayer> {
-    let new = |layer: &Layer| NewLayer {
+fn new_layers(from: &Path) -> Vec<NewLayer> {
+    let snapshot = Storage::open(from).unwrap().read(PATIENCE).unwrap();
+    let new = |layer: Layer| NewLayer {
         id: layer.id,
         parent: layer.parent,
         diff_id: layer.diff_id.unwrap(),
     };
-    layers.iter().map(new).collect()
+    snapshot.layers.into_iter().map(new).collect()
 }
 
 /// Makes the layers of one storage in another.
 fn copy_layers(from: &Path, to: &Storage) {
-    let all = layers_of(from);
+    let new = new_layers(from);
     let mut layers = to.layers(PATIENCE).unwrap();
-    let trees = layers.begin(&new_layers(&all)).unwrap();
-    let finish = |(layer, tree): (&Layer, &PathBuf)| {
-        let id = layer.id.hex();
-        let original = from.join("overlay").join(&id).join("diff/.");
+    let trees = layers.begin(&new).unwrap();
+    let snapshot = Storage::open(from).unwrap().read(PATIENCE).unwrap();
+    let sizes = snapshot.layers.iter().map(|layer| layer.size.unwrap());
+    let mut tar_splits = Vec::new();
+    for (layer, tree) in new.iter().zip(&trees) {
+        let original = from.join("overlay").join(layer.id.hex()).join("diff/.");
         stdout_of(Command::new("cp").args(["-a", "--no-target-directory"]).arg(original).arg(tree));
-        let tar_split = from.join(format!("overlay-layers/{id}.tar-split.gz"));
-        FinishedLayer {
-            id: layer.id,
-            size: layer.size.unwrap(),
-            uids: vec![0],
-            gids: vec![0],
-            tar_split: Some(File::open(tar_split).unwrap()),
-        }
-    };
-    layers.finish(all.iter().zip(&trees).map(finish).collect()).unwrap();
-    assert_eq!(layers.get(all[0].id).as_ref(), Some(&all[0]));
+        let tar_split = from.join(format!("overlay-layers/{}.tar-split.gz", layer.id.hex()));
+        tar_splits.push(fs::File::open(tar_split).unwrap());
+    }
+    let finished = new.iter().zip(&mut tar_splits).zip(sizes);
+    let finished = finished.map(|((layer, tar_split), size)| FinishedLayer {
+        id: layer.id,
+        facts: Facts { size, uids: [0].into(), gids: [0].into() },
+        tar_split,
+        root_mode: None,
+    });
+    layers.finish(finished.collect()).unwrap();
+    assert_eq!(layers.get(new[0].id).unwrap().diff_id, Some(new[0].diff_id));
 }
 
 /// Records the one image of a storage in another, under these names.
@@ -199,7 +199,7 @@ fn podman_removes_what_a_killed_run_has_left() {
     let (golden, folder) = (Golden::new(), TempDir::new().unwrap());
     let (theirs, ours) = (Podman::start(), Podman::start());
     theirs.load_golden(&golden, folder.path());
-    let new = new_layers(&layers_of(&theirs.root));
+    let new = new_layers(&theirs.root);
     let storage = ours.storage();
     let before = listing(&ours.root);
     let mut layers = storage.layers(PATIENCE).unwrap();

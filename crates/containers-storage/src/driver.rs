@@ -16,9 +16,6 @@ const LINK_LENGTH: usize = 26;
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// The mode of a layer's root (`defaultPerms`) where the layer does not say.
 const ROOT_MODE: u32 = 0o555;
-/// The mode of a root that nobody has given one yet: its owner, who may not be root, has to write
-/// there. No layer has it.
-const NO_MODE: u32 = 0o710;
 
 /// The driver's directory.
 #[derive(Debug)]
@@ -44,7 +41,8 @@ impl Driver {
         let directory = self.directory(id);
         make_directory(&directory, self.directory_mode)?;
         let tree = directory.join("diff");
-        make_directory(&tree, NO_MODE)?;
+        // Until it is finished, for its owner alone, who may not be root and has to write to it.
+        make_directory(&tree, 0o700)?;
         let link = link_name()?;
         let target = Path::new("..").join(id.hex()).join("diff");
         symlink(target, links.join(&link)).context("creating a link in", &links)?;
@@ -59,18 +57,22 @@ impl Driver {
         Ok(tree)
     }
 
-    /// Gives the root of a layer its parent's mode, unless it was given one.
-    pub(crate) fn finish(&self, id: Digest, parent: Option<Digest>) -> Result<(), Error> {
-        let mode_of = |tree: &Path| {
-            let metadata = fs::metadata(tree).context("reading", tree)?;
-            Ok(metadata.permissions().mode() & 0o7777)
+    /// Gives the root of a layer the mode that it is to have: by default, its parent's.
+    pub(crate) fn finish(
+        &self,
+        id: Digest,
+        parent: Option<Digest>,
+        root_mode: Option<u32>,
+    ) -> Result<(), Error> {
+        let mode = match (root_mode, parent) {
+            (Some(mode), _) => mode,
+            (None, None) => ROOT_MODE,
+            (None, Some(parent)) => {
+                let tree = self.directory(parent).join("diff");
+                fs::metadata(&tree).context("reading", &tree)?.permissions().mode() & 0o7777
+            }
         };
         let tree = self.directory(id).join("diff");
-        if mode_of(&tree)? != NO_MODE {
-            return Ok(());
-        }
-        let parent = parent.map(|parent| mode_of(&self.directory(parent).join("diff")));
-        let mode = parent.unwrap_or(Ok(ROOT_MODE))?;
         set_mode(&tree, mode).context("changing the mode of", &tree)
     }
 

@@ -1,5 +1,7 @@
 //! A layer, and its record.
 
+use std::collections::BTreeSet;
+
 use formats::digest::Digest;
 use serde_json::{Value, json};
 
@@ -27,7 +29,7 @@ pub struct Layer {
 }
 
 /// A layer to be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewLayer {
     /// Its ID: see [`layer_id`].
     pub id: Digest,
@@ -37,20 +39,15 @@ pub struct NewLayer {
     pub diff_id: Digest,
 }
 
-/// A layer whose tree is complete.
+/// What is known of a layer when its tree is complete.
 #[derive(Clone, Debug)]
-pub struct FinishedLayer<R> {
-    /// Its ID.
-    pub id: Digest,
+pub struct Facts {
     /// The length of its uncompressed archive in bytes.
     pub size: u64,
-    /// The owners of its entries, each once and in order.
-    pub uids: Vec<u32>,
-    /// Their groups, each once and in order.
-    pub gids: Vec<u32>,
-    /// Its tar-split, compressed with gzip. Without one, the library makes another archive of the
-    /// layer than it was made of.
-    pub tar_split: Option<R>,
+    /// The owners of its entries.
+    pub uids: BTreeSet<u32>,
+    /// Their groups.
+    pub gids: BTreeSet<u32>,
 }
 
 impl Layer {
@@ -71,41 +68,33 @@ impl Layer {
 }
 
 impl NewLayer {
-    /// The record of a layer that is being made.
-    pub(crate) fn record(&self, created: &str) -> Record {
-        let mut record = self.start(created);
-        mark_incomplete(&mut record);
-        record
-    }
-
-    /// The record of a layer that is complete, with the fields and in the order in which the
-    /// library writes it.
-    pub(crate) fn finished<R>(&self, created: &str, layer: &FinishedLayer<R>) -> Record {
-        let mut record = self.start(created);
-        let mut put = |field: &str, value: Value| record.insert(field.to_owned(), value);
-        for (digest, size) in
-            [("compressed-diff-digest", "compressed-size"), ("diff-digest", "diff-size")]
-        {
-            put(digest, self.diff_id.to_string().into());
-            if layer.size > 0 {
-                put(size, layer.size.into());
-            }
-        }
-        for (field, ids) in [("uidset", &layer.uids), ("gidset", &layer.gids)] {
-            if !ids.is_empty() {
-                put(field, ids.clone().into());
-            }
-        }
-        record
-    }
-
-    fn start(&self, created: &str) -> Record {
+    /// Its record, with the fields and in the order in which the library writes it.
+    /// Without `facts`, it is incomplete.
+    pub(crate) fn record(&self, created: &str, facts: Option<&Facts>) -> Record {
         let mut record = Record::new();
-        record.insert("id".to_owned(), self.id.hex().into());
+        let mut put = |field: &str, value: Value| record.insert(field.to_owned(), value);
+        put("id", self.id.hex().into());
         if let Some(parent) = self.parent {
-            record.insert("parent".to_owned(), parent.hex().into());
+            put("parent", parent.hex().into());
         }
-        record.insert("created".to_owned(), created.into());
+        put("created", created.into());
+        let Some(Facts { size, uids, gids }) = facts else {
+            put("flags", json!({ "incomplete": true }));
+            return record;
+        };
+        let digest = self.diff_id.to_string();
+        for kind in ["compressed-diff-digest", "diff-digest"] {
+            put(kind, digest.clone().into());
+            if *size > 0 {
+                let field = if kind == "diff-digest" { "diff-size" } else { "compressed-size" };
+                put(field, (*size).into());
+            }
+        }
+        for (field, ids) in [("uidset", uids), ("gidset", gids)] {
+            if !ids.is_empty() {
+                put(field, ids.iter().copied().collect());
+            }
+        }
         record
     }
 }

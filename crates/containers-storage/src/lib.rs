@@ -10,20 +10,20 @@
 //! ```no_run
 //! # use nix_image_containers_storage as containers_storage;
 //! # use formats::digest::Digest;
-//! use containers_storage::{FinishedLayer, NewLayer, Storage, layer_id};
+//! use containers_storage::{Facts, FinishedLayer, NewLayer, Storage, layer_id};
 //! use std::time::Duration;
 //!
-//! # fn add(diff_id: Digest) -> Result<(), containers_storage::Error> {
+//! # fn add(diff_id: Digest, tar_split: &mut dyn std::io::Read) -> Result<(), containers_storage::Error> {
 //! let storage = Storage::open("/var/lib/containers/storage".as_ref())?;
 //! let patience = Duration::from_secs(60);
 //! let mut layers = storage.layers(patience)?;
 //! let id = layer_id(None, diff_id);
 //! if layers.get(id).is_none() {
-//!     let trees = layers.begin(&[NewLayer { id, parent: None, diff_id }])?;
+//!     let new = NewLayer { id, parent: None, diff_id };
+//!     let trees = layers.begin(&[new])?;
 //!     // Now the layer's entries go below trees[0].
-//!     let (uids, gids) = (vec![0], vec![0]);
-//!     let tar_split = std::fs::File::open("tar-split.gz").ok();
-//!     layers.finish(vec![FinishedLayer { id, size: 10240, uids, gids, tar_split }])?;
+//!     let facts = Facts { size: 10240, uids: [0].into(), gids: [0].into() };
+//!     layers.finish(vec![FinishedLayer { id, facts, tar_split, root_mode: None }])?;
 //! }
 //! let images = storage.images(patience)?;
 //! // Now the image goes into `images`, while both are locked.
@@ -48,7 +48,7 @@ mod users;
 pub use error::{Error, Holder};
 pub use garbage::Collected;
 pub use images::{Image, Images, NewImage};
-pub use layer::{FinishedLayer, Layer, NewLayer, layer_id};
-pub use layers::Layers;
+pub use layer::{Facts, Layer, NewLayer, layer_id};
+pub use layers::{FinishedLayer, Layers};
 pub use snapshot::Snapshot;
 pub use storage::{Kind, Storage};

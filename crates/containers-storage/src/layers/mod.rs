@@ -11,7 +11,7 @@ use formats::digest::Digest;
 use crate::driver::Driver;
 use crate::error::{Context as _, Error};
 use crate::files::{Unnamed, name, remove_tree, remove_unfinished};
-use crate::layer::{FinishedLayer, Layer, NewLayer, mark_incomplete};
+use crate::layer::{Facts, Layer, NewLayer, mark_incomplete};
 use crate::lock::{Access, Lock};
 use crate::records::{Records, text};
 use crate::storage::{Kind, Storage};
@@ -20,6 +20,19 @@ use crate::users::{Users, mounted_words};
 
 /// The name of a layer's tar-split after its ID (`tarSplitSuffix`).
 const TAR_SPLIT: &str = ".tar-split.gz";
+
+/// A layer whose tree is complete.
+#[allow(missing_debug_implementations, reason = "not every `Read` has one")]
+pub struct FinishedLayer<'a> {
+    /// Its ID.
+    pub id: Digest,
+    /// What is known of it now.
+    pub facts: Facts,
+    /// The layer's tar-split, compressed with gzip.
+    pub tar_split: &'a mut dyn Read,
+    /// The mode of the tree's root, if the layer has an entry for it.
+    pub root_mode: Option<u32>,
+}
 
 /// The layers of a storage, locked for writing. What was begun and not finished goes when this is
 /// dropped.
@@ -77,7 +90,7 @@ impl Layers<'_> {
         self.begun.extend_from_slice(layers);
         if self.storage.kind() == Kind::Engine {
             let now = now();
-            self.records.list.extend(layers.iter().map(|layer| layer.record(&now)));
+            self.records.list.extend(layers.iter().map(|layer| layer.record(&now, None)));
             self.save()?;
         }
         let driver = self.driver();
@@ -85,21 +98,19 @@ impl Layers<'_> {
     }
 
     /// Records layers as complete whose trees are.
-    pub fn finish<R: Read>(&mut self, layers: Vec<FinishedLayer<R>>) -> Result<(), Error> {
+    pub fn finish(&mut self, layers: Vec<FinishedLayer<'_>>) -> Result<(), Error> {
         let driver = self.driver();
-        let now = now();
         let mut finished = HashMap::new();
         let mut tar_splits = Vec::new();
-        for mut layer in layers {
+        let now = now();
+        for layer in layers {
             let begun = self.begun.iter().find(|begun| begun.id == layer.id);
             let begun = begun.ok_or_else(|| self.missing(layer.id))?;
-            driver.finish(layer.id, begun.parent)?;
-            if let Some(tar_split) = &mut layer.tar_split {
-                let copy = |file: &mut File| io::copy(tar_split, file).map(drop);
-                let path = self.tar_split(layer.id);
-                tar_splits.push(Unnamed::write(&path, self.storage.modes().file, copy)?);
-            }
-            finished.insert(layer.id, begun.finished(&now, &layer));
+            let copy = |file: &mut File| io::copy(layer.tar_split, file).map(drop);
+            let path = self.tar_split(layer.id);
+            tar_splits.push(Unnamed::write(&path, self.storage.modes().file, copy)?);
+            driver.finish(layer.id, begun.parent, layer.root_mode)?;
+            finished.insert(layer.id, begun.record(&now, Some(&layer.facts)));
         }
         name(tar_splits)?;
         // In the order in which they were begun, parents first.

@@ -1,13 +1,14 @@
 //! Storages without an engine that has them.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use formats::digest::Digest;
 use tempfile::TempDir;
 
-use crate::{Error, FinishedLayer, Kind, NewImage, NewLayer, Storage, layer_id};
+use crate::{Error, Facts, FinishedLayer, Kind, NewImage, NewLayer, Storage, layer_id};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,14 +41,16 @@ fn add(storage: &Storage, new: &[NewLayer]) {
     for tree in layers.begin(new).unwrap() {
         fs::write(tree.join("file"), "content").unwrap();
     }
-    let finish = |layer: &NewLayer| FinishedLayer {
+    let facts = Facts { size: 10240, uids: [0].into(), gids: [0, 5].into() };
+    let mut tar_splits = vec![&b"tar-split"[..]; new.len()];
+    let finish = |(layer, tar_split): (&NewLayer, _)| FinishedLayer {
         id: layer.id,
-        size: 10240,
-        uids: vec![0],
-        gids: vec![0, 5],
-        tar_split: Some(&b"tar-split"[..]),
+        facts: facts.clone(),
+        tar_split,
+        root_mode: None,
     };
-    layers.finish(new.iter().map(finish).collect()).unwrap();
+    let tar_splits = tar_splits.iter_mut().map(|bytes| bytes as &mut dyn Read);
+    layers.finish(new.iter().zip(tar_splits).map(finish).collect()).unwrap();
 }
 
 fn put(storage: &Storage, config: &str, names: &[&str], top_layer: Option<Digest>) -> Digest {
