@@ -293,11 +293,11 @@ fn all_users_read_an_additional_image_store() {
     // Without its image, what a container runs from stays as long as that can be seen.
     let image = storage.images(PATIENCE).unwrap().by_name(NAME).unwrap();
     storage.images(PATIENCE).unwrap().remove(image.id).unwrap();
-    let collected = storage.layers(PATIENCE).unwrap().collect_garbage().unwrap();
+    let collected = storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();
     assert_eq!((collected.removed.len(), collected.mounted.len()), (0, 8));
     ours.podman(&[&read[..], &["unmount", container.trim()]].concat());
     ours.podman(&[&read[..], &["rm", container.trim()]].concat());
-    let collected = storage.layers(PATIENCE).unwrap().collect_garbage().unwrap();
+    let collected = storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();
     assert_eq!((collected.removed.len(), collected.mounted.len()), (8, 0));
     assert_eq!(storage.read(PATIENCE).unwrap().layers, []);
     assert_eq!(fs::read_dir(store.join("overlay")).unwrap().count(), 1);

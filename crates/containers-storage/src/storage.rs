@@ -60,6 +60,18 @@ impl Storage {
         Ok(Self { root: graph_root.to_owned(), kind })
     }
 
+    /// The additional image store at a directory that [`Self::create`] has made.
+    pub fn additional(directory: &Path) -> Result<Self, Error> {
+        let storage = Self::open(directory)?;
+        match storage.kind {
+            Kind::Additional => Ok(storage),
+            Kind::Engine => {
+                let why = "expected an additional image store, found the storage of an engine";
+                Err(Error::unsupported(directory, why))
+            }
+        }
+    }
+
     /// An additional image store in a directory that all users of the machine can read. It is made
     /// if the directory is empty or does not exist.
     pub fn create(directory: &Path) -> Result<Self, Error> {
@@ -115,6 +127,15 @@ impl Storage {
 
     pub(crate) fn layers_lock(&self) -> PathBuf {
         self.layers_directory().join("layers.lock")
+    }
+
+    /// What those who write layers lock first. Those who only read an additional image store never
+    /// wait for it: nobody sees a layer there before it is complete.
+    pub(crate) fn writers_lock(&self) -> PathBuf {
+        match self.kind {
+            Kind::Engine => self.layers_lock(),
+            Kind::Additional => self.root.join(MARKER),
+        }
     }
 
     pub(crate) fn images_directory(&self) -> PathBuf {

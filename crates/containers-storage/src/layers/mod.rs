@@ -40,19 +40,23 @@ pub struct FinishedLayer<'a> {
 pub struct Layers<'a> {
     storage: &'a Storage,
     lock: Lock,
+    patience: Duration,
     records: Records,
     begun: Vec<NewLayer>,
 }
 
 impl Storage {
     /// The layers, locked for writing. It is waited for others as long as patience lasts.
+    ///
+    /// Until it is dropped, nobody else reads or writes the layers of an engine's storage. Those of
+    /// an additional image store can be read meanwhile.
     pub fn layers(&self, patience: Duration) -> Result<Layers<'_>, Error> {
         let mode = self.modes().lock;
-        let lock = Lock::take(&self.layers_lock(), Access::Write, mode, patience)?;
+        let lock = Lock::take(&self.writers_lock(), Access::Write, mode, patience)?;
         let directory = self.layers_directory();
         let records = Records::read(&directory.join("layers.json"))?;
         remove_unfinished(&directory);
-        Ok(Layers { storage: self, lock, records, begun: Vec::new() })
+        Ok(Layers { storage: self, lock, patience, records, begun: Vec::new() })
     }
 }
 
@@ -220,8 +224,18 @@ impl Layers<'_> {
     }
 
     fn save(&self) -> Result<(), Error> {
-        self.lock.touch()?;
-        self.records.write(self.storage.modes().file)
+        let modes = self.storage.modes();
+        let write = |lock: &Lock| {
+            lock.touch()?;
+            self.records.write(modes.file)
+        };
+        match self.storage.kind() {
+            Kind::Engine => write(&self.lock),
+            Kind::Additional => {
+                let path = self.storage.layers_lock();
+                write(&Lock::take(&path, Access::Write, modes.lock, self.patience)?)
+            }
+        }
     }
 }
 

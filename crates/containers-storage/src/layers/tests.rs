@@ -122,6 +122,19 @@ fn only_an_engine_is_shown_what_is_incomplete() {
 }
 
 #[test]
+fn an_additional_store_can_be_read_while_it_is_written() {
+    let directory = TempDir::new().unwrap();
+    let storage = Storage::create(directory.path()).unwrap();
+    let mut writer = storage.layers(PATIENCE).unwrap();
+    writer.begin(&layers(&["a"])).unwrap();
+    assert_eq!(storage.read(Duration::ZERO).unwrap().layers, []);
+    let other = storage.layers(Duration::ZERO).unwrap_err();
+    assert!(matches!(other, Error::Busy { .. }), "{other}");
+    drop(writer);
+    storage.layers(Duration::ZERO).unwrap();
+}
+
+#[test]
 fn a_parent_has_to_be_there() {
     let directory = TempDir::new().unwrap();
     let storage = engine(directory.path());
@@ -178,13 +191,15 @@ fn garbage_is_what_no_image_has() {
     let (one, other) = (layers(&["a", "b"]), layers(&["a", "c"]));
     add(&storage, &one);
     add(&storage, &other[1..]);
-    let image = put(&storage, "config", &[], Some(one[1].id));
+    let image = put(&storage, "config", &["localhost/a:1"], Some(one[1].id));
+    let nameless = put(&storage, "nameless", &[], Some(other[1].id));
     // What a killed run leaves.
     let id = Digest::of(b"killed").hex();
     fs::create_dir_all(directory.path().join("overlay").join(&id).join("diff")).unwrap();
     fs::write(directory.path().join("overlay-layers/.nix-image-a.tmp"), "").unwrap();
-    let collect = || storage.layers(PATIENCE).unwrap().collect_garbage().unwrap();
+    let collect = || storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();
     let collected = collect();
+    assert_eq!(collected.images, [nameless]);
     assert_eq!((collected.removed, collected.leftovers), (vec![other[1].id], 1));
     assert_eq!(storage.read(PATIENCE).unwrap().layers.len(), 2);
     storage.images(PATIENCE).unwrap().remove(image).unwrap();
@@ -236,7 +251,7 @@ fn unknown_storages_are_left_alone() {
     fs::remove_dir(path.join("vfs-layers")).unwrap();
     let storage = engine(path);
     assert!(why(Storage::create(path)).starts_with("expected an empty directory"));
-    let error = storage.layers(PATIENCE).unwrap().collect_garbage().unwrap_err();
+    let error = storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap_err();
     assert!(error.to_string().contains("the storage of an engine"), "{error}");
     for (records, text) in [("layers", "{}"), ("images", "[[]]")] {
         fs::write(path.join(format!("overlay-{records}/{records}.json")), text).unwrap();
