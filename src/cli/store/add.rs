@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::StoreArgs;
@@ -29,6 +30,9 @@ pub(in crate::cli) struct Args {
     /// The images' confs, JSON files
     #[arg(required = true, value_name = "CONF")]
     confs: Vec<PathBuf>,
+    /// Name and tag of a single image, instead of the conf's
+    #[arg(short = 't', long = "repo_tag", visible_alias = "tag", value_name = "NAME:TAG")]
+    repo_tag: Option<String>,
     /// How files get from the Nix store into the directory
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     import: ImportArg,
@@ -65,10 +69,13 @@ impl From<ImportArg> for Import {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        if self.repo_tag.is_some() && self.confs.len() > 1 {
+            bail!("a name was given for several images; add them one by one");
+        }
         // What cannot be read is known before anything is added.
         let open = |conf: &PathBuf| {
-            let mut image =
-                Image::open(Conf::load(conf)?, None, self.reading.store_root.as_deref())?;
+            let store_root = self.reading.store_root.as_deref();
+            let mut image = Image::open(Conf::load(conf)?, self.repo_tag.clone(), store_root)?;
             let name = full_name(&image_args::full_name(&mut image)?);
             anyhow::Ok((image, name))
         };
