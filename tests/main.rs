@@ -25,6 +25,7 @@ mod python_sets;
 mod serve;
 mod storage;
 mod support;
+mod trees;
 mod write;
 
 fn main() {

@@ -4,7 +4,7 @@
 use super::{cannot_run, command, need, need_root, python3, skip, test_file};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// An engine that is running, or would run, by itself.
@@ -76,6 +76,13 @@ impl Engine {
     pub(crate) fn reach(&self, mut command: Command) -> Command {
         command.envs(&self.environment);
         command
+    }
+
+    /// The folder that it has everything in.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let places = ["CONTAINERS_STORAGE_CONF", "CONTAINERD_ADDRESS"];
+        let place = places.iter().find_map(|name| self.environment.get(*name)).unwrap();
+        Path::new(place).parent().unwrap().to_owned()
     }
 
     /// Loads an archive by the engine's own means.
