@@ -24,6 +24,7 @@ mod python_formats;
 mod python_sets;
 mod serve;
 mod storage;
+mod store;
 mod support;
 mod trees;
 mod write;
