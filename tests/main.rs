@@ -14,6 +14,7 @@ mod cache;
 mod cli;
 mod examples;
 mod golden;
+mod link;
 mod load;
 mod memory;
 mod original;
