@@ -80,7 +80,7 @@ class Engine:
 
 class Docker(Engine):
     command = "docker"
-    scripts = ["layered", "nix-shell"]
+    scripts = ["layered", "nix-shell", "nixos-module"]
 
     containerd_store = False
 
@@ -127,7 +127,7 @@ class DockerWithContainerdStore(Docker):
 
 class Podman(Engine):
     command = "podman"
-    scripts = ["layered", "nix-shell"]
+    scripts = ["layered", "nix-shell", "nixos-module"]
 
     def start(self):
         if not shutil.which("podman"):
@@ -171,7 +171,7 @@ tmp_dir = "{self.folder}/tmp"
 
 class Containerd(Engine):
     command = "ctr"
-    scripts = ["containerd"]
+    scripts = ["containerd", "nixos-module"]
 
     def start(self):
         self.socket = self.folder / "containerd.sock"
