@@ -128,7 +128,7 @@ let
             );
           requires = units;
           unitConfig.ConditionPathExistsGlob = map (
-            argument: "|/var/lib/nix-image/state/${argument}/*.image"
+            argument: "|/var/lib/nix-image/state/${argument}/*"
           ) ([ argument ] ++ formerly);
           serviceConfig.ExecStart = [
             (remove argument wanted)

@@ -10,25 +10,31 @@ let
   cfg = config.virtualisation.nix-image;
   inherit (cfg.store) directory;
 
-  # podman fails if the directory is not there, and for ordinary users if it would
-  # have to make these itself.
-  entry = kind: mode: { ${kind} = { inherit mode; user = "root"; group = "root"; }; };
+  isUsed = lib.any (image: lib.elem "podman" image.engines) (lib.attrValues cfg.images);
+
+  entry = kind: mode: {
+    ${kind} = {
+      inherit mode;
+      user = "root";
+      group = "root";
+    };
+  };
   folder = entry "d" "0755";
   file = entry "f" "0644";
 in
 {
-  config =
-    lib.mkIf (cfg.store.enable && lib.any (image: lib.elem "podman" image.engines) (lib.attrValues cfg.images))
-      {
-        virtualisation.containers.storage.settings.storage.options.additionalimagestores = [ directory ];
+  config = lib.mkIf (cfg.store.enable && isUsed) {
+    virtualisation.containers.storage.settings.storage.options.additionalimagestores = [ directory ];
 
-        systemd.tmpfiles.settings."10-nix-image" = {
-          ${directory} = folder;
-          "${directory}/overlay" = folder;
-          "${directory}/overlay-images" = folder;
-          "${directory}/overlay-images/images.lock" = file;
-          "${directory}/overlay-layers" = folder;
-          "${directory}/overlay-layers/layers.lock" = file;
-        };
-      };
+    # podman fails if the directory is not there, and for ordinary users also if it
+    # would have to make the rest.
+    systemd.tmpfiles.settings."10-nix-image" = {
+      ${directory} = folder;
+      "${directory}/overlay" = folder;
+      "${directory}/overlay-images" = folder;
+      "${directory}/overlay-images/images.lock" = file;
+      "${directory}/overlay-layers" = folder;
+      "${directory}/overlay-layers/layers.lock" = file;
+    };
+  };
 }

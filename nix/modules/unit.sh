@@ -263,8 +263,11 @@ is_used_by_podman() {
 collect() {
   if grep --quiet --no-messages --fixed-strings "$NIX_IMAGE_STORE/" /proc/[0-9]*/mountinfo; then
     echo "left unused layers in $NIX_IMAGE_STORE, and will try again: containers run from there"
+    # Without a file there, systemd would not start the next try.
+    touch "$state/unused-layers"
   else
     nix-image store gc "$NIX_IMAGE_STORE"
+    rm -f "$state/unused-layers"
   fi
 }
 
