@@ -7,3 +7,4 @@ pub mod peer_text;
 pub mod python;
 pub mod sha256;
 pub mod tar;
+pub mod tar_split;

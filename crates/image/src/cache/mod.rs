@@ -6,6 +6,7 @@
 //! absent, and one that cannot be written is not remembered.
 
 mod key;
+mod tar_split;
 mod upkeep;
 
 use std::fs::{self, File, Metadata};
@@ -19,6 +20,7 @@ use crate::atomic_file::AtomicFile;
 
 use formats::digest::{BlobId, Digest};
 pub use key::{Key, KeyBuilder};
+pub use tar_split::{TarSplit, TarSplitWriter};
 pub use upkeep::{Limits, Removed, Usage};
 
 /// First line of every entry, and its directory's name: entries of another version are not seen.
@@ -69,7 +71,7 @@ impl Cache {
     /// What is remembered for a key.
     #[doc(hidden)]
     pub fn get(&self, key: &Key) -> Option<BlobId> {
-        let file = open_entry(&self.path(key)?)?;
+        let file = open_file(&self.path(key)?, MAX_ENTRY)?;
         let mut text = String::new();
         (&file).take(MAX_ENTRY).read_to_string(&mut text).ok()?;
         let entry = parse(&text, key)?;
@@ -94,14 +96,20 @@ impl Cache {
         }
     }
 
-    fn entries_directory(&self) -> Option<PathBuf> {
-        Some(self.directory.as_ref()?.join(VERSION))
+    /// The directories of all kinds of entries.
+    fn entries_directories(&self) -> impl Iterator<Item = PathBuf> {
+        let directories = [VERSION, tar_split::DIRECTORY].into_iter();
+        directories.filter_map(|name| Some(self.directory.as_ref()?.join(name)))
     }
 
     fn path(&self, key: &Key) -> Option<PathBuf> {
+        self.path_in(VERSION, key)
+    }
+
+    fn path_in(&self, kind: &str, key: &Key) -> Option<PathBuf> {
         let name = key.to_string();
         let (shard, rest) = name.split_at(2);
-        Some(self.entries_directory()?.join(shard).join(rest))
+        Some(self.directory.as_ref()?.join(kind).join(shard).join(rest))
     }
 }
 
@@ -126,10 +134,10 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.persist(path).map_err(io::Error::other)
 }
 
-/// Opens an entry, if it can be one. What stands in its place may be a pipe or a device, which to
-/// open would wait, or a file without end.
-fn open_entry(path: &Path) -> Option<File> {
-    let may_be_entry = |metadata: &Metadata| metadata.is_file() && metadata.len() <= MAX_ENTRY;
+/// Opens an entry, if it can be one of at most this many bytes. What stands in its place may be a
+/// pipe or a device, which to open would wait, or a file without end.
+fn open_file(path: &Path, max: u64) -> Option<File> {
+    let may_be_entry = |metadata: &Metadata| metadata.is_file() && metadata.len() <= max;
     // To open a device can do something by itself, so it is not even tried.
     fs::metadata(path).ok().filter(may_be_entry)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;

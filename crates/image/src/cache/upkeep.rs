@@ -83,9 +83,8 @@ impl Cache {
 
     fn entries(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        let Some(directory) = self.entries_directory() else { return Ok(entries) };
-        for shard in list(&directory)? {
-            for path in list(&shard)? {
+        for directory in self.entries_directories() {
+            for path in shards(&directory)? {
                 // One that vanishes meanwhile was removed by another run.
                 let Ok(metadata) = fs::metadata(&path) else { continue };
                 entries.push(Entry { path, bytes: metadata.len(), used: metadata.modified()? });
@@ -93,6 +92,12 @@ impl Cache {
         }
         Ok(entries)
     }
+}
+
+/// The files in a directory's directories.
+fn shards(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = list(directory)?.into_iter().map(|shard| list(&shard));
+    Ok(files.collect::<io::Result<Vec<_>>>()?.concat())
 }
 
 fn is_temporary(path: &Path) -> bool {
@@ -157,7 +162,7 @@ mod tests {
     fn what_killed_runs_left_is_removed_and_fresh_writes_are_not() {
         let directory = tempfile::tempdir().unwrap();
         let (cache, _) = cache(directory.path(), 1);
-        let shard = cache.entries_directory().unwrap().join("ab");
+        let shard = cache.entries_directories().next().unwrap().join("ab");
         fs::create_dir_all(&shard).unwrap();
         for (name, age) in [("old.1-0.tmp", DAY), ("new.2-0.tmp", Duration::ZERO)] {
             let file = File::create(shard.join(name)).unwrap();

@@ -1,5 +1,8 @@
 //! One layer's way through the hash; two of them are advanced at a time.
 
+use std::io;
+
+use crate::cache::{TarSplit, TarSplitWriter};
 use crate::layer::{LayerError, LayerReader};
 use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
@@ -24,22 +27,29 @@ pub(super) struct Lane<'a> {
     /// Whether nothing comes after the buffer.
     ended: bool,
     hash: Sha256,
+    tar_split: Option<io::Result<TarSplitWriter>>,
 }
 
 impl<'a> Lane<'a> {
     pub(super) fn new(layer: usize, reader: LayerReader<'a>) -> Self {
         let buffer = Vec::with_capacity(CHUNK + SLACK);
-        Self { layer, reader, buffer, start: 0, ended: false, hash: Sha256::new() }
+        Self { layer, reader, buffer, start: 0, ended: false, hash: Sha256::new(), tar_split: None }
+    }
+
+    /// Makes the layer's tar-split as well. What goes wrong with that does not stop the hash.
+    pub(super) fn with_tar_split(self, tar_split: io::Result<TarSplitWriter>) -> Self {
+        Self { tar_split: Some(tar_split), ..self }
     }
 
     pub(super) fn is_finished(&self) -> bool {
         self.ended && self.start == self.buffer.len()
     }
 
-    /// The layer and what it hashed to.
-    pub(super) fn finish(self) -> (usize, BlobId) {
+    /// The layer, what it hashed to, and its tar-split.
+    pub(super) fn finish(self) -> (usize, BlobId, Option<io::Result<TarSplit>>) {
         let size = self.hash.len();
-        (self.layer, BlobId { digest: Digest(self.hash.finish()), size })
+        let found = BlobId { digest: Digest(self.hash.finish()), size };
+        (self.layer, found, self.tar_split.map(|made| made.and_then(TarSplitWriter::finish)))
     }
 
     fn refill(&mut self) -> Result<(), LayerError> {
@@ -50,6 +60,12 @@ impl<'a> Lane<'a> {
         self.start = 0;
         self.reader.fill(&mut self.buffer, CHUNK)?;
         self.ended = self.buffer.len() < CHUNK;
+        if let Some(made) = &mut self.tar_split
+            && let Ok(writer) = made
+            && let Err(error) = writer.update(&self.buffer)
+        {
+            *made = Err(error);
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod lane;
 mod table;
+mod tar_splits;
 
 use std::sync::Arc;
 use std::thread::{self, Scope};
@@ -16,6 +17,7 @@ use crate::threads;
 use formats::digest::{BlobId, Digest};
 use lane::Lane;
 use table::{Remembered, Table, Task};
+use tar_splits::TarSplits;
 
 /// Memory in which the trees' listings are kept from the scan to the last use; trees that find no
 /// room are walked again.
@@ -31,6 +33,8 @@ pub struct Digester<'a> {
     threads: usize,
     table: Table,
     budget: Arc<Budget>,
+    /// The tar-splits that were made or remembered, unless nobody wants them.
+    tar_splits: Option<TarSplits>,
 }
 
 /// What is done with a digest that is remembered for other trees of the same NAR hashes: on
@@ -49,7 +53,8 @@ impl<'a> Digester<'a> {
         static NO_CACHE: Cache = Cache::none();
         let table = Table::new(image.layers.iter().map(Layer::known));
         let threads = threads::cores();
-        Self { image, cache: &NO_CACHE, threads, table, budget: Budget::new(LISTINGS) }
+        let budget = Budget::new(LISTINGS);
+        Self { image, cache: &NO_CACHE, threads, table, budget, tar_splits: None }
     }
 
     /// Looks digests up in a cache before hashing, and remembers there what was found.
@@ -246,7 +251,7 @@ impl<'a> Digester<'a> {
             while lanes.len() < lane::COUNT {
                 match self.table.claim(lanes.len(), self.threads) {
                     Some(Task::Scan(layer)) => self.scan(layer, hints)?,
-                    Some(Task::Hash(layer)) => lanes.push(Lane::new(layer, self.open(layer)?)),
+                    Some(Task::Hash(layer)) => lanes.push(self.lane(layer)?),
                     None => break,
                 }
             }
@@ -255,13 +260,28 @@ impl<'a> Digester<'a> {
             }
             lane::advance(&mut lanes)?;
             for lane in lanes.extract_if(.., |lane| lane.is_finished()) {
-                let (layer, found) = lane.finish();
+                let (layer, found, tar_split) = lane.finish();
+                if let (Some(all), Some(tar_split)) = (&self.tar_splits, tar_split) {
+                    all.put(layer, tar_split);
+                }
                 self.publish(layer, found)?;
             }
             if lanes.is_empty() {
                 self.table.release();
             }
         }
+    }
+
+    /// A layer's way through the hash, and to its tar-split if that is wanted.
+    fn lane(&self, layer: usize) -> Result<Lane<'a>, Error> {
+        let lane = Lane::new(layer, self.open(layer)?);
+        let key = self.table.keys(layer).next();
+        Ok(match (&self.tar_splits, key) {
+            (Some(_), Some(key)) if self.image.layers[layer].is_unpacked() => {
+                lane.with_tar_split(self.cache.new_tar_split(&key))
+            }
+            _ => lane,
+        })
     }
 
     fn scan(&self, layer: usize, hints: Hints) -> Result<(), Error> {

@@ -150,6 +150,11 @@ impl Table {
         self.changed.notify_all();
     }
 
+    /// Has a layer hashed that was scanned, though its digest is known.
+    pub(super) fn hash_again(&self, layer: usize) {
+        self.lock().slots[layer].state = State::Waiting;
+    }
+
     /// What the scan found, if it is still kept; waits for the scan.
     pub(super) fn listings(&self, layer: usize) -> Option<Arc<[Listing]>> {
         let mut inner = self.lock();

@@ -17,6 +17,8 @@ use formats::tar;
 /// The place in a tree that is being archived.
 #[derive(Debug)]
 pub(super) struct Cursor {
+    /// What the location is relative to, unless that is the working directory.
+    base: Option<OwnedFd>,
     /// Where the current entry is to be read.
     location: Trail,
     /// The current entry's name in the archive.
@@ -57,7 +59,12 @@ impl Cursor {
     /// The place before the tree's root, which is read at `root` and called `name`.
     pub(super) fn new(root: PathBuf, name: Vec<u8>) -> Self {
         let location = Trail::new(root.into_os_string().into_vec());
-        Self { location, name: Trail::new(name), directories: Vec::new() }
+        Self { base: None, location, name: Trail::new(name), directories: Vec::new() }
+    }
+
+    /// The same where `root` is relative to an open directory.
+    pub(super) fn within(base: OwnedFd, root: PathBuf, name: Vec<u8>) -> Self {
+        Self { base: Some(base), ..Self::new(root, name) }
     }
 
     /// The current entry's name in the archive.
@@ -78,6 +85,14 @@ impl Cursor {
     pub(super) fn open(&mut self) -> Result<File, ReadError> {
         // Not to be kept waiting by a pipe that someone put in the file's place.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        self.open_parent()?;
+        let (directory, name) = self.location();
+        let file = openat(directory, name, flags, Mode::empty());
+        file.map(File::from).map_err(|error| self.error("open", error))
+    }
+
+    /// Opens the directory that the current entry is in; no link is followed.
+    pub(super) fn open_parent(&mut self) -> Result<(), ReadError> {
         let depth = self.location.lengths.len() - 1;
         while self.directories.len() < depth {
             let name = self.location.component(self.directories.len());
@@ -85,13 +100,20 @@ impl Cursor {
             self.directories
                 .push(directory.map_err(|error| self.error("open the directory of", error))?);
         }
-        let file = openat(self.parent(), self.location.component(depth), flags, Mode::empty());
-        file.map(File::from).map_err(|error| self.error("open", error))
+        Ok(())
+    }
+
+    /// The directory that the current entry is in, which has to be open, and the entry's name
+    /// there.
+    pub(super) fn location(&self) -> (BorrowedFd<'_>, &OsStr) {
+        let depth = self.location.lengths.len() - 1;
+        (self.parent(), self.location.component(depth))
     }
 
     /// The innermost directory that is open.
     fn parent(&self) -> BorrowedFd<'_> {
-        self.directories.last().map_or(CWD, |directory| directory.as_fd())
+        let directory = self.directories.last().or(self.base.as_ref());
+        directory.map_or(CWD, |directory| directory.as_fd())
     }
 
     /// Appends a small file's content and its padding.

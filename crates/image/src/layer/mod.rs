@@ -8,6 +8,8 @@ mod key;
 mod source;
 mod stream;
 mod tar_stream;
+mod tree;
+mod trees;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ pub(crate) use key::{BaseFact, Scanned};
 pub use source::{Kind, Layer, Prebuilt};
 pub use stream::{LayerReader, LayerStream};
 pub use tar_stream::TarStream;
+pub use trees::{TreeEntry, Trees, Unpacked};
 
 use crate::store::{Store, StorePath};
 

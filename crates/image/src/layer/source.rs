@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{ChecksumMismatch, LayerError};
 use super::key::{self, BaseFact, Scanned};
-use super::{LayerStream, Naming, Ownership, StoreLayer, TarStream};
+use super::{LayerReader, LayerStream, Naming, Ownership, StoreLayer, TarStream, Trees, Unpacked};
 use crate::base::BaseLayer;
 use crate::budget::Budget;
 use crate::cache::Key;
@@ -173,6 +173,23 @@ impl Layer {
             Source::Prebuilt(layer) => LayerStream::File(Some(Content::open(&layer.tar)?)),
             Source::Absent(path) => return Err(LayerError::Absent(path.clone())),
         })
+    }
+
+    /// The layer's entries. `listings` come from its scan.
+    pub(crate) fn unpack(
+        &self,
+        listings: Option<Arc<[Listing]>>,
+    ) -> Result<Unpacked<'_>, LayerError> {
+        if let Source::Store(layer) = &self.source {
+            return Ok(Unpacked::Trees(Trees::new(layer, listings)));
+        }
+        Ok(Unpacked::Tar(LayerReader::new(self.open(listings)?)))
+    }
+
+    /// Whether the layer's entries are in the store.
+    #[doc(hidden)]
+    pub fn is_unpacked(&self) -> bool {
+        matches!(self.source, Source::Store(_))
     }
 
     /// Checks a prebuilt layer's digest against its checksum file.

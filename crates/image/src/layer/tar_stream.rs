@@ -4,16 +4,11 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::disk::{self, Disk};
+use super::tree::{self, Tree};
 use super::{Naming, Ownership, StoreLayer};
 use crate::content::{Chunk, Content, ReadError};
-use crate::store::{Entry, Listing, Node, Walk, WalkError};
+use crate::store::{Listing, Node, WalkError};
 use formats::tar::{self, Member};
-
-/// Directories that every layer of store paths starts with, whatever the store's directory.
-/// Part of every user's layer digests.
-const STORE_PARENTS: [&[u8]; 2] = [b"/nix", b"/nix/store"];
-/// Their mode.
-const STORE_PARENT_MODE: u32 = 0o755;
 
 /// Larger files are handed out, so that they need not pass through memory.
 const LARGE: u64 = 64 << 10;
@@ -37,22 +32,6 @@ pub struct TarStream<'a> {
     disk: Disk,
     /// The same stream, ahead of this one, where files come from a disk.
     scout: Option<Box<TarStream<'a>>>,
-}
-
-/// A store path that is being archived.
-#[derive(Debug)]
-struct Tree {
-    source: Source,
-    cursor: Cursor,
-}
-
-/// Where the entries come from.
-#[derive(Debug)]
-enum Source {
-    /// The scan that the layer's key was made of.
-    Listing { listings: Arc<[Listing]>, index: usize, position: usize },
-    /// A walk of its own, where there was no room for a listing.
-    Walk(Walk),
 }
 
 impl<'a> TarStream<'a> {
@@ -172,11 +151,11 @@ impl<'a> TarStream<'a> {
         if self.layer.naming == Naming::Root {
             return;
         }
-        for name in STORE_PARENTS {
+        for name in tree::STORE_PARENTS {
             let header = Member {
                 name,
                 typeflag: tar::DIRECTORY,
-                mode: STORE_PARENT_MODE,
+                mode: tree::STORE_PARENT_MODE,
                 ..owned(&self.layer.ownership)
             };
             tar::encode(&header, out);
@@ -184,22 +163,12 @@ impl<'a> TarStream<'a> {
     }
 
     fn next_tree(&mut self) -> Result<Option<Tree>, ReadError> {
-        let index = self.next_path;
-        let Some(path) = self.layer.paths.get(index) else { return Ok(None) };
+        if self.next_path == self.layer.paths.len() {
+            return Ok(None);
+        }
+        let tree = Tree::new(self.layer, self.next_path, self.listings.as_ref(), None)?;
         self.next_path += 1;
-        let root = self.layer.store.physical(path);
-        let source = match &self.listings {
-            Some(listings) => {
-                Source::Listing { listings: Arc::clone(listings), index, position: 0 }
-            }
-            None => Source::Walk(Walk::new(&root)?),
-        };
-        let name = match self.layer.naming {
-            Naming::Store => path.as_str(),
-            Naming::Root => &path.as_str()[path.entry_length()..],
-        };
-        let name = name.as_bytes().to_owned();
-        Ok(Some(Tree { source, cursor: Cursor::new(root, name) }))
+        Ok(Some(tree))
     }
 }
 
@@ -229,10 +198,9 @@ impl Tree {
         ownership: &Ownership,
         out: &mut Vec<u8>,
     ) -> Result<Option<Node<'_>>, WalkError> {
-        let Some(entry) = self.source.next_entry()? else { return Ok(None) };
-        self.cursor.enter(&entry);
+        let Some((entry, cursor)) = self.next_entry()? else { return Ok(None) };
         let mut header =
-            Member { name: self.cursor.name(), mode: entry.mode.into(), ..owned(ownership) };
+            Member { name: cursor.name(), mode: entry.mode.into(), ..owned(ownership) };
         match entry.node {
             Node::File(size) => (header.typeflag, header.size) = (tar::REGULAR, size),
             Node::Directory => header.typeflag = tar::DIRECTORY,
@@ -243,21 +211,6 @@ impl Tree {
         }
         tar::encode(&header, out);
         Ok(Some(entry.node))
-    }
-}
-
-impl Source {
-    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, WalkError> {
-        match self {
-            Self::Listing { listings, index, position } => {
-                let Some((entry, next)) = listings[*index].entry(*position) else {
-                    return Ok(None);
-                };
-                *position = next;
-                Ok(Some(entry))
-            }
-            Self::Walk(walk) => Ok(walk.next_entry()?.map(|found| found.entry)),
-        }
     }
 }
 

@@ -107,6 +107,17 @@ impl Store {
         self.location(Path::new(&path.logical))
     }
 
+    /// Where the store's directory is to be read.
+    pub fn physical_dir(&self) -> PathBuf {
+        self.location(&self.dir)
+    }
+
+    /// Where a store path is to be read, relative to the store's directory.
+    pub fn relative(&self, path: &StorePath) -> PathBuf {
+        let logical = Path::new(&path.logical);
+        logical.strip_prefix(&self.dir).unwrap_or(logical).to_owned()
+    }
+
     /// Where the file that an absolute path names is to be read, symbolic links followed. Paths
     /// outside of the store are read where they are.
     ///

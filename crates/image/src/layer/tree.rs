@@ -1,0 +1,79 @@
+//! One of a layer's trees, entry by entry.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::{Naming, StoreLayer};
+use crate::store::{Entry, Listing, Walk, WalkError};
+
+/// Directories that every layer of store paths starts with, whatever the store's directory.
+/// Part of every user's layer digests.
+pub(super) const STORE_PARENTS: [&[u8]; 2] = [b"/nix", b"/nix/store"];
+/// Their mode.
+pub(super) const STORE_PARENT_MODE: u32 = 0o755;
+
+/// A store path that is being read.
+#[derive(Debug)]
+pub(super) struct Tree {
+    source: Source,
+    pub(super) cursor: Cursor,
+}
+
+/// Where the entries come from.
+#[derive(Debug)]
+enum Source {
+    /// The scan that the layer's key was made of.
+    Listing { listings: Arc<[Listing]>, index: usize, position: usize },
+    /// A walk of its own, where there was no room for a listing.
+    Walk(Walk),
+}
+
+impl Tree {
+    /// The tree of one of the layer's paths, before its first entry. `store` is the store's
+    /// directory if files are to be opened through that and not by their paths.
+    pub(super) fn new(
+        layer: &StoreLayer,
+        index: usize,
+        listings: Option<&Arc<[Listing]>>,
+        store: Option<OwnedFd>,
+    ) -> Result<Self, WalkError> {
+        let path = &layer.paths[index];
+        let root = layer.store.physical(path);
+        let source = match listings {
+            Some(listings) => {
+                Source::Listing { listings: Arc::clone(listings), index, position: 0 }
+            }
+            None => Source::Walk(Walk::new(&root)?),
+        };
+        let name = match layer.naming {
+            Naming::Store => path.as_str(),
+            Naming::Root => &path.as_str()[path.entry_length()..],
+        };
+        let name = name.as_bytes().to_owned();
+        let cursor = match store {
+            Some(store) => Cursor::within(store, layer.store.relative(path), name),
+            None => Cursor::new(root, name),
+        };
+        Ok(Self { source, cursor })
+    }
+
+    /// The next entry, and where it is; nothing at the tree's end.
+    pub(super) fn next_entry(&mut self) -> Result<Option<(Entry<'_>, &mut Cursor)>, WalkError> {
+        let entry = match &mut self.source {
+            Source::Listing { listings, index, position } => {
+                let Some((entry, next)) = listings[*index].entry(*position) else {
+                    return Ok(None);
+                };
+                *position = next;
+                entry
+            }
+            Source::Walk(walk) => match walk.next_entry()? {
+                Some(found) => found.entry,
+                None => return Ok(None),
+            },
+        };
+        self.cursor.enter(&entry);
+        Ok(Some((entry, &mut self.cursor)))
+    }
+}
