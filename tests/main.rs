@@ -14,6 +14,7 @@ mod cache;
 mod cli;
 mod examples;
 mod golden;
+mod link;
 mod load;
 mod memory;
 mod original;
@@ -26,6 +27,7 @@ mod serve;
 mod storage;
 mod store;
 mod support;
+mod trees;
 mod write;
 
 fn main() {
