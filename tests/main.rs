@@ -24,6 +24,7 @@ mod push;
 mod python_formats;
 mod python_sets;
 mod serve;
+mod storage;
 mod support;
 mod write;
 

@@ -85,7 +85,7 @@ impl Args {
         let start = Instant::now();
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
-        let report = report::new(mode, Style::Bytes { verb: "Sent" });
+        let report = report::new(mode, Style::Bytes { verb: "Sent", verbose: false });
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
         let kind = Kind::find(self.engine.kind(), timeout, &*report)

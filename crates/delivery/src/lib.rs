@@ -8,6 +8,8 @@ mod error;
 #[cfg(feature = "serve")]
 pub mod http;
 mod layout;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub mod linked;
 #[cfg(feature = "load")]
 pub mod load;
 mod observer;
@@ -18,6 +20,8 @@ pub mod push;
 pub mod serve;
 mod sink;
 mod transfer;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub mod trees;
 
 pub use archive::{DockerArchive, OciArchive};
 pub use error::{Error, LayoutError, MarkerError, OutputError, is_closed};

@@ -1,0 +1,11 @@
+//! Images whose layers are put where an engine keeps them unpacked: most of their files are in the
+//! store already, as the layers have them.
+
+mod archive;
+mod error;
+mod layer;
+mod storage;
+
+pub use crate::trees::{Count, Counts, Import, Way, Ways};
+pub use error::LinkError;
+pub use storage::{IntoStorage, Placed};

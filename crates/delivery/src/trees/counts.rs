@@ -1,0 +1,48 @@
+//! How many files went which way.
+
+use std::ops::AddAssign;
+
+/// A number of files and their sizes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How many.
+    pub files: u64,
+    /// Their sizes together, in bytes.
+    pub bytes: u64,
+}
+
+impl Count {
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What a tree was made of. An entry that a later one replaced is counted too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Files that share the store's inode.
+    pub linked: Count,
+    /// Files that share the store's blocks.
+    pub reflinked: Count,
+    /// Files that were copied from the store, or written from a stream.
+    pub copied: Count,
+    /// All other entries.
+    pub others: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.linked += other.linked;
+        self.reflinked += other.reflinked;
+        self.copied += other.copied;
+        self.others += other.others;
+    }
+}

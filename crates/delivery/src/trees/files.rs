@@ -1,0 +1,40 @@
+//! Files of the tree's own: made out of the store's, or of a stream.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{Mode, OFlags, ioctl_ficlone, openat};
+use rustix::io::Errno;
+
+/// Opens a file of the store, to be read.
+pub(super) fn open_stored(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
+    // What is not a regular file must not keep us waiting.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(directory, name, flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::INVAL.into()) }
+}
+
+/// Creates a file that is not there yet, with a mode that keeps others out until it has its own.
+pub(super) fn create(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    Ok(openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+}
+
+/// Lets a file share the blocks of another; `false` if the file systems cannot.
+pub(super) fn reflink(from: &File, to: &File) -> io::Result<bool> {
+    match ioctl_ficlone(to, from) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOSPC) => Err(Errno::NOSPC.into()),
+        Err(Errno::DQUOT) => Err(Errno::DQUOT.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Copies as many bytes as a file should have; how many there were, up to one more. The kernel
+/// copies them where it can.
+pub(super) fn copy(from: &File, mut to: &File, size: u64) -> io::Result<u64> {
+    let copied = io::copy(&mut from.take(size), &mut to)?;
+    if copied < size { Ok(copied) } else { Ok(copied + from.take(1).read(&mut [0])? as u64) }
+}
