@@ -137,6 +137,11 @@ impl Engine {
         Path::new(place).parent().unwrap().to_owned()
     }
 
+    /// What a variable is in that environment.
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
     /// Loads an archive by the engine's own means.
     pub(crate) fn load_archive(&self, archive: &Path) {
         let archive = archive.to_str().unwrap();
