@@ -25,7 +25,9 @@ mod python_formats;
 mod python_sets;
 mod serve;
 mod storage;
+mod store;
 mod support;
+mod trees;
 mod write;
 
 fn main() {

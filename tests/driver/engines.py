@@ -81,7 +81,7 @@ class Engine:
 
 class Docker(Engine):
     command = "docker"
-    scripts = ["layered", "nix-shell"]
+    scripts = ["layered", "nix-shell", "nixos-module"]
 
     containerd_store = False
 
@@ -128,7 +128,7 @@ class DockerWithContainerdStore(Docker):
 
 class Podman(Engine):
     command = "podman"
-    scripts = ["layered", "nix-shell"]
+    scripts = ["layered", "nix-shell", "nixos-module"]
 
     def start(self):
         if not shutil.which("podman"):
@@ -229,7 +229,7 @@ class PodmanWithoutIds(RootlessPodman):
 
 class Containerd(Engine):
     command = "ctr"
-    scripts = ["containerd"]
+    scripts = ["containerd", "nixos-module"]
 
     def start(self):
         self.socket = self.folder / "containerd.sock"

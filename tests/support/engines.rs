@@ -130,6 +130,13 @@ impl Engine {
         reaching
     }
 
+    /// The folder that it has everything in.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let places = ["CONTAINERS_STORAGE_CONF", "CONTAINERD_ADDRESS"];
+        let place = places.iter().find_map(|name| self.environment.get(*name)).unwrap();
+        Path::new(place).parent().unwrap().to_owned()
+    }
+
     /// Loads an archive by the engine's own means.
     pub(crate) fn load_archive(&self, archive: &Path) {
         let archive = archive.to_str().unwrap();

@@ -9,6 +9,7 @@ mod python;
 pub(crate) mod sources;
 mod store;
 pub(crate) mod tree;
+pub(crate) mod volume;
 
 pub(crate) use harness::{cannot_run, skip};
 pub(crate) use python::{Python, python3};

@@ -1,15 +1,14 @@
 //! Why an image cannot be put where an engine keeps it.
 
+use std::error::Error;
 use std::io;
-
-use thiserror::Error;
 
 use crate::trees::{TreeError, WayError};
 use image::ReadError;
 use image::threads::ThreadError;
 
 /// Why an image cannot be put where an engine keeps it.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
     /// The engine's directory cannot be used in the way that was asked for.
@@ -51,6 +50,30 @@ impl From<ThreadError> for LinkError {
 }
 
 impl LinkError {
+    /// The error of another part that this one stands for, or this one.
+    pub fn inner(&self) -> &(dyn Error + 'static) {
+        match self {
+            Self::Way(error) => error,
+            Self::Tree(error) => error,
+            Self::Storage(error) => error,
+            Self::Image(error) => error.inner(),
+            Self::Read(error) => error,
+            _ => self,
+        }
+    }
+
+    /// Whether the image or the engine's directory is of a kind that this cannot do.
+    pub(crate) fn is_unfit(&self) -> bool {
+        matches!(
+            self,
+            Self::Tree(TreeError::Unsupported { .. } | TreeError::Entry { .. })
+                | Self::Storage(containers_storage::Error::Unsupported { .. })
+                | Self::Owner(_)
+                | Self::Member(_)
+                | Self::Time
+        )
+    }
+
     /// Whether it would be the same in another way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
