@@ -210,10 +210,11 @@ remove_nameless() {
 }
 
 is_used_in_containerd() {
-  local image
+  local containers image
+  containers=$(ctr containers ls) || exit 1
   while read -r _ image _; do
     if [[ $image == "$1" || $image == "$id" ]]; then return 0; fi
-  done < <(ctr containers ls)
+  done <<< "$containers"
   return 1
 }
 
@@ -250,11 +251,12 @@ remove_from_store() {
 
 # Sees the containers of root, those of buildah and CRI-O as well.
 is_used_by_podman() {
-  local image
+  local images image
   if ! command -v podman > /dev/null; then return 1; fi
+  images=$(podman ps --all --external --no-trunc --format '{{.ImageID}}') || exit 1
   while read -r image; do
     if [[ $image == "$id" ]]; then return 0; fi
-  done < <(podman ps --all --external --no-trunc --format '{{.ImageID}}')
+  done <<< "$images"
   return 1
 }
 
