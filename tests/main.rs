@@ -15,6 +15,7 @@ mod cli;
 mod containerd_api;
 mod examples;
 mod golden;
+mod link;
 mod load;
 mod memory;
 mod original;
@@ -25,7 +26,9 @@ mod python_formats;
 mod python_sets;
 mod serve;
 mod storage;
+mod store;
 mod support;
+mod trees;
 mod write;
 
 fn main() {

@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "localhost/golden:1";
 
 /// podman, and where its storage is.
-struct Podman {
-    engine: Engine,
-    root: PathBuf,
+pub(crate) struct Podman {
+    pub(crate) engine: Engine,
+    pub(crate) root: PathBuf,
 }
 
 impl Podman {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let engine = engines::podman();
         let format = "{{.Store.GraphDriverName}} {{.Store.GraphRoot}}";
         let info = stdout_of(&mut engine.command("podman", &["info", "--format", format]));
@@ -36,7 +36,7 @@ impl Podman {
         Self { engine, root }
     }
 
-    fn podman(&self, arguments: &[&str]) -> String {
+    pub(crate) fn podman(&self, arguments: &[&str]) -> String {
         let mut command = self.engine.command("podman", arguments);
         String::from_utf8(stdout_of(&mut command)).unwrap()
     }
@@ -139,9 +139,15 @@ fn without_dates(mut records: Vec<Value>) -> Vec<Value> {
 
 /// The digests of the layers that `podman save` writes are those that they have.
 fn check_saved(podman: &Podman, folder: &Path, golden: &Golden) {
+    check_saved_with(podman, &[], folder, golden);
+}
+
+/// The same with options of podman's.
+pub(crate) fn check_saved_with(podman: &Podman, options: &[&str], folder: &Path, golden: &Golden) {
     let saved = folder.join("saved.tar");
     let _ = fs::remove_file(&saved);
-    podman.podman(&["save", "--quiet", "--output", saved.to_str().unwrap(), NAME]);
+    let save = ["save", "--quiet", "--output", saved.to_str().unwrap(), NAME];
+    podman.podman(&[options, &save].concat());
     let image = crate::support::archive::image(&fs::read(&saved).unwrap());
     assert_eq!(golden.expected["everything"]["layers"], Value::from(image.layer_digests));
     assert_eq!(golden.id("everything"), image.id);
@@ -266,7 +272,7 @@ fn podman_may_write_at_the_same_time() {
 }
 
 /// A directory for all users; that of `TempDir` is its owner's.
-fn public_folder() -> TempDir {
+pub(crate) fn public_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     folder
@@ -293,11 +299,11 @@ fn all_users_read_an_additional_image_store() {
     // Without its image, what a container runs from stays as long as that can be seen.
     let image = storage.images(PATIENCE).unwrap().by_name(NAME).unwrap();
     storage.images(PATIENCE).unwrap().remove(image.id).unwrap();
-    let collected = storage.layers(PATIENCE).unwrap().collect_garbage().unwrap();
+    let collected = storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();
     assert_eq!((collected.removed.len(), collected.mounted.len()), (0, 8));
     ours.podman(&[&read[..], &["unmount", container.trim()]].concat());
     ours.podman(&[&read[..], &["rm", container.trim()]].concat());
-    let collected = storage.layers(PATIENCE).unwrap().collect_garbage().unwrap();
+    let collected = storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();
     assert_eq!((collected.removed.len(), collected.mounted.len()), (8, 0));
     assert_eq!(storage.read(PATIENCE).unwrap().layers, []);
     assert_eq!(fs::read_dir(store.join("overlay")).unwrap().count(), 1);

@@ -13,7 +13,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// What is there is not a storage that this crate knows how to write.
-    #[error("`{}` is not an image storage that can be written to: {why}", path.display())]
+    #[error("`{}` cannot be used as an image storage: {why}", path.display())]
     Unsupported {
         /// The storage, or what of it is not as expected.
         path: PathBuf,

@@ -4,7 +4,10 @@
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Context as _, Error};
 
@@ -12,6 +15,69 @@ use crate::error::{Context as _, Error};
 const PREFIX: &str = ".nix-image-";
 /// And end with.
 const SUFFIX: &str = ".tmp";
+/// How many threads wait for the disk at a time.
+const SYNCING: usize = 16;
+
+/// A file that has its content and not yet its name.
+#[derive(Debug)]
+pub(crate) struct Unnamed {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Unnamed {
+    /// Writes what is to be a file of this name and mode.
+    pub(crate) fn write(
+        path: &Path,
+        mode: u32,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<Self, Error> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        let temporary = builder.prefix(PREFIX).suffix(SUFFIX).tempfile_in(directory);
+        let mut temporary = temporary.context("creating a file in", directory)?;
+        let file = temporary.as_file_mut();
+        let written = write(file).and_then(|()| file.set_permissions(Permissions::from_mode(mode)));
+        written.context("writing", path)?;
+        Ok(Self { temporary, path: path.to_owned() })
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.temporary.as_file().sync_all().context("writing", &self.path)
+    }
+}
+
+/// Gives files their names, in place of whatever has them, when the content of all is on the disk.
+pub(crate) fn name(files: Vec<Unnamed>) -> Result<(), Error> {
+    sync(&files)?;
+    for Unnamed { temporary, path } in files {
+        temporary.persist(&path).map_err(|error| error.error).context("writing", &path)?;
+    }
+    Ok(())
+}
+
+/// Waits until the content of files is on the disk. Those that wait for it at the same time wait
+/// about once.
+fn sync(files: &[Unnamed]) -> Result<(), Error> {
+    if let [file] = files {
+        return file.sync();
+    }
+    let sync_all = |files: &[Unnamed]| files.iter().try_for_each(Unnamed::sync);
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for files in files.chunks(files.len().div_ceil(SYNCING).max(1)) {
+            match thread::Builder::new().spawn_scoped(scope, move || sync_all(files)) {
+                Ok(thread) => threads.push(thread),
+                // There may be no more of them.
+                Err(_) => sync_all(files)?,
+            }
+        }
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().try_for_each(join)
+    })
+}
 
 /// Writes a file of this mode in place of whatever has its name.
 pub(crate) fn write_atomically(
@@ -19,25 +85,19 @@ pub(crate) fn write_atomically(
     mode: u32,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(directory);
-    let mut temporary = temporary.context("creating a file in", directory)?;
-    let file = temporary.as_file_mut();
-    let written = write(file)
-        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
-        .and_then(|()| file.sync_all());
-    written.context("writing", path)?;
-    temporary.persist(path).map_err(|error| error.error).context("writing", path)?;
-    Ok(())
+    name(vec![Unnamed::write(path, mode, write)?])
+}
+
+/// Whether a file's name is one of an unfinished file.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
 /// Removes what killed runs have left in a directory that nobody else may write to now.
 pub(crate) fn remove_unfinished(directory: &Path) {
     // Litter is no reason to fail.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+        if is_unfinished(&entry.file_name().to_string_lossy()) {
             let _ = fs::remove_file(entry.path());
         }
     }

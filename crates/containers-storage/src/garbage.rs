@@ -1,6 +1,7 @@
 //! What an additional image store holds and no image has.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use formats::digest::Digest;
 
@@ -13,6 +14,8 @@ use crate::users::{Users, mounted_words};
 /// What a collection of garbage did.
 #[derive(Debug, Default)]
 pub struct Collected {
+    /// The images that were removed.
+    pub images: Vec<Digest>,
     /// The layers that were removed.
     pub removed: Vec<Digest>,
     /// Layers that no image has, but a mount that can be seen from here.
@@ -22,22 +25,27 @@ pub struct Collected {
 }
 
 impl Layers<'_> {
-    /// Removes the layers of an additional image store that no image has, and what killed runs
-    /// have left.
+    /// Removes the images of an additional image store that have lost their names, the layers that
+    /// no image has, and what killed runs have left.
     ///
     /// Containers may run from them. Layers that a mount shows to be in use are kept, but that is
     /// not seen of every mount: not of those of other machines, nor with many layers.
-    pub fn collect_garbage(&mut self) -> Result<Collected, Error> {
+    pub fn collect_garbage(&mut self, patience: Duration) -> Result<Collected, Error> {
         let root = self.storage().root();
         if self.storage().kind() == Kind::Engine {
             let why = "expected an additional image store, found the storage of an engine";
             return Err(Error::unsupported(root, why));
         }
+        let mut images = self.storage().images(patience)?;
+        let nameless = images.list().into_iter().filter(|image| image.names.is_empty());
+        let nameless: Vec<Digest> = nameless.map(|image| image.id).collect();
+        nameless.iter().try_for_each(|id| images.remove(*id))?;
+        drop(images);
         let mut needed = HashSet::new();
         for (id, _) in Users::read(root)?.layers() {
             need(self.records(), id, &mut needed);
         }
-        let mut collected = Collected::default();
+        let mut collected = Collected { images: nameless, ..Collected::default() };
         let words = mounted_words();
         let found = self.driver().all()?;
         for id in &found {

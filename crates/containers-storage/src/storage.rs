@@ -1,11 +1,12 @@
 //! A storage: where its parts are, and whether it is one of those that are known here.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::driver::Driver;
 use crate::error::{Context as _, Error};
-use crate::files::{make_directory, write_atomically};
+use crate::files::{is_unfinished, make_directory, write_atomically};
 
 /// The file by which an additional image store that was made here is told from an engine's storage.
 const MARKER: &str = "nix-image-store";
@@ -59,6 +60,18 @@ impl Storage {
         Ok(Self { root: graph_root.to_owned(), kind })
     }
 
+    /// The additional image store at a directory that [`Self::create`] has made.
+    pub fn additional(directory: &Path) -> Result<Self, Error> {
+        let storage = Self::open(directory)?;
+        match storage.kind {
+            Kind::Additional => Ok(storage),
+            Kind::Engine => {
+                let why = "expected an additional image store, found the storage of an engine";
+                Err(Error::unsupported(directory, why))
+            }
+        }
+    }
+
     /// An additional image store in a directory that all users of the machine can read. It is made
     /// if the directory is empty or does not exist.
     pub fn create(directory: &Path) -> Result<Self, Error> {
@@ -68,45 +81,30 @@ impl Storage {
             fs::create_dir_all(parent).context("creating", parent)?;
             make_directory(directory, modes.directory)?;
         }
-        if !directory.join(MARKER).exists() {
-            // A run that was killed may have got any way through here.
-            let started = |name: &str| {
-                name.starts_with(".nix-image-") || PARTS.contains(&name) || name == "overlay"
-            };
-            let entries = fs::read_dir(directory).context("reading", directory)?;
-            for entry in entries {
-                let name = entry.context("reading", directory)?.file_name();
-                if !started(&name.to_string_lossy()) || directory.join("storage.lock").exists() {
-                    let why = format!(
-                        "expected an empty directory, or one with a file `{MARKER}`, found `{}`",
-                        name.to_string_lossy()
-                    );
-                    return Err(Error::unsupported(directory, why));
-                }
-            }
-        }
-        for name in PARTS.into_iter().chain(["overlay", "overlay/l"]) {
-            let path = directory.join(name);
-            if !path.is_dir() {
-                make_directory(&path, modes.directory)?;
-            }
-        }
         let write = |name: &str, text: &str| {
             let path = directory.join(name);
             if path.exists() {
                 return Ok(());
             }
-            write_atomically(&path, modes.file, |file| {
-                std::io::Write::write_all(file, text.as_bytes())
-            })
+            write_atomically(&path, modes.file, |file| file.write_all(text.as_bytes()))
         };
+        // With it, the rest of a store whose making was interrupted is made.
+        if !directory.join(MARKER).exists() {
+            check_empty(directory)?;
+            write(MARKER, MARKER_TEXT)?;
+        }
+        for name in ["overlay", "overlay/l", "overlay-layers", "overlay-images"] {
+            let path = directory.join(name);
+            if !path.is_dir() {
+                make_directory(&path, modes.directory)?;
+            }
+        }
         for (name, text) in [
             // Readers open locks without the right to make them.
             ("overlay-layers/layers.lock", ""),
             ("overlay-images/images.lock", ""),
             ("overlay-layers/layers.json", "[]"),
             ("overlay-images/images.json", "[]"),
-            (MARKER, MARKER_TEXT),
         ] {
             write(name, text)?;
         }
@@ -131,6 +129,15 @@ impl Storage {
         self.layers_directory().join("layers.lock")
     }
 
+    /// What those who write layers lock first. Those who only read an additional image store never
+    /// wait for it: nobody sees a layer there before it is complete.
+    pub(crate) fn writers_lock(&self) -> PathBuf {
+        match self.kind {
+            Kind::Engine => self.layers_lock(),
+            Kind::Additional => self.root.join(MARKER),
+        }
+    }
+
     pub(crate) fn images_directory(&self) -> PathBuf {
         self.root.join("overlay-images")
     }
@@ -148,9 +155,6 @@ impl Storage {
     }
 }
 
-/// The directories of an additional image store but for the driver's.
-const PARTS: [&str; 2] = ["overlay-layers", "overlay-images"];
-
 /// The modes of what is made in a storage.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Modes {
@@ -166,6 +170,21 @@ impl Modes {
             Kind::Additional => Self { directory: 0o755, file: 0o644, lock: 0o644 },
         }
     }
+}
+
+/// Fails if there is anything in a directory but unfinished files of ours.
+fn check_empty(directory: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(directory).context("reading", directory)? {
+        let name = entry.context("reading", directory)?.file_name();
+        let name = name.to_string_lossy();
+        if !is_unfinished(&name) {
+            let why = format!(
+                "expected an empty directory or one with a file `{MARKER}`, found `{name}`"
+            );
+            return Err(Error::unsupported(directory, why));
+        }
+    }
+    Ok(())
 }
 
 /// Another driver whose layers a graph root has.

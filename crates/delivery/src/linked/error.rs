@@ -1,15 +1,15 @@
 //! Why an image cannot be put where an engine keeps it.
 
+use std::error::Error;
 use std::io;
-
-use thiserror::Error;
+use std::path::PathBuf;
 
 use crate::trees::{TreeError, WayError};
 use image::ReadError;
 use image::threads::ThreadError;
 
 /// Why an image cannot be put where an engine keeps it.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
     /// The engine's directory cannot be used in the way that was asked for.
@@ -21,6 +21,30 @@ pub enum LinkError {
     /// The engine's storage cannot be read or written.
     #[error(transparent)]
     Storage(#[from] containers_storage::Error),
+    /// containerd cannot do its part.
+    #[error(transparent)]
+    Containerd(#[from] containerd::Error),
+    /// containerd's snapshotter does not keep snapshots as directories for overlayfs.
+    #[error("containerd's snapshots are not directories for overlayfs")]
+    Snapshotter,
+    /// A directory of containerd's cannot be read.
+    #[error("reading `{}`, where containerd keeps a snapshot", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A new snapshot is not new.
+    #[error(
+        "`{}`, where containerd says that it keeps a new snapshot, is not empty; it may see \
+         another directory there",
+        .0.display()
+    )]
+    NotEmpty(PathBuf),
+    /// The system gives no random bytes.
+    #[error("asking the system for random bytes")]
+    Random(#[from] getrandom::Error),
     /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -51,6 +75,32 @@ impl From<ThreadError> for LinkError {
 }
 
 impl LinkError {
+    /// The error of another part that this one stands for, or this one.
+    pub fn inner(&self) -> &(dyn Error + 'static) {
+        match self {
+            Self::Way(error) => error,
+            Self::Tree(error) => error,
+            Self::Storage(error) => error,
+            Self::Containerd(error) => error,
+            Self::Image(error) => error.inner(),
+            Self::Read(error) => error,
+            _ => self,
+        }
+    }
+
+    /// Whether the image or the engine's directory is of a kind that this cannot do.
+    pub(crate) fn is_unfit(&self) -> bool {
+        matches!(
+            self,
+            Self::Tree(TreeError::Unsupported { .. } | TreeError::Entry { .. })
+                | Self::Storage(containers_storage::Error::Unsupported { .. })
+                | Self::Snapshotter
+                | Self::Owner(_)
+                | Self::Member(_)
+                | Self::Time
+        )
+    }
+
     /// Whether it would be the same in another way.
     pub(crate) fn is_final(&self) -> bool {
         match self {

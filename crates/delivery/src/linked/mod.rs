@@ -2,10 +2,24 @@
 //! store already, as the layers have them.
 
 mod archive;
+mod content;
 mod error;
 mod layer;
+mod snapshots;
 mod storage;
 
 pub use crate::trees::{Count, Counts, Import, Way, Ways};
 pub use error::LinkError;
+pub use snapshots::IntoContainerd;
 pub use storage::{IntoStorage, Placed};
+
+#[cfg(feature = "load")]
+impl From<Counts> for crate::load::Imported {
+    fn from(counts: Counts) -> Self {
+        Self {
+            linked: counts.linked.bytes,
+            reflinked: counts.reflinked.bytes,
+            copied: counts.copied.bytes,
+        }
+    }
+}

@@ -10,7 +10,7 @@ use formats::digest::Digest;
 
 use crate::driver::Driver;
 use crate::error::{Context as _, Error};
-use crate::files::{remove_tree, remove_unfinished, write_atomically};
+use crate::files::{Unnamed, name, remove_tree, remove_unfinished};
 use crate::layer::{Facts, Layer, NewLayer, mark_incomplete};
 use crate::lock::{Access, Lock};
 use crate::records::{Records, text};
@@ -40,19 +40,23 @@ pub struct FinishedLayer<'a> {
 pub struct Layers<'a> {
     storage: &'a Storage,
     lock: Lock,
+    patience: Duration,
     records: Records,
     begun: Vec<NewLayer>,
 }
 
 impl Storage {
     /// The layers, locked for writing. It is waited for others as long as patience lasts.
+    ///
+    /// Until it is dropped, nobody else reads or writes the layers of an engine's storage. Those of
+    /// an additional image store can be read meanwhile.
     pub fn layers(&self, patience: Duration) -> Result<Layers<'_>, Error> {
         let mode = self.modes().lock;
-        let lock = Lock::take(&self.layers_lock(), Access::Write, mode, patience)?;
+        let lock = Lock::take(&self.writers_lock(), Access::Write, mode, patience)?;
         let directory = self.layers_directory();
         let records = Records::read(&directory.join("layers.json"))?;
         remove_unfinished(&directory);
-        Ok(Layers { storage: self, lock, records, begun: Vec::new() })
+        Ok(Layers { storage: self, lock, patience, records, begun: Vec::new() })
     }
 }
 
@@ -101,21 +105,24 @@ impl Layers<'_> {
     pub fn finish(&mut self, layers: Vec<FinishedLayer<'_>>) -> Result<(), Error> {
         let driver = self.driver();
         let mut finished = HashMap::new();
+        let mut tar_splits = Vec::new();
         let now = now();
         for layer in layers {
             let begun = self.begun.iter().find(|begun| begun.id == layer.id);
             let begun = begun.ok_or_else(|| self.missing(layer.id))?;
             let copy = |file: &mut File| io::copy(layer.tar_split, file).map(drop);
-            write_atomically(&self.tar_split(layer.id), self.storage.modes().file, copy)?;
+            let path = self.tar_split(layer.id);
+            tar_splits.push(Unnamed::write(&path, self.storage.modes().file, copy)?);
             driver.finish(layer.id, begun.parent, layer.root_mode)?;
             finished.insert(layer.id, begun.record(&now, Some(&layer.facts)));
         }
+        name(tar_splits)?;
         // In the order in which they were begun, parents first.
         for begun in &self.begun {
             let Some(record) = finished.get(&begun.id) else { continue };
             let id = begun.id.hex();
             match self.records.list.iter_mut().find(|record| text(record, "id") == id) {
-                Some(incomplete) => *incomplete = record.clone(),
+                Some(incomplete) => incomplete.clone_from(record),
                 None => self.records.list.push(record.clone()),
             }
         }
@@ -217,8 +224,18 @@ impl Layers<'_> {
     }
 
     fn save(&self) -> Result<(), Error> {
-        self.lock.touch()?;
-        self.records.write(self.storage.modes().file)
+        let modes = self.storage.modes();
+        let write = |lock: &Lock| {
+            lock.touch()?;
+            self.records.write(modes.file)
+        };
+        match self.storage.kind() {
+            Kind::Engine => write(&self.lock),
+            Kind::Additional => {
+                let path = self.storage.layers_lock();
+                write(&Lock::take(&path, Access::Write, modes.lock, self.patience)?)
+            }
+        }
     }
 }
 
@@ -228,3 +245,6 @@ impl Drop for Layers<'_> {
         let _ = self.remove_begun();
     }
 }
+
+#[cfg(test)]
+mod tests;
