@@ -30,6 +30,9 @@
     {
       overlays.default = import ./nix/overlay.nix;
 
+      # virtualisation.nix-image: images that are in a machine's container engines.
+      nixosModules.default.imports = [ ./nix/modules ];
+
       packages = each (pkgs: {
         default = pkgs.nix-image;
         inherit (pkgs) nix-image;

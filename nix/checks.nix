@@ -29,7 +29,7 @@ let
   );
 
   # Each file gives a list of sentences about what is wrong, and there must be none.
-  # nixpkgs' examples are for Linux alone.
+  # nixpkgs' examples and NixOS are for Linux alone.
   evaluation = lib.mapAttrs (
     name: file:
     let
@@ -41,7 +41,14 @@ let
       else
         throw "the check ${name} found that:\n${lib.concatMapStrings (problem: "  ${problem}\n") problems}"
     )
-  ) (removeAttrs (files ./evaluation) (lib.optional (!isLinux) "examples"));
+  ) (
+    removeAttrs (files ./evaluation) (
+      lib.optionals (!isLinux) [
+        "examples"
+        "nixos-module"
+      ]
+    )
+  );
 in
 prefixed "package" packages
 // prefixed "devShell" devShells

@@ -26,6 +26,12 @@
       # nix run .#image.serve                         as a registry, to be pulled from
       # nix run .#image.inspect                       shows what it is made of
       # nix run .#image.stream | docker load          as nixpkgs' images do it
+      #
+      # On NixOS, a machine's engines have it with nix-image.nixosModules.default and
+      #   virtualisation.nix-image.images.hello = {
+      #     image = self.packages.${system}.image;
+      #     engines = [ "podman" ];
+      #   };
       packages = each (
         system:
         let

@@ -97,6 +97,7 @@ let
     buildPackages = packages;
     callPackage = lib.callPackageWith packages;
     dockerTools = packages.callPackage ../images { };
+    moduleUnit = packages.callPackage ../modules/unit.nix { };
     testImages = packages.callPackage ./images.nix { };
 
     stdenv = rec {
@@ -253,6 +254,18 @@ let
           cp $textPath $out/bin/${name}
           chmod +x $out/bin/${name}
         '';
+    # As nixpkgs' does, but for the check.
+    writeShellApplication =
+      {
+        name,
+        runtimeInputs,
+        text,
+      }:
+      packages.writeShellScriptBin name ''
+        set -o errexit -o nounset -o pipefail
+        export PATH="${lib.concatMapStrings (package: "${package}/bin:") runtimeInputs}$PATH"
+        ${text}
+      '';
     writeTextDir =
       path: text:
       packages.runCommand (baseNameOf path) {

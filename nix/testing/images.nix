@@ -319,6 +319,10 @@ let
       };
     };
 
+    # An image as two configurations of a machine have it.
+    generation-1 = streamLayeredImage (generation 1);
+    generation-2 = streamLayeredImage (generation 2);
+
     # Nix in the container.
     nix-db = buildLayeredImageWithNixDb {
       name = "nix-db";
@@ -376,6 +380,12 @@ let
     tag = "latest";
     contents = [ hello ];
     config.Cmd = [ "hello" ];
+  };
+
+  generation = number: {
+    name = "generation";
+    tag = "latest";
+    config.Cmd = [ "${greeter "generation-${toString number}"}/bin/generation-${toString number}" ];
   };
 
   derivationToBuild =

@@ -26,6 +26,7 @@
 
 let
   inherit (pkgs.callPackage ./images.nix { }) table;
+  moduleUnit = pkgs.callPackage ../modules/unit.nix { };
 in
 testers.runNixOSTest {
   inherit name;
@@ -36,7 +37,10 @@ testers.runNixOSTest {
       diskSize = 8192;
       memorySize = 2048;
       # The images, in the machine's store as on the host.
-      additionalPaths = [ table ];
+      additionalPaths = [
+        moduleUnit
+        table
+      ];
     };
     environment.systemPackages = [
       pkgs.skopeo
@@ -55,6 +59,7 @@ testers.runNixOSTest {
             **image,
             "archive": show + image["file"],
             "conf": json.load(open(image["conf"])),
+            "confFile": image["conf"],
             "program": image["file"],
         }
 
@@ -63,6 +68,7 @@ testers.runNixOSTest {
     image_id_is_config = ${if imageIdIsConfig then "True" else "False"}
     images = {name: known(image) for name, image in json.load(open("${table}")).items()}
     store = "${builtins.storeDir}"
+    unit_command = "${lib.getExe moduleUnit}"
 
     start_all()
     ${ready}

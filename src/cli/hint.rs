@@ -89,6 +89,11 @@ const HINTS: &[(IsMeant, &str)] = &[
     ),
     #[cfg(feature = "load")]
     (
+        |error| matches!(error.downcast_ref(), Some(containers_storage::Error::Busy { .. })),
+        ", or wait longer with --timeout",
+    ),
+    #[cfg(feature = "load")]
+    (
         |error| matches!(error.downcast_ref(), Some(LoadError::NoDockerCommand { .. })),
         ", or run `nix-image stream CONF | ssh HOST docker load`",
     ),

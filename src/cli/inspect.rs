@@ -21,7 +21,7 @@ impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let mut out = stdout::lock()?;
         let image = self.image.image()?;
-        let report = report::new(mode, Style::Bytes { verb: "Read" });
+        let report = report::new(mode, Style::Bytes { verb: "Read", verbose: false });
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let reading = &self.image.reading;
         let cache = reading.cache();

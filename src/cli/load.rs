@@ -6,7 +6,7 @@ use super::hint;
 use super::image_args::{ImageArgs, full_name};
 use crate::report::{self, Deed, Mode, Style, Summary};
 use delivery::Step;
-use delivery::load::{Delivery, Kind, Loaded, Way};
+use delivery::load::{Delivery, Engine, Import, Kind, Loaded, Way};
 use image::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
@@ -17,6 +17,12 @@ pub(super) struct Args {
     /// The engine; `auto` takes the first of docker, podman and containerd that is there
     #[arg(long, value_enum, default_value_t = EngineArg::Auto)]
     engine: EngineArg,
+    /// How layers get to where the engine keeps them unpacked, if they can be put there
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    import: ImportArg,
+    /// Say why an image is sent and not linked
+    #[arg(short, long)]
+    verbose: bool,
     /// How long the engine may take to answer; for its work, ten times that without a sign of it
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,6 +42,21 @@ enum EngineArg {
     Podman,
     /// containerd, by nerdctl or ctr
     Containerd,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum ImportArg {
+    /// In the first of these ways that works; where none does, the image is sent
+    #[default]
+    Auto,
+    /// As hard links to the store's files
+    Link,
+    /// As files that share the blocks of the store's files (btrfs, xfs)
+    Reflink,
+    /// As copies
+    Copy,
+    /// Not at all: the image is sent to the engine
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -70,6 +91,18 @@ impl EngineArg {
     }
 }
 
+impl From<ImportArg> for Import {
+    fn from(import: ImportArg) -> Self {
+        match import {
+            ImportArg::Auto => Self::Auto,
+            ImportArg::Link => Self::Link,
+            ImportArg::Reflink => Self::Reflink,
+            ImportArg::Copy => Self::Copy,
+            ImportArg::Off => Self::Off,
+        }
+    }
+}
+
 impl From<WayArg> for Way {
     fn from(way: WayArg) -> Self {
         match way {
@@ -85,14 +118,18 @@ impl Args {
         let start = Instant::now();
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
-        let report = report::new(mode, Style::Bytes { verb: "Sent" });
+        let report = report::new(mode, Style::Bytes { verb: "Sent", verbose: self.verbose });
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
-        let kind = Kind::find(self.engine.kind(), timeout, &*report)
+        // Who asks for another way does not want this one.
+        let import = self.way.map_or_else(|| self.import.into(), |_| Import::Off);
+        let engine = Engine::find(self.engine.kind(), import, timeout, &*report)
             .map_err(|error| hint::NoEngine { error: error.into(), hint: self.engine.others() })?;
         report.step(Step::Reading, None);
         let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache);
+        let digester =
+            if engine.wants_tar_splits() { digester.with_tar_splits() } else { digester };
         let blobs = Blobs::find(&digester)?;
         let delivery = Delivery {
             blobs: &blobs,
@@ -101,8 +138,8 @@ impl Args {
             way: self.way.map(Way::from),
             timeout,
         };
-        let Loaded { into, transfer } = delivery.load_into(kind)?;
-        let deed = Deed::Loaded { image: image.repo_tag(), engine: &into };
+        let Loaded { into, transfer, imported } = delivery.load_into(&engine)?;
+        let deed = Deed::Loaded { image: image.repo_tag(), engine: &into, imported };
         report.conclude(&Summary { deed, transfer, start });
         Ok(())
     }

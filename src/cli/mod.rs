@@ -13,6 +13,8 @@ mod push;
 #[cfg(feature = "serve")]
 mod serve;
 mod stdout;
+#[cfg(all(feature = "load", target_os = "linux"))]
+mod store;
 mod stream;
 mod write;
 
@@ -50,6 +52,9 @@ enum Command {
     Write(write::Args),
     #[cfg(feature = "serve")]
     Serve(serve::Args),
+    #[cfg(all(feature = "load", target_os = "linux"))]
+    #[command(subcommand)]
+    Store(store::Command),
     Inspect(inspect::Args),
     Plan(plan::Args),
     #[command(subcommand)]
@@ -68,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Push(args) => args.run(mode),
         #[cfg(feature = "serve")]
         Command::Serve(args) => args.run(mode),
+        #[cfg(all(feature = "load", target_os = "linux"))]
+        Command::Store(command) => command.run(mode),
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
         Command::Cache(command) => command.run(),

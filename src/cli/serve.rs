@@ -36,7 +36,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
-        let report = report::new(mode, Style::Bytes { verb: "Sent" });
+        let report = report::new(mode, Style::Bytes { verb: "Sent", verbose: false });
         let image = |conf: &PathBuf| {
             let conf = Conf::load(conf)?;
             Ok(Image::open(conf, None, self.reading.store_root.as_deref())?)

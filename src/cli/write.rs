@@ -44,7 +44,7 @@ impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut image = self.image.image()?;
-        let report = &*report::new(mode, Style::Bytes { verb: "Wrote" });
+        let report = &*report::new(mode, Style::Bytes { verb: "Wrote", verbose: false });
         image.warnings().iter().for_each(|warning| report.warn(warning));
         // An archive for Docker carries the name as it is written in the conf.
         let name = match self.format {

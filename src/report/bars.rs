@@ -9,7 +9,7 @@ use image::{Image, Layer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::bytes::Bytes;
-use super::{Outcome, Report, write_line, write_warning};
+use super::{Outcome, Report, write_line, write_note, write_warning};
 
 const STEADY: Duration = Duration::from_millis(100);
 
@@ -30,14 +30,15 @@ fn draw(template: &str) -> Option<ProgressBar> {
 pub(super) struct ByteBar {
     bar: ProgressBar,
     layers: AtomicUsize,
+    verbose: bool,
 }
 
 impl ByteBar {
     const LOOK: &str =
         "{msg:>16} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
 
-    pub(super) fn new() -> Option<Self> {
-        Some(Self { bar: draw(Self::LOOK)?, layers: AtomicUsize::new(0) })
+    pub(super) fn new(verbose: bool) -> Option<Self> {
+        Some(Self { bar: draw(Self::LOOK)?, layers: AtomicUsize::new(0), verbose })
     }
 }
 
@@ -57,6 +58,7 @@ impl Observer for ByteBar {
             Step::Sending => "sending",
             Step::Unpacking => "dockerd unpacks",
             Step::Pulling => "the engine pulls",
+            Step::Linking => "linking",
         });
     }
 
@@ -79,6 +81,12 @@ impl Observer for ByteBar {
 
     fn finished(&self) {
         self.bar.finish_and_clear();
+    }
+
+    fn note(&self, note: &str) {
+        if self.verbose {
+            self.bar.suspend(|| write_note(note));
+        }
     }
 
     fn warn(&self, warning: &str) {

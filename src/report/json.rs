@@ -49,6 +49,7 @@ impl Observer for Json {
             Step::Sending => "sending",
             Step::Unpacking => "unpacking",
             Step::Pulling => "pulling",
+            Step::Linking => "linking",
         };
         write(&json!({ "event": "step", "step": step, "bytes": bytes }));
     }
@@ -88,6 +89,10 @@ impl Observer for Json {
     fn finished(&self) {
         let bytes = self.bytes.load(Ordering::Relaxed);
         write(&json!({ "event": "finished", "bytes": bytes }));
+    }
+
+    fn note(&self, note: &str) {
+        write(&json!({ "event": "note", "message": note }));
     }
 
     fn warn(&self, warning: &str) {

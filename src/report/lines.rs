@@ -6,20 +6,21 @@ use delivery::{Observer, Step};
 use image::{Image, Layer};
 
 use super::bytes::Bytes;
-use super::{Report, write_line, write_warning};
+use super::{Report, write_line, write_note, write_warning};
 
 /// Says of each layer when it is there.
 #[derive(Debug)]
 pub(super) struct Lines {
     verb: &'static str,
+    verbose: bool,
     layers: AtomicUsize,
     done: AtomicUsize,
 }
 
 impl Lines {
     /// Lines that begin with what was done to a layer, such as "Pushed".
-    pub(super) fn new(verb: &'static str) -> Self {
-        Self { verb, layers: AtomicUsize::new(0), done: AtomicUsize::new(0) }
+    pub(super) fn new(verb: &'static str, verbose: bool) -> Self {
+        Self { verb, verbose, layers: AtomicUsize::new(0), done: AtomicUsize::new(0) }
     }
 }
 
@@ -36,6 +37,7 @@ impl Observer for Lines {
             Step::Sending => "Sending layers",
             Step::Unpacking => "dockerd unpacks what was sent",
             Step::Pulling => "The engine pulls what it lacks",
+            Step::Linking => "Linking layers",
         };
         match bytes {
             None => write_line(what),
@@ -53,6 +55,12 @@ impl Observer for Lines {
             let (verb, layer, sent) = (self.verb, index + 1, Bytes(sent));
             let layers = self.layers.load(Ordering::Relaxed);
             write_line(&format!("{verb} layer {layer}, {sent}; {done} of {layers} are there"));
+        }
+    }
+
+    fn note(&self, note: &str) {
+        if self.verbose {
+            write_note(note);
         }
     }
 

@@ -17,6 +17,8 @@ use delivery::Observer;
 use serde_json::Value;
 
 use bars::{ByteBar, LayerBar};
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub(crate) use bytes::Bytes;
 // How the cache shows what it holds.
 pub(crate) use indicatif::{BinaryBytes, HumanDuration};
 use json::Json;
@@ -58,7 +60,15 @@ pub(crate) enum Style {
     Bytes {
         /// What was done to a layer, where lines are asked for.
         verb: &'static str,
+        /// Whether notes are shown.
+        verbose: bool,
     },
+}
+
+impl Style {
+    fn is_verbose(self) -> bool {
+        matches!(self, Self::Bytes { verbose: true, .. })
+    }
 }
 
 /// Who tells the user how a command goes.
@@ -79,11 +89,10 @@ pub(crate) trait Outcome: Display {
 pub(crate) fn new(mode: Mode, style: Style) -> Box<dyn Report> {
     match (mode, style) {
         (Mode::Json, _) => Box::new(Json::new()),
-        (Mode::None, _) => Box::new(Quiet { says_outcome: false }),
+        (Mode::None, _) => Box::new(Quiet { says_outcome: false, verbose: false }),
         (Mode::Lines, _) => lines(style),
-        (Mode::Bar, _) | (Mode::Auto, Style::Bytes { .. }) => {
-            bar(style).unwrap_or_else(|| Box::new(Quiet { says_outcome: true }))
-        }
+        (Mode::Bar, _) | (Mode::Auto, Style::Bytes { .. }) => bar(style)
+            .unwrap_or_else(|| Box::new(Quiet { says_outcome: true, verbose: style.is_verbose() })),
         (Mode::Auto, _) => bar(style).unwrap_or_else(|| lines(style)),
     }
 }
@@ -91,7 +100,9 @@ pub(crate) fn new(mode: Mode, style: Style) -> Box<dyn Report> {
 fn lines(style: Style) -> Box<dyn Report> {
     match style {
         Style::Sentences => Box::new(Sentences),
-        Style::Layers { verb } | Style::Bytes { verb } => Box::new(Lines::new(verb)),
+        Style::Layers { verb } | Style::Bytes { verb, .. } => {
+            Box::new(Lines::new(verb, style.is_verbose()))
+        }
     }
 }
 
@@ -99,7 +110,7 @@ fn lines(style: Style) -> Box<dyn Report> {
 fn bar(style: Style) -> Option<Box<dyn Report>> {
     Some(match style {
         Style::Layers { .. } => Box::new(LayerBar::new()?),
-        Style::Sentences | Style::Bytes { .. } => Box::new(ByteBar::new()?),
+        Style::Sentences | Style::Bytes { .. } => Box::new(ByteBar::new(style.is_verbose())?),
     })
 }
 
@@ -116,6 +127,11 @@ pub(crate) fn failed(mode: Mode, message: &str) {
 /// Says that something is odd and yet no error.
 fn write_warning(warning: &str) {
     write_line(&format!("warning: {warning}"));
+}
+
+/// Says why something is not as it might be expected.
+fn write_note(note: &str) {
+    write_line(&format!("note: {note}"));
 }
 
 /// Writes a line at once, so that those of several threads do not mix. Nobody need listen.

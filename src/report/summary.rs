@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use delivery::Transfer;
+#[cfg(feature = "load")]
+use delivery::load::Imported;
 #[cfg(feature = "push")]
 use formats::digest::Digest;
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ pub(crate) enum Deed<'a> {
     Wrote { image: &'a str, path: &'a Path },
     /// It was loaded into an engine.
     #[cfg(feature = "load")]
-    Loaded { image: &'a str, engine: &'a str },
+    Loaded { image: &'a str, engine: &'a str, imported: Option<Imported> },
     /// It was pushed under a name.
     #[cfg(feature = "push")]
     Pushed { image: String, digest: Digest },
@@ -53,18 +55,39 @@ impl Display for Summary<'_> {
                 write!(formatter, "wrote {image} to `{}`", path.display())
             }
             #[cfg(feature = "load")]
-            Deed::Loaded { image, engine } => write!(formatter, "loaded {image} into {engine}"),
+            Deed::Loaded { image, engine, .. } => write!(formatter, "loaded {image} into {engine}"),
             #[cfg(feature = "push")]
             Deed::Pushed { image, .. } => write!(formatter, "pushed {image}"),
         }?;
         let Transfer { layers, layers_sent, bytes, bytes_sent } = self.transfer;
-        let (bytes, bytes_sent) = (Bytes(bytes), Bytes(bytes_sent));
-        let seconds = self.start.elapsed().as_secs_f64();
-        write!(
-            formatter,
-            ": {layers_sent} of {layers} layers, {bytes_sent} of {bytes}, {seconds:.1} s"
-        )
+        write!(formatter, ": {layers_sent} of {layers} layers, ")?;
+        match self.imported() {
+            Some(imported) => write_imported(imported, formatter)?,
+            None => write!(formatter, "{} of {}", Bytes(bytes_sent), Bytes(bytes))?,
+        }
+        write!(formatter, ", {:.1} s", self.start.elapsed().as_secs_f64())
     }
+}
+
+impl Summary<'_> {
+    /// How layers got into an engine without being sent.
+    fn imported(&self) -> Option<Imported> {
+        match self.deed {
+            #[cfg(feature = "load")]
+            Deed::Loaded { imported, .. } => imported,
+            _ => None,
+        }
+    }
+}
+
+/// As in `790 MB linked, 2 kB copied`.
+fn write_imported(imported: Imported, formatter: &mut Formatter<'_>) -> fmt::Result {
+    let Imported { linked, reflinked, copied } = imported;
+    let ways = [(linked, "linked"), (reflinked, "reflinked"), (copied, "copied")];
+    let mut ways = ways.into_iter().filter(|(bytes, _)| *bytes > 0);
+    let Some((bytes, way)) = ways.next() else { return write!(formatter, "{} linked", Bytes(0)) };
+    write!(formatter, "{} {way}", Bytes(bytes))?;
+    ways.try_for_each(|(bytes, way)| write!(formatter, ", {} {way}", Bytes(bytes)))
 }
 
 impl Outcome for Summary<'_> {
@@ -74,7 +97,7 @@ impl Outcome for Summary<'_> {
                 json!({ "event": "wrote", "image": image, "path": path.to_string_lossy() })
             }
             #[cfg(feature = "load")]
-            Deed::Loaded { image, engine } => {
+            Deed::Loaded { image, engine, .. } => {
                 json!({ "event": "loaded", "image": image, "engine": engine })
             }
             #[cfg(feature = "push")]
@@ -87,6 +110,11 @@ impl Outcome for Summary<'_> {
         object["layers_sent"] = layers_sent.into();
         object["bytes"] = bytes.into();
         object["bytes_sent"] = bytes_sent.into();
+        if let Some(Imported { linked, reflinked, copied }) = self.imported() {
+            object["bytes_linked"] = linked.into();
+            object["bytes_reflinked"] = reflinked.into();
+            object["bytes_copied"] = copied.into();
+        }
         object["milliseconds"] = (self.start.elapsed().as_millis() as u64).into();
         object
     }

@@ -59,6 +59,7 @@ def main():
                     "unpacks": running.unpacks(),
                     "images": table,
                     "store": str(store.path),
+                    "unit_command": store.unit(running.folder),
                 }
                 print(f"\n{name}: {script}", flush=True)
                 try:

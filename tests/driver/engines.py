@@ -1,7 +1,8 @@
 """Container engines, each started for a test in a folder of its own.
 
-As a program: starts the engine that its argument names, prints the variables by
-which programs find it, as JSON, and ends it when standard input ends.
+As a program: starts the engine that its argument names, in a folder that a second
+one may name, prints the variables by which programs find it, as JSON, and ends it
+when standard input ends.
 """
 
 import json
@@ -80,7 +81,7 @@ class Engine:
 
 class Docker(Engine):
     command = "docker"
-    scripts = ["layered", "nix-shell"]
+    scripts = ["layered", "nix-shell", "nixos-module"]
 
     containerd_store = False
 
@@ -127,7 +128,7 @@ class DockerWithContainerdStore(Docker):
 
 class Podman(Engine):
     command = "podman"
-    scripts = ["layered", "nix-shell"]
+    scripts = ["layered", "nix-shell", "nixos-module"]
 
     def start(self):
         if not shutil.which("podman"):
@@ -152,6 +153,10 @@ cgroup_manager = "cgroupfs"
 events_logger = "none"
 runtime = "runc"
 tmp_dir = "{self.folder}/tmp"
+{beside("podman", "conmon_path", "conmon")}
+{beside("podman", "helper_binaries_dir", "netavark", folder=True)}
+[engine.runtimes]
+{beside("podman", "runc", "runc")}
 """
         )
         # A short name is an image of ours, never one to look up elsewhere.
@@ -169,9 +174,62 @@ tmp_dir = "{self.folder}/tmp"
         return ["zstd"]
 
 
+class RootlessPodman(Podman):
+    """podman of an ordinary user, whom only the programs know that AS_USER runs."""
+
+    subordinate_ids = "tester:4100000:65536\n"
+    uid = 41000
+
+    def start(self):
+        super().start()
+        if self.storage == "vfs":
+            raise SystemExit("overlay cannot be mounted here")
+        for name in ["home", "xdg", "data", "run", "tmp"]:
+            (self.folder / name).mkdir(mode=0o700)
+        entry = f"tester:x:{self.uid}:{self.uid}::{self.folder}/home:/bin/sh\n"
+        known = {
+            "passwd": pathlib.Path("/etc/passwd").read_text() + entry,
+            "group": pathlib.Path("/etc/group").read_text() + f"tester:x:{self.uid}:\n",
+            "subuid": self.subordinate_ids,
+            "subgid": self.subordinate_ids,
+        }
+        mounts = []
+        for name, text in known.items():
+            if not pathlib.Path(f"/etc/{name}").exists():
+                raise SystemExit(f"there is no /etc/{name}")
+            (self.folder / name).write_text(text)
+            mounts.append(f"mount --bind {self.folder}/{name} /etc/{name}")
+        for file in [self.folder, *self.folder.iterdir()]:
+            if file.name not in known:
+                os.chown(file, self.uid, self.uid)
+        as_user = f"setpriv --reuid={self.uid} --regid={self.uid} --clear-groups"
+        script = "; ".join([*mounts, f'exec {as_user} "$@"'])
+        self.as_user = self.folder / "as-user"
+        self.as_user.write_text(f"#!/bin/sh\nexec unshare --mount sh -ec '{script}' sh \"$@\"\n")
+        self.as_user.chmod(0o755)
+
+    def __exit__(self, *_):
+        # The process by which podman keeps its user namespace.
+        for pause in [self.folder / "xdg/libpod/tmp/pause.pid", self.folder / "tmp/pause.pid"]:
+            if pause.exists():
+                os.kill(int(pause.read_text()), signal.SIGKILL)
+        super().__exit__()
+
+    def variables(self):
+        user = {"HOME": f"{self.folder}/home", "XDG_RUNTIME_DIR": f"{self.folder}/xdg"}
+        cache = {"XDG_CACHE_HOME": f"{self.folder}/home/cache"}
+        return {**super().variables(), **user, **cache, "AS_USER": str(self.as_user)}
+
+
+class PodmanWithoutIds(RootlessPodman):
+    """That of a user who has no subordinate IDs."""
+
+    subordinate_ids = ""
+
+
 class Containerd(Engine):
     command = "ctr"
-    scripts = ["containerd"]
+    scripts = ["containerd", "nixos-module"]
 
     def start(self):
         self.socket = self.folder / "containerd.sock"
@@ -194,6 +252,14 @@ class Containerd(Engine):
         return {"CONTAINERD_ADDRESS": str(self.socket)}
 
 
+def beside(program, setting, helper, folder=False):
+    """A setting by which a program that is not the machine's own takes the helper of its folder."""
+    place = pathlib.Path(shutil.which(program)).with_name(helper)
+    if str(place.parent) in ["/usr/bin", "/bin"] or not place.exists():
+        return ""
+    return f"{setting} = {json.dumps([str(place.parent if folder else place)])}"
+
+
 def storage_driver(folder):
     """overlay2 where the kernel has it and this place can carry it, else vfs."""
     for name in ["lower", "upper", "work", "merged"]:
@@ -210,9 +276,14 @@ ENGINES = {"docker": Docker, "podman": Podman, "containerd": Containerd}
 
 
 def main():
-    known = {**ENGINES, "docker-with-containerd-store": DockerWithContainerdStore}
+    known = {
+        **ENGINES,
+        "docker-with-containerd-store": DockerWithContainerdStore,
+        "rootless-podman": RootlessPodman,
+        "podman-without-ids": PodmanWithoutIds,
+    }
     try:
-        with known[sys.argv[1]]() as engine:
+        with known[sys.argv[1]](*sys.argv[2:]) as engine:
             print(json.dumps(engine.variables()), flush=True)
             sys.stdin.read()
     except OSError as error:

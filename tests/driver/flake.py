@@ -88,12 +88,14 @@ def check(store):
 def outputs_are_there(nix, ours):
     """Each output is evaluated down to its derivation, for every system."""
     outputs = json.loads(nix("flake", "show", "--json", f"path:{ours}"))
+    assert "default" in outputs["nixosModules"], outputs
     for system in SYSTEMS:
         assert "default" in outputs["packages"][system], outputs["packages"]
         checks = outputs["checks"][system]
         if system.endswith("-linux"):
-            for name in ["identical-to-nixpkgs", "vm-docker", "vm-podman", "vm-containerd"]:
-                assert name in checks, checks
+            assert "identical-to-nixpkgs" in checks, checks
+            for name in ["docker", "podman", "containerd", "nixos-module"]:
+                assert f"vm-{name}" in checks, checks
         for name in EVALUATED:
             drv = nix("eval", "--raw", f"path:{ours}#checks.{system}.{name}.drvPath")
             assert drv.endswith(f"-{name}.drv"), drv

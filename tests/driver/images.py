@@ -55,7 +55,7 @@ class Store:
 
     def entry(self, image):
         conf = self.here(image["conf"])
-        entry = {**image, "conf": json.loads(conf.read_text())}
+        entry = {**image, "conf": json.loads(conf.read_text()), "confFile": str(conf)}
         if image["isProgram"]:
             entry["archive"] = f"{self.nix_image} stream {conf} --store-root {self.root}"
             # The program says /nix/store, which is there but for the program.
@@ -63,3 +63,22 @@ class Store:
         else:
             entry["archive"] = f"cat {self.here(image['file'])}"
         return entry
+
+    def unit(self, folder):
+        """The command by which a unit of the NixOS module does its work, on this machine.
+
+        Its text is the module's; the programs that the text calls are this machine's, and
+        nix-image is told where the store is.
+        """
+        script = self.build(ROOT / "nix/testing", "-A", "moduleUnit")
+        programs = folder / "programs"
+        programs.mkdir()
+        nix_image = programs / "nix-image"
+        nix_image.write_text(f"""#!/bin/sh
+case "$1 $2" in
+  load* | inspect* | 'store add') exec {self.nix_image} "$@" --store-root {self.root} ;;
+esac
+exec {self.nix_image} "$@"
+""")
+        nix_image.chmod(0o755)
+        return f"PATH={programs}:$PATH bash {script}/bin/nix-image-unit"

@@ -2,9 +2,10 @@
 #   engine   the program that loads and runs images: docker, podman
 #   images   for each image: `archive`, a command that prints it; `file`, what
 #            Nix has built; `program`, how to run that if it is a program; `conf`,
-#            its conf as a dictionary; `imageName`, `imageTag`
+#            its conf as a dictionary, `confFile`, where that is; `imageName`, `imageTag`
 #   store    where the machine has the store
 #   unpacks  the compressors whose archives the engine loads
+#   unit_command  what the units of the NixOS module run
 #   image_id_is_config: whether the engine's image IDs are the configs' digests
 import json
 import shlex

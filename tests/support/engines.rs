@@ -14,18 +14,20 @@ pub(crate) struct Engine {
     pub(crate) name: &'static str,
     /// What programs need in their environment to find it.
     environment: BTreeMap<String, String>,
+    /// A program that runs others as the user whose engine it is.
+    as_user: Option<String>,
     /// What started it, and ends it when its standard input ends.
     starter: Child,
 }
 
 /// dockerd with its own, classic, store.
 pub(crate) fn docker() -> Engine {
-    start("docker", "docker", &["dockerd", "docker"])
+    start("docker", "docker", None, &["dockerd", "docker"])
 }
 
 /// dockerd with containerd's store, which it has since version 24.
 pub(crate) fn docker_with_containerd_store() -> Engine {
-    let engine = start("docker", "docker-with-containerd-store", &["dockerd", "docker"]);
+    let engine = start("docker", "docker-with-containerd-store", None, &["dockerd", "docker"]);
     let mut info = engine.command("docker", &["info", "--format", "{{.DriverStatus}}"]);
     if String::from_utf8_lossy(&super::stdout_of(&mut info)).contains("io.containerd.snapshotter") {
         return engine;
@@ -34,15 +36,50 @@ pub(crate) fn docker_with_containerd_store() -> Engine {
 }
 
 pub(crate) fn podman() -> Engine {
-    start("podman", "podman", &["podman", "runc"])
+    start("podman", "podman", None, &["podman", "runc"])
 }
+
+/// podman with its storage in a folder, for the sake of that folder's file system.
+pub(crate) fn podman_on(folder: PathBuf) -> Engine {
+    start("podman", "podman", Some(folder), &["podman", "runc"])
+}
+
+/// podman of an ordinary user, who is there for it alone.
+pub(crate) fn rootless_podman() -> Engine {
+    start("podman", "rootless-podman", None, &ROOTLESS)
+}
+
+/// The same with its storage in a folder.
+pub(crate) fn rootless_podman_on(folder: PathBuf) -> Engine {
+    start("podman", "rootless-podman", Some(folder), &ROOTLESS)
+}
+
+/// podman of an ordinary user who has no subordinate IDs: all files are that user's.
+pub(crate) fn podman_without_ids() -> Engine {
+    start("podman", "podman-without-ids", None, &ROOTLESS)
+}
+
+/// The same with its storage in a folder.
+pub(crate) fn podman_without_ids_on(folder: PathBuf) -> Engine {
+    start("podman", "podman-without-ids", Some(folder), &ROOTLESS)
+}
+
+const ROOTLESS: [&str; 4] = ["podman", "runc", "newuidmap", "setpriv"];
 
 pub(crate) fn containerd() -> Engine {
-    start("containerd", "containerd", &["containerd", "ctr"])
+    start("containerd", "containerd", None, &["containerd", "ctr"])
 }
 
+/// What the starter calls [`Engine::as_user`].
+const AS_USER: &str = "AS_USER";
+
 /// Starts an engine under the name that the starter has for it.
-fn start(name: &'static str, starters_name: &str, programs: &[&str]) -> Engine {
+fn start(
+    name: &'static str,
+    starters_name: &str,
+    folder: Option<PathBuf>,
+    programs: &[&str],
+) -> Engine {
     need_root("start an engine");
     for program in programs {
         need(program);
@@ -50,6 +87,7 @@ fn start(name: &'static str, starters_name: &str, programs: &[&str]) -> Engine {
     let mut starter = Command::new(python3())
         .arg(test_file("driver/engines.py"))
         .arg(starters_name)
+        .args(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -63,7 +101,9 @@ fn start(name: &'static str, starters_name: &str, programs: &[&str]) -> Engine {
         starter.wait().unwrap();
         skip(&format!("{name} does not start here: {said}"));
     }
-    Engine { name, environment: serde_json::from_str(&line).unwrap(), starter }
+    let mut environment: BTreeMap<_, _> = serde_json::from_str(&line).unwrap();
+    let as_user = environment.remove(AS_USER);
+    Engine { name, environment, as_user, starter }
 }
 
 impl Engine {
@@ -73,9 +113,21 @@ impl Engine {
     }
 
     /// The same command, finding this engine.
-    pub(crate) fn reach(&self, mut command: Command) -> Command {
-        command.envs(&self.environment);
-        command
+    pub(crate) fn reach(&self, command: Command) -> Command {
+        let mut reaching = command;
+        if let Some(as_user) = &self.as_user {
+            let wrapped = reaching;
+            reaching = Command::new(as_user);
+            reaching.arg(wrapped.get_program()).args(wrapped.get_args());
+            for (name, value) in wrapped.get_envs() {
+                match value {
+                    Some(value) => reaching.env(name, value),
+                    None => reaching.env_remove(name),
+                };
+            }
+        }
+        reaching.envs(&self.environment);
+        reaching
     }
 
     /// The folder that it has everything in.
@@ -83,6 +135,11 @@ impl Engine {
         let places = ["CONTAINERS_STORAGE_CONF", "CONTAINERD_ADDRESS"];
         let place = places.iter().find_map(|name| self.environment.get(*name)).unwrap();
         Path::new(place).parent().unwrap().to_owned()
+    }
+
+    /// What a variable is in that environment.
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        &self.environment[name]
     }
 
     /// Loads an archive by the engine's own means.
@@ -111,6 +168,13 @@ impl Engine {
         images.retain(|image| !image.starts_with("<none>"));
         images.sort();
         images
+    }
+
+    /// Where the containerd of a dockerd that has its store there listens.
+    pub(crate) fn containerd_address(&self) -> String {
+        let format = "{{.Containerd.Address}}";
+        let said = super::stdout_of(&mut self.command("docker", &["info", "--format", format]));
+        String::from_utf8(said).unwrap().trim().to_owned()
     }
 
     fn containerd_images(&self) -> Vec<String> {

@@ -79,7 +79,7 @@ pub(crate) fn failure_of(command: &mut Command) -> String {
 }
 
 /// A program with arguments, that neither sees the user's files nor writes any.
-pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Command {
+pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[S]) -> Command {
     let mut command = Command::new(program);
     command.args(args).env_remove("XDG_CACHE_HOME").env_remove("HOME");
     command

@@ -17,7 +17,12 @@ pub(crate) struct TempStore {
 impl TempStore {
     /// An empty store.
     pub(crate) fn new() -> Self {
-        let store = Self { root: TempDir::with_prefix("nix-image-test-").unwrap() };
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// An empty store somewhere in a folder.
+    pub(crate) fn new_in(folder: &Path) -> Self {
+        let store = Self { root: TempDir::with_prefix_in("nix-image-test-", folder).unwrap() };
         fs::create_dir_all(store.place("/nix/store")).unwrap();
         store
     }

@@ -8,6 +8,8 @@ mod error;
 #[cfg(feature = "serve")]
 pub mod http;
 mod layout;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub mod linked;
 #[cfg(feature = "load")]
 pub mod load;
 mod observer;

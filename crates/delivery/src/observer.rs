@@ -43,6 +43,10 @@ pub trait Observer: Debug + Sync {
     /// The delivery is complete.
     fn finished(&self) {}
 
+    /// The image went another way than might be expected, for a reason that is no fault: one
+    /// sentence, without a full stop.
+    fn note(&self, _note: &str) {}
+
     /// Something is odd, though not an error: one sentence, without a full stop.
     fn warn(&self, _warning: &str) {}
 }
@@ -60,6 +64,8 @@ pub enum Step {
     Unpacking,
     /// A container engine fetches what it lacks.
     Pulling,
+    /// Layers are put where a container engine keeps them unpacked.
+    Linking,
 }
 
 /// Reports what is read through it as moved.

@@ -69,7 +69,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
     };
     // The first connection may have broken in the middle of a message.
     let transfer = delivery.deliver(short, || connect()?.send(0))?;
-    Ok(Loaded { into, transfer })
+    Ok(Loaded { into, transfer, imported: None })
 }
 
 struct Docker<'a> {

@@ -186,6 +186,16 @@ pub enum LoadError {
     /// The image cannot be served to the engine.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Layers cannot be put where the engine keeps them unpacked.
+    #[error("the layers cannot be put where the engine keeps them: {why}")]
+    NoImport {
+        /// Why.
+        why: String,
+    },
+    /// Layers could not be put where the engine keeps them unpacked.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Link(#[from] crate::linked::LinkError),
     /// The archive cannot be made or written.
     #[error(transparent)]
     Delivery(#[from] crate::Error),
@@ -215,7 +225,22 @@ impl LoadError {
         let is_meant = |error: &Self| {
             matches!(error, Self::Stalled { .. } | Self::WrongImage { .. } | Self::NotNamed { .. })
         };
+        #[cfg(target_os = "linux")]
+        if let Self::Link(error) = self
+            && error.is_final()
+        {
+            return true;
+        }
         self.any(is_meant) || is_full()
+    }
+
+    /// Whether an image or an engine is of a kind whose layers cannot be put there unpacked.
+    pub(super) fn is_unfit(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if let Self::Link(error) = self {
+            return error.is_unfit();
+        }
+        false
     }
 
     /// Whether a read or write timed out.
@@ -236,6 +261,8 @@ impl LoadError {
             Self::Endpoint(error) => error,
             Self::Serve(error) => error,
             Self::Delivery(error) => error.inner(),
+            #[cfg(target_os = "linux")]
+            Self::Link(error) => error.inner(),
             _ => self,
         }
     }

@@ -10,6 +10,7 @@ mod command;
 mod containerd;
 mod docker;
 mod endpoint;
+mod engine;
 mod error;
 mod podman;
 mod pull;
@@ -23,6 +24,8 @@ use crate::causes;
 use crate::observer::Observer;
 use crate::output::Writer;
 pub use endpoint::EndpointError;
+use engine::UnpackedLayers;
+pub use engine::{Engine, Import, Kind};
 pub use error::LoadError;
 use formats::digest::Digest;
 use formats::peer_text;
@@ -35,17 +38,6 @@ const STANDSTILL: u32 = 10;
 
 /// The maximum number of characters shown of an image ID.
 const MAX_ID: usize = 100;
-
-/// A kind of container engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// dockerd, at its API.
-    Docker,
-    /// podman, by its command.
-    Podman,
-    /// containerd, by nerdctl or ctr.
-    Containerd,
-}
 
 /// A way to deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,58 +70,66 @@ pub struct Delivery<'a> {
 pub struct Loaded {
     /// What has the image now: an engine's name, and where it is if that is another machine.
     pub into: String,
-    /// What had to be sent.
+    /// What the engine lacked.
     pub transfer: Transfer,
+    /// How that got there, unless it was sent.
+    pub imported: Option<Imported>,
 }
 
-impl Kind {
-    /// Finds the named engine, or the first one on this machine, and checks that it is available.
-    /// Call this before reading an image, which may take minutes.
-    pub fn find(
-        named: Option<Self>,
-        timeout: Duration,
-        observer: &dyn Observer,
-    ) -> Result<Self, LoadError> {
-        let kind = named.map_or_else(|| Self::detect(observer), Ok)?;
-        match kind {
-            Self::Docker => docker::check(timeout)?,
-            Self::Podman => podman::check()?,
-            Self::Containerd => containerd::check(timeout)?,
-        }
-        Ok(kind)
-    }
-
-    /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
-    /// fails, no other is tried.
-    fn detect(observer: &dyn Observer) -> Result<Self, LoadError> {
-        let Some(no_docker) = docker::absence()? else { return Ok(Self::Docker) };
-        let (kind, name) = if command::find("podman").is_some() {
-            (Self::Podman, "podman")
-        } else if containerd::is_there() {
-            (Self::Containerd, "containerd")
-        } else {
-            return Err(LoadError::NoEngine { no_docker });
-        };
-        // Who has the docker command may expect the image there.
-        if command::find("docker").is_some() {
-            observer.warn(&format!("{no_docker}, so the image goes into {name}"));
-        }
-        Ok(kind)
-    }
+/// How the files of the layers that an engine lacked got there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Bytes in files that are the store's.
+    pub linked: u64,
+    /// Bytes in files that share the store's blocks.
+    pub reflinked: u64,
+    /// Bytes in files that were copied or unpacked.
+    pub copied: u64,
 }
 
 impl Delivery<'_> {
     /// Loads the image into an engine that was found.
-    pub fn load_into(&self, kind: Kind) -> Result<Loaded, LoadError> {
-        let loaded = |into: &str, transfer| Loaded { into: into.into(), transfer };
+    pub fn load_into(&self, engine: &Engine) -> Result<Loaded, LoadError> {
         self.observer.started(slice::from_ref(self.blobs.image()));
-        let loaded = match kind {
-            Kind::Docker => docker::load(self)?,
-            Kind::Podman => loaded("podman", podman::load(self)?),
-            Kind::Containerd => loaded("containerd", containerd::load(self)?),
+        let loaded = match self.import_into(engine)? {
+            Some(loaded) => loaded,
+            None => self.send_into(engine.kind)?,
         };
         self.observer.finished();
         Ok(loaded)
+    }
+
+    /// Puts the layers where the engine keeps them unpacked; `None` if they have to be sent.
+    fn import_into(&self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
+        let imported = match &engine.layers {
+            None => return Ok(None),
+            Some(UnpackedLayers::Podman(info)) => podman::put(self, info, engine.import),
+        };
+        match imported {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(error) if engine.import != Import::Auto || error.is_final() => Err(error),
+            Err(error) => {
+                let why = causes::line(&error);
+                if error.is_unfit() {
+                    self.observer.note(&format!("the image is sent, not linked: {why}"));
+                } else {
+                    self.observer.warn(&format!(
+                        "could not put the layers where the engine keeps them; sending them ({why})"
+                    ));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sends the image, or what the engine lacks of it.
+    fn send_into(&self, kind: Kind) -> Result<Loaded, LoadError> {
+        let loaded = |into: &str, transfer| Loaded { into: into.into(), transfer, imported: None };
+        Ok(match kind {
+            Kind::Docker => docker::load(self)?,
+            Kind::Podman => loaded("podman", podman::load(self)?),
+            Kind::Containerd => loaded("containerd", containerd::load(self)?),
+        })
     }
 
     /// What loading comes to if the engine has all layers.

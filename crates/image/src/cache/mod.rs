@@ -20,8 +20,7 @@ use crate::atomic_file::AtomicFile;
 
 use formats::digest::{BlobId, Digest};
 pub use key::{Key, KeyBuilder};
-pub use tar_split::TarSplit;
-pub(crate) use tar_split::TarSplitWriter;
+pub use tar_split::{TarSplit, TarSplitWriter};
 pub use upkeep::{Limits, Removed, Usage};
 
 /// First line of every entry, and its directory's name: entries of another version are not seen.

@@ -31,7 +31,8 @@ pub struct TarSplit {
 
 /// A tar-split that is being made.
 #[derive(Debug)]
-pub(crate) struct TarSplitWriter {
+#[doc(hidden)]
+pub struct TarSplitWriter {
     split: tar_split::TarSplit,
     lines: Vec<u8>,
     output: GzEncoder<Sealed>,
@@ -93,24 +94,10 @@ impl Cache {
             fs::create_dir_all(shard).ok()?;
             AtomicFile::create_in(shard).ok()
         });
-        let (file, path) = if let Some(file) = in_cache {
-            (file, path)
-        } else {
-            let file = AtomicFile::create_in(&std::env::temp_dir());
-            (file.map_err(io::Error::other)?, None)
-        };
-        let output = Sealed {
-            file: BufWriter::with_capacity(64 << 10, file.file().try_clone()?),
-            hash: start(key),
-            size: 0,
-        };
-        Ok(TarSplitWriter {
-            split: tar_split::TarSplit::default(),
-            lines: Vec::new(),
-            output: GzEncoder::new(output, Compression::new(LEVEL)),
-            file,
-            path,
-        })
+        match in_cache {
+            Some(file) => TarSplitWriter::new(file, path, start(key)),
+            None => TarSplitWriter::temporary(),
+        }
     }
 }
 
@@ -121,14 +108,43 @@ fn start(key: &Key) -> Sha256 {
 }
 
 impl TarSplitWriter {
+    /// A tar-split that is not remembered.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses a temporary file.
+    pub fn temporary() -> io::Result<Self> {
+        let file = AtomicFile::create_in(&std::env::temp_dir()).map_err(io::Error::other)?;
+        Self::new(file, None, Sha256::new())
+    }
+
+    fn new(file: AtomicFile, path: Option<PathBuf>, hash: Sha256) -> io::Result<Self> {
+        let writer = BufWriter::with_capacity(64 << 10, file.file().try_clone()?);
+        Ok(Self {
+            split: tar_split::TarSplit::default(),
+            lines: Vec::new(),
+            output: GzEncoder::new(Sealed { file: writer, hash, size: 0 }, Compression::new(LEVEL)),
+            file,
+            path,
+        })
+    }
+
     /// Takes the next bytes of the layer.
-    pub(crate) fn update(&mut self, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If the layer has members that no tar-split is made of, or the file cannot be written.
+    pub fn update(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.split.update(bytes, &mut self.lines).map_err(io::Error::other)?;
         self.put_lines()
     }
 
-    /// Ends it, and remembers it.
-    pub(crate) fn finish(mut self) -> io::Result<TarSplit> {
+    /// Ends it, and remembers it if it has a key.
+    ///
+    /// # Errors
+    ///
+    /// If the layer ended within a member, or the file cannot be written.
+    pub fn finish(mut self) -> io::Result<TarSplit> {
         std::mem::take(&mut self.split).finish(&mut self.lines).map_err(io::Error::other)?;
         self.put_lines()?;
         let Sealed { mut file, hash, size } = self.output.finish()?;

@@ -166,6 +166,17 @@ impl Image {
         self.ownership.mtime
     }
 
+    /// When the image was made, as its configuration says it.
+    pub fn created(&self) -> &str {
+        &self.created
+    }
+
+    /// The directory that the store's paths are read in.
+    #[doc(hidden)]
+    pub fn physical_store(&self) -> std::path::PathBuf {
+        self.store.physical_dir()
+    }
+
     /// What is odd about the conf, though not an error: a sentence for each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

@@ -1,10 +1,16 @@
-//! podman, by its command.
+//! podman: layers are put into its storage, or it pulls them by its command.
+
+pub(super) mod info;
+#[cfg(target_os = "linux")]
+mod storage;
 
 use super::command::Patience;
 use super::pull::REGISTRIES_CONF;
 use super::{Delivery, LoadError, Way, command};
 use crate::Transfer;
 use oci::Reference;
+#[cfg(target_os = "linux")]
+pub(super) use storage::put;
 
 const PODMAN: &str = "podman";
 /// How often an image is given a name that it loses.
@@ -15,6 +21,7 @@ pub(super) fn check() -> Result<(), LoadError> {
     command::require(PODMAN)
 }
 
+/// Sends the image.
 pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     let id = delivery.id().hex();
     let name = local_name(delivery.name);

@@ -1,0 +1,250 @@
+//! The layers of a storage, locked for writing.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use formats::digest::Digest;
+
+use crate::driver::Driver;
+use crate::error::{Context as _, Error};
+use crate::files::{Unnamed, name, remove_tree, remove_unfinished};
+use crate::layer::{Facts, Layer, NewLayer, mark_incomplete};
+use crate::lock::{Access, Lock};
+use crate::records::{Records, text};
+use crate::storage::{Kind, Storage};
+use crate::time::now;
+use crate::users::{Users, mounted_words};
+
+/// The name of a layer's tar-split after its ID (`tarSplitSuffix`).
+const TAR_SPLIT: &str = ".tar-split.gz";
+
+/// A layer whose tree is complete.
+#[allow(missing_debug_implementations, reason = "not every `Read` has one")]
+pub struct FinishedLayer<'a> {
+    /// Its ID.
+    pub id: Digest,
+    /// What is known of it now.
+    pub facts: Facts,
+    /// The layer's tar-split, compressed with gzip.
+    pub tar_split: &'a mut dyn Read,
+    /// The mode of the tree's root, if the layer has an entry for it.
+    pub root_mode: Option<u32>,
+}
+
+/// The layers of a storage, locked for writing. What was begun and not finished goes when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Layers<'a> {
+    storage: &'a Storage,
+    lock: Lock,
+    patience: Duration,
+    records: Records,
+    begun: Vec<NewLayer>,
+}
+
+impl Storage {
+    /// The layers, locked for writing. It is waited for others as long as patience lasts.
+    ///
+    /// Until it is dropped, nobody else reads or writes the layers of an engine's storage. Those of
+    /// an additional image store can be read meanwhile.
+    pub fn layers(&self, patience: Duration) -> Result<Layers<'_>, Error> {
+        let mode = self.modes().lock;
+        let lock = Lock::take(&self.writers_lock(), Access::Write, mode, patience)?;
+        let directory = self.layers_directory();
+        let records = Records::read(&directory.join("layers.json"))?;
+        remove_unfinished(&directory);
+        Ok(Layers { storage: self, lock, patience, records, begun: Vec::new() })
+    }
+}
+
+impl Layers<'_> {
+    /// A layer, if it is there and complete.
+    pub fn get(&self, id: Digest) -> Option<Layer> {
+        self.records.find(&id.hex()).and_then(Layer::complete)
+    }
+
+    /// The directory with a layer's tree.
+    pub fn tree(&self, id: Digest) -> PathBuf {
+        self.driver().directory(id).join("diff")
+    }
+
+    /// Makes room for layers, which are recorded as incomplete; where the tree of each goes.
+    ///
+    /// What a killed run has left of them is removed. Fails if one of them is there already.
+    pub fn begin(&mut self, layers: &[NewLayer]) -> Result<Vec<PathBuf>, Error> {
+        let mut known: HashSet<Digest> = self.begun.iter().map(|layer| layer.id).collect();
+        for layer in layers {
+            if known.contains(&layer.id) || self.get(layer.id).is_some() {
+                let storage = self.storage.root().to_owned();
+                return Err(Error::LayerExists { id: layer.id, storage });
+            }
+            if let Some(parent) = layer.parent
+                && !known.contains(&parent)
+                && self.get(parent).is_none()
+            {
+                return Err(self.missing(parent));
+            }
+            known.insert(layer.id);
+        }
+        let new: HashSet<String> = layers.iter().map(|layer| layer.id.hex()).collect();
+        self.records.list.retain(|record| !new.contains(text(record, "id")));
+        self.begun.extend_from_slice(layers);
+        if self.storage.kind() == Kind::Engine {
+            let now = now();
+            self.records.list.extend(layers.iter().map(|layer| layer.record(&now, None)));
+            self.save()?;
+        }
+        let driver = self.driver();
+        layers.iter().map(|layer| driver.create(layer.id, layer.parent)).collect()
+    }
+
+    /// Records layers as complete whose trees are.
+    pub fn finish(&mut self, layers: Vec<FinishedLayer<'_>>) -> Result<(), Error> {
+        let driver = self.driver();
+        let mut finished = HashMap::new();
+        let mut tar_splits = Vec::new();
+        let now = now();
+        for layer in layers {
+            let begun = self.begun.iter().find(|begun| begun.id == layer.id);
+            let begun = begun.ok_or_else(|| self.missing(layer.id))?;
+            let copy = |file: &mut File| io::copy(layer.tar_split, file).map(drop);
+            let path = self.tar_split(layer.id);
+            tar_splits.push(Unnamed::write(&path, self.storage.modes().file, copy)?);
+            driver.finish(layer.id, begun.parent, layer.root_mode)?;
+            finished.insert(layer.id, begun.record(&now, Some(&layer.facts)));
+        }
+        name(tar_splits)?;
+        // In the order in which they were begun, parents first.
+        for begun in &self.begun {
+            let Some(record) = finished.get(&begun.id) else { continue };
+            let id = begun.id.hex();
+            match self.records.list.iter_mut().find(|record| text(record, "id") == id) {
+                Some(incomplete) => incomplete.clone_from(record),
+                None => self.records.list.push(record.clone()),
+            }
+        }
+        self.save()?;
+        self.begun.retain(|begun| !finished.contains_key(&begun.id));
+        Ok(())
+    }
+
+    /// Removes what was begun and not finished.
+    pub fn abandon(mut self) -> Result<(), Error> {
+        self.remove_begun()
+    }
+
+    /// Removes layers. Fails, and removes none, if anything else uses one of them.
+    pub fn remove(&mut self, ids: &[Digest]) -> Result<(), Error> {
+        let going: HashSet<String> = ids.iter().map(Digest::hex).collect();
+        let users = Users::read(self.storage.root())?;
+        let children = self.records.list.iter();
+        let children = children.filter(|record| !going.contains(text(record, "id")));
+        let children = children
+            .map(|record| (text(record, "parent"), format!("layer {}", text(record, "id"))));
+        if let Some((layer, user)) =
+            users.layers().chain(children).find(|(id, _)| going.contains(*id))
+        {
+            return Err(Error::InUse { what: format!("layer {layer}"), user });
+        }
+        let mounted = mounted_words();
+        for id in ids {
+            if self.is_mounted(*id, &mounted)? {
+                let what = format!("layer {}", id.hex());
+                return Err(Error::InUse { what, user: "a mounted file system".to_owned() });
+            }
+        }
+        self.delete(&ids.iter().copied().collect())
+    }
+
+    /// Removes layers, whatever uses them.
+    pub(crate) fn delete(&mut self, ids: &HashSet<Digest>) -> Result<(), Error> {
+        let going: HashSet<String> = ids.iter().map(Digest::hex).collect();
+        if self.storage.kind() == Kind::Engine {
+            // Whoever finds the rest of a layer will remove it.
+            for record in &mut self.records.list {
+                if going.contains(text(record, "id")) {
+                    mark_incomplete(record);
+                }
+            }
+            self.save()?;
+            ids.iter().try_for_each(|id| self.delete_files(*id))?;
+        }
+        self.records.list.retain(|record| !going.contains(text(record, "id")));
+        self.save()?;
+        // Those who only read a storage take each layer on record for complete.
+        if self.storage.kind() == Kind::Additional {
+            ids.iter().try_for_each(|id| self.delete_files(*id))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete_files(&self, id: Digest) -> Result<(), Error> {
+        self.driver().remove(id)?;
+        let tar_split = self.tar_split(id);
+        match fs::remove_file(&tar_split) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).context("removing", &tar_split)
+            }
+            _ => remove_tree(&self.storage.layers_directory().join(id.hex())),
+        }
+    }
+
+    fn remove_begun(&mut self) -> Result<(), Error> {
+        let begun: HashSet<Digest> = self.begun.drain(..).map(|layer| layer.id).collect();
+        if begun.is_empty() { Ok(()) } else { self.delete(&begun) }
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        self.storage
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.records
+    }
+
+    pub(crate) fn driver(&self) -> Driver {
+        self.storage.driver()
+    }
+
+    fn tar_split(&self, id: Digest) -> PathBuf {
+        self.storage.layers_directory().join(id.hex() + TAR_SPLIT)
+    }
+
+    fn missing(&self, id: Digest) -> Error {
+        Error::LayerMissing { id, storage: self.storage.root().to_owned() }
+    }
+
+    /// Whether a layer is part of a mount, given the words of all.
+    pub(crate) fn is_mounted(&self, id: Digest, words: &HashSet<String>) -> Result<bool, Error> {
+        let link = self.driver().link(id)?;
+        Ok(words.contains(&id.hex()) || link.is_some_and(|link| words.contains(&link)))
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        let modes = self.storage.modes();
+        let write = |lock: &Lock| {
+            lock.touch()?;
+            self.records.write(modes.file)
+        };
+        match self.storage.kind() {
+            Kind::Engine => write(&self.lock),
+            Kind::Additional => {
+                let path = self.storage.layers_lock();
+                write(&Lock::take(&path, Access::Write, modes.lock, self.patience)?)
+            }
+        }
+    }
+}
+
+impl Drop for Layers<'_> {
+    fn drop(&mut self) {
+        // Recorded as incomplete, it is removed by whoever comes next.
+        let _ = self.remove_begun();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! Images whose layers are put where an engine keeps them unpacked: most of their files are in the
+//! store already, as the layers have them.
+
+mod archive;
+mod error;
+mod layer;
+mod storage;
+
+pub use crate::trees::{Count, Counts, Import, Way, Ways};
+pub use error::LinkError;
+pub use storage::{IntoStorage, Placed};
+
+#[cfg(feature = "load")]
+impl From<Counts> for crate::load::Imported {
+    fn from(counts: Counts) -> Self {
+        Self {
+            linked: counts.linked.bytes,
+            reflinked: counts.reflinked.bytes,
+            copied: counts.copied.bytes,
+        }
+    }
+}

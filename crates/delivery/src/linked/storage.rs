@@ -1,0 +1,181 @@
+//! A storage of containers/storage: podman's, buildah's and CRI-O's, or an image store of our own.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::LinkError;
+use super::layer::Place;
+use crate::Transfer;
+use crate::observer::{Observer, Step};
+use crate::trees::{Counts, Rules, Ways};
+use containers_storage::{FinishedLayer, Layers, NewImage, NewLayer, Storage, layer_id};
+use formats::digest::Digest;
+use image::{Blobs, threads};
+
+/// What putting an image into a storage came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Layers and bytes that were not there.
+    pub transfer: Transfer,
+    /// How their files got there.
+    pub counts: Counts,
+}
+
+/// An image on its way into a storage.
+#[derive(Debug)]
+pub struct IntoStorage<'a> {
+    /// The image's layers, whose digester makes tar-splits.
+    pub blobs: &'a Blobs<'a>,
+    /// The names that it gets, complete with registry and tag.
+    pub names: &'a [String],
+    /// The storage.
+    pub storage: &'a Storage,
+    /// How files get from the store into the storage's directory `overlay`.
+    pub ways: &'a Ways,
+    /// How layers are unpacked there.
+    pub rules: &'a Rules<'a>,
+    /// How long others may hold the storage's locks.
+    pub patience: Duration,
+    /// Is told how it goes on.
+    pub observer: &'a dyn Observer,
+}
+
+impl IntoStorage<'_> {
+    /// Puts the layers there that are missing, and gives the image its names.
+    ///
+    /// # Errors
+    ///
+    /// If the image cannot be read, or the storage not be written to. Then there is nothing new in
+    /// it, whatever kept this from going on: what was begun is recorded as incomplete.
+    pub fn put(&self) -> Result<Placed, LinkError> {
+        let ids = self.layer_ids();
+        let (mut layers, missing) = self.lock(&ids)?;
+        let all = self.blobs.all();
+        let bytes = missing.iter().map(|&layer| all[layer].size).sum();
+        self.observer.step(Step::Linking, Some(bytes));
+        let counts = self.make(&mut layers, &ids, &missing)?;
+        let manifest = self.manifest();
+        self.storage.images(self.patience)?.put(&NewImage {
+            names: self.names,
+            top_layer: ids.last().copied(),
+            manifest: manifest.as_bytes(),
+            config: self.blobs.config_json().as_bytes(),
+            created: Some(self.blobs.image().created()),
+        })?;
+        let transfer = Transfer {
+            layers: all.len(),
+            layers_sent: missing.len(),
+            bytes: self.blobs.size(),
+            bytes_sent: bytes,
+        };
+        Ok(Placed { transfer, counts })
+    }
+
+    /// The layers' IDs, lowest first.
+    fn layer_ids(&self) -> Vec<Digest> {
+        let mut below = None;
+        let id = |diff_id| {
+            let id = layer_id(below, diff_id);
+            below = Some(id);
+            id
+        };
+        self.blobs.all().iter().map(|blob| blob.diff_id).map(id).collect()
+    }
+
+    /// Locks the layers, and tells which of them are missing; their tar-splits are at hand. What
+    /// takes time is done without the lock.
+    fn lock(&self, ids: &[Digest]) -> Result<(Layers<'_>, Vec<usize>), LinkError> {
+        let mut at_hand = HashSet::new();
+        loop {
+            let layers = self.storage.layers(self.patience)?;
+            let missing = (0..ids.len()).filter(|&layer| layers.get(ids[layer]).is_none());
+            let missing: Vec<usize> = missing.collect();
+            if missing.iter().all(|layer| at_hand.contains(layer)) {
+                return Ok((layers, missing));
+            }
+            drop(layers);
+            self.blobs.digester().find_tar_splits(&missing)?;
+            at_hand.extend(missing);
+        }
+    }
+
+    /// Makes the layers that are missing.
+    fn make(
+        &self,
+        layers: &mut Layers<'_>,
+        ids: &[Digest],
+        missing: &[usize],
+    ) -> Result<Counts, LinkError> {
+        let all = self.blobs.all();
+        let images_layers = self.blobs.image().layers();
+        for layer in (0..ids.len()).filter(|layer| !missing.contains(layer)) {
+            self.observer.layer_found(layer);
+        }
+        let new: Vec<_> = missing
+            .iter()
+            .map(|&layer| NewLayer {
+                id: ids[layer],
+                parent: layer.checked_sub(1).map(|below| ids[below]),
+                diff_id: all[layer].diff_id,
+            })
+            .collect();
+        let directories = layers.begin(&new)?;
+        let place =
+            Place { blobs: self.blobs, ways: self.ways, rules: self.rules, tar_splits: true };
+        let work: Vec<_> = missing.iter().copied().zip(&directories).collect();
+        let mut made =
+            threads::map(self.blobs.digester().threads(), &work, |(layer, directory)| {
+                let relative = directory.strip_prefix(self.ways.target_path()).unwrap_or(directory);
+                let made = place.put(*layer, relative)?;
+                self.observer.bytes(all[*layer].size);
+                self.observer.layer_done(*layer, &images_layers[*layer], all[*layer].size);
+                Ok::<_, LinkError>(made)
+            })?;
+        let facts: Vec<_> = made.iter().map(|made| (made.facts.clone(), made.root_mode)).collect();
+        let counts = made.iter().fold(Counts::default(), |mut counts, made| {
+            counts += made.counts;
+            counts
+        });
+        let splits = made.iter_mut().map(|made| match &mut made.tar_split {
+            Some(split) => split.open(),
+            None => Err(io::Error::other("they were not noted")),
+        });
+        let mut splits = splits.collect::<io::Result<Vec<_>>>().map_err(LinkError::TarSplit)?;
+        let finished = new.iter().zip(&facts).zip(&mut splits);
+        let finished = finished.map(|((layer, (facts, root_mode)), tar_split)| FinishedLayer {
+            id: layer.id,
+            facts: facts.clone(),
+            root_mode: *root_mode,
+            tar_split,
+        });
+        layers.finish(finished.collect())?;
+        Ok(counts)
+    }
+
+    /// The manifest that `podman load` records of an archive: layers are those of the archive,
+    /// whose media type it takes for that of compressed ones.
+    fn manifest(&self) -> String {
+        let config = self.blobs.config_json();
+        let layers = self.blobs.all().iter().map(|blob| {
+            json!({
+                "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                "size": blob.size,
+                "digest": blob.diff_id.to_string(),
+            })
+        });
+        json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": {
+                "mediaType": "application/vnd.docker.container.image.v1+json",
+                "size": config.len(),
+                "digest": Digest::of(config.as_bytes()).to_string(),
+            },
+            "layers": layers.collect::<Vec<_>>(),
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,62 @@
+//! Layers are put into podman's storage, without podman.
+
+use super::super::command::{self, Patience};
+use super::super::{Delivery, Import, LoadError, Loaded};
+use super::info::Info;
+use super::{PODMAN, local_name};
+use crate::linked::{IntoStorage, LinkError, Ways};
+use crate::trees::Rules;
+use containers_storage::Storage;
+
+/// Puts the image into podman's storage, and has podman confirm that it is there.
+pub(in crate::load) fn put(
+    delivery: &Delivery<'_>,
+    info: &Info,
+    import: Import,
+) -> Result<Loaded, LoadError> {
+    let name = local_name(delivery.name);
+    let storage = Storage::open(&info.graph_root).map_err(LinkError::from)?;
+    let store = delivery.blobs.image().physical_store();
+    let trees = info.graph_root.join("overlay");
+    let ways = Ways::find(&store, &trees, import.into(), None);
+    let ways = ways.map_err(LinkError::from)?;
+    if let Some(why) = ways.why_not_better() {
+        delivery.observer.note(&why);
+    }
+    let owner_on_disk = owners(info.is_rootless);
+    let placed = IntoStorage {
+        blobs: delivery.blobs,
+        names: std::slice::from_ref(&name),
+        storage: &storage,
+        ways: &ways,
+        rules: &Rules::containers_storage(&owner_on_disk, info.is_rootless),
+        patience: delivery.command_limit(),
+        observer: delivery.observer,
+    }
+    .put()?;
+    let patience = Patience::of(delivery.command_limit());
+    let inspect = ["image", "inspect", "--format", "{{.Id}}", &name];
+    let found = command::run(PODMAN, &inspect, &patience)?;
+    if found.trim_start_matches("sha256:") != delivery.id().hex() {
+        return Err(LoadError::Unexpected(format!(
+            "podman does not see `{name}`, which is in its storage `{}` now",
+            info.graph_root.display()
+        )));
+    }
+    let imported = Some(placed.counts.into());
+    Ok(Loaded { into: PODMAN.into(), transfer: placed.transfer, imported })
+}
+
+/// Who owns on disk what belongs to somebody in the image. In a storage of an ordinary user, that
+/// is the user for root's files; only podman can make those of others.
+fn owners(is_rootless: bool) -> impl Fn(u32, u32) -> Option<(u32, u32)> + Sync {
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    // In podman's user namespace, owners are what they are in the image.
+    let is_mapped = is_rootless && user != 0;
+    move |uid, gid| match (is_mapped, uid, gid) {
+        (false, ..) => Some((uid, gid)),
+        (true, 0, 0) => Some((user, group)),
+        (true, ..) => None,
+    }
+}

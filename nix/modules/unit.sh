@@ -1,0 +1,279 @@
+# shellcheck shell=bash
+# What the units of the NixOS module run.
+#
+#   add ENGINE NAMESPACE NAME CONF  sees to it that the engine has the image
+#   clean ENGINE WANTED             removes what an earlier generation added; the file WANTED has
+#                                   a line "NAMESPACE NAME CONF" for each image of this one
+#
+# ENGINE is docker, podman, containerd, k3s, or store: the directory NIX_IMAGE_STORE, which podman,
+# buildah and CRI-O read. NAMESPACE is containerd's, and "-" elsewhere.
+#
+# What was added is recorded below STATE_DIRECTORY, in a file for each image with the lines
+# namespace, name, ID and conf. An image without a record is somebody else's and never removed.
+
+command=$1 engine=$2
+shift 2
+state=${STATE_DIRECTORY:?has to be set}/state/$engine
+mkdir -p "$state"
+
+# The name as the engine has it.
+full_name() {
+  local registry=${name%%/*} user=library/
+  if [[ $name == */* ]]; then
+    user=
+    if [[ $registry == *[.:]* || $registry == localhost ]]; then
+      echo "$name"
+      return
+    fi
+  fi
+  case $engine in
+    docker) echo "$name" ;;
+    podman | store) echo "localhost/$name" ;;
+    containerd | k3s) echo "docker.io/$user$name" ;;
+  esac
+}
+
+# The ID of the image that has the name now, or nothing. Fails if the engine does not answer.
+current_id() {
+  local full reference digest
+  full=$(full_name)
+  case $engine in
+    docker) docker image ls --quiet --no-trunc --filter "reference=$full" ;;
+    # `podman image exists` fails in the same way if podman does not work.
+    podman)
+      podman image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.Id}}' |
+        while read -r reference digest; do
+          if [[ $reference == "$full" ]]; then echo "${digest#sha256:}"; fi
+        done
+      ;;
+    containerd | k3s)
+      ctr images ls "name==$full" | while read -r reference _ digest _; do
+        if [[ $reference == "$full" ]]; then echo "$digest"; fi
+      done
+      ;;
+  esac
+}
+
+# The file without its ending that tells of the name, or of the name with an ID.
+file_of() {
+  local key
+  key=$(printf '%s\n' "$namespace" "$name" "$@" | sha256sum)
+  echo "$state/${key:0:32}"
+}
+
+record() {
+  local file
+  file=$(file_of "$1")
+  printf '%s\n' "$namespace" "$name" "$1" "$conf" > "$file.new"
+  mv "$file.new" "$file.image"
+}
+
+read_record() {
+  local lines
+  mapfile -t lines < "$1"
+  namespace=${lines[0]} name=${lines[1]} id=${lines[2]} conf=${lines[3]}
+  export CONTAINERD_NAMESPACE=$namespace
+}
+
+# An agent of k3s counts as started before its containerd is there.
+wait_for_containerd() {
+  local tries=120
+  until [[ -S $CONTAINERD_ADDRESS ]]; do
+    if ! ((tries--)); then
+      echo "$engine has no socket at $CONTAINERD_ADDRESS after two minutes; is it running?" >&2
+      exit 1
+    fi
+    sleep 1
+  done
+}
+
+add() {
+  namespace=$1 name=$2 conf=$3
+  export CONTAINERD_NAMESPACE=$namespace
+  if [[ $engine == store ]]; then add_to_store; else load; fi
+}
+
+# Nobody else writes there, so whatever it has is this module's.
+add_to_store() {
+  nix-image store add "$NIX_IMAGE_STORE" "$conf"
+  if ! [[ $(nix-image inspect "$conf") =~ \"Id\":\ *\"sha256:([0-9a-f]{64})\" ]]; then
+    echo "nix-image inspect $conf shows no ID" >&2
+    exit 1
+  fi
+  record "${BASH_REMATCH[1]}"
+}
+
+load() {
+  local before after file started
+  if [[ $engine == containerd || $engine == k3s ]]; then wait_for_containerd; fi
+  before=$(current_id)
+  file=$(file_of "$before").image
+  if [[ -e $file ]]; then
+    local wanted=$conf
+    read_record "$file"
+    if [[ $conf == "$wanted" ]]; then
+      echo "$engine has $name already"
+      return
+    fi
+    conf=$wanted
+  fi
+
+  # What is killed between the load and the record leaves this file, and the image is its own.
+  started=$(file_of).started
+  if ! [[ -e $started ]]; then
+    echo "$before" > "$started"
+  fi
+  before=$(< "$started")
+  if ! nix-image load "$conf" --engine "${engine/k3s/containerd}"; then
+    rm "$started"
+    exit 1
+  fi
+  after=$(current_id)
+  if [[ -z $after ]]; then
+    echo "$engine does not list $name after loading it" >&2
+    exit 1
+  fi
+  # The image may have been there before, by somebody else's doing.
+  if [[ $after != "$before" || -e $file ]]; then record "$after"; fi
+  rm "$started"
+}
+
+# Whether this generation has the name, with whatever image.
+is_wanted_name() {
+  grep --quiet --fixed-strings -- "|$namespace $name " <(sed 's/^/|/' "$wanted")
+}
+
+clean() {
+  local wanted=$1 namespace name id conf file current
+  for file in "$state"/*.image; do
+    if ! [[ -e $file ]]; then continue; fi
+    read_record "$file"
+    if grep --quiet --line-regexp --fixed-strings -- "$namespace $name $conf" "$wanted"; then
+      continue
+    fi
+    if [[ $engine == store ]]; then
+      remove_from_store
+      continue
+    fi
+    current=$(current_id)
+    if [[ $current != "$id" ]]; then
+      remove_nameless
+    elif ! is_wanted_name; then
+      remove_name
+    fi
+  done
+  if [[ $engine == store ]]; then collect; fi
+}
+
+# What the engine's own command for it refuses stays, as an image does that a container uses.
+try_to_remove() {
+  local said
+  if said=$("$@" 2>&1); then
+    rm "$file"
+    echo "removed $name ($id) from $engine"
+  else
+    echo "left $name ($id) in $engine, and will try again: ${said//$'\n'/ }"
+  fi
+}
+
+remove_name() {
+  local full
+  full=$(full_name)
+  case $engine in
+    docker | podman) try_to_remove "$engine" rmi "$full" ;;
+    containerd | k3s)
+      if is_used_in_containerd "$full"; then
+        echo "left $name ($id) in $engine, and will try again: a container uses it"
+      else
+        try_to_remove ctr images rm "$full"
+        remove_aliases
+      fi
+      ;;
+  esac
+}
+
+# Another image has the name by now, or somebody removed it.
+remove_nameless() {
+  local names
+  case $engine in
+    docker | podman)
+      if names=$("$engine" image inspect --format '{{len .RepoTags}}' "$id" 2> /dev/null); then
+        if [[ $names == 0 ]]; then
+          try_to_remove "$engine" rmi "$id"
+          return
+        fi
+      fi
+      ;;
+    containerd | k3s) remove_aliases ;;
+  esac
+  rm -f "$file"
+}
+
+is_used_in_containerd() {
+  local containers image
+  containers=$(ctr containers ls) || exit 1
+  while read -r _ image _; do
+    if [[ $image == "$1" || $image == "$id" ]]; then return 0; fi
+  done <<< "$containers"
+  return 1
+}
+
+# Kubernetes gives an image its ID as one more name, which would keep it.
+remove_aliases() {
+  local aliases alias
+  mapfile -t aliases < <(ctr images ls --quiet "target.digest==$id")
+  for alias in "${aliases[@]}"; do
+    if [[ $alias != sha256:* ]]; then return; fi
+  done
+  for alias in "${aliases[@]}"; do ctr images rm "$alias" > /dev/null; done
+}
+
+remove_from_store() {
+  local other lines
+  if is_used_by_podman; then
+    echo "left $name ($id) in $NIX_IMAGE_STORE, and will try again: a container uses it"
+    return
+  fi
+  # Another name's image may be the same.
+  for other in "$state"/*.image; do
+    mapfile -t lines < "$other"
+    if [[ $other != "$file" && ${lines[2]} == "$id" ]]; then
+      if is_wanted_name; then
+        rm "$file"
+      else
+        try_to_remove nix-image store remove "$NIX_IMAGE_STORE" "$(full_name)"
+      fi
+      return
+    fi
+  done
+  try_to_remove nix-image store remove "$NIX_IMAGE_STORE" "$id"
+}
+
+# Sees the containers of root, those of buildah and CRI-O as well.
+is_used_by_podman() {
+  local images image
+  if ! command -v podman > /dev/null; then return 1; fi
+  images=$(podman ps --all --external --no-trunc --format '{{.ImageID}}') || exit 1
+  while read -r image; do
+    if [[ $image == "$id" ]]; then return 0; fi
+  done <<< "$images"
+  return 1
+}
+
+# The layers of removed images go once no container on this machine runs from the store: one of
+# another user's cannot be seen otherwise.
+collect() {
+  if grep --quiet --no-messages --fixed-strings "$NIX_IMAGE_STORE/" /proc/[0-9]*/mountinfo; then
+    echo "left unused layers in $NIX_IMAGE_STORE, and will try again: containers run from there"
+    # Without a file there, systemd would not start the next try.
+    touch "$state/unused-layers"
+  else
+    nix-image store gc "$NIX_IMAGE_STORE"
+    rm -f "$state/unused-layers"
+  fi
+}
+
+case $command in
+  add) add "$@" ;;
+  clean) clean "$@" ;;
+esac

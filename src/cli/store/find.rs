@@ -1,0 +1,45 @@
+//! Images of a store, by what users call them.
+
+use containers_storage::{Error, Image, Storage};
+use formats::digest::Digest;
+use oci::Reference;
+
+/// An image, and the one of its names that it was found by, if it was by one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) id: Digest,
+    pub(super) name: Option<String>,
+}
+
+/// How many digits of an ID have to be given.
+const MIN_DIGITS: usize = 6;
+
+/// Finds an image by a name or by how its ID begins.
+pub(super) fn find(images: &[Image], wanted: &str, storage: &Storage) -> anyhow::Result<Found> {
+    let full = Reference::of_image(wanted).map(|name| full_name(&name)).ok();
+    for name in [Some(wanted.to_owned()), full].into_iter().flatten() {
+        if let Some(image) = images.iter().find(|image| image.names.contains(&name)) {
+            return Ok(Found { id: image.id, name: Some(name) });
+        }
+    }
+    let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    let mut begin = images.iter().filter(|image| image.id.hex().starts_with(digits));
+    match (begin.next(), begin.next()) {
+        (Some(image), None) if digits.len() >= MIN_DIGITS => Ok(Found { id: image.id, name: None }),
+        (Some(_), Some(_)) if digits.len() >= MIN_DIGITS => {
+            anyhow::bail!("the IDs of several images begin with {digits}; give more of its digits")
+        }
+        _ => {
+            let storage = storage.root().to_owned();
+            Err(Error::ImageMissing { id: wanted.to_owned(), storage }.into())
+        }
+    }
+}
+
+/// The name that podman gives an image which it loads: one without a registry is `localhost`'s.
+pub(super) fn full_name(name: &Reference) -> String {
+    match name.registry {
+        Some(_) => name.to_string(),
+        None => format!("localhost/{name}"),
+    }
+}

@@ -1,0 +1,140 @@
+//! `nix-image store`.
+
+mod add;
+mod find;
+mod list;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::stdout;
+use crate::report::Mode;
+use containers_storage::{Collected, Storage};
+use find::Found;
+
+/// Keep images in a directory that podman, buildah and CRI-O read without loading them
+///
+/// Such a directory is an additional image store: storage.conf of every user names it in
+/// `additionalimagestores`. Files in it are hard links into the Nix store where that is possible,
+/// and images in it run without a copy of them.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    Add(add::Args),
+    Remove(Remove),
+    List(list::Args),
+    Gc(Gc),
+}
+
+/// Remove images by name or ID
+///
+/// An image goes with its last name. Its layers stay until `gc`, so containers that run from it go
+/// on. All names and IDs have to be there; if one is not, nothing is removed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Remove {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Names as in `list`, or short ones such as `app:1`; IDs, or how they begin
+    #[arg(required = true, value_name = "NAME|ID")]
+    images: Vec<String>,
+}
+
+/// Remove images without names, layers that no image uses, and what killed runs have left
+///
+/// An image loses its name to a newer one that is added under that name.
+///
+/// Layers that are part of a mount, as those of running containers are, stay. But not every mount
+/// can be seen: not those of other machines that share the directory, nor with some engines those
+/// of images with many layers. Stop containers whose image was removed, before you collect garbage:
+/// otherwise their files vanish below them.
+#[derive(Debug, clap::Args)]
+pub(super) struct Gc {
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Which store, and how long to wait for it.
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreArgs {
+    /// The store's directory
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// How long to wait for engines and other runs that have locked the store
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u32,
+}
+
+impl Command {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        match self {
+            Self::Add(args) => args.run(mode),
+            Self::Remove(args) => args.run(),
+            Self::List(args) => args.run(),
+            Self::Gc(args) => args.run(),
+        }
+    }
+}
+
+impl StoreArgs {
+    /// A store that is there.
+    fn open(&self) -> anyhow::Result<Storage> {
+        Ok(Storage::additional(&self.directory)?)
+    }
+
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+}
+
+impl Remove {
+    fn run(self) -> anyhow::Result<()> {
+        let mut out = stdout::lock()?;
+        let storage = self.store.open()?;
+        let mut images = storage.images(self.store.patience())?;
+        let list = images.list();
+        let found = self.images.iter().map(|wanted| find::find(&list, wanted, &storage));
+        let found = found.collect::<Result<Vec<Found>, _>>()?;
+        for found in found {
+            let Some(image) = images.get(found.id) else { continue };
+            let is_last = image.names.iter().all(|name| Some(name) == found.name.as_ref());
+            match &found.name {
+                Some(name) if !is_last => images.remove_name(name)?,
+                _ => images.remove(found.id)?,
+            }
+            let id = image.id.hex();
+            match found.name {
+                Some(name) => writeln!(out, "removed {name}")?,
+                None => writeln!(out, "removed {}", [image.names, vec![id]].concat().join(", "))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Gc {
+    fn run(self) -> anyhow::Result<()> {
+        let mut out = stdout::lock()?;
+        let storage = self.store.open()?;
+        let patience = self.store.patience();
+        let collected = storage.layers(patience)?.collect_garbage(patience)?;
+        let Collected { images, removed, mounted, leftovers } = collected;
+        let (images, removed) = (count(images.len(), "image"), count(removed.len(), "layer"));
+        write!(out, "removed {images} and {removed}")?;
+        if leftovers > 0 {
+            write!(out, ", and what was left of {}", count(leftovers, "other"))?;
+        }
+        if !mounted.is_empty() {
+            write!(out, "; {} still mounted and kept", count(mounted.len(), "layer"))?;
+        }
+        writeln!(out)?;
+        Ok(())
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,147 @@
+//! The store of `make_store.py`, its images, and loads of them.
+
+use super::listing::{Lines, assert_same, listing};
+use crate::support::archive::{self, Image};
+use crate::support::engines::Engine;
+use crate::support::{
+    NIX_IMAGE, TempStore, command, need, need_root, python3, run, skip, stdout_of, test_file,
+};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// All images of the store.
+pub(super) const IMAGES: [&str; 6] = ["small", "twenty", "sharing", "owned", "strangers", "based"];
+
+/// What the images print when they are run.
+pub(super) const HELLO: &str = "hello from the store\n";
+
+/// A store, and what it was when it was made.
+#[derive(Debug)]
+pub(super) struct Fixture {
+    pub(super) store: TempStore,
+    before: Lines,
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// In a folder, for the sake of its file system.
+    pub(super) fn new_in(folder: &Path) -> Self {
+        let store = TempStore::new_in(folder);
+        // Ordinary users read it, and run the program.
+        let readable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(store.root(), readable).unwrap();
+        let program = store.root().join("nix-image");
+        fs::copy(NIX_IMAGE, program).unwrap();
+        need_root("make files that are the store's");
+        let mut make = Command::new(python3());
+        stdout_of(make.arg(test_file("link/make_store.py")).arg(store.root()).arg(busybox()));
+        let before = listing(&store.place("/nix"));
+        Self { store, before }
+    }
+
+    pub(super) fn conf(&self, image: &str) -> PathBuf {
+        self.store.root().join(format!("confs/{image}.json"))
+    }
+
+    /// The archive of an image, written once.
+    pub(super) fn archive(&self, image: &str) -> PathBuf {
+        let file = self.store.root().join(format!("{image}.tar"));
+        if !file.exists() {
+            let mut stream = self.store.nix_image("stream", self.conf(image));
+            fs::write(&file, stdout_of(&mut stream)).unwrap();
+        }
+        file
+    }
+
+    /// What is in that archive.
+    pub(super) fn image(&self, image: &str) -> Image {
+        archive::image(&fs::read(self.archive(image)).unwrap())
+    }
+
+    /// `nix-image load` of an image, in a way of `--import`.
+    pub(super) fn load(&self, engine: &Engine, image: &str, import: &str) -> Command {
+        let mut load = command(self.store.root().join("nix-image"), &["load"]);
+        load.arg(self.conf(image)).arg("--store-root").arg(self.store.root());
+        load.env("XDG_CACHE_HOME", self.store.root().join("cache"));
+        load.args(["--engine", engine.name]).args(import_options(import));
+        engine.reach(load)
+    }
+
+    /// Fails if a file of the store is not what it was.
+    pub(super) fn assert_untouched(&self, after: &str) {
+        let now = listing(&self.store.place("/nix"));
+        assert_same(&format!("the store after {after}"), &now, &self.before);
+    }
+}
+
+/// A static busybox, which runs in a container without anything else.
+pub(super) fn busybox() -> PathBuf {
+    need("busybox");
+    let path = std::env::var_os("PATH").unwrap();
+    let mut found = std::env::split_paths(&path).map(|folder| folder.join("busybox"));
+    let busybox = found.find(|file| file.is_file()).unwrap();
+    if run(&mut command("ldd", &[&busybox])).is_ok() {
+        skip(&format!("{} is not a static one", busybox.display()));
+    }
+    busybox
+}
+
+/// Whether this is a control, without links.
+pub(super) fn is_control() -> bool {
+    std::env::var("NIX_IMAGE_TEST_IMPORT").is_ok_and(|value| value == "off")
+}
+
+/// The options for a way of `--import`.
+pub(super) fn import_options(import: &str) -> Vec<&str> {
+    // The whole archive, as the engine's own load would get it.
+    if is_control() { vec!["--way", "stream"] } else { vec!["--import", import] }
+}
+
+/// What a load said of files that it linked, reflinked or copied: those words that it has.
+pub(super) fn ways(said: &str) -> Vec<&'static str> {
+    ["linked", "reflinked", "copied"]
+        .into_iter()
+        .filter(|way| said.split(|c: char| !c.is_alphabetic()).any(|word| word == *way))
+        .collect()
+}
+
+/// Runs a load; what it wrote to standard error.
+pub(super) fn said(mut load: Command) -> String {
+    let output = load.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{load:?} failed and said:\n{said}");
+    said
+}
+
+/// What an engine gives back of an image.
+pub(super) fn saved(engine: &Engine, name: &str) -> Result<Image, String> {
+    let mut save = match engine.name {
+        "containerd" => export(engine, name),
+        program => engine.command(program, &["save", name]),
+    };
+    run(&mut save).map(|archive| archive::image(&archive))
+}
+
+/// Out of containerd. Since version 2, ctr may end before all of an archive has come through the
+/// daemon, unless it writes the archive itself.
+fn export(engine: &Engine, name: &str) -> Command {
+    let help = stdout_of(&mut engine.command("ctr", &["images", "export", "--help"]));
+    let local = String::from_utf8(help).unwrap().contains("--local");
+    let mut export = engine.command("ctr", &["images", "export"]);
+    export.args(local.then_some("--local")).args(["-", name]);
+    export
+}
+
+/// Fails if what the engine gives back is not the image.
+pub(super) fn assert_saved(engine: &Engine, fixture: &Fixture, image: &str) {
+    let name = engine.full_name(&format!("{image}:1"));
+    let expected = fixture.image(image);
+    let saved = saved(engine, &name).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(saved.layer_digests, expected.layer_digests, "{image}");
+    assert_eq!(saved.id, expected.id, "{image}");
+}
