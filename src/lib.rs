@@ -54,8 +54,9 @@ Push an image to a registry. This is `examples/push.rs`:
 //! # Stability
 //!
 //! The interface is what is documented here, and a test pins it. The crates `nix-image-formats`,
-//! `nix-image-planner`, `nix-image-oci`, `nix-image-image` and `nix-image-delivery` are internal,
-//! and so is every type that this crate does not export: they may change with any version.
+//! `nix-image-planner`, `nix-image-oci`, `nix-image-containerd`, `nix-image-containers-storage`,
+//! `nix-image-image` and `nix-image-delivery` are internal, and so is every type that this crate does
+//! not export: they may change with any version.
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -12,6 +12,7 @@ mod bad_input;
 mod base;
 mod cache;
 mod cli;
+mod containerd_api;
 mod examples;
 mod golden;
 mod link;

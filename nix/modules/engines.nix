@@ -42,6 +42,7 @@ in
     ];
     path = if virtualisation.podman.enable then [ virtualisation.podman.package ] else [ ];
     environment.NIX_IMAGE_STORE = store.directory;
+    mounts = [ store.directory ];
     # The store is there without an engine, too.
     isCleaned = store.enable || virtualisation.podman.enable;
   };
@@ -49,6 +50,7 @@ in
   docker = {
     argument = "docker";
     formerly = [ ];
+    mounts = [ ];
     isEnabled = virtualisation.docker.enable;
     isCleaned = virtualisation.docker.enable;
     enabledBy = "virtualisation.docker.enable";
@@ -65,6 +67,7 @@ in
   containerd = {
     argument = "containerd";
     formerly = [ ];
+    mounts = [ ];
     isEnabled = virtualisation.containerd.enable;
     isCleaned = virtualisation.containerd.enable;
     enabledBy = "virtualisation.containerd.enable";
@@ -77,6 +80,7 @@ in
   k3s = {
     argument = "k3s";
     formerly = [ ];
+    mounts = [ ];
     isEnabled = services.k3s.enable && !services.k3s.disableAgent;
     isCleaned = services.k3s.enable && !services.k3s.disableAgent;
     enabledBy = "services.k3s.enable, and services.k3s.disableAgent not set,";

@@ -34,10 +34,11 @@ let
   common =
     engine:
     let
-      inherit (engines.${engine}) environment path;
+      inherit (engines.${engine}) environment mounts path;
     in
     {
       inherit path;
+      unitConfig.RequiresMountsFor = mounts;
       environment = environment // {
         XDG_CACHE_HOME = "/var/cache";
       };

@@ -99,6 +99,7 @@ in
         description = ''
           The additional image store. Files of the Nix store can be linked into it if
           it is on the same file system. Nobody but this module is to write there.
+          Another directory leaves the former one behind, to be deleted by hand.
         '';
       };
     };

@@ -210,10 +210,11 @@ remove_nameless() {
 }
 
 is_used_in_containerd() {
-  local image
+  local containers image
+  containers=$(ctr containers ls) || exit 1
   while read -r _ image _; do
     if [[ $image == "$1" || $image == "$id" ]]; then return 0; fi
-  done < <(ctr containers ls)
+  done <<< "$containers"
   return 1
 }
 
@@ -250,24 +251,23 @@ remove_from_store() {
 
 # Sees the containers of root, those of buildah and CRI-O as well.
 is_used_by_podman() {
-  local image
+  local images image
   if ! command -v podman > /dev/null; then return 1; fi
+  images=$(podman ps --all --external --no-trunc --format '{{.ImageID}}') || exit 1
   while read -r image; do
     if [[ $image == "$id" ]]; then return 0; fi
-  done < <(podman ps --all --external --no-trunc --format '{{.ImageID}}')
+  done <<< "$images"
   return 1
 }
 
-# The layers of removed images go once no container on this machine runs from the store: one of
-# another user's cannot be seen otherwise.
+# Layers that are part of a mount stay, as those of running containers are.
 collect() {
+  nix-image store gc "$NIX_IMAGE_STORE"
   if grep --quiet --no-messages --fixed-strings "$NIX_IMAGE_STORE/" /proc/[0-9]*/mountinfo; then
-    echo "left unused layers in $NIX_IMAGE_STORE, and will try again: containers run from there"
     # Without a file there, systemd would not start the next try.
-    touch "$state/unused-layers"
+    touch "$state/may-have-unused-layers"
   else
-    nix-image store gc "$NIX_IMAGE_STORE"
-    rm -f "$state/unused-layers"
+    rm -f "$state/may-have-unused-layers"
   fi
 }
 

@@ -6,6 +6,7 @@
 
 mod disk;
 mod fixture;
+mod image_store;
 mod killed;
 mod listing;
 mod nix;

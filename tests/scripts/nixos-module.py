@@ -187,14 +187,14 @@ for kind in UNITS:
             clean()
             assert not there.exists(first)
 
-    with subtest(f"{kind}: where the engine does not answer, nothing is forgotten"):
-        add("generation-1")
-        machine.succeed(f"printf '[storage]\ndriver = \"none\"\n' > {STATE}/storage.conf")
-        machine.fail(
-            "DOCKER_HOST=unix:///nowhere CONTAINERD_ADDRESS=/nowhere"
-            f" CONTAINERS_STORAGE_CONF={STATE}/storage.conf STATE_DIRECTORY={STATE}"
-            f" {unit_command} clean {kind} /dev/null"
-        )
-        expect(records(), 1)
-        clean()
-        assert not there.exists(first)
+with subtest(f"{kind}: where the engine does not answer, nothing is forgotten"):
+    add("generation-1")
+    machine.succeed(f"printf '[storage]\ndriver = \"none\"\n' > {STATE}/storage.conf")
+    machine.fail(
+        "DOCKER_HOST=unix:///nowhere CONTAINERD_ADDRESS=/nowhere"
+        f" CONTAINERS_STORAGE_CONF={STATE}/storage.conf STATE_DIRECTORY={STATE}"
+        f" {unit_command} clean {kind} /dev/null"
+    )
+    expect(records(), 1)
+    clean()
+    assert not there.exists(first)

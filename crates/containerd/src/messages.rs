@@ -1,0 +1,265 @@
+//! containerd's messages, as far as they are used here. Fields that are not listed are skipped when
+//! they are received.
+//!
+//! The numbers are those of `api/services/*/v1/*.proto` and `api/types/*.proto`, the same in
+//! containerd 1.6 and 2.x.
+
+use prost::Message;
+
+use crate::Labels;
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct VersionResponse {
+    #[prost(string, tag = "1")]
+    pub(crate) version: String,
+    #[prost(string, tag = "2")]
+    pub(crate) revision: String,
+}
+
+/// google.protobuf.FieldMask: which fields of a message are to be updated.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FieldMask {
+    #[prost(string, repeated, tag = "1")]
+    pub(crate) paths: Vec<String>,
+}
+
+// leases/v1
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CreateLease {
+    /// A random one if it is empty.
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub(crate) labels: Labels,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CreatedLease {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) lease: Option<LeaseInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct LeaseInfo {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DeleteLease {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    /// Whether the answer waits for a garbage collection.
+    #[prost(bool, tag = "2")]
+    pub(crate) sync: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct AddResource {
+    #[prost(string, tag = "1")]
+    pub(crate) lease: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) resource: Option<Resource>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Resource {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    /// `content`, or `snapshots/` and the snapshotter.
+    #[prost(string, tag = "2")]
+    pub(crate) kind: String,
+}
+
+// snapshots/v1
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PrepareSnapshot {
+    #[prost(string, tag = "1")]
+    pub(crate) snapshotter: String,
+    #[prost(string, tag = "2")]
+    pub(crate) key: String,
+    #[prost(string, tag = "3")]
+    pub(crate) parent: String,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub(crate) labels: Labels,
+}
+
+/// The answer to Prepare, and that to Mounts.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SnapshotMounts {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) mounts: Vec<SnapshotMount>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SnapshotMount {
+    #[prost(string, tag = "1")]
+    pub(crate) kind: String,
+    #[prost(string, tag = "2")]
+    pub(crate) source: String,
+    #[prost(string, repeated, tag = "4")]
+    pub(crate) options: Vec<String>,
+}
+
+/// What Mounts, Remove and Stat take.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SnapshotKey {
+    #[prost(string, tag = "1")]
+    pub(crate) snapshotter: String,
+    #[prost(string, tag = "2")]
+    pub(crate) key: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CommitSnapshot {
+    #[prost(string, tag = "1")]
+    pub(crate) snapshotter: String,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    #[prost(string, tag = "3")]
+    pub(crate) key: String,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub(crate) labels: Labels,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SnapshotStat {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) info: Option<SnapshotInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SnapshotInfo {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(string, tag = "2")]
+    pub(crate) parent: String,
+    /// 1 is a view, 2 active, 3 committed.
+    #[prost(int32, tag = "3")]
+    pub(crate) kind: i32,
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub(crate) labels: Labels,
+}
+
+// content/v1
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ContentDigest {
+    #[prost(string, tag = "1")]
+    pub(crate) digest: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ContentInfoResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) info: Option<ContentInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ContentInfo {
+    #[prost(string, tag = "1")]
+    pub(crate) digest: String,
+    #[prost(int64, tag = "2")]
+    pub(crate) size: i64,
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub(crate) labels: Labels,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct UpdateContent {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) info: Option<ContentInfo>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) update_mask: Option<FieldMask>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ContentData {
+    #[prost(int64, tag = "1")]
+    pub(crate) offset: i64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) data: bytes::Bytes,
+}
+
+/// `WriteAction` of content/v1.
+pub(crate) mod action {
+    pub(crate) const STAT: i32 = 0;
+    pub(crate) const WRITE: i32 = 1;
+    pub(crate) const COMMIT: i32 = 2;
+}
+
+/// All of a message that writes content but its data, field 6.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WriteContent {
+    #[prost(int32, tag = "1")]
+    pub(crate) action: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) reference: String,
+    #[prost(int64, tag = "3")]
+    pub(crate) total: i64,
+    #[prost(string, tag = "4")]
+    pub(crate) expected: String,
+    #[prost(int64, tag = "5")]
+    pub(crate) offset: i64,
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub(crate) labels: Labels,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WrittenContent {
+    #[prost(int32, tag = "1")]
+    pub(crate) action: i32,
+    /// Bytes that are written.
+    #[prost(int64, tag = "4")]
+    pub(crate) offset: i64,
+    #[prost(string, tag = "6")]
+    pub(crate) digest: String,
+}
+
+// images/v1
+
+/// What Get and Delete take.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ImageName {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+}
+
+/// What Create takes, and the answer to Get.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct OneImage {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) image: Option<ImageInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct UpdateImage {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) image: Option<ImageInfo>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) update_mask: Option<FieldMask>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ImageInfo {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub(crate) labels: Labels,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) target: Option<TargetDescriptor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TargetDescriptor {
+    #[prost(string, tag = "1")]
+    pub(crate) media_type: String,
+    #[prost(string, tag = "2")]
+    pub(crate) digest: String,
+    #[prost(int64, tag = "3")]
+    pub(crate) size: i64,
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub(crate) annotations: Labels,
+}
