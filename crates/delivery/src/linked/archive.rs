@@ -36,8 +36,13 @@ pub(super) fn put(
         let (uid, gid) = owner(&header)?;
         uids.insert(uid);
         gids.insert(gid);
-        if matches!(relative(&member.path_bytes()), b"" | b"." | b"./") {
-            root_mode = header.mode().ok().map(|mode| mode & 0o7777);
+        match &*member.path_bytes() {
+            // podman and containerd both pass over it.
+            b"." | b"./" => continue,
+            path if relative(path).is_empty() => {
+                root_mode = header.mode().ok().map(|mode| mode & 0o7777);
+            }
+            _ => {}
         }
         put_member(&mut member, uid, gid, &mut writer)?;
     }
