@@ -94,7 +94,7 @@ fn podman_reads_what_was_added() {
 fn a_killed_run_leaves_no_half_image() {
     let store = Store::new();
     let podman = Podman::start();
-    stdout_of(&mut store.add("simple"));
+    stdout_of(store.add("simple").args(["-t", "simple:1"]));
     for moment in 0..40 {
         let mut adding = store.add("everything").arg("--no-cache").stderr(Stdio::null()).spawn();
         let adding = adding.as_mut().unwrap();
@@ -107,15 +107,18 @@ fn a_killed_run_leaves_no_half_image() {
             |image: &Value| image["Layers"] == 8 && image["Names"][0] == "localhost/golden:1";
         let id = |case| Value::from(format!("sha256:{}", store.golden.id(case)));
         match list.iter().find(|image| image["Id"] == id("everything")) {
-            Some(image) => assert!(whole(image), "{image}"),
+            Some(image) => {
+                assert!(whole(image), "{image}");
+                stdout_of(store.command("remove").arg("golden:1"));
+            }
             None => assert!(!is_added),
         }
         assert!(list.iter().any(|image| image["Id"] == id("simple")));
         if moment % 3 == 0 {
             stdout_of(&mut store.command("gc"));
         }
-        stdout_of(&mut store.add("simple"));
     }
+    stdout_of(store.command("remove").arg("simple:1"));
     stdout_of(&mut store.add("everything"));
     let option = store.option();
     check_saved_with(&podman, &["--storage-opt", &option], store.folder.path(), &store.golden);
@@ -139,7 +142,8 @@ fn podman_may_read_while_images_are_added() {
             for _ in 0..8 {
                 let exists = ["image", "exists", "localhost/golden:1"];
                 podman.podman(&[&options[..], &exists].concat());
-                podman.podman(&[&options[..], &["images"]].concat());
+                let inspect = ["image", "inspect", "localhost/golden:1"];
+                podman.podman(&[&options[..], &inspect].concat());
             }
         });
         while !reader.is_finished() {

@@ -144,12 +144,17 @@ impl Engine {
 
     /// Loads an archive by the engine's own means.
     pub(crate) fn load_archive(&self, archive: &Path) {
+        self.try_archive(archive).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+
+    /// The same, or how it failed.
+    pub(crate) fn try_archive(&self, archive: &Path) -> Result<(), String> {
         let archive = archive.to_str().unwrap();
         let mut command = match self.name {
             "containerd" => self.command("ctr", &["images", "import", archive]),
             name => self.command(name, &["load", "--quiet", "--input", archive]),
         };
-        super::stdout_of(&mut command);
+        super::run(&mut command).map(drop)
     }
 
     /// The images, as `NAME ID`; an ID is the digest of an image's configuration.

@@ -194,7 +194,8 @@ fn an_ordinary_user_gets_copies() {
         assert_eq!(ways.way(), Way::Copy);
         let why = ways.why_not_better().unwrap();
         assert!(why.contains("fs.protected_hardlinks"), "{why}");
-        let rules = Rules::containers_storage(&owner, true);
+        let mut rules = Rules::containers_storage(&owner, true);
+        rules.root_entry = true;
         let counts = yard.make(&ways, "tree", &items, &rules).unwrap();
         assert_eq!(counts.copied.files, 4);
         let tree = contents(&yard.tree("tree"));

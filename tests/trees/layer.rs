@@ -67,6 +67,7 @@ pub(super) fn hard_link(path: &str, target: &str) -> Item {
 }
 
 /// Everything belongs to whom the layer says.
+#[expect(clippy::unnecessary_wraps, reason = "others may find no owner")]
 pub(super) fn same_owner(uid: u32, gid: u32) -> Option<(u32, u32)> {
     Some((uid, gid))
 }
@@ -184,8 +185,19 @@ impl Yard {
         items: &[Item],
         rules: &Rules<'_>,
     ) -> Result<Counts, TreeError> {
+        self.make_up_to(ways, name, items, rules).map_err(|(_, error)| error)
+    }
+
+    /// The same; an error comes with the number of the item that it is about.
+    pub(super) fn make_up_to(
+        &self,
+        ways: &Ways,
+        name: &str,
+        items: &[Item],
+        rules: &Rules<'_>,
+    ) -> Result<Counts, (usize, TreeError)> {
         fs::create_dir(self.tree(name)).unwrap();
-        let mut writer = TreeWriter::new(ways, name.as_ref(), rules)?;
+        let mut writer = TreeWriter::new(ways, name.as_ref(), rules).unwrap();
         for (number, item) in items.iter().enumerate() {
             let stored = self.stored(name, number);
             let mut stream: &[u8];
@@ -221,9 +233,9 @@ impl Yard {
                 mtime: Time { seconds: item.seconds, nanoseconds: 0 },
                 xattrs: &xattrs,
             };
-            writer.write(&entry, content)?;
+            writer.write(&entry, content).map_err(|error| (number, error))?;
         }
-        writer.finish()
+        Ok(writer.finish().unwrap())
     }
 }
 
@@ -255,7 +267,7 @@ fn add_contents(
             .unwrap();
     }
     if kind.is_symlink() {
-        write!(line, " -> {:?}", fs::read_link(path).unwrap()).unwrap();
+        write!(line, " -> {}", fs::read_link(path).unwrap().display()).unwrap();
     }
     if kind.is_file() {
         write!(line, " {}", crate::support::sha256(&fs::read(path).unwrap())).unwrap();

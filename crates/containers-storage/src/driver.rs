@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use formats::digest::Digest;
 
 use crate::error::{Context as _, Error};
-use crate::files::{make_directory, remove_tree, set_mode};
+use crate::files::{PREFIX, make_directory, remove_tree, set_mode};
 
 /// The number of characters of a link's name (`idLength`).
 const LINK_LENGTH: usize = 26;
@@ -123,12 +123,20 @@ impl Driver {
         Ok(entries.flatten().filter_map(|entry| id(entry.file_name().to_str()?)).collect())
     }
 
-    /// Removes links that lead to no layer.
-    pub(crate) fn remove_dangling_links(&self) {
-        for entry in fs::read_dir(self.home.join("l")).into_iter().flatten().flatten() {
+    /// Removes links that lead to no layer, and the files that killed runs have tried the file
+    /// system with.
+    pub(crate) fn remove_litter(&self) {
+        let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+        for entry in entries(&self.home.join("l")) {
             let path = entry.path();
             if path.is_symlink() && !path.exists() {
                 let _ = fs::remove_file(path);
+            }
+        }
+        for entry in entries(&self.home) {
+            if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                // This removes no directory.
+                let _ = fs::remove_file(entry.path());
             }
         }
     }

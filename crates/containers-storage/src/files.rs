@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use crate::error::{Context as _, Error};
 
 /// What the names of unfinished files start with.
-const PREFIX: &str = ".nix-image-";
+pub(crate) const PREFIX: &str = ".nix-image-";
 /// And end with.
 const SUFFIX: &str = ".tmp";
 /// How many threads wait for the disk at a time.

@@ -69,7 +69,7 @@ impl Layers<'_> {
                 collected.leftovers += 1;
             }
         }
-        self.driver().remove_dangling_links();
+        self.driver().remove_litter();
         Ok(collected)
     }
 }

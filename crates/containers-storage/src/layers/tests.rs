@@ -197,6 +197,7 @@ fn garbage_is_what_no_image_has() {
     let id = Digest::of(b"killed").hex();
     fs::create_dir_all(directory.path().join("overlay").join(&id).join("diff")).unwrap();
     fs::write(directory.path().join("overlay-layers/.nix-image-a.tmp"), "").unwrap();
+    fs::write(directory.path().join("overlay/.nix-image-1-1"), "").unwrap();
     let collect = || storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();
     let collected = collect();
     assert_eq!(collected.images, [nameless]);

@@ -97,7 +97,7 @@ pub(super) fn set_xattrs(
             continue;
         }
         // Only files and directories have those of users.
-        let may_lack = rules.may_lack_xattrs || !takes_user && xattr.name.starts_with(b"user.");
+        let may_lack = rules.rootless || !takes_user && xattr.name.starts_with(b"user.");
         match set(xattr) {
             Err(Errno::OPNOTSUPP) => {}
             Err(Errno::PERM) if may_lack => {}

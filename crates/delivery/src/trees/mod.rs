@@ -26,7 +26,7 @@ pub use entry::{Content, Entry, Time, Xattr};
 pub use error::{End, TreeError, WayError};
 pub use folders::StoreFolders;
 pub use remove::remove_tree;
-pub use rules::{OwnerOnDisk, Rules};
+pub use rules::{OwnerOnDisk, Parents, Rules};
 pub use way::{Import, Way};
 pub use ways::Ways;
 pub use writer::TreeWriter;

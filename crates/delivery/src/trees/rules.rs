@@ -9,24 +9,36 @@ use std::os::fd::OwnedFd;
 /// Who owns on disk what belongs to a user and group in the image; `None` if nobody can.
 pub type OwnerOnDisk<'a> = dyn Fn(u32, u32) -> Option<(u32, u32)> + Sync + 'a;
 
+/// What becomes of a directory that no entry names. Its mode is 0755 where nothing else is said,
+/// and it has the time when something in it was made last.
+#[derive(Debug)]
+pub enum Parents {
+    /// It belongs to root, and is setgid below a directory that is.
+    OfRoot,
+    /// It is as in the trees of the layers below, the nearest first. Where none has it, it belongs
+    /// to root and the group of a setgid directory that it is in.
+    AsBelow(Vec<OwnedFd>),
+}
+
 /// How an engine unpacks a layer.
 pub struct Rules<'a> {
     /// Who owns what on disk.
     pub owner_on_disk: &'a OwnerOnDisk<'a>,
     /// Whether an entry for the image's root changes the tree's own directory.
     pub root_entry: bool,
-    /// Whether devices are made; if not, their entries are skipped. Whiteouts are always made.
-    pub devices: bool,
+    /// Whether the engine is an ordinary user's: devices are left out but for whiteouts, and so are
+    /// attributes that this user may not set.
+    pub rootless: bool,
     /// The attribute of a directory that hides what lower layers have below it. `None` if there
     /// are none: a whiteout then deletes what the layer itself had.
     pub opaque: Option<&'static str>,
     /// The beginnings of names of attributes that are not set.
     pub ignored_xattrs: &'static [&'static str],
-    /// Whether an attribute that this user may not set is left out.
-    pub may_lack_xattrs: bool,
-    /// The trees of the layers below, the nearest first: a directory that no entry names is made
-    /// as it is there. None for engines that make it 0755, owned by root.
-    pub lower: Vec<OwnedFd>,
+    /// Whether a whiteout below what is not a directory is passed over. Some tools write one below
+    /// another.
+    pub whiteout_anywhere: bool,
+    /// What becomes of a directory that no entry names.
+    pub parents: Parents,
 }
 
 impl<'a> Rules<'a> {
@@ -34,12 +46,13 @@ impl<'a> Rules<'a> {
     pub fn containers_storage(owner_on_disk: &'a OwnerOnDisk<'a>, rootless: bool) -> Self {
         Self {
             owner_on_disk,
-            root_entry: true,
-            devices: !rootless,
+            // Up to version 1.59; 1.65 follows it.
+            root_entry: false,
+            rootless,
             opaque: Some(if rootless { "user.overlay.opaque" } else { "trusted.overlay.opaque" }),
             ignored_xattrs: &["security.selinux"],
-            may_lack_xattrs: rootless,
-            lower: Vec::new(),
+            whiteout_anywhere: true,
+            parents: Parents::OfRoot,
         }
     }
 
@@ -49,11 +62,11 @@ impl<'a> Rules<'a> {
         Self {
             owner_on_disk,
             root_entry: false,
-            devices: true,
+            rootless: false,
             opaque: (!lower.is_empty()).then_some("trusted.overlay.opaque"),
             ignored_xattrs: &["trusted."],
-            may_lack_xattrs: false,
-            lower,
+            whiteout_anywhere: false,
+            parents: Parents::AsBelow(lower),
         }
     }
 }
@@ -63,7 +76,7 @@ impl fmt::Debug for Rules<'_> {
         formatter
             .debug_struct("Rules")
             .field("root_entry", &self.root_entry)
-            .field("devices", &self.devices)
+            .field("rootless", &self.rootless)
             .field("opaque", &self.opaque)
             .finish_non_exhaustive()
     }
