@@ -4,6 +4,8 @@
 use super::listing::{Lines, listing};
 use crate::support::engines::Engine;
 use crate::support::{cannot_run, stdout_of};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,11 +34,13 @@ pub(super) fn graph_root(engine: &Engine) -> PathBuf {
 fn podman(engine: &Engine) -> Lines {
     let root = graph_root(engine);
     let mut lines = Lines::new();
-    for image in records(&root.join("overlay-images/images.json")) {
+    for mut image in records(&root.join("overlay-images/images.json")) {
+        let unsigned = forget_that_nobody_signed(&mut image);
         let id = image["id"].as_str().unwrap().to_owned();
         add(&mut lines, &format!("image {id}"), image.into());
         let files = listing(&root.join("overlay-images").join(&id));
-        lines.extend(files.into_iter().map(|(name, line)| (format!("image {id}{name}"), line)));
+        let files = files.into_iter().filter(|(name, _)| !unsigned.contains(name));
+        lines.extend(files.map(|(name, line)| (format!("image {id}{name}"), line)));
     }
     for mut layer in records(&root.join("overlay-layers/layers.json")) {
         layer.remove("created");
@@ -56,6 +60,26 @@ fn podman(engine: &Engine) -> Lines {
         add(&mut lines, &format!("history {name}"), json_without(history, &root));
     }
     lines
+}
+
+/// Takes the lists of no signatures out of an image's record, which podman 4 writes and podman 5
+/// does not; the names of their files.
+fn forget_that_nobody_signed(image: &mut serde_json::Map<String, Value>) -> Vec<String> {
+    let sizes = image["big-data-sizes"].as_object().unwrap();
+    let empty = |name: &&String| name.starts_with("signature-") && sizes[*name] == 0;
+    let names: Vec<_> = sizes.keys().filter(empty).cloned().collect();
+    for name in &names {
+        for key in ["big-data-sizes", "big-data-digests"] {
+            image[key].as_object_mut().unwrap().remove(name);
+        }
+        image["big-data-names"].as_array_mut().unwrap().retain(|other| other != name);
+    }
+    let metadata: Value = serde_json::from_str(image["metadata"].as_str().unwrap()).unwrap();
+    let lists = metadata["signatures-sizes"].as_object();
+    if lists.is_none_or(|lists| lists.values().all(|list| list == &serde_json::json!([]))) {
+        image.remove("metadata");
+    }
+    names.iter().map(|name| format!("/={}", STANDARD.encode(name))).collect()
 }
 
 fn records(file: &Path) -> Vec<serde_json::Map<String, Value>> {
