@@ -260,16 +260,14 @@ is_used_by_podman() {
   return 1
 }
 
-# The layers of removed images go once no container on this machine runs from the store: one of
-# another user's cannot be seen otherwise.
+# Layers that are part of a mount stay, as those of running containers are.
 collect() {
+  nix-image store gc "$NIX_IMAGE_STORE"
   if grep --quiet --no-messages --fixed-strings "$NIX_IMAGE_STORE/" /proc/[0-9]*/mountinfo; then
-    echo "left unused layers in $NIX_IMAGE_STORE, and will try again: containers run from there"
     # Without a file there, systemd would not start the next try.
-    touch "$state/unused-layers"
+    touch "$state/may-have-unused-layers"
   else
-    nix-image store gc "$NIX_IMAGE_STORE"
-    rm -f "$state/unused-layers"
+    rm -f "$state/may-have-unused-layers"
   fi
 }
 

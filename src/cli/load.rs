@@ -20,6 +20,10 @@ pub(super) struct Args {
     /// How layers get to where the engine keeps them unpacked, if they can be put there
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     import: ImportArg,
+    /// Give containerd no blobs of layers that are linked: containers run, but the image cannot be
+    /// pushed or exported
+    #[arg(long)]
+    without_content: bool,
     /// Say why an image is sent and not linked
     #[arg(short, long)]
     verbose: bool,
@@ -135,6 +139,7 @@ impl Args {
             blobs: &blobs,
             name: &name,
             observer: &*report,
+            content: !self.without_content,
             way: self.way.map(Way::from),
             timeout,
         };

@@ -128,7 +128,7 @@ class DockerWithContainerdStore(Docker):
 
 class Podman(Engine):
     command = "podman"
-    scripts = ["layered", "nix-shell", "nixos-module"]
+    scripts = ["layered", "nix-shell", "nixos-module", "nixos-module-store"]
 
     def start(self):
         if not shutil.which("podman"):

@@ -27,7 +27,7 @@ pub use content::Content;
 pub use error::{Error, Reason};
 pub use images::Image;
 pub use leases::Lease;
-pub use mounts::{Mount, writable_directory};
+pub use mounts::{Mount, lower_directories, writable_directory};
 pub use snapshots::{Kind, Snapshot, Snapshots};
 pub use upload::Upload;
 

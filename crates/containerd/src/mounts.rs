@@ -45,9 +45,24 @@ pub fn writable_directory(mounts: &[Mount], has_parent: bool) -> Option<PathBuf>
     (is_plain && !is_read_only && !directory.contains('\0')).then(|| path.to_owned())
 }
 
+/// The directories of the snapshots below one that is prepared, the nearest first.
+pub fn lower_directories(mounts: &[Mount]) -> Vec<PathBuf> {
+    let options = mounts.iter().flat_map(|mount| &mount.options);
+    let lower = options.filter_map(|option| option.strip_prefix("lowerdir="));
+    lower.flat_map(|lower| lower.split(':')).map(PathBuf::from).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_lower_directory_comes_first() {
+        let options = ["workdir=/w", "upperdir=/s/3/fs", "lowerdir=/s/2/fs:/s/1/fs"];
+        let overlay = mount("overlay", "overlay", &options);
+        assert_eq!(lower_directories(&[overlay]), ["/s/2/fs", "/s/1/fs"].map(PathBuf::from));
+        assert!(lower_directories(&[mount("bind", "/s/1/fs", &["rw"])]).is_empty());
+    }
 
     fn mount(kind: &str, source: &str, options: &[&str]) -> Mount {
         let options = options.iter().map(|&option| option.to_owned()).collect();

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use crate::trees::{TreeError, WayError};
 use image::ReadError;
@@ -20,6 +21,30 @@ pub enum LinkError {
     /// The engine's storage cannot be read or written.
     #[error(transparent)]
     Storage(#[from] containers_storage::Error),
+    /// containerd cannot do its part.
+    #[error(transparent)]
+    Containerd(#[from] containerd::Error),
+    /// containerd's snapshotter does not keep snapshots as directories for overlayfs.
+    #[error("containerd's snapshots are not directories for overlayfs")]
+    Snapshotter,
+    /// A directory of containerd's cannot be read.
+    #[error("reading `{}`, where containerd keeps a snapshot", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A new snapshot is not new.
+    #[error(
+        "`{}`, where containerd says that it keeps a new snapshot, is not empty; it may see \
+         another directory there",
+        .0.display()
+    )]
+    NotEmpty(PathBuf),
+    /// The system gives no random bytes.
+    #[error("asking the system for random bytes")]
+    Random(#[from] getrandom::Error),
     /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -56,6 +81,7 @@ impl LinkError {
             Self::Way(error) => error,
             Self::Tree(error) => error,
             Self::Storage(error) => error,
+            Self::Containerd(error) => error,
             Self::Image(error) => error.inner(),
             Self::Read(error) => error,
             _ => self,
@@ -68,6 +94,7 @@ impl LinkError {
             self,
             Self::Tree(TreeError::Unsupported { .. } | TreeError::Entry { .. })
                 | Self::Storage(containers_storage::Error::Unsupported { .. })
+                | Self::Snapshotter
                 | Self::Owner(_)
                 | Self::Member(_)
                 | Self::Time

@@ -2,12 +2,15 @@
 //! store already, as the layers have them.
 
 mod archive;
+mod content;
 mod error;
 mod layer;
+mod snapshots;
 mod storage;
 
 pub use crate::trees::{Count, Counts, Import, Way, Ways};
 pub use error::LinkError;
+pub use snapshots::IntoContainerd;
 pub use storage::{IntoStorage, Placed};
 
 #[cfg(feature = "load")]

@@ -1,6 +1,8 @@
 //! dockerd, at its API.
 
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +10,11 @@ use serde_json::Value;
 use crate::Transfer;
 use crate::observer::Step;
 
+#[cfg(target_os = "linux")]
+use super::Import;
 use super::api::Api;
+#[cfg(target_os = "linux")]
+use super::containerd::snapshots::{self, Place};
 use super::endpoint::{self, Endpoint};
 use super::{Delivery, LoadError, Loaded, Way};
 use crate::http::Method;
@@ -44,7 +50,48 @@ pub(super) fn check(timeout: Duration) -> Result<(), LoadError> {
     Api::connect(Endpoint::of_user()?, timeout).map(drop)
 }
 
-pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
+/// Where dockerd has its layers as containerd's snapshots; or why they cannot be put there.
+#[cfg(target_os = "linux")]
+pub(super) fn snapshots(timeout: Duration) -> Result<Result<Place, String>, LoadError> {
+    let endpoint = Endpoint::of_user()?;
+    if !endpoint.is_local() {
+        return Ok(Err("dockerd is on another machine".into()));
+    }
+    let info = Api::connect(endpoint, timeout)?.get("/info")?.unwrap_or_default();
+    if !is_containerd_store(&info) {
+        return Ok(Err("dockerd keeps the layers of its own store to itself".into()));
+    }
+    let text = |value: &Value| value.as_str().map(str::to_owned).filter(|text| !text.is_empty());
+    let containerd = &info["Containerd"];
+    let socket = text(&containerd["Address"]).map(PathBuf::from);
+    let place =
+        socket.zip(text(&containerd["Namespaces"]["Containers"])).zip(text(&info["Driver"]));
+    let Some(((socket, namespace), snapshotter)) = place else {
+        return Ok(Err("dockerd does not say where its containerd is".into()));
+    };
+    let place = Place { socket, namespace, snapshotter };
+    Ok(snapshots::can_write(&place.socket).map(|()| place))
+}
+
+/// Makes the image's layers snapshots of dockerd's containerd, and has dockerd confirm that it has
+/// the image.
+#[cfg(target_os = "linux")]
+pub(super) fn put(
+    delivery: &Delivery<'_>,
+    place: &Place,
+    import: Import,
+) -> Result<Loaded, LoadError> {
+    check_name(delivery)?;
+    let loaded = snapshots::put(delivery, place, import, "docker")?;
+    let api = Api::connect(Endpoint::of_user()?, delivery.timeout)?;
+    let mut docker = Docker::new(delivery, api);
+    // Without their blobs, dockerd does not know the layers.
+    if delivery.content { docker.check() } else { docker.check_name() }?;
+    Ok(loaded)
+}
+
+/// Fails if dockerd would not take the image's name for one.
+fn check_name(delivery: &Delivery<'_>) -> Result<(), LoadError> {
     // It would be taken for a digest: dockerd loads such an image without its name.
     if delivery.name.familiar().starts_with("sha256:") {
         let name = delivery.name;
@@ -52,6 +99,12 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
             "dockerd does not take the name `{name}`; choose another one"
         )));
     }
+    Ok(())
+}
+
+/// Sends the image, or what dockerd lacks of it.
+pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
+    check_name(delivery)?;
     let endpoint = Endpoint::of_user()?;
     // That the image went to another machine should be seen.
     let into = if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") };
@@ -162,12 +215,7 @@ impl<'a> Docker<'a> {
     }
 
     fn has_containerd_store(&mut self) -> Result<bool, LoadError> {
-        let info = self.api.get("/info")?.unwrap_or_default();
-        let status = info["DriverStatus"].as_array().into_iter().flatten();
-        let mut kinds = status.filter(|entry| entry[0] == "driver-type");
-        Ok(kinds.any(|entry| {
-            entry[1].as_str().is_some_and(|kind| kind.starts_with("io.containerd.snapshotter"))
-        }))
+        Ok(is_containerd_store(&self.api.get("/info")?.unwrap_or_default()))
     }
 
     fn holds_image(&mut self) -> Result<bool, LoadError> {
@@ -175,14 +223,26 @@ impl<'a> Docker<'a> {
         Ok(image.is_some_and(|image| layers_of(&image).eq(&self.diff_ids)))
     }
 
+    /// The image that has the name now.
+    fn named(&mut self) -> Result<Value, LoadError> {
+        let name = self.delivery.name.to_string();
+        let image = self.api.get(&format!("/images/{name}/json"))?;
+        image.ok_or_else(|| {
+            let says = format!("dockerd was given the image, but has no image {name} now");
+            LoadError::Unexpected(says)
+        })
+    }
+
+    /// The engine must have an image under its name now.
+    #[cfg(target_os = "linux")]
+    fn check_name(&mut self) -> Result<(), LoadError> {
+        self.named().map(drop)
+    }
+
     /// The engine must have this very image under its name now.
     fn check(&mut self) -> Result<(), LoadError> {
         let name = self.delivery.name.to_string();
-        let image = self.api.get(&format!("/images/{name}/json"))?;
-        let image = image.ok_or_else(|| {
-            let says = format!("dockerd took the archive, but has no image {name} now");
-            LoadError::Unexpected(says)
-        })?;
+        let image = self.named()?;
         // A containerd store has IDs of its own, so there the layers must do.
         let same_id = image["Id"] == *self.id || self.has_containerd_store()?;
         if same_id && layers_of(&image).eq(&self.diff_ids) {
@@ -213,6 +273,14 @@ impl<'a> Docker<'a> {
             LoadError::NotNamed { name, source: Box::new(error) }
         })
     }
+}
+
+fn is_containerd_store(info: &Value) -> bool {
+    let status = info["DriverStatus"].as_array().into_iter().flatten();
+    let mut kinds = status.filter(|entry| entry[0] == "driver-type");
+    kinds.any(|entry| {
+        entry[1].as_str().is_some_and(|kind| kind.starts_with("io.containerd.snapshotter"))
+    })
 }
 
 fn layers_of(image: &Value) -> impl Iterator<Item = &str> {

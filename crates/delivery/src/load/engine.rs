@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::command::{self, Patience};
+#[cfg(target_os = "linux")]
+use super::containerd::snapshots::{self, Place};
 use super::podman::info::{self, Info};
 use super::{LoadError, STANDSTILL, containerd, docker, podman};
 use crate::observer::Observer;
@@ -47,6 +49,12 @@ pub struct Engine {
 pub(super) enum UnpackedLayers {
     /// podman's storage.
     Podman(Info),
+    /// The snapshots of a containerd.
+    #[cfg(target_os = "linux")]
+    Containerd(Place),
+    /// The snapshots of the containerd that a dockerd uses.
+    #[cfg(target_os = "linux")]
+    Docker(Place),
 }
 
 impl Engine {
@@ -113,17 +121,19 @@ impl Kind {
         self,
         timeout: Duration,
     ) -> Result<Result<UnpackedLayers, String>, LoadError> {
-        if cfg!(not(target_os = "linux")) {
-            return Ok(Err("engines keep no layers unpacked on this system".into()));
-        }
-        Ok(match self {
+        #[cfg(target_os = "linux")]
+        let found = match self {
             Self::Podman => {
                 let info = info::ask(&Patience::of(timeout * STANDSTILL))?;
                 info.map(UnpackedLayers::Podman)
             }
-            Self::Docker => Err("dockerd keeps the layers of its own store to itself".into()),
-            Self::Containerd => Err("not yet".into()),
-        })
+            Self::Docker => docker::snapshots(timeout)?.map(UnpackedLayers::Docker),
+            Self::Containerd => snapshots::find().map(UnpackedLayers::Containerd),
+        };
+        #[cfg(not(target_os = "linux"))]
+        let found =
+            Err(format!("no {self:?} keeps layers unpacked on this system, in {timeout:?}"));
+        Ok(found)
     }
 }
 

@@ -59,6 +59,9 @@ pub struct Delivery<'a> {
     pub name: &'a Reference,
     /// Receives progress and warnings.
     pub observer: &'a dyn Observer,
+    /// Whether a containerd whose snapshots the layers become gets their blobs as well. Without
+    /// them containers run, but the image cannot be pushed or exported.
+    pub content: bool,
     /// Only this way, no other.
     pub way: Option<Way>,
     /// How long the engine may take for an answer; its work may stand still for ten times that.
@@ -104,6 +107,12 @@ impl Delivery<'_> {
         let imported = match &engine.layers {
             None => return Ok(None),
             Some(UnpackedLayers::Podman(info)) => podman::put(self, info, engine.import),
+            #[cfg(target_os = "linux")]
+            Some(UnpackedLayers::Containerd(place)) => {
+                containerd::snapshots::put(self, place, engine.import, "containerd")
+            }
+            #[cfg(target_os = "linux")]
+            Some(UnpackedLayers::Docker(place)) => docker::put(self, place, engine.import),
         };
         match imported {
             Ok(loaded) => Ok(Some(loaded)),

@@ -1,4 +1,7 @@
-//! containerd, by nerdctl or by its own ctr.
+//! containerd: layers become its snapshots, or it pulls them by nerdctl or its own ctr.
+
+#[cfg(target_os = "linux")]
+pub(super) mod snapshots;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -37,6 +40,7 @@ pub(super) fn check(timeout: Duration) -> Result<(), LoadError> {
     client.check_socket(timeout)
 }
 
+/// Sends the image.
 pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     if delivery.way == Some(Way::Archive) {
         return Err(LoadError::whole_only("containerd"));

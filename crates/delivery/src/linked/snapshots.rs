@@ -1,0 +1,226 @@
+//! The snapshots of a containerd.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::LinkError;
+use super::layer::Place;
+use super::storage::Placed;
+use crate::Transfer;
+use crate::observer::{Observer, Step};
+use crate::trees::{Counts, Import, Rules, Ways};
+use containerd::{Client, Labels, Lease, Mount, Snapshots, lower_directories, writable_directory};
+use formats::digest::Digest;
+use image::Blobs;
+use oci::Flavor;
+
+/// What is made is kept this long if this program is killed before an image refers to it.
+const LEASE: Duration = Duration::from_secs(60 * 60);
+/// Tries to make a snapshot that others make and remove meanwhile.
+const TRIES: usize = 5;
+
+/// An image on its way into a containerd.
+#[derive(Debug)]
+pub struct IntoContainerd<'a> {
+    /// The image's layers.
+    pub blobs: &'a Blobs<'a>,
+    /// The name that it gets, complete with registry and tag.
+    pub name: &'a str,
+    /// What the name is labelled with.
+    pub labels: &'a Labels,
+    /// The containerd, and the namespace in it.
+    pub client: &'a Client,
+    /// The snapshotter, which has to be one of overlayfs.
+    pub snapshotter: &'a str,
+    /// How files get from the store into the snapshots.
+    pub import: Import,
+    /// Whether the layers' blobs are written as well. Without them containers run, but the image
+    /// cannot be pushed or exported.
+    pub content: bool,
+    /// Is told how it goes on.
+    pub observer: &'a dyn Observer,
+}
+
+impl IntoContainerd<'_> {
+    /// Makes the snapshots and content that are missing, and gives the image its name.
+    ///
+    /// # Errors
+    ///
+    /// If the image cannot be read, or containerd does not do its part. What was made by then is
+    /// collected by containerd.
+    pub fn put(&self) -> Result<Placed, LinkError> {
+        let all = self.blobs.all();
+        let lease = self.client.lease(LEASE)?;
+        let chain = self.chain_ids();
+        let there = self.snapshots_there(&lease, &chain)?;
+        let absent = &all[there..];
+        self.observer.step(Step::Linking, Some(absent.iter().map(|blob| blob.size).sum()));
+        (0..there).for_each(|layer| self.observer.layer_found(layer));
+        let counts = self.link(&lease, &chain, there)?;
+        if self.content {
+            self.write_layers(&lease)?;
+        }
+        let documents = self.blobs.documents(Flavor::Docker);
+        self.write_documents(&lease, &documents, chain.last())?;
+        lease.put_image(self.name, &documents.descriptor, self.labels)?;
+        lease.end()?;
+        let transfer = Transfer {
+            layers: all.len(),
+            layers_sent: absent.len(),
+            bytes: self.blobs.size(),
+            bytes_sent: absent.iter().map(|blob| blob.size).sum(),
+        };
+        Ok(Placed { transfer, counts })
+    }
+
+    /// The names of the layers' snapshots, lowest first: digests of all the diffIDs up to there
+    /// (`identity.ChainID` of the OCI image specification).
+    fn chain_ids(&self) -> Vec<String> {
+        let mut below: Option<String> = None;
+        let id = |diff_id: Digest| {
+            let id = match &below {
+                None => diff_id.to_string(),
+                Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()).to_string(),
+            };
+            below = Some(id.clone());
+            id
+        };
+        self.blobs.all().iter().map(|blob| blob.diff_id).map(id).collect()
+    }
+
+    /// How many of the lowest layers have their snapshots; none of those goes while the lease
+    /// lasts.
+    fn snapshots_there(&self, lease: &Lease, chain: &[String]) -> Result<usize, LinkError> {
+        let snapshots = lease.snapshots(self.snapshotter);
+        for (below, name) in chain.iter().enumerate().rev() {
+            if snapshots.stat(name)?.is_none() {
+                continue;
+            }
+            // Only what is kept and still there afterwards will stay; its parents stay with it.
+            lease.keep_snapshot(self.snapshotter, name)?;
+            if snapshots.stat(name)?.is_some() {
+                return Ok(below + 1);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Makes the snapshots from a layer on.
+    fn link(&self, lease: &Lease, chain: &[String], first: usize) -> Result<Counts, LinkError> {
+        let snapshots = lease.snapshots(self.snapshotter);
+        let (mut ways, mut counts) = (None, Counts::default());
+        for layer in first..chain.len() {
+            let parent = layer.checked_sub(1).map(|below| chain[below].as_str());
+            if let Some(made) = self.make(snapshots, layer, &chain[layer], parent, &mut ways)? {
+                counts += made;
+            }
+            let (it, size) = (&self.blobs.image().layers()[layer], self.blobs.all()[layer].size);
+            self.observer.bytes(size);
+            self.observer.layer_done(layer, it, size);
+        }
+        Ok(counts)
+    }
+
+    /// Makes one snapshot; `None` if somebody else has made it meanwhile.
+    fn make(
+        &self,
+        snapshots: Snapshots<'_>,
+        layer: usize,
+        name: &str,
+        parent: Option<&str>,
+        ways: &mut Option<Ways>,
+    ) -> Result<Option<Counts>, LinkError> {
+        let mut tries = 0;
+        loop {
+            let key = format!("nix-image-{:032x}", random()?);
+            let mounts = snapshots.prepare(&key, parent, &Labels::new())?;
+            let made = self.fill(layer, &mounts, parent.is_some(), ways);
+            let committed = made.and_then(|made| {
+                snapshots.commit(name, &key, &Labels::new())?;
+                Ok(made)
+            });
+            let error = match committed {
+                Ok(made) => return Ok(Some(made)),
+                Err(error) => error,
+            };
+            // If it cannot be removed now, it goes with the lease.
+            let _ = snapshots.remove(&key);
+            let is_there =
+                matches!(&error, LinkError::Containerd(error) if error.is_already_there());
+            if !is_there {
+                return Err(error);
+            }
+            if snapshots.stat(name)?.is_some() {
+                return Ok(None);
+            }
+            tries += 1;
+            if tries == TRIES {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Puts a layer where a prepared snapshot is written.
+    fn fill(
+        &self,
+        layer: usize,
+        mounts: &[Mount],
+        has_parent: bool,
+        ways: &mut Option<Ways>,
+    ) -> Result<Counts, LinkError> {
+        let directory = writable_directory(mounts, has_parent).ok_or(LinkError::Snapshotter)?;
+        check_empty(&directory)?;
+        // `…/snapshots/7/fs`: all snapshots are in one directory.
+        let root = directory.parent().and_then(Path::parent).unwrap_or(&directory).to_owned();
+        let ways = match ways {
+            Some(ways) if ways.target_path() == root => ways,
+            _ => {
+                let store = self.blobs.image().physical_store();
+                let found = Ways::find(&store, &root, self.import, None)?;
+                if let Some(why) = found.why_not_better() {
+                    self.observer.note(&why);
+                }
+                ways.insert(found)
+            }
+        };
+        let lower = if self.blobs.image().layers()[layer].is_unpacked() {
+            // Each of its directories has an entry.
+            Vec::new()
+        } else {
+            open_all(&lower_directories(mounts))?
+        };
+        let owner_on_disk = |uid, gid| Some((uid, gid));
+        let rules = Rules::containerd(&owner_on_disk, lower);
+        let place = Place { blobs: self.blobs, ways, rules: &rules, tar_splits: false };
+        let relative = directory.strip_prefix(&root).unwrap_or(&directory);
+        Ok(place.put(layer, relative)?.counts)
+    }
+}
+
+/// 128 random bits, for a key that nobody else has.
+fn random() -> Result<u128, LinkError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(u128::from_ne_bytes(bytes))
+}
+
+/// A snapshot that was just prepared is empty. If it is not, the daemon sees another directory
+/// under that path than this program.
+fn check_empty(directory: &Path) -> Result<(), LinkError> {
+    let mut entries = fs::read_dir(directory)
+        .map_err(|source| LinkError::Directory { path: directory.to_owned(), source })?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(LinkError::NotEmpty(directory.to_owned())),
+    }
+}
+
+fn open_all(directories: &[PathBuf]) -> Result<Vec<OwnedFd>, LinkError> {
+    let open = |path: &PathBuf| match fs::File::open(path) {
+        Ok(file) => Ok(file.into()),
+        Err(source) => Err(LinkError::Directory { path: path.clone(), source }),
+    };
+    directories.iter().map(open).collect()
+}

@@ -1,0 +1,102 @@
+//! Layers become containerd's snapshots: which containerd, and whether this program can write
+//! there.
+
+use std::env;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+
+use super::super::{Delivery, Import, LoadError, Loaded};
+use super::{Client, SOCKET, address};
+use crate::linked::{IntoContainerd, LinkError};
+use containerd::Labels;
+
+const NAMESPACE: &str = "CONTAINERD_NAMESPACE";
+const SNAPSHOTTER: &str = "CONTAINERD_SNAPSHOTTER";
+
+/// The namespace of Kubernetes, whose agent only sees images with the label below.
+const KUBERNETES: &str = "k8s.io";
+/// The label, and its value (`labels.ImageLabelKey` of containerd's CRI).
+const MANAGED: (&str, &str) = ("io.cri-containerd.image", "managed");
+
+/// Where nerdctl is told of another containerd or namespace.
+const NERDCTL_CONFIGURATION: &str = "/etc/nerdctl/nerdctl.toml";
+
+/// The snapshots of a containerd.
+#[derive(Debug)]
+pub(in crate::load) struct Place {
+    pub(in crate::load) socket: PathBuf,
+    pub(in crate::load) namespace: String,
+    pub(in crate::load) snapshotter: String,
+}
+
+/// The containerd that ctr or nerdctl would talk to; or why layers cannot be put there.
+pub(in crate::load) fn find() -> Result<Place, String> {
+    if Client::find() == Client::Nerdctl {
+        let told = env::var_os("NERDCTL_TOML").map(PathBuf::from);
+        let told = told.unwrap_or_else(|| NERDCTL_CONFIGURATION.into());
+        if told.exists() {
+            let told = told.display();
+            return Err(format!("nerdctl may use another containerd, as `{told}` says"));
+        }
+    }
+    let named = |name, otherwise: &str| {
+        let value = env::var(name).ok().filter(|value| !value.is_empty());
+        value.unwrap_or_else(|| otherwise.to_owned())
+    };
+    let place = Place {
+        socket: address().unwrap_or_else(|| SOCKET.into()),
+        namespace: named(NAMESPACE, "default"),
+        snapshotter: named(SNAPSHOTTER, "overlayfs"),
+    };
+    can_write(&place.socket)?;
+    Ok(place)
+}
+
+/// Whether this program can write to snapshots, and sees the same files as the daemon at a socket.
+pub(in crate::load) fn can_write(socket: &Path) -> Result<(), String> {
+    if !geteuid().is_root() {
+        return Err("only root can write to containerd's snapshots".into());
+    }
+    let failed = |error: std::io::Error| format!("cannot tell who listens at the socket ({error})");
+    let peer = UnixStream::connect(socket).map_err(failed)?;
+    let peer = socket_peercred(&peer).map_err(|error| failed(error.into()))?;
+    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt"));
+    let theirs = namespace(&peer.pid.as_raw_nonzero().to_string()).map_err(failed)?;
+    if theirs != namespace("self").map_err(failed)? {
+        return Err("containerd is in another mount namespace".into());
+    }
+    Ok(())
+}
+
+/// Makes the image's layers snapshots.
+pub(in crate::load) fn put(
+    delivery: &Delivery<'_>,
+    place: &Place,
+    import: Import,
+    into: &str,
+) -> Result<Loaded, LoadError> {
+    let Place { socket, namespace, snapshotter } = place;
+    let limit = delivery.command_limit();
+    let client = containerd::Client::connect(socket, namespace, limit).map_err(LinkError::from)?;
+    let mut labels = Labels::new();
+    if namespace == KUBERNETES {
+        labels.insert(MANAGED.0.into(), MANAGED.1.into());
+    }
+    let placed = IntoContainerd {
+        blobs: delivery.blobs,
+        name: &delivery.name.canonical(),
+        labels: &labels,
+        client: &client,
+        snapshotter,
+        import: import.into(),
+        content: delivery.content,
+        observer: delivery.observer,
+    }
+    .put()?;
+    let imported = Some(placed.counts.into());
+    Ok(Loaded { into: into.into(), transfer: placed.transfer, imported })
+}
