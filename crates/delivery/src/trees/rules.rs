@@ -34,9 +34,10 @@ pub struct Rules<'a> {
     pub opaque: Option<&'static str>,
     /// The beginnings of names of attributes that are not set.
     pub ignored_xattrs: &'static [&'static str],
-    /// Whether a whiteout below what is not a directory is passed over. Some tools write one below
-    /// another.
-    pub whiteout_anywhere: bool,
+    /// Whether it is containerd: that gives a symbolic link the time of a hard link to it.
+    /// containers/storage does not, and passes over a whiteout below what is not a directory, as
+    /// some tools write one below another.
+    pub is_containerd: bool,
     /// What becomes of a directory that no entry names.
     pub parents: Parents,
 }
@@ -51,7 +52,7 @@ impl<'a> Rules<'a> {
             rootless,
             opaque: Some(if rootless { "user.overlay.opaque" } else { "trusted.overlay.opaque" }),
             ignored_xattrs: &["security.selinux"],
-            whiteout_anywhere: true,
+            is_containerd: false,
             parents: Parents::OfRoot,
         }
     }
@@ -65,7 +66,7 @@ impl<'a> Rules<'a> {
             rootless: false,
             opaque: (!lower.is_empty()).then_some("trusted.overlay.opaque"),
             ignored_xattrs: &["trusted."],
-            whiteout_anywhere: false,
+            is_containerd: true,
             parents: Parents::AsBelow(lower),
         }
     }

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, linkat, openat2,
 use rustix::io::Errno;
 
 use super::TreeWriter;
-use crate::trees::entry::{Entry, components};
+use crate::trees::entry::{Entry, Time, components};
 use crate::trees::error::TreeError;
 use crate::trees::way::Way;
 use crate::trees::{files, metadata};
@@ -127,9 +127,14 @@ impl TreeWriter<'_> {
         self.counts.others += 1;
         let owner = self.owner(entry)?;
         let kind = FileType::from_raw_mode(found.st_mode);
-        if kind == FileType::Symlink || metadata::matches(&found, owner, entry) {
+        if metadata::matches(&found, owner, entry) {
             return Ok(());
         }
+        let mut entry = *entry;
+        if kind == FileType::Symlink && !self.rules.is_containerd {
+            entry.mtime = Time { seconds: found.st_mtime, nanoseconds: found.st_mtime_nsec as u32 };
+        }
+        let entry = &entry;
         if self.linked.contains(&found.st_ino) {
             return Err(entry.unsupported("it changes a file of the store that it links"));
         }

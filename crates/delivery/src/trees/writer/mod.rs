@@ -105,7 +105,7 @@ impl<'a> TreeWriter<'a> {
         let hidden = name.as_bytes().strip_prefix(WHITEOUT);
         if !self.enter(entry, parents)? {
             let is_passed_over =
-                self.rules.whiteout_anywhere && hidden.is_some_and(|hidden| hidden != OPAQUE);
+                !self.rules.is_containerd && hidden.is_some_and(|hidden| hidden != OPAQUE);
             return if is_passed_over { Ok(()) } else { Err(not_a_directory(entry)) };
         }
         match hidden {
@@ -216,17 +216,10 @@ impl<'a> TreeWriter<'a> {
     }
 
     fn write_directory(&mut self, entry: &Entry<'_>, name: &OsStr) -> Result<(), TreeError> {
-        let directory = self.stack.top();
-        let is_there =
-            mkdirat(directory, name, Mode::RWXU) == Err(Errno::EXIST) && is_folder(directory, name);
-        if !is_there {
-            // Made already, unless something else is in the way.
-            let make = |directory: BorrowedFd<'_>| match mkdirat(directory, name, Mode::RWXU) {
-                Err(Errno::EXIST) if is_folder(directory, name) => Ok(()),
-                result => Ok(result?),
-            };
-            self.make(entry, name, make)?;
-        }
+        self.make(entry, name, |directory| match mkdirat(directory, name, Mode::RWXU) {
+            Err(Errno::EXIST) if is_folder(directory, name) => Ok(()),
+            made => Ok(made?),
+        })?;
         if !entry.xattrs.is_empty() {
             let set = || {
                 let directory = open_folder(self.stack.top(), name)?;
