@@ -64,8 +64,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let mut unmount = command("umount", &["--lazy"]);
-        if let Err(why) = run(unmount.arg(self.folder())) {
-            eprintln!("{why}");
-        }
+        // A failure here must not hide the test's own.
+        let _ = run(unmount.arg(self.folder()));
     }
 }

@@ -8,11 +8,10 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::StoreArgs;
-use super::find::full_name;
 use crate::cli::image_args::{self, ReadingArgs};
 use crate::report::{self, Bytes, Mode, Outcome, Report, Style};
 use containers_storage::Storage;
-use delivery::linked::{Counts, Import, IntoStorage, Placed, Ways};
+use delivery::linked::{Counts, Import, IntoStorage, Placed, Ways, owners_on_disk};
 use delivery::trees::Rules;
 use delivery::{Step, Transfer};
 use formats::digest::Digest;
@@ -76,7 +75,7 @@ impl Args {
         let open = |conf: &PathBuf| {
             let store_root = self.reading.store_root.as_deref();
             let mut image = Image::open(Conf::load(conf)?, self.repo_tag.clone(), store_root)?;
-            let name = full_name(&image_args::full_name(&mut image)?);
+            let name = image_args::full_name(&mut image)?.local();
             anyhow::Ok((image, name))
         };
         let images = self.confs.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
@@ -117,7 +116,8 @@ impl Args {
         if let Some(why) = ways.why_not_better() {
             report.note(&why);
         }
-        let (owners, is_root) = owners();
+        let is_root = rustix::process::geteuid().is_root();
+        let owners = owners_on_disk(!is_root);
         let into = IntoStorage {
             blobs: &blobs,
             names: &[name.to_owned()],
@@ -130,19 +130,6 @@ impl Args {
         conclude(Some(into.put()?));
         Ok(())
     }
-}
-
-/// Who owns on disk what belongs to somebody in the image, and whether that is so for everybody:
-/// root can make all files. Those of other users' are root's in their own user namespaces alone.
-fn owners() -> (impl Fn(u32, u32) -> Option<(u32, u32)> + Sync, bool) {
-    let user = rustix::process::geteuid();
-    let group = rustix::process::getegid();
-    let owners = move |uid, gid| match (user.is_root(), uid, gid) {
-        (true, ..) => Some((uid, gid)),
-        (false, 0, 0) => Some((user.as_raw(), group.as_raw())),
-        (false, ..) => None,
-    };
-    (owners, user.is_root())
 }
 
 /// An image is in a store.

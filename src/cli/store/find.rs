@@ -16,7 +16,7 @@ const MIN_DIGITS: usize = 6;
 
 /// Finds an image by a name or by how its ID begins.
 pub(super) fn find(images: &[Image], wanted: &str, storage: &Storage) -> anyhow::Result<Found> {
-    let full = Reference::of_image(wanted).map(|name| full_name(&name)).ok();
+    let full = Reference::of_image(wanted).map(|name| name.local()).ok();
     for name in [Some(wanted.to_owned()), full].into_iter().flatten() {
         if let Some(image) = images.iter().find(|image| image.names.contains(&name)) {
             return Ok(Found { id: image.id, name: Some(name) });
@@ -33,13 +33,5 @@ pub(super) fn find(images: &[Image], wanted: &str, storage: &Storage) -> anyhow:
             let storage = storage.root().to_owned();
             Err(Error::ImageMissing { id: wanted.to_owned(), storage }.into())
         }
-    }
-}
-
-/// The name that podman gives an image which it loads: one without a registry is `localhost`'s.
-pub(super) fn full_name(name: &Reference) -> String {
-    match name.registry {
-        Some(_) => name.to_string(),
-        None => format!("localhost/{name}"),
     }
 }

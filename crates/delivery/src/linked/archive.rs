@@ -1,5 +1,6 @@
 //! A layer that has to be read from its tar file.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
@@ -92,7 +93,7 @@ fn put_member(
         }
     }
     let path = member.path_bytes().into_owned();
-    let target = member.link_name_bytes().map(|target| target.into_owned()).unwrap_or_default();
+    let target = member.link_name_bytes().map(Cow::into_owned).unwrap_or_default();
     let size = member.size();
     let device = || match device {
         (Ok(major), Ok(minor)) => Ok((major.unwrap_or_default(), minor.unwrap_or_default())),

@@ -72,28 +72,27 @@ impl IntoContainerd<'_> {
     ) -> Result<(), LinkError> {
         let snapshot = top.map(|top| (format!("{REFERS_TO_SNAPSHOT}{}", self.snapshotter), top));
         let labels = snapshot.map(|(label, top)| (label, top.clone())).into_iter().collect();
-        self.write_document(lease, "config", &documents.config, &labels)?;
+        write_document(lease, "config", &documents.config, &labels)?;
         let config = documents.config_descriptor.digest.to_string();
         let mut labels = Labels::from([(REFERS_TO_CONFIG.to_owned(), config)]);
         for (layer, blob) in self.blobs.all().iter().enumerate() {
             labels.insert(format!("{REFERS_TO_LAYER}{layer}"), blob.digest.to_string());
         }
-        self.write_document(lease, "manifest", &documents.manifest, &labels)
+        write_document(lease, "manifest", &documents.manifest, &labels)
     }
+}
 
-    fn write_document(
-        &self,
-        lease: &Lease,
-        kind: &str,
-        document: &str,
-        labels: &Labels,
-    ) -> Result<(), LinkError> {
-        let bytes = document.as_bytes();
-        let id = BlobId { digest: Digest::of(bytes), size: bytes.len() as u64 };
-        if let Some(mut upload) = lease.upload(&format!("{kind}-{}", id.digest), id, labels)? {
-            upload.push(bytes)?;
-            upload.commit()?;
-        }
-        Ok(())
+fn write_document(
+    lease: &Lease,
+    kind: &str,
+    document: &str,
+    labels: &Labels,
+) -> Result<(), LinkError> {
+    let bytes = document.as_bytes();
+    let id = BlobId { digest: Digest::of(bytes), size: bytes.len() as u64 };
+    if let Some(mut upload) = lease.upload(&format!("{kind}-{}", id.digest), id, labels)? {
+        upload.push(bytes)?;
+        upload.commit()?;
     }
+    Ok(())
 }

@@ -11,15 +11,4 @@ mod storage;
 pub use crate::trees::{Count, Counts, Import, Way, Ways};
 pub use error::LinkError;
 pub use snapshots::IntoContainerd;
-pub use storage::{IntoStorage, Placed};
-
-#[cfg(feature = "load")]
-impl From<Counts> for crate::load::Imported {
-    fn from(counts: Counts) -> Self {
-        Self {
-            linked: counts.linked.bytes,
-            reflinked: counts.reflinked.bytes,
-            copied: counts.copied.bytes,
-        }
-    }
-}
+pub use storage::{IntoStorage, Placed, owners_on_disk};

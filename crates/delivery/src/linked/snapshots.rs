@@ -28,8 +28,8 @@ pub struct IntoContainerd<'a> {
     pub blobs: &'a Blobs<'a>,
     /// The name that it gets, complete with registry and tag.
     pub name: &'a str,
-    /// What the name is labelled with.
-    pub labels: &'a Labels,
+    /// What has the name now keeps another one, which begins so; its digest follows.
+    pub keep: Option<&'a str>,
     /// The containerd, and the namespace in it.
     pub client: &'a Client,
     /// The snapshotter, which has to be one of overlayfs.
@@ -64,7 +64,14 @@ impl IntoContainerd<'_> {
         }
         let documents = self.blobs.documents(Flavor::Docker);
         self.write_documents(&lease, &documents, chain.last())?;
-        lease.put_image(self.name, &documents.descriptor, self.labels)?;
+        if let Some(beginning) = self.keep
+            && let Some(old) = lease.image(self.name)?
+            && old.target.digest != documents.descriptor.digest
+        {
+            let kept = format!("{beginning}{}", old.target.digest);
+            lease.put_image(&kept, &old.target, &Labels::new())?;
+        }
+        lease.put_image(self.name, &documents.descriptor, &Labels::new())?;
         lease.end()?;
         let transfer = Transfer {
             layers: all.len(),

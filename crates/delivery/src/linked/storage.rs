@@ -179,3 +179,17 @@ impl IntoStorage<'_> {
         .to_string()
     }
 }
+
+/// Who owns on disk what belongs to somebody in the image. In a storage of an ordinary user, that
+/// is the user for root's files; only the engine can make those of others, in a user namespace.
+pub fn owners_on_disk(is_rootless: bool) -> impl Fn(u32, u32) -> Option<(u32, u32)> + Sync {
+    let user = rustix::process::geteuid();
+    let group = rustix::process::getegid();
+    // Within the engine's user namespace, owners are what they are in the image.
+    let is_mapped = is_rootless && !user.is_root();
+    move |uid, gid| match (is_mapped, uid, gid) {
+        (false, ..) => Some((uid, gid)),
+        (true, 0, 0) => Some((user.as_raw(), group.as_raw())),
+        (true, ..) => None,
+    }
+}

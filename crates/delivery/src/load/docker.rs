@@ -19,6 +19,10 @@ use super::endpoint::{self, Endpoint};
 use super::{Delivery, LoadError, Loaded, Way};
 use crate::http::Method;
 
+/// What the name of an image without a name begins with in containerd; the digest of its manifest
+/// follows (`nameDanglingPrefix` of dockerd's containerd store).
+#[cfg(target_os = "linux")]
+const DANGLING: &str = "moby-dangling@";
 /// Images that are asked for their layers; the newest come first.
 const MAX_IMAGES: usize = 500;
 /// Not quiet, as what dockerd says meanwhile shows that it goes on.
@@ -82,9 +86,11 @@ pub(super) fn put(
     import: Import,
 ) -> Result<Loaded, LoadError> {
     check_name(delivery)?;
-    let loaded = snapshots::put(delivery, place, import, "docker")?;
     let api = Api::connect(Endpoint::of_user()?, delivery.timeout)?;
     let mut docker = Docker::new(delivery, api);
+    // What loses its only name stays, as an image without one: so does `docker load` have it.
+    let keep = docker.is_only_name()?.then_some(DANGLING);
+    let loaded = snapshots::put(delivery, place, import, "docker", keep)?;
     // Without their blobs, dockerd does not know the layers.
     if delivery.content { docker.check() } else { docker.check_name() }?;
     Ok(loaded)
@@ -231,6 +237,14 @@ impl<'a> Docker<'a> {
             let says = format!("dockerd was given the image, but has no image {name} now");
             LoadError::Unexpected(says)
         })
+    }
+
+    /// Whether some image has the name, and no other.
+    #[cfg(target_os = "linux")]
+    fn is_only_name(&mut self) -> Result<bool, LoadError> {
+        let name = self.delivery.name.to_string();
+        let image = self.api.get(&format!("/images/{name}/json"))?;
+        Ok(image.is_some_and(|image| image["RepoTags"].as_array().is_some_and(|n| n.len() == 1)))
     }
 
     /// The engine must have an image under its name now.

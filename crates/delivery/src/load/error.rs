@@ -195,7 +195,7 @@ pub enum LoadError {
     /// Layers could not be put where the engine keeps them unpacked.
     #[cfg(target_os = "linux")]
     #[error(transparent)]
-    Link(#[from] crate::linked::LinkError),
+    Link(Box<crate::linked::LinkError>),
     /// The archive cannot be made or written.
     #[error(transparent)]
     Delivery(#[from] crate::Error),
@@ -293,5 +293,12 @@ impl From<OutputError> for LoadError {
 impl From<ThreadError> for LoadError {
     fn from(error: ThreadError) -> Self {
         Self::Delivery(error.into())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl From<crate::linked::LinkError> for LoadError {
+    fn from(error: crate::linked::LinkError) -> Self {
+        Self::Link(Box::new(error))
     }
 }

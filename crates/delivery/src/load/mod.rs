@@ -90,6 +90,17 @@ pub struct Imported {
     pub copied: u64,
 }
 
+#[cfg(target_os = "linux")]
+impl From<crate::trees::Counts> for Imported {
+    fn from(counts: crate::trees::Counts) -> Self {
+        Self {
+            linked: counts.linked.bytes,
+            reflinked: counts.reflinked.bytes,
+            copied: counts.copied.bytes,
+        }
+    }
+}
+
 impl Delivery<'_> {
     /// Loads the image into an engine that was found.
     pub fn load_into(&self, engine: &Engine) -> Result<Loaded, LoadError> {
@@ -109,7 +120,7 @@ impl Delivery<'_> {
             Some(UnpackedLayers::Podman(info)) => podman::put(self, info, engine.import),
             #[cfg(target_os = "linux")]
             Some(UnpackedLayers::Containerd(place)) => {
-                containerd::snapshots::put(self, place, engine.import, "containerd")
+                containerd::snapshots::put(self, place, engine.import, "containerd", None)
             }
             #[cfg(target_os = "linux")]
             Some(UnpackedLayers::Docker(place)) => docker::put(self, place, engine.import),

@@ -97,6 +97,14 @@ impl Reference {
         official.filter(|name| !name.contains('/')).unwrap_or(ours).to_owned()
     }
 
+    /// The name that podman gives to what it loads: one without a registry is `localhost`'s.
+    pub fn local(&self) -> String {
+        match self.registry {
+            Some(_) => self.to_string(),
+            None => format!("localhost/{self}"),
+        }
+    }
+
     /// The host that serves the registry, with its port if the name has one.
     pub fn host(&self) -> &str {
         let registry = self.registry();

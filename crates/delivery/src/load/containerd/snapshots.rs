@@ -12,15 +12,9 @@ use rustix::process::geteuid;
 use super::super::{Delivery, Import, LoadError, Loaded};
 use super::{Client, SOCKET, address};
 use crate::linked::{IntoContainerd, LinkError};
-use containerd::Labels;
 
 const NAMESPACE: &str = "CONTAINERD_NAMESPACE";
 const SNAPSHOTTER: &str = "CONTAINERD_SNAPSHOTTER";
-
-/// The namespace of Kubernetes, whose agent only sees images with the label below.
-const KUBERNETES: &str = "k8s.io";
-/// The label, and its value (`labels.ImageLabelKey` of containerd's CRI).
-const MANAGED: (&str, &str) = ("io.cri-containerd.image", "managed");
 
 /// Where nerdctl is told of another containerd or namespace.
 const NERDCTL_CONFIGURATION: &str = "/etc/nerdctl/nerdctl.toml";
@@ -72,24 +66,22 @@ pub(in crate::load) fn can_write(socket: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes the image's layers snapshots.
+/// Makes the image's layers snapshots. With `keep`, what has the name now keeps another one, which
+/// begins so.
 pub(in crate::load) fn put(
     delivery: &Delivery<'_>,
     place: &Place,
     import: Import,
     into: &str,
+    keep: Option<&str>,
 ) -> Result<Loaded, LoadError> {
     let Place { socket, namespace, snapshotter } = place;
     let limit = delivery.command_limit();
     let client = containerd::Client::connect(socket, namespace, limit).map_err(LinkError::from)?;
-    let mut labels = Labels::new();
-    if namespace == KUBERNETES {
-        labels.insert(MANAGED.0.into(), MANAGED.1.into());
-    }
     let placed = IntoContainerd {
         blobs: delivery.blobs,
         name: &delivery.name.canonical(),
-        labels: &labels,
+        keep,
         client: &client,
         snapshotter,
         import: import.into(),

@@ -8,7 +8,6 @@ use super::command::Patience;
 use super::pull::REGISTRIES_CONF;
 use super::{Delivery, LoadError, Way, command};
 use crate::Transfer;
-use oci::Reference;
 #[cfg(target_os = "linux")]
 pub(super) use storage::put;
 
@@ -24,7 +23,7 @@ pub(super) fn check() -> Result<(), LoadError> {
 /// Sends the image.
 pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     let id = delivery.id().hex();
-    let name = local_name(delivery.name);
+    let name = delivery.name.local();
     let limit = delivery.command_limit();
     let pull = || {
         if delivery.way == Some(Way::Archive) {
@@ -79,12 +78,4 @@ fn keep_name(id: &str, name: &str, patience: &Patience<'_>) -> Result<(), LoadEr
     exists()
         .map(drop)
         .map_err(|error| LoadError::NameLost { name: name.to_owned(), source: Box::new(error) })
-}
-
-/// The name that `podman load` gives: images without a registry are `localhost`'s.
-fn local_name(name: &Reference) -> String {
-    match name.registry {
-        Some(_) => name.to_string(),
-        None => format!("localhost/{name}"),
-    }
 }

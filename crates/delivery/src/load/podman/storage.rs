@@ -2,9 +2,9 @@
 
 use super::super::command::{self, Patience};
 use super::super::{Delivery, Import, LoadError, Loaded};
+use super::PODMAN;
 use super::info::Info;
-use super::{PODMAN, local_name};
-use crate::linked::{IntoStorage, LinkError, Ways};
+use crate::linked::{IntoStorage, LinkError, Ways, owners_on_disk};
 use crate::trees::Rules;
 use containers_storage::Storage;
 
@@ -14,7 +14,7 @@ pub(in crate::load) fn put(
     info: &Info,
     import: Import,
 ) -> Result<Loaded, LoadError> {
-    let name = local_name(delivery.name);
+    let name = delivery.name.local();
     let storage = Storage::open(&info.graph_root).map_err(LinkError::from)?;
     let store = delivery.blobs.image().physical_store();
     let trees = info.graph_root.join("overlay");
@@ -23,7 +23,7 @@ pub(in crate::load) fn put(
     if let Some(why) = ways.why_not_better() {
         delivery.observer.note(&why);
     }
-    let owner_on_disk = owners(info.is_rootless);
+    let owner_on_disk = owners_on_disk(info.is_rootless);
     let placed = IntoStorage {
         blobs: delivery.blobs,
         names: std::slice::from_ref(&name),
@@ -45,18 +45,4 @@ pub(in crate::load) fn put(
     }
     let imported = Some(placed.counts.into());
     Ok(Loaded { into: PODMAN.into(), transfer: placed.transfer, imported })
-}
-
-/// Who owns on disk what belongs to somebody in the image. In a storage of an ordinary user, that
-/// is the user for root's files; only podman can make those of others.
-fn owners(is_rootless: bool) -> impl Fn(u32, u32) -> Option<(u32, u32)> + Sync {
-    let user = rustix::process::geteuid().as_raw();
-    let group = rustix::process::getegid().as_raw();
-    // In podman's user namespace, owners are what they are in the image.
-    let is_mapped = is_rootless && user != 0;
-    move |uid, gid| match (is_mapped, uid, gid) {
-        (false, ..) => Some((uid, gid)),
-        (true, 0, 0) => Some((user, group)),
-        (true, ..) => None,
-    }
 }
