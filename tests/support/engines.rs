@@ -172,12 +172,13 @@ impl Engine {
 
     /// Where the containerd of a dockerd that has its store there listens.
     pub(crate) fn containerd_address(&self) -> String {
-        let format = "{{with .Containerd}}{{.Address}}{{end}}";
-        let said = super::stdout_of(&mut self.command("docker", &["info", "--format", format]));
-        match String::from_utf8(said).unwrap().trim() {
-            // Docker 26 and older keep it to themselves.
-            "" | "<no value>" => cannot_run("this dockerd does not say where its containerd is"),
-            address => address.to_owned(),
+        let format = "{{.Containerd.Address}}";
+        // Docker 26 and older do not know the field.
+        match super::run(&mut self.command("docker", &["info", "--format", format])) {
+            Ok(said) if said.starts_with(b"/") => {
+                String::from_utf8(said).unwrap().trim().to_owned()
+            }
+            _ => cannot_run("this dockerd does not say where its containerd is"),
         }
     }
 
