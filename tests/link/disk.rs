@@ -64,7 +64,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let mut unmount = command("umount", &["--lazy"]);
-        // A failure here must not hide the test's own.
+        // What still uses it then keeps it until that ends.
         let _ = run(unmount.arg(self.folder()));
     }
 }

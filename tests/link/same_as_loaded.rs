@@ -44,7 +44,12 @@ fn containerd_holds_copies_as_it_holds_its_own_files() {
 
 #[test]
 fn docker_holds_links_as_it_holds_its_own_files() {
-    compare(engines::docker_with_containerd_store, "link");
+    let start = || {
+        let engine = engines::docker_with_containerd_store();
+        engine.containerd_address();
+        engine
+    };
+    compare(start, "link");
 }
 
 /// By a program that is not the engine's own, out of its storage.

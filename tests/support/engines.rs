@@ -173,8 +173,13 @@ impl Engine {
     /// Where the containerd of a dockerd that has its store there listens.
     pub(crate) fn containerd_address(&self) -> String {
         let format = "{{.Containerd.Address}}";
-        let said = super::stdout_of(&mut self.command("docker", &["info", "--format", format]));
-        String::from_utf8(said).unwrap().trim().to_owned()
+        // Docker 26 and older do not know the field.
+        match super::run(&mut self.command("docker", &["info", "--format", format])) {
+            Ok(said) if said.starts_with(b"/") => {
+                String::from_utf8(said).unwrap().trim().to_owned()
+            }
+            _ => cannot_run("this dockerd does not say where its containerd is"),
+        }
     }
 
     fn containerd_images(&self) -> Vec<String> {
