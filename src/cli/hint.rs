@@ -94,6 +94,11 @@ const HINTS: &[(IsMeant, &str)] = &[
     ),
     #[cfg(feature = "load")]
     (
+        |error| matches!(error.downcast_ref(), Some(LoadError::NoImport { .. })),
+        "; with `--import auto`, the image is sent then",
+    ),
+    #[cfg(feature = "load")]
+    (
         |error| matches!(error.downcast_ref(), Some(LoadError::NoDockerCommand { .. })),
         ", or run `nix-image stream CONF | ssh HOST docker load`",
     ),

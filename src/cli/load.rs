@@ -127,10 +127,10 @@ impl Args {
         let timeout = Duration::from_secs(self.timeout.into());
         // Who asks for another way does not want this one.
         let import = self.way.map_or_else(|| self.import.into(), |_| Import::Off);
-        let engine = Engine::find(self.engine.kind(), import, timeout, &*report)
+        let cache = self.image.reading.cache();
+        let engine = Engine::find(self.engine.kind(), import, timeout, &cache, &*report)
             .map_err(|error| hint::NoEngine { error: error.into(), hint: self.engine.others() })?;
         report.step(Step::Reading, None);
-        let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache);
         let digester =
             if engine.wants_tar_splits() { digester.with_tar_splits() } else { digester };

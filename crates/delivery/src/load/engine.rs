@@ -5,9 +5,12 @@ use std::time::Duration;
 use super::command::{self, Patience};
 #[cfg(target_os = "linux")]
 use super::containerd::snapshots::{self, Place};
-use super::podman::info::{self, Info};
+use super::podman::info::Info;
+#[cfg(target_os = "linux")]
+use super::podman::remembered;
 use super::{LoadError, STANDSTILL, containerd, docker, podman};
 use crate::observer::Observer;
+use image::cache::Cache;
 
 /// A kind of container engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,7 @@ impl Engine {
         named: Option<Kind>,
         import: Import,
         timeout: Duration,
+        cache: &Cache,
         observer: &dyn Observer,
     ) -> Result<Self, LoadError> {
         let kind = named.map_or_else(|| Kind::detect(observer), Ok)?;
@@ -79,7 +83,7 @@ impl Engine {
         }
         let layers = match import {
             Import::Off => None,
-            _ => match kind.unpacked_layers(timeout)? {
+            _ => match kind.unpacked_layers(timeout, cache)? {
                 Ok(layers) => Some(layers),
                 Err(why) if import == Import::Auto => {
                     observer.note(&format!("the image is sent, not linked: {why}"));
@@ -120,19 +124,22 @@ impl Kind {
     fn unpacked_layers(
         self,
         timeout: Duration,
+        cache: &Cache,
     ) -> Result<Result<UnpackedLayers, String>, LoadError> {
         #[cfg(target_os = "linux")]
         let found = match self {
             Self::Podman => {
-                let info = info::ask(&Patience::of(timeout * STANDSTILL))?;
+                let info = remembered::ask(cache, &Patience::of(timeout * STANDSTILL))?;
                 info.map(UnpackedLayers::Podman)
             }
             Self::Docker => docker::snapshots(timeout)?.map(UnpackedLayers::Docker),
             Self::Containerd => snapshots::find().map(UnpackedLayers::Containerd),
         };
         #[cfg(not(target_os = "linux"))]
-        let found =
-            Err(format!("no {self:?} keeps layers unpacked on this system, in {timeout:?}"));
+        let found = {
+            let _ = (timeout, cache);
+            Err("on this system, engines keep their layers on another machine".into())
+        };
         Ok(found)
     }
 }

@@ -121,6 +121,13 @@ impl Finder {
                 "SELinux is enabled, and labels of the engine's files would be the store's".into(),
             );
         }
+        if way == Way::Link && joins_links() {
+            return Err(
+                "overlayfs has `index=on`, so that files which the store has as one would change \
+                 together in a container"
+                    .into(),
+            );
+        }
         let Some(sample) = &self.sample else {
             return Err("the store has no file to try with".into());
         };
@@ -234,6 +241,12 @@ fn find_file(directory: &Path, left: &mut usize) -> Option<PathBuf> {
 }
 
 /// Whether the kernel labels files: an engine's labels would change the store's.
+/// Whether overlayfs keeps hard links of a lower layer together when one of them is changed.
+fn joins_links() -> bool {
+    let index = fs::read("/sys/module/overlay/parameters/index");
+    index.is_ok_and(|index| index.starts_with(b"Y"))
+}
+
 fn has_selinux() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }

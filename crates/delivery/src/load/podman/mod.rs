@@ -2,6 +2,8 @@
 
 pub(super) mod info;
 #[cfg(target_os = "linux")]
+pub(super) mod remembered;
+#[cfg(target_os = "linux")]
 mod storage;
 
 use super::command::Patience;

@@ -2,8 +2,8 @@
 
 use super::super::command::{self, Patience};
 use super::super::{Delivery, Import, LoadError, Loaded};
-use super::PODMAN;
 use super::info::Info;
+use super::{PODMAN, remembered};
 use crate::linked::{IntoStorage, LinkError, Ways, owners_on_disk};
 use crate::trees::Rules;
 use containers_storage::Storage;
@@ -14,6 +14,12 @@ pub(in crate::load) fn put(
     info: &Info,
     import: Import,
 ) -> Result<Loaded, LoadError> {
+    // Whatever went wrong, the storage may be another one by now.
+    put_into(delivery, info, import)
+        .inspect_err(|_| remembered::forget(delivery.blobs.digester().cache()))
+}
+
+fn put_into(delivery: &Delivery<'_>, info: &Info, import: Import) -> Result<Loaded, LoadError> {
     let name = delivery.name.local();
     let storage = Storage::open(&info.graph_root).map_err(LinkError::from)?;
     let store = delivery.blobs.image().physical_store();
