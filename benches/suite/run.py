@@ -18,12 +18,14 @@ from pathlib import Path
 from statistics import median
 
 import deliver
+import links
 from closures import Closure, enter_store
 from measuring import Contender, adopt_orphans, measure, present
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLOSURES = {"large": "Few large files", "small": "Many small files", "mix": "A real mix"}
 DELIVERIES = {f"deliver-{name}": name for name in ("large", "mix")}
+LINKS = {f"link-{name}": name for name in ("large", "small")}
 COLD, WARM = "nix-image, cold", "nix-image, warm"
 MARKS = ("<!-- {part}: begin -->", "<!-- {part}: end -->")
 
@@ -45,6 +47,9 @@ def main():
     if delivered:
         report(args, figures, "deliveries", deliver.PROGRAMS, args.deliver_rounds, delivered,
                measure_deliveries)
+    linked = [LINKS[name] for name in args.only if name in LINKS]
+    if linked:
+        report(args, figures, "links", links.PROGRAMS, args.deliver_rounds, linked, measure_links)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1, default=vars) + "\n")
 
@@ -78,6 +83,11 @@ def measure_deliveries(closure, args):
     return found, deliver.tables(found)
 
 
+def measure_links(closure, args):
+    found = links.link(closure, args)
+    return found, deliver.tables(found)
+
+
 def parse_arguments():
     def path(text):
         return Path(text).resolve()
@@ -96,9 +106,9 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5, help="after a first one [%(default)s]")
     parser.add_argument("--deliver-rounds", type=int, default=3, metavar="ROUNDS",
                         help="of the deliveries [%(default)s]")
-    parts = [*CLOSURES, *DELIVERIES]
+    parts = [*CLOSURES, *DELIVERIES, *LINKS]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts,
-                        help="the streams of these closures, and the deliveries of those [all]")
+                        help="the streams of these closures, and their deliveries and links [all]")
     parser.add_argument("--json", type=path, metavar="FILE", help="takes every single figure")
     parser.add_argument("--update", type=path, metavar="FILE",
                         help="a document that gets the tables between its marks")

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 struct Moments(u64);
 
 impl Moments {
-    #[expect(clippy::print_stdout, reason = "whoever repeats a failure needs the seed")]
     fn new() -> Self {
         let seed = std::env::var("NIX_IMAGE_TEST_SEED").map(|seed| seed.parse().unwrap());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
