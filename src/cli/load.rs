@@ -143,7 +143,7 @@ impl Args {
             way: self.way.map(Way::from),
             timeout,
         };
-        let Loaded { into, transfer, imported } = delivery.load_into(&engine)?;
+        let Loaded { into, transfer, imported } = delivery.load_into(engine)?;
         let deed = Deed::Loaded { image: image.repo_tag(), engine: &into, imported };
         report.conclude(&Summary { deed, transfer, start });
         Ok(())

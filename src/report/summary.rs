@@ -61,19 +61,21 @@ impl Display for Summary<'_> {
         }?;
         let Transfer { layers, layers_sent, bytes, bytes_sent } = self.transfer;
         write!(formatter, ": {layers_sent} of {layers} layers, ")?;
-        match self.imported() {
-            Some(imported) => write_imported(imported, formatter)?,
-            None => write!(formatter, "{} of {}", Bytes(bytes_sent), Bytes(bytes))?,
+        #[cfg(feature = "load")]
+        if let Some(imported) = self.imported() {
+            write_imported(imported, formatter)?;
+            return write!(formatter, ", {:.1} s", self.start.elapsed().as_secs_f64());
         }
+        write!(formatter, "{} of {}", Bytes(bytes_sent), Bytes(bytes))?;
         write!(formatter, ", {:.1} s", self.start.elapsed().as_secs_f64())
     }
 }
 
+#[cfg(feature = "load")]
 impl Summary<'_> {
     /// How layers got into an engine without being sent.
     fn imported(&self) -> Option<Imported> {
         match self.deed {
-            #[cfg(feature = "load")]
             Deed::Loaded { imported, .. } => imported,
             _ => None,
         }
@@ -81,6 +83,7 @@ impl Summary<'_> {
 }
 
 /// As in `790 MB linked, 2 kB copied`.
+#[cfg(feature = "load")]
 fn write_imported(imported: Imported, formatter: &mut Formatter<'_>) -> fmt::Result {
     let Imported { linked, reflinked, copied } = imported;
     let ways = [(linked, "linked"), (reflinked, "reflinked"), (copied, "copied")];
@@ -110,6 +113,7 @@ impl Outcome for Summary<'_> {
         object["layers_sent"] = layers_sent.into();
         object["bytes"] = bytes.into();
         object["bytes_sent"] = bytes_sent.into();
+        #[cfg(feature = "load")]
         if let Some(Imported { linked, reflinked, copied }) = self.imported() {
             object["bytes_linked"] = linked.into();
             object["bytes_reflinked"] = reflinked.into();

@@ -16,6 +16,9 @@ const REFERS_TO_LAYER: &str = "containerd.io/gc.ref.content.l.";
 /// The beginning of the label by which a configuration keeps the snapshots.
 const REFERS_TO_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
 
+/// Layers that are written at a time: containerd hashes each with one core, and brings it to the
+/// disk.
+const UPLOADS: usize = 4;
 /// Bytes of a file that are sent at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -24,9 +27,7 @@ impl IntoContainerd<'_> {
     pub(super) fn write_layers(&self, lease: &Lease) -> Result<(), LinkError> {
         let all: Vec<usize> = (0..self.blobs.all().len()).collect();
         self.observer.step(Step::Sending, Some(self.blobs.size()));
-        threads::map(self.blobs.digester().threads(), &all, |&layer| {
-            self.write_layer(lease, layer)
-        })?;
+        threads::map(UPLOADS, &all, |&layer| self.write_layer(lease, layer))?;
         Ok(())
     }
 

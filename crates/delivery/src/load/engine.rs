@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use super::command::{self, Patience};
-#[cfg(target_os = "linux")]
-use super::containerd::snapshots::{self, Place};
-use super::podman::info::Info;
-#[cfg(target_os = "linux")]
-use super::podman::remembered;
-use super::{LoadError, STANDSTILL, containerd, docker, podman};
+use super::command;
+use super::unpacked::UnpackedLayers;
+use super::{LoadError, containerd, docker, podman};
 use crate::observer::Observer;
 use image::cache::Cache;
 
@@ -47,19 +43,6 @@ pub struct Engine {
     pub(super) layers: Option<UnpackedLayers>,
 }
 
-/// Where an engine keeps layers unpacked.
-#[derive(Debug)]
-pub(super) enum UnpackedLayers {
-    /// podman's storage.
-    Podman(Info),
-    /// The snapshots of a containerd.
-    #[cfg(target_os = "linux")]
-    Containerd(Place),
-    /// The snapshots of the containerd that a dockerd uses.
-    #[cfg(target_os = "linux")]
-    Docker(Place),
-}
-
 impl Engine {
     /// Finds the named engine, or the first one on this machine, and checks that it is available.
     /// Call this before reading an image, which may take minutes.
@@ -83,7 +66,7 @@ impl Engine {
         }
         let layers = match import {
             Import::Off => None,
-            _ => match kind.unpacked_layers(timeout, cache)? {
+            _ => match UnpackedLayers::find(kind, timeout, cache)? {
                 Ok(layers) => Some(layers),
                 Err(why) if import == Import::Auto => {
                     observer.note(&format!("the image is sent, not linked: {why}"));
@@ -97,7 +80,7 @@ impl Engine {
 
     /// Whether the digester of an image that goes there should make tar-splits.
     pub fn wants_tar_splits(&self) -> bool {
-        matches!(self.layers, Some(UnpackedLayers::Podman(_)))
+        self.layers.as_ref().is_some_and(UnpackedLayers::want_tar_splits)
     }
 }
 
@@ -118,40 +101,5 @@ impl Kind {
             observer.warn(&format!("{no_docker}, so the image goes into {name}"));
         }
         Ok(kind)
-    }
-
-    /// Where the engine keeps layers unpacked, or why they cannot be put there.
-    fn unpacked_layers(
-        self,
-        timeout: Duration,
-        cache: &Cache,
-    ) -> Result<Result<UnpackedLayers, String>, LoadError> {
-        #[cfg(target_os = "linux")]
-        let found = match self {
-            Self::Podman => {
-                let info = remembered::ask(cache, &Patience::of(timeout * STANDSTILL))?;
-                info.map(UnpackedLayers::Podman)
-            }
-            Self::Docker => docker::snapshots(timeout)?.map(UnpackedLayers::Docker),
-            Self::Containerd => snapshots::find().map(UnpackedLayers::Containerd),
-        };
-        #[cfg(not(target_os = "linux"))]
-        let found = {
-            let _ = (timeout, cache);
-            Err("on this system, engines keep their layers on another machine".into())
-        };
-        Ok(found)
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl From<Import> for crate::trees::Import {
-    fn from(import: Import) -> Self {
-        match import {
-            Import::Auto | Import::Off => Self::Auto,
-            Import::Link => Self::Link,
-            Import::Reflink => Self::Reflink,
-            Import::Copy => Self::Copy,
-        }
     }
 }

@@ -236,6 +236,9 @@ impl LoadError {
 
     /// Whether an image or an engine is of a kind whose layers cannot be put there unpacked.
     pub(super) fn is_unfit(&self) -> bool {
+        if matches!(self, Self::NoImport { .. }) {
+            return true;
+        }
         #[cfg(target_os = "linux")]
         if let Self::Link(error) = self {
             return error.is_unfit();

@@ -14,6 +14,11 @@ mod engine;
 mod error;
 mod podman;
 mod pull;
+#[cfg(target_os = "linux")]
+mod unpacked;
+#[cfg(not(target_os = "linux"))]
+#[path = "unpacked_elsewhere.rs"]
+mod unpacked;
 
 use std::slice;
 use std::time::Duration;
@@ -24,7 +29,6 @@ use crate::causes;
 use crate::observer::Observer;
 use crate::output::Writer;
 pub use endpoint::EndpointError;
-use engine::UnpackedLayers;
 pub use engine::{Engine, Import, Kind};
 pub use error::LoadError;
 use formats::digest::Digest;
@@ -90,42 +94,23 @@ pub struct Imported {
     pub copied: u64,
 }
 
-#[cfg(target_os = "linux")]
-impl From<crate::trees::Counts> for Imported {
-    fn from(counts: crate::trees::Counts) -> Self {
-        Self {
-            linked: counts.linked.bytes,
-            reflinked: counts.reflinked.bytes,
-            copied: counts.copied.bytes,
-        }
-    }
-}
-
 impl Delivery<'_> {
     /// Loads the image into an engine that was found.
-    pub fn load_into(&self, engine: &Engine) -> Result<Loaded, LoadError> {
+    pub fn load_into(&self, engine: Engine) -> Result<Loaded, LoadError> {
         self.observer.started(slice::from_ref(self.blobs.image()));
+        let kind = engine.kind;
         let loaded = match self.import_into(engine)? {
             Some(loaded) => loaded,
-            None => self.send_into(engine.kind)?,
+            None => self.send_into(kind)?,
         };
         self.observer.finished();
         Ok(loaded)
     }
 
     /// Puts the layers where the engine keeps them unpacked; `None` if they have to be sent.
-    fn import_into(&self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
-        let imported = match &engine.layers {
-            None => return Ok(None),
-            Some(UnpackedLayers::Podman(info)) => podman::put(self, info, engine.import),
-            #[cfg(target_os = "linux")]
-            Some(UnpackedLayers::Containerd(place)) => {
-                containerd::snapshots::put(self, place, engine.import, "containerd", None)
-            }
-            #[cfg(target_os = "linux")]
-            Some(UnpackedLayers::Docker(place)) => docker::put(self, place, engine.import),
-        };
-        match imported {
+    fn import_into(&self, engine: Engine) -> Result<Option<Loaded>, LoadError> {
+        let Some(layers) = engine.layers else { return Ok(None) };
+        match layers.put(self, engine.import) {
             Ok(loaded) => Ok(Some(loaded)),
             Err(error) if engine.import != Import::Auto || error.is_final() => Err(error),
             Err(error) => {

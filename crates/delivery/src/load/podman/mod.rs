@@ -1,6 +1,7 @@
 //! podman: layers are put into its storage, or it pulls them by its command.
 
-pub(super) mod info;
+#[cfg(target_os = "linux")]
+mod info;
 #[cfg(target_os = "linux")]
 pub(super) mod remembered;
 #[cfg(target_os = "linux")]

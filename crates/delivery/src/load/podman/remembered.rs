@@ -10,7 +10,10 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -20,6 +23,7 @@ use super::PODMAN;
 use super::info::{self, Info};
 use image::AtomicFile;
 use image::cache::{Cache, KeyBuilder};
+use image::threads::ThreadError;
 
 /// The directory in the cache. What is remembered in another form is not seen.
 const DIRECTORY: &str = "podman-1";
@@ -32,21 +36,42 @@ const FILES: [&str; 4] =
 /// More bytes than there are in what is remembered.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// podman's storage, as it is remembered or as podman says; or why layers cannot be put into it.
-pub(in crate::load) fn ask(
-    cache: &Cache,
-    patience: &Patience<'_>,
-) -> Result<Result<Info, String>, LoadError> {
+/// podman's storage, or why layers cannot be put into it.
+pub(in crate::load) type Answer = Result<Result<Info, String>, LoadError>;
+
+/// What is asked for podman's storage.
+#[derive(Debug)]
+pub(in crate::load) enum Question {
+    /// It is answered.
+    Answered(Info),
+    /// podman is being asked; where its answer is to be remembered.
+    Asked(JoinHandle<Answer>, Option<PathBuf>),
+}
+
+/// Remembers podman's storage, or asks podman for it and does not wait.
+pub(in crate::load) fn ask(cache: &Cache, limit: Duration) -> Result<Question, LoadError> {
     let file = file(cache);
     if let Some(info) = file.as_deref().and_then(read) {
-        return Ok(Ok(info));
+        return Ok(Question::Answered(info));
     }
-    let answer = info::ask(patience)?;
-    if let (Some(file), Ok(info)) = (&file, &answer) {
-        // Only time is lost if it cannot be remembered.
-        let _ = write(file, info);
+    let asking = thread::Builder::new().spawn(move || info::ask(&Patience::of(limit)));
+    Ok(Question::Asked(asking.map_err(ThreadError::from)?, file))
+}
+
+impl Question {
+    /// Waits for the answer, and remembers it.
+    pub(in crate::load) fn answer(self) -> Answer {
+        let (asking, file) = match self {
+            Self::Answered(info) => return Ok(Ok(info)),
+            Self::Asked(asking, file) => (asking, file),
+        };
+        let answer = asking.join().unwrap_or_else(|panic| resume_unwind(panic));
+        if let (Some(file), Ok(Ok(info))) = (&file, &answer) {
+            // Only time is lost if it cannot be remembered.
+            let _ = write(file, info);
+        }
+        answer
     }
-    Ok(answer)
 }
 
 /// Forgets what podman said, as it is not so any more.

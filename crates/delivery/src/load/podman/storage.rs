@@ -2,8 +2,9 @@
 
 use super::super::command::{self, Patience};
 use super::super::{Delivery, Import, LoadError, Loaded};
+use super::PODMAN;
 use super::info::Info;
-use super::{PODMAN, remembered};
+use super::remembered::{self, Question};
 use crate::linked::{IntoStorage, LinkError, Ways, owners_on_disk};
 use crate::trees::Rules;
 use containers_storage::Storage;
@@ -11,11 +12,12 @@ use containers_storage::Storage;
 /// Puts the image into podman's storage, and has podman confirm that it is there.
 pub(in crate::load) fn put(
     delivery: &Delivery<'_>,
-    info: &Info,
+    question: Question,
     import: Import,
 ) -> Result<Loaded, LoadError> {
+    let info = question.answer()?.map_err(|why| LoadError::NoImport { why })?;
     // Whatever went wrong, the storage may be another one by now.
-    put_into(delivery, info, import)
+    put_into(delivery, &info, import)
         .inspect_err(|_| remembered::forget(delivery.blobs.digester().cache()))
 }
 

@@ -1,0 +1,71 @@
+//! Where engines keep layers unpacked, and how they get there without them.
+
+use std::time::Duration;
+
+use super::containerd::snapshots::{self, Place};
+use super::podman::remembered::{self, Question};
+use super::{Delivery, Import, Imported, Kind, LoadError, Loaded, STANDSTILL, docker, podman};
+use crate::trees::{self, Counts};
+use image::cache::Cache;
+
+/// Where an engine keeps layers unpacked.
+#[derive(Debug)]
+pub(super) enum UnpackedLayers {
+    /// podman's storage, which podman may have yet to name.
+    Podman(Question),
+    /// The snapshots of a containerd.
+    Containerd(Place),
+    /// The snapshots of the containerd that a dockerd uses.
+    Docker(Place),
+}
+
+impl UnpackedLayers {
+    /// Where an engine keeps them, or why they cannot be put there.
+    pub(super) fn find(
+        kind: Kind,
+        timeout: Duration,
+        cache: &Cache,
+    ) -> Result<Result<Self, String>, LoadError> {
+        Ok(match kind {
+            // Its answer may take longer than reading the image.
+            Kind::Podman => Ok(Self::Podman(remembered::ask(cache, timeout * STANDSTILL)?)),
+            Kind::Containerd => snapshots::find().map(Self::Containerd),
+            Kind::Docker => docker::snapshots(timeout)?.map(Self::Docker),
+        })
+    }
+
+    /// Whether tar-splits are part of them.
+    pub(super) fn want_tar_splits(&self) -> bool {
+        matches!(self, Self::Podman(_))
+    }
+
+    /// Puts an image's layers there, and gives it its name.
+    pub(super) fn put(self, delivery: &Delivery<'_>, import: Import) -> Result<Loaded, LoadError> {
+        match self {
+            Self::Podman(question) => podman::put(delivery, question, import),
+            Self::Containerd(place) => snapshots::put(delivery, &place, import, "containerd", None),
+            Self::Docker(place) => docker::put(delivery, &place, import),
+        }
+    }
+}
+
+impl From<Import> for trees::Import {
+    fn from(import: Import) -> Self {
+        match import {
+            Import::Auto | Import::Off => Self::Auto,
+            Import::Link => Self::Link,
+            Import::Reflink => Self::Reflink,
+            Import::Copy => Self::Copy,
+        }
+    }
+}
+
+impl From<Counts> for Imported {
+    fn from(counts: Counts) -> Self {
+        Self {
+            linked: counts.linked.bytes,
+            reflinked: counts.reflinked.bytes,
+            copied: counts.copied.bytes,
+        }
+    }
+}
