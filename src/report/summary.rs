@@ -75,10 +75,8 @@ impl Display for Summary<'_> {
 impl Summary<'_> {
     /// How layers got into an engine without being sent.
     fn imported(&self) -> Option<Imported> {
-        match self.deed {
-            Deed::Loaded { imported, .. } => imported,
-            _ => None,
-        }
+        let Deed::Loaded { imported, .. } = self.deed else { return None };
+        imported
     }
 }
 
