@@ -47,7 +47,7 @@ fn is_sent_only_what_it_lacks(engine: &Engine) {
         let case_name = format!("{}: {case} {options:?}", engine.name);
         let (conf, _) = golden.arguments(case);
         let mut command = engine.reach(golden.store.nix_image("load", conf));
-        command.args(["--engine", engine.name]).args(options);
+        command.args(["--engine", engine.name, "--import", "off"]).args(options);
         let said = load(command);
         let start = format!("loaded {name} into {}: ", engine.name);
         assert!(said.starts_with(&start), "{case_name}: {said}");
@@ -112,7 +112,7 @@ fn docker_with_a_containerd_store_pulls_what_it_lacks() {
         (&changed, "golden:3", &["--way", "stream"], 8),
     ] {
         let mut command = engine.reach(golden.store.nix_image("load", conf));
-        command.args(["--engine", "docker", "-t", name]).args(options);
+        command.args(["--engine", "docker", "--import", "off", "-t", name]).args(options);
         let said = load(command);
         assert!(
             said.starts_with(&format!("loaded {name} into docker: {sent} of 8 layers, ")),
@@ -337,7 +337,8 @@ fn a_temporary_name_that_stays_is_only_told() {
     );
     let path = with_program(&store.root().join("bin"), "podman", &script);
     let mut command = store.nix_image("load", &conf);
-    let output = command.env("PATH", path).args(["--engine", "podman"]).output().unwrap();
+    let output =
+        command.env("PATH", path).args(["--engine", "podman", "--import", "off"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(said.starts_with("warning: the image keeps a temporary name"), "{said}");
@@ -357,7 +358,7 @@ fn a_name_that_podman_loses_is_given_again() {
         );
         let path = with_program(&store.root().join(needed.to_string()), "podman", &script);
         let mut command = store.nix_image("load", &conf);
-        command.env("PATH", path).args(["--engine", "podman"]);
+        command.env("PATH", path).args(["--engine", "podman", "--import", "off"]);
         // Otherwise the whole archive follows, with a warning.
         let output = command.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -373,7 +374,8 @@ fn what_would_be_the_same_in_another_way_is_not_tried_again() {
     let script = "[ $1 = pull ] && echo write /x: no space left on device >&2; exit 1";
     let path = with_program(&store.root().join("bin"), "podman", script);
     let mut command = store.nix_image("load", &conf);
-    let said = failure_of(command.env("PATH", path).args(["--engine", "podman"]));
+    let said =
+        failure_of(command.env("PATH", path).args(["--engine", "podman", "--import", "off"]));
     assert!(said.contains("no space left") && !said.contains("warning"), "{said}");
 }
 
@@ -387,7 +389,7 @@ fn ctr_is_told_of_its_socket_by_a_plain_path() {
     with_program(&place("bin"), "ctr", &script);
     let mut command = store.nix_image("load", &conf);
     command.env("PATH", place("bin")).env("CONTAINERD_ADDRESS", format!("unix://{socket}"));
-    failure_of(command.args(["--engine", "containerd"]));
+    failure_of(command.args(["--engine", "containerd", "--import", "off"]));
     let called = std::fs::read_to_string(place("called")).unwrap();
     // To pull, and to import.
     assert_eq!(called, format!("{socket}\n{socket}\n"));
@@ -428,13 +430,15 @@ fn a_command_that_hangs_is_not_waited_for_without_an_end() {
     let podman = "case $1 in tag) exit 1;; *) exec sleep 1000; esac";
     let untagged = "case $1 in tag) exec sleep 1000; esac";
     let ctr = "exec sleep 1000";
+    let sent = &["--import", "off"][..];
     let containerd = listen(&store.root().join("s"), b"\0\0\0\x04\0\0\0\0\0");
     std::thread::scope(|scope| {
         for (number, engine, program, script, options, hung) in [
-            (0, "podman", "podman", podman, &[][..], "podman pull"),
-            (1, "podman", "podman", untagged, &[], "podman tag"),
+            (0, "podman", "podman", podman, sent, "podman pull"),
+            (1, "podman", "podman", untagged, sent, "podman tag"),
             (2, "podman", "podman", podman, &["--way", "stream"], "podman load"),
-            (3, "containerd", "ctr", ctr, &[], "ctr images pull"),
+            (3, "containerd", "ctr", ctr, sent, "ctr images pull"),
+            (4, "podman", "podman", podman, &[], "podman info"),
         ] {
             let folder = store.root().join(number.to_string());
             let path = with_program(&folder, program, script);
@@ -507,7 +511,7 @@ fn load_anywhere(store: &TempStore, conf: &Path, programs: &[&str], nobody: bool
     if nobody {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", NIX_IMAGE]);
     }
-    command.args(load.get_args()).arg("--no-cache").env("PATH", bin);
+    command.args(load.get_args()).args(["--no-cache", "--import", "off"]).env("PATH", bin);
     for name in ["DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERD_ADDRESS", "HOME"] {
         command.env_remove(name);
     }
@@ -631,7 +635,7 @@ fn a_wrong_socket_of_containerd_is_an_error_at_once() {
     ] {
         let mut command = store.nix_image("load", &conf);
         command.env("PATH", place("bin")).env("CONTAINERD_ADDRESS", &socket);
-        let said = failure_of(command.args(["--engine", "containerd"]));
+        let said = failure_of(command.args(["--engine", "containerd", "--import", "off"]));
         let plain = socket.trim_start_matches("unix://");
         assert!(said.contains(&format!("cannot reach containerd at `{plain}`")), "{said}");
         assert!(said.contains(expected) && said.contains("CONTAINERD_ADDRESS"), "{said}");
@@ -717,7 +721,8 @@ fn an_image_that_is_another_one_gets_no_name() {
     );
     let path = with_program(&store.root().join("bin"), "podman", &script);
     let mut command = store.nix_image("load", &conf);
-    let said = failure_of(command.env("PATH", path).args(["--engine", "podman"]));
+    let said =
+        failure_of(command.env("PATH", path).args(["--engine", "podman", "--import", "off"]));
     assert!(said.contains("podman pulled the image") && !said.contains("warning"), "{said}");
     let calls = std::fs::read_to_string(&called).unwrap();
     assert_eq!(calls.split_whitespace().collect::<Vec<_>>(), ["tag", "pull", "untag"]);
@@ -738,7 +743,7 @@ fn an_image_that_containerd_really_got_and_is_another_one_gets_no_name() {
     let (store, conf) = small_image();
     let mut other = engine.reach(store.nix_image("load", &conf));
     load({
-        other.args(["--engine", "containerd", "-t", "other:1"]);
+        other.args(["--engine", "containerd", "--import", "off", "-t", "other:1"]);
         other
     });
     let before = engine.images();
@@ -756,12 +761,17 @@ fn an_image_that_containerd_really_got_and_is_another_one_gets_no_name() {
     let wrapped = store.root().join("wrapped");
     with_program(&wrapped, "ctr", &script);
     let mut command = engine.reach(store.nix_image("load", &conf));
-    let said = failure_of(command.env("PATH", wrapped).args(["--engine", "containerd"]));
+    let said = failure_of(command.env("PATH", wrapped).args([
+        "--engine",
+        "containerd",
+        "--import",
+        "off",
+    ]));
     assert!(said.contains("containerd pulled the image") && !said.contains("warning"), "{said}");
     assert_eq!(engine.images(), before, "{said}");
     let loaded = load({
         let mut command = engine.reach(store.nix_image("load", &conf));
-        command.args(["--engine", "containerd"]);
+        command.args(["--engine", "containerd", "--import", "off"]);
         command
     });
     assert!(loaded.contains("1 of 2 layers"), "{loaded}");
