@@ -12,7 +12,9 @@ def loads(bench, engine):
                    "XDG_CACHE_HOME": str(memory.used)}
     if program == "docker":
         environment["DOCKER_HOST"] = engine.address
-    load = [bench.nix_image, "load", "--engine", program]
+    # What is linked is measured by itself.
+    sent = ["--import", "off"] if program == "podman" else []
+    load = [bench.nix_image, "load", "--engine", program, *sent]
     # By this name the engine keeps all layers of the first image throughout.
     quietly([*load, bench.closure.conf, "-t", f"{bench.name}:base"], environment)
     memory.keep()
@@ -26,7 +28,8 @@ def loads(bench, engine):
         quietly([program, "image", "prune", "--force"], environment)
 
     def ours(which, prepare):
-        return Contender("`nix-image load`", [*load, bench.confs[which]], environment, prepare)
+        label = f"`{' '.join(['nix-image load', *sent])}`"
+        return Contender(label, [*load, bench.confs[which]], environment, prepare)
 
     def archive(which, prepare):
         return Contender(f"`{program} load` of a finished archive",
