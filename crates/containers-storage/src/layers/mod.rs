@@ -159,6 +159,11 @@ impl Layers<'_> {
         self.delete(&ids.iter().copied().collect())
     }
 
+    /// Removes layers that were finished under this lock, which nobody else can use yet.
+    pub fn undo(&mut self, ids: &[Digest]) -> Result<(), Error> {
+        self.delete(&ids.iter().copied().collect())
+    }
+
     /// Removes layers, whatever uses them.
     pub(crate) fn delete(&mut self, ids: &HashSet<Digest>) -> Result<(), Error> {
         let going: HashSet<String> = ids.iter().map(Digest::hex).collect();

@@ -260,3 +260,20 @@ fn unknown_storages_are_left_alone() {
     assert!(matches!(storage.layers(PATIENCE), Err(Error::Unsupported { .. })));
     assert!(matches!(storage.images(PATIENCE), Err(Error::Unsupported { .. })));
 }
+
+/// As when an image's record cannot be written after its layers'.
+#[test]
+fn finished_layers_can_be_taken_back_though_images_cannot_be_read() {
+    let directory = TempDir::new().unwrap();
+    let storage = engine(directory.path());
+    let new = layers(&["a", "b"]);
+    add(&storage, &new[..1]);
+    let before = names(directory.path());
+    add(&storage, &new[1..]);
+    fs::create_dir(directory.path().join("overlay-images/images.json")).unwrap();
+    let mut layers = storage.layers(PATIENCE).unwrap();
+    layers.remove(&[new[1].id]).unwrap_err();
+    layers.undo(&[new[1].id]).unwrap();
+    assert!(layers.get(new[0].id).is_some() && layers.get(new[1].id).is_none());
+    assert_eq!(names(directory.path()), before);
+}

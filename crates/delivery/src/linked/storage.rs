@@ -57,14 +57,12 @@ impl IntoStorage<'_> {
         let bytes = missing.iter().map(|&layer| all[layer].size).sum();
         self.observer.step(Step::Linking, Some(bytes));
         let counts = self.make(&mut layers, &ids, &missing)?;
-        let manifest = self.manifest();
-        self.storage.images(self.patience)?.put(&NewImage {
-            names: self.names,
-            top_layer: ids.last().copied(),
-            manifest: manifest.as_bytes(),
-            config: self.blobs.config_json().as_bytes(),
-            created: Some(self.blobs.image().created()),
-        })?;
+        if let Err(error) = self.put_image(ids.last().copied()) {
+            // Complete layers without an image are nobody's to remove.
+            let made: Vec<_> = missing.iter().map(|&layer| ids[layer]).collect();
+            let _ = layers.undo(&made);
+            return Err(error);
+        }
         let transfer = Transfer {
             layers: all.len(),
             layers_sent: missing.len(),
@@ -153,6 +151,18 @@ impl IntoStorage<'_> {
         });
         layers.finish(finished.collect())?;
         Ok(counts)
+    }
+
+    /// Records the image, while its layers are locked.
+    fn put_image(&self, top_layer: Option<Digest>) -> Result<(), LinkError> {
+        self.storage.images(self.patience)?.put(&NewImage {
+            names: self.names,
+            top_layer,
+            manifest: self.manifest().as_bytes(),
+            config: self.blobs.config_json().as_bytes(),
+            created: Some(self.blobs.image().created()),
+        })?;
+        Ok(())
     }
 
     /// The manifest that `podman load` records of an archive: layers are those of the archive,
