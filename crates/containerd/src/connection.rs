@@ -24,7 +24,7 @@ const MAX_HEADERS: u32 = 64 << 10;
 /// Bytes that are handed to HTTP/2 before the daemon takes them.
 const SEND_BUFFER: usize = 1 << 20;
 
-/// A connection, for one call after another. It moves only while somebody waits for an answer.
+/// A connection that makes one call at a time. Data is only sent and received during a call.
 #[derive(Debug)]
 pub(crate) struct Connection {
     runtime: Runtime,

@@ -93,7 +93,7 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
-/// Removes what killed runs have left in a directory that nobody else may write to now.
+/// Removes temporary files of killed runs. The caller must hold the directory's lock.
 pub(crate) fn remove_unfinished(directory: &Path) {
     // Litter is no reason to fail.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

@@ -8,7 +8,7 @@ use crate::driver::Driver;
 use crate::error::{Context as _, Error};
 use crate::files::{is_unfinished, make_directory, write_atomically};
 
-/// The file by which an additional image store that was made here is told from an engine's storage.
+/// The file that marks a directory as an additional image store made by this crate.
 const MARKER: &str = "nix-image-store";
 /// What is in it: the version of what is kept.
 const MARKER_TEXT: &str = "1\n";

@@ -43,8 +43,8 @@ pub trait Observer: Debug + Sync {
     /// The delivery is complete.
     fn finished(&self) {}
 
-    /// The image went another way than might be expected, for a reason that is no fault: one
-    /// sentence, without a full stop.
+    /// Explains a choice, such as why an image is sent instead of linked: one sentence, without a
+    /// full stop.
     fn note(&self, _note: &str) {}
 
     /// Something is odd, though not an error: one sentence, without a full stop.

@@ -130,7 +130,7 @@ impl IntoContainerd<'_> {
         Ok(counts)
     }
 
-    /// Makes one snapshot; `None` if somebody else has made it meanwhile.
+    /// Makes one snapshot, or returns `None` if another process made it first.
     fn make(
         &self,
         snapshots: Snapshots<'_>,
@@ -206,7 +206,7 @@ impl IntoContainerd<'_> {
     }
 }
 
-/// 128 random bits, for a key that nobody else has.
+/// 128 random bits, for a unique key.
 fn random() -> Result<u128, LinkError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;

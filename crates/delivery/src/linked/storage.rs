@@ -49,7 +49,7 @@ impl IntoStorage<'_> {
     /// # Errors
     ///
     /// If the image cannot be read, or the storage not be written to. Then there is nothing new in
-    /// it, whatever kept this from going on: what was begun is recorded as incomplete.
+    /// it: layers that were begun are recorded as incomplete.
     pub fn put(&self) -> Result<Placed, LinkError> {
         let ids = self.layer_ids();
         let (mut layers, missing) = self.lock(&ids)?;
@@ -190,8 +190,8 @@ impl IntoStorage<'_> {
     }
 }
 
-/// Who owns on disk what belongs to somebody in the image. In a storage of an ordinary user, that
-/// is the user for root's files; only the engine can make those of others, in a user namespace.
+/// Maps owners in the image to owners on disk. In a rootless storage, root's files belong to the
+/// user; files of other owners can only be created by the engine, in its user namespace.
 pub fn owners_on_disk(is_rootless: bool) -> impl Fn(u32, u32) -> Option<(u32, u32)> + Sync {
     let user = rustix::process::geteuid();
     let group = rustix::process::getegid();

@@ -49,8 +49,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If there is no engine, if it does not answer, and if layers cannot be imported in a way
-    /// that is asked for by its name.
+    /// Fails if no engine is found or the engine does not answer, or if `import` names a way that
+    /// does not work for it.
     pub fn find(
         named: Option<Kind>,
         import: Import,

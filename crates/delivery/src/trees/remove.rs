@@ -13,9 +13,8 @@ use rustix::io::Errno;
 use super::error::TreeError;
 use super::mounts::descriptor_path;
 
-/// Deletes a file or a directory with all that is in it. No link is followed, no mount entered,
-/// and no file changed but in how many names it has; directories are made writable. Nothing to
-/// delete is no error.
+/// Deletes a file, or a directory and its contents. Does not follow links or cross mounts.
+/// Directories are made writable; files are only unlinked. Succeeds if the name does not exist.
 pub fn remove_tree(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), TreeError> {
     let failed = |error: Errno| TreeError::Remove { path: name.into(), source: error.into() };
     match unlinkat(directory, name, AtFlags::empty()) {

@@ -16,7 +16,7 @@ use crate::linked::{IntoContainerd, LinkError};
 const NAMESPACE: &str = "CONTAINERD_NAMESPACE";
 const SNAPSHOTTER: &str = "CONTAINERD_SNAPSHOTTER";
 
-/// Where nerdctl is told of another containerd or namespace.
+/// nerdctl's configuration file, which may name another containerd or namespace.
 const NERDCTL_CONFIGURATION: &str = "/etc/nerdctl/nerdctl.toml";
 
 /// The snapshots of a containerd.
