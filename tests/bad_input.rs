@@ -281,7 +281,7 @@ const CASES: &[Case] = &[
     (
         "no tag at all",
         |_, conf| drop(conf.as_object_mut().unwrap().remove("repo_tag")),
-        &["no `repo_tag`", "--repo_tag"],
+        &["no `repo_tag`", "`-t NAME:TAG`"],
     ),
 ];
 

@@ -389,7 +389,7 @@ fn the_cache_can_be_looked_at_and_cleaned() {
     let long_ago = SystemTime::now() - Duration::from_secs(100 * 24 * 60 * 60);
     let old = &entries(&store)[0];
     File::options().append(true).open(old).unwrap().set_modified(long_ago).unwrap();
-    assert!(cache(&["gc"]).contains("removed 1 entries"));
+    assert!(cache(&["gc"]).contains("removed 1 entry,"));
     assert!(!old.exists());
     assert!(cache(&["gc", "--max-size", "0"]).contains("removed 3 entries"));
     assert!(entries(&store).is_empty());
