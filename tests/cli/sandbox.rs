@@ -1,9 +1,10 @@
 //! A directory in which commands print the same on every machine.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -52,9 +53,7 @@ impl Sandbox {
         );
         store.write_conf("list", &json!([]));
         // Its files are where it says they are.
-        let nix_store = store.place("/nix/store").display().to_string();
-        let here = conf.to_string().replace("/nix/store", &nix_store).replace("test:1", "app:1");
-        fs::write(store.root().join("CONF"), here).unwrap();
+        fs::write(store.root().join("CONF"), here(&store, &conf, "app:1")).unwrap();
         let circle = json!([
             { "path": "h-a", "references": ["h-b"], "narSize": 1, "closureSize": 2 },
             { "path": "h-b", "references": ["h-a"], "narSize": 1, "closureSize": 2 },
@@ -64,6 +63,26 @@ impl Sandbox {
         settle(store.root());
         let filters = FILTERS.iter().map(|(from, to)| (Regex::new(from).unwrap(), *to));
         Self { filters: filters.collect(), store }
+    }
+
+    /// A directory with the images of documents besides: `result`, `result-changed` with another
+    /// path in one of its layers, and `result-other`. Their files are where they say they are.
+    pub(super) fn with_results() -> Self {
+        let sandbox = Self::new();
+        let store = &sandbox.store;
+        let newer = format!("/nix/store/{}-hello-1.1", "3".repeat(32));
+        store.write(&format!("{newer}/bin/hello"), "#!/bin/sh\necho hello again\n");
+        let mut conf: Value =
+            serde_json::from_slice(&fs::read(store.root().join("conf.json")).unwrap()).unwrap();
+        let write = |file: &str, conf: &Value, name: &str| {
+            fs::write(store.root().join(file), here(store, conf, name)).unwrap();
+        };
+        write("result", &conf, "app:1");
+        conf["store_layers"][1] = json!([newer]);
+        write("result-changed", &conf, "app:1");
+        write("result-other", &conf, "other:1");
+        settle(store.root());
+        sandbox
     }
 
     /// A command of the shell; it sees no terminal and nothing of the user's.
@@ -96,6 +115,12 @@ impl Sandbox {
     }
 }
 
+/// A conf of another name, whose store is where it physically is.
+fn here(store: &TempStore, conf: &Value, name: &str) -> String {
+    let directory = store.place("/nix/store").display().to_string();
+    conf.to_string().replace("/nix/store", &directory).replace("test:1", name)
+}
+
 /// The smallest closure graph of those that nixpkgs' answers are known for, but not a mere path.
 fn small_graph() -> PathBuf {
     let files = fs::read_dir(test_file("golden/plan")).unwrap().map(|file| file.unwrap().path());
@@ -107,7 +132,7 @@ fn small_graph() -> PathBuf {
     files.filter(is_closure).min_by_key(|file| fs::metadata(file).unwrap().len()).unwrap()
 }
 
-/// Gives everything below a directory the modes that it has on every machine.
+/// Gives everything below a directory the modes that it has on every machine, and a store's time.
 fn settle(directory: &Path) {
     for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()) {
         let is_directory = entry.file_type().unwrap().is_dir();
@@ -116,5 +141,7 @@ fn settle(directory: &Path) {
         if is_directory {
             settle(&entry.path());
         }
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        File::open(entry.path()).unwrap().set_modified(time).unwrap();
     }
 }

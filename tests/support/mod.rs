@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub(crate) mod archive;
+pub(crate) mod docker_registry;
 pub(crate) mod engines;
 pub(crate) mod harness;
 pub(crate) mod peak_memory;
