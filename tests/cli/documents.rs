@@ -61,7 +61,7 @@ pub(super) fn pages_of(directory: &str) -> Vec<String> {
 }
 
 /// The pages, each with its name below the project's directory.
-fn pages() -> Vec<(String, String)> {
+pub(super) fn pages() -> Vec<(String, String)> {
     let mut names = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
     for directory in ["docs", "docs/commands"] {
         names.extend(pages_of(directory).iter().map(|name| format!("{directory}/{name}")));

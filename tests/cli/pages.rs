@@ -1,12 +1,13 @@
 //! The pages of `docs/commands`, one for each command, are what its help says; `docs/SUMMARY.md`
-//! has every page.
+//! has every page; and commands that stand in a sentence or a table are those of the program.
 
 use std::collections::BTreeMap;
 use std::fs;
 
+use regex::Regex;
 use snapbox::{Assert, Data};
 
-use super::documents::pages_of;
+use super::documents::{pages, pages_of};
 use super::sandbox::Sandbox;
 use crate::support::sources::project_file;
 
@@ -57,5 +58,36 @@ fn the_summary_has_every_page() {
     let commands = pages_of("docs/commands").into_iter().map(|name| format!("commands/{name}"));
     for page in pages.chain(commands) {
         assert!(summary.contains(&format!("({page})")), "docs/SUMMARY.md lacks {page}");
+    }
+}
+
+/// What is wrong with a command that documents mention: its name, or one of its options.
+fn unknown(helps: &BTreeMap<String, String>, command: &str) -> Option<String> {
+    let words: Vec<_> = command.split_whitespace().collect();
+    let Some(help) = helps.get(words[0]) else {
+        return Some(format!("there is no command {}", words[0]));
+    };
+    let options = words.iter().filter(|word| word.starts_with('-') && word.len() > 1);
+    let mut names = options.map(|option| option.split('=').next().unwrap());
+    let name = names.find(|name| {
+        let is_name = |word: &str| word.trim_matches([',', '[', ']']) == *name;
+        !help.split_whitespace().any(is_name)
+    });
+    name.map(|name| format!("`{}` has no option {name}", words[0]))
+}
+
+#[test]
+fn commands_in_sentences_and_tables_are_known() {
+    let sandbox = Sandbox::new();
+    let commands = listed(&sandbox.run("nix-image --help"));
+    let helps = commands.into_iter().map(|name| (name.clone(), page(&sandbox, &name))).collect();
+    assert!(unknown(&helps, "load ./result --engine podman -t app:1 --progress json").is_none());
+    assert!(unknown(&helps, "load ./result --engines podman").is_some());
+    assert!(unknown(&helps, "lod ./result").is_some());
+    let mention = Regex::new(r"`nix-image ([a-z][^`|\\]*)").unwrap();
+    for (page, text) in pages() {
+        for found in mention.captures_iter(&text) {
+            assert_eq!(unknown(&helps, &found[1]), None, "{page}: {}", &found[0]);
+        }
     }
 }
