@@ -1,11 +1,21 @@
 # nix-image itself: one binary that does the work, and one under nixpkgs' name for it.
 {
   lib,
+  buildPackages,
+  installShellFiles,
   rustPlatform,
+  stdenv,
 }:
 
 let
   manifest = lib.importTOML ../Cargo.toml;
+
+  # What writes manual pages and completions runs where this is built.
+  program =
+    if stdenv.buildPlatform.canExecute stdenv.hostPlatform then
+      "$out"
+    else
+      buildPackages.callPackage ./package.nix { };
 in
 rustPlatform.buildRustPackage {
   pname = manifest.package.name;
@@ -31,6 +41,17 @@ rustPlatform.buildRustPackage {
 
   # The tests want Python, Nix and engines: `make test` and nix/tests run them.
   doCheck = false;
+
+  nativeBuildInputs = [ installShellFiles ];
+
+  postInstall = ''
+    ${program}/bin/nix-image pages man man
+    installManPage man/*
+    for shell in bash zsh fish; do
+      ${program}/bin/nix-image completions $shell > nix-image.$shell
+    done
+    installShellCompletion nix-image.{bash,zsh,fish}
+  '';
 
   meta = {
     inherit (manifest.package) description;

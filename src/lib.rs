@@ -79,6 +79,6 @@ pub use image::layer::{Kind as LayerKind, Ownership};
 pub use image::{Digester, Image, Layer};
 pub use oci::Reference;
 #[cfg(feature = "push")]
-pub use oci::registry::Options as RegistryOptions;
+pub use oci::registry::{Login as RegistryLogin, Options as RegistryOptions};
 #[cfg(feature = "push")]
 pub use oci::{Compression, Flavor};

@@ -17,6 +17,7 @@ mod examples;
 mod golden;
 mod link;
 mod load;
+mod login;
 mod memory;
 mod original;
 mod plan;

@@ -17,7 +17,7 @@ let
     ln -s ${nix-image}/bin/stream-layered-image $out
   '';
 
-  # What `./result` and the image's own programs hand to nix-image.
+  # What an image has a program for; `./result` takes them as its first argument.
   commands = [
     "inspect"
     "load"
@@ -210,13 +210,6 @@ let
       ''
         cat > $out <<'EOF'
         #!${runtimeShell}
-        case "''${1-}" in
-          ${builtins.concatStringsSep " | " commands})
-            command=$1
-            shift
-            exec ${nix-image}/bin/nix-image "$command" ${conf} "$@"
-            ;;
-        esac
         exec ${nix-image}/bin/stream-layered-image ${conf} "$@"
         EOF
         chmod +x $out

@@ -129,6 +129,7 @@ let
     // lib.genAttrs [
       "cargo"
       "clippy"
+      "installShellFiles"
       "nixfmt-tree"
       "podman"
       "python3"

@@ -73,7 +73,7 @@ type IsMeant = fn(&Cause) -> bool;
 const HINTS: &[(IsMeant, &str)] = &[
     (
         |error| matches!(error.downcast_ref(), Some(ImageError::NoTag)),
-        "; name it with --repo_tag NAME:TAG",
+        "; name it with `-t NAME:TAG`",
     ),
     (is_circle, ", or use `--strategy auto`, which needs no order"),
     #[cfg(feature = "push")]

@@ -1,28 +1,41 @@
 //! The arguments of all commands that take one image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+#[cfg(any(feature = "serve", feature = "load"))]
+use anyhow::bail;
+
+use super::conf;
 use image::cache::Cache;
-use image::conf::Conf;
 use image::threads::cores;
 use image::{Digester, Image};
 use oci::Reference;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImageArgs {
-    /// The image's conf, a JSON file
+    /// The program that Nix built (`./result`), or its conf, a JSON file; `-` reads a conf from
+    /// standard input
     pub(super) conf: PathBuf,
-    /// Name and tag, instead of the conf's
-    #[arg(short = 't', long = "repo_tag", visible_alias = "tag", value_name = "NAME:TAG")]
-    pub(super) repo_tag: Option<String>,
+    #[command(flatten)]
+    pub(super) tag: TagArg,
     #[command(flatten)]
     pub(super) reading: ReadingArgs,
+}
+
+/// The name of a single image.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct TagArg {
+    /// Name and tag, instead of the conf's
+    // `repo_tag` is what nixpkgs' script calls it.
+    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG")]
+    pub(super) tag: Option<String>,
 }
 
 /// How images are read and digested.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ReadingArgs {
-    /// Read /nix/store/... below this directory
+    /// Read /nix/store/... below this directory [default: ROOT, if CONF is in
+    /// ROOT/nix/store]
     #[arg(long, value_name = "DIR")]
     pub(super) store_root: Option<PathBuf>,
     /// Neither use nor remember digests
@@ -36,8 +49,7 @@ pub(super) struct ReadingArgs {
 impl ImageArgs {
     /// The image, without a word on what is odd in it.
     pub(super) fn image(&self) -> anyhow::Result<Image> {
-        let conf = Conf::load(&self.conf)?;
-        Ok(Image::open(conf, self.repo_tag.clone(), self.reading.store_root.as_deref())?)
+        self.reading.image(&self.conf, self.tag.tag.clone())
     }
 }
 
@@ -49,7 +61,24 @@ pub(super) fn full_name(image: &mut Image) -> anyhow::Result<Reference> {
     Ok(name)
 }
 
+impl TagArg {
+    /// Fails if a name is given for several images.
+    #[cfg(any(feature = "serve", feature = "load"))]
+    pub(super) fn check_count(&self, images: usize) -> anyhow::Result<()> {
+        if self.tag.is_some() && images > 1 {
+            bail!("a name was given for several images; give one image, or leave out `--tag`");
+        }
+        Ok(())
+    }
+}
+
 impl ReadingArgs {
+    /// The image that a conf or its program describes, under another name if one is given.
+    pub(super) fn image(&self, operand: &Path, tag: Option<String>) -> anyhow::Result<Image> {
+        let conf::Found { conf, store_root } = conf::find(operand, self.store_root.as_deref())?;
+        Ok(Image::open(conf, tag, store_root.as_deref())?)
+    }
+
     pub(super) fn cache(&self) -> Cache {
         if self.no_cache { Cache::none() } else { Cache::of_user() }
     }

@@ -12,6 +12,21 @@ use formats::digest::Digest;
 
 /// Show an image as JSON: its ID, its configuration, and what each layer is made of
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries a JSON object.
+
+Examples:
+  # Show all of an image
+  nix-image inspect ./result
+
+  # Print its ID
+  nix-image inspect ./result | jq -r .Id
+
+  # List the layers by size
+  nix-image inspect ./result | jq '.Layers | sort_by(.Size)'
+
+  # Read the conf from standard input
+  nix-image inspect - < conf.json")]
 pub(super) struct Args {
     #[command(flatten)]
     image: ImageArgs,

@@ -1,16 +1,35 @@
 //! `nix-image load`.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use super::hint;
+use anyhow::Context as _;
+
 use super::image_args::{ImageArgs, full_name};
+use super::{hint, stdout};
 use crate::report::{self, Deed, Mode, Style, Summary};
 use delivery::Step;
-use delivery::load::{Delivery, Engine, Import, Kind, Loaded, Way};
+use delivery::load::{Delivery, Engine, Import, Kind, Loaded, Preview, Way};
 use image::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries nothing, and with --dry-run the layers that the engine lacks: a line for
+each with its diffID and its length in bytes.
+
+Examples:
+  # Load an image into the engine of this machine
+  nix-image load ./result
+
+  # Load it into podman, under another name
+  nix-image load ./result -t app:2 --engine podman
+
+  # See whether it would be linked or sent, and why
+  nix-image load ./result --dry-run
+
+  # Load it into dockerd on another machine
+  DOCKER_HOST=ssh://host nix-image load ./result")]
 pub(super) struct Args {
     #[command(flatten)]
     image: ImageArgs,
@@ -27,6 +46,9 @@ pub(super) struct Args {
     /// Say why an image is sent and not linked
     #[arg(short, long)]
     verbose: bool,
+    /// Say which layers the engine lacks and how it would get them, and load nothing
+    #[arg(long)]
+    dry_run: bool,
     /// How long the engine may take to answer; for its work, ten times that without a sign of it
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -122,7 +144,8 @@ impl Args {
         let start = Instant::now();
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
-        let report = report::new(mode, Style::Bytes { verb: "Sent", verbose: self.verbose });
+        let report =
+            report::new(mode, Style::Bytes { verb: "Sent", verbose: self.verbose || self.dry_run });
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
         // Who asks for another way does not want this one.
@@ -143,6 +166,17 @@ impl Args {
             way: self.way.map(Way::from),
             timeout,
         };
+        if self.dry_run {
+            let Preview { into, missing, transfer, how } = delivery.preview(engine)?;
+            let mut out = stdout::lock()?;
+            for layer in missing {
+                writeln!(out, "{} {}", layer.digest, layer.size)
+                    .context("writing to standard output")?;
+            }
+            let deed = Deed::WouldLoad { image: image.repo_tag(), engine: &into, how };
+            report.conclude(&Summary { deed, transfer, start });
+            return Ok(());
+        }
         let Loaded { into, transfer, imported } = delivery.load_into(engine)?;
         let deed = Deed::Loaded { image: image.repo_tag(), engine: &into, imported };
         report.conclude(&Summary { deed, transfer, start });

@@ -1,12 +1,17 @@
 //! The command line: one file for each command.
 
 mod cache;
+mod completions;
+mod conf;
 pub mod drop_in;
 mod hint;
 mod image_args;
 mod inspect;
 #[cfg(feature = "load")]
 mod load;
+#[cfg(feature = "push")]
+mod login;
+mod pages;
 mod plan;
 #[cfg(feature = "push")]
 mod push;
@@ -18,15 +23,33 @@ mod store;
 mod stream;
 mod write;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::report::{self, Mode};
 
 /// Builds container images from Nix store paths and delivers them
 #[derive(Debug, Parser)]
-#[command(name = "nix-image", version, max_term_width = 100)]
+#[command(
+    name = "nix-image",
+    version,
+    max_term_width = 100,
+    after_long_help = "\
+Standard output carries data alone; all that is said of it goes to standard error. CONF is what
+`nix build` made of streamLayeredImage, ./result, or its conf.
+
+Examples:
+  # Load an image into docker, podman or containerd
+  nix-image load ./result
+
+  # Push it
+  nix-image push ./result ghcr.io/me/app:1
+
+  # Write it to a file, as nixpkgs does
+  nix-image stream ./result > image.tar"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -59,16 +82,33 @@ enum Command {
     Plan(plan::Args),
     #[command(subcommand)]
     Cache(cache::Command),
+    #[cfg(feature = "push")]
+    Login(login::Args),
+    #[cfg(feature = "push")]
+    Logout(login::Logout),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Pages(pages::Args),
+}
+
+/// The whole command line, as clap knows it.
+fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command that the program's arguments name. Wrong usage ends with status 2.
 pub fn main() -> ExitCode {
-    let Cli { command, progress: mode } = Cli::parse();
+    run(std::env::args_os())
+}
+
+/// Runs the command that these arguments name, of which the first is the program's name.
+fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let Cli { command, progress: mode } = Cli::parse_from(arguments);
     let result = match command {
         Command::Stream(args) => unless_closed(args.run(mode)),
         #[cfg(feature = "load")]
         Command::Load(args) => args.run(mode),
-        Command::Write(args) => args.run(mode),
+        Command::Write(args) => unless_closed(args.run(mode)),
         #[cfg(feature = "push")]
         Command::Push(args) => args.run(mode),
         #[cfg(feature = "serve")]
@@ -78,6 +118,12 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
         Command::Cache(command) => command.run(),
+        #[cfg(feature = "push")]
+        Command::Login(args) => args.run(mode),
+        #[cfg(feature = "push")]
+        Command::Logout(args) => args.run(mode),
+        Command::Completions(args) => unless_closed(args.run()),
+        Command::Pages(args) => args.run(),
     };
     exit(result, mode)
 }
@@ -94,4 +140,57 @@ fn exit(result: anyhow::Result<()>, mode: Mode) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     report::failed(mode, &hint::with_hint(&error));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All commands with the words that call them.
+    fn commands(above: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
+        let words = format!("{above} {}", command.get_name()).trim().to_owned();
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+        let below: Vec<_> = below.flat_map(|below| commands(&words, below)).collect();
+        [(words, command.clone())].into_iter().chain(below).collect()
+    }
+
+    /// The calls of this program in an example, which may be one of several in a pipeline.
+    fn calls(line: &str) -> Vec<Vec<&str>> {
+        let calls = line
+            .split(['|', '(', ')'])
+            .filter_map(|part| part.find("nix-image ").map(|at| &part[at..]));
+        calls
+            .map(|call| {
+                call.split_whitespace().take_while(|word| !word.starts_with(['<', '>'])).collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_that_parse() {
+        for (words, command) in commands("", &Cli::command()) {
+            let help = command.get_after_long_help().unwrap_or_default().to_string();
+            assert!(
+                help.contains("Standard output carries "),
+                "`{words}` does not say what it prints"
+            );
+            let (_, examples) = help.split_once("\n\nExamples:\n").unwrap_or_default();
+            assert!(!examples.is_empty(), "`{words}` has no examples");
+            for example in examples.split("\n\n") {
+                let (comment, line) = example.split_once('\n').unwrap_or_default();
+                assert!(comment.starts_with("  # ") && !line.contains('\n'), "{words}: {example}");
+                let calls = calls(line);
+                let is_own = |call: &Vec<&str>| call.join(" ").starts_with(&words);
+                assert!(
+                    calls.iter().any(is_own),
+                    "an example of `{words}` is of another command: {line}"
+                );
+                for call in calls {
+                    if let Err(error) = Cli::try_parse_from(call) {
+                        panic!("{line}\n{error}");
+                    }
+                }
+            }
+        }
+    }
 }

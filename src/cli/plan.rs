@@ -13,6 +13,18 @@ use planner::{Layers, auto, graph, pipeline, popularity};
 
 /// Put the paths of a closure into layers, and print these as a JSON list of lists
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the layers: a JSON list of lists of store paths, lowest layer first.
+
+Examples:
+  # Plan the layers of a closure graph
+  nix-image plan graph.json
+
+  # Make ten layers at most, beside those of a base image
+  nix-image plan graph.json --limit 10 --from-image base.tar.gz
+
+  # Follow a layering pipeline
+  nix-image plan graph.json --pipeline pipeline.json")]
 pub(super) struct Args {
     /// JSON file of Nix's exportReferencesGraph: the list of nodes, or an object whose `graph` is
     /// that list; `-` reads standard input

@@ -1,46 +1,91 @@
 //! `nix-image serve`.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Context as _;
 
-use super::image_args::ReadingArgs;
+use super::image_args::{ReadingArgs, TagArg};
 use crate::report::{self, Mode, Serving, Style};
 use delivery::serve::{Repository, Server};
 use image::Blobs;
 use image::Image;
-use image::conf::Conf;
 use oci::Reference;
 
 /// Serve images as a read-only registry, straight out of the store
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the address that is listened on, in one line.
+
+Examples:
+  # Serve an image to this machine, until you press ctrl-c
+  nix-image serve ./result --listen localhost:5000
+
+  # Serve it to all machines, under another name
+  nix-image serve ./result -t app:2 --listen :5000
+
+  # Serve several images at a port that is free
+  nix-image serve ./result ./result-2")]
 pub(super) struct Args {
-    /// The images' confs, JSON files
-    #[arg(required = true)]
+    /// The programs that Nix built (`./result`), or their confs, JSON files
+    #[arg(required = true, value_name = "CONF")]
     confs: Vec<PathBuf>,
-    /// Address and port to listen on; port 0 is any that is free
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0",
-          value_parser = address)]
-    listen: SocketAddr,
+    #[command(flatten)]
+    tag: TagArg,
+    /// Address and port to listen on, such as `localhost:5000` or `[::1]:5000`; without an address,
+    /// as in `:5000`, on all addresses of this machine; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: Listen,
     #[command(flatten)]
     reading: ReadingArgs,
 }
 
-/// Names are not looked up: which of its addresses would be served?
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let expected = "expected an IP address and a port, such as 127.0.0.1:5000 or [::1]:5000";
-    text.parse().map_err(|_| expected.into())
+/// Where to listen: a host, or none for all addresses of this machine, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listen {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected =
+            "expected an address and a port, such as localhost:5000, :5000 or [::1]:5000";
+        let (host, port) = text.rsplit_once(':').ok_or(expected)?;
+        let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if in_brackets.is_none() && host.contains([':', '[', ']', '/']) {
+            return Err(expected);
+        }
+        let port = port.parse().map_err(|_| expected)?;
+        Ok(Self { host: in_brackets.unwrap_or(host).to_owned(), port })
+    }
+}
+
+impl Listen {
+    /// The address that is meant. Of a name with several, the first of IPv4, which clients try in
+    /// any case.
+    fn resolve(&self) -> anyhow::Result<SocketAddr> {
+        let Self { host, port } = self;
+        if host.is_empty() {
+            return Ok((Ipv4Addr::UNSPECIFIED, *port).into());
+        }
+        let found = (host.as_str(), *port).to_socket_addrs();
+        let found: Vec<_> =
+            found.with_context(|| format!("looking up the address of `{host}`"))?.collect();
+        let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
+        address.copied().with_context(|| format!("`{host}` has no address"))
+    }
 }
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let report = report::new(mode, Style::Bytes { verb: "Sent", verbose: false });
-        let image = |conf: &PathBuf| {
-            let conf = Conf::load(conf)?;
-            Ok(Image::open(conf, None, self.reading.store_root.as_deref())?)
-        };
+        self.tag.check_count(self.confs.len())?;
+        let image = |conf: &PathBuf| self.reading.image(conf, self.tag.tag.clone());
         let images = self.confs.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
         let warnings = images.iter().flat_map(Image::warnings);
         warnings.for_each(|warning| report.warn(warning));
@@ -55,7 +100,7 @@ impl Args {
             repository.add(&name, blobs)?;
             names.push(name);
         }
-        let server = Server::bind(self.listen, &repository, &*report)
+        let server = Server::bind(self.listen.resolve()?, &repository, &*report)
             .context("choose another address with `--listen`")?;
         let address = server.address();
         for name in &names {
@@ -69,5 +114,31 @@ impl Args {
         drop(stdout);
         server.run();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_hosts_of_all_kinds_and_a_port() {
+        for (text, expected) in [
+            ("127.0.0.1:5000", Some("127.0.0.1:5000")),
+            ("[::1]:0", Some("[::1]:0")),
+            (":5000", Some("0.0.0.0:5000")),
+            ("localhost:5000", Some("127.0.0.1:5000")),
+            ("5000", None),
+            ("::1:5000", None),
+            ("localhost", None),
+            ("localhost:port", None),
+            ("localhost:65536", None),
+            ("http://localhost:5000", None),
+            ("", None),
+        ] {
+            let listen = text.parse::<Listen>();
+            let found = listen.map(|listen| listen.resolve().unwrap().to_string());
+            assert_eq!(found.ok().as_deref(), expected, "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::image_args::{ImageArgs, ReadingArgs};
+use super::image_args::{ImageArgs, ReadingArgs, TagArg};
 use super::stdout;
 use crate::report::{self, Mode, Style};
 use delivery::output::Output;
@@ -10,6 +10,18 @@ use delivery::{DockerArchive, Sink as _};
 
 /// Write an image to standard output as a docker-archive, byte for byte what nixpkgs writes
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the archive.
+
+Examples:
+  # Load an image with docker's own command
+  nix-image stream ./result | docker load
+
+  # Write it under another name
+  nix-image stream ./result -t app:2 > image.tar
+
+  # Compress it
+  nix-image stream ./result | zstd > image.tar.zst")]
 pub(super) struct Args {
     #[command(flatten)]
     image: ImageArgs,
@@ -20,8 +32,9 @@ pub(super) struct Args {
 
 impl Args {
     /// What the drop-in's few arguments mean.
-    pub(super) fn drop_in(conf: PathBuf, repo_tag: Option<String>) -> Self {
-        let image = ImageArgs { conf, repo_tag, reading: ReadingArgs::default() };
+    pub(super) fn drop_in(conf: PathBuf, tag: Option<String>) -> Self {
+        let (tag, reading) = (TagArg { tag }, ReadingArgs::default());
+        let image = ImageArgs { conf, tag, reading };
         Self { image, verify: false }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::image_args::{ImageArgs, full_name};
 use super::stdout;
@@ -13,10 +13,23 @@ use delivery::{DockerArchive, Error, OciArchive, OciLayout, Sink as _, Transfer}
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the archive if the path is -, and otherwise nothing.
+
+Examples:
+  # Write an OCI layout, or add to one
+  nix-image write ./result layout --format oci
+
+  # Write a single file that docker, podman, skopeo and containerd read
+  nix-image write ./result image.tar --format oci-archive
+
+  # Write it to standard output
+  nix-image write ./result - --format oci-archive | gzip > image.tar.gz")]
 pub(super) struct Args {
     #[command(flatten)]
     image: ImageArgs,
-    /// The directory of an OCI layout, to be made or to be added to, or the archive's file
+    /// The directory of an OCI layout, which is made or added to, or the archive's file; `-` writes
+    /// an archive to standard output
     path: PathBuf,
     /// What to write
     #[arg(long, value_enum)]
@@ -38,11 +51,17 @@ enum Format {
 }
 
 /// Names of standard output.
-const STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
+        if self.format == Format::Oci && self.path.as_os_str() == "-" {
+            bail!(
+                "an OCI layout is a directory, which standard output cannot hold; name one, or \
+                 write an archive with `--format oci-archive`"
+            );
+        }
         let mut image = self.image.image()?;
         let report = &*report::new(mode, Style::Bytes { verb: "Wrote", verbose: false });
         image.warnings().iter().for_each(|warning| report.warn(warning));

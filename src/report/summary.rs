@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use delivery::Transfer;
 #[cfg(feature = "load")]
-use delivery::load::Imported;
+use delivery::load::{How, Imported};
 #[cfg(feature = "push")]
 use formats::digest::Digest;
 use serde_json::{Value, json};
@@ -33,9 +33,15 @@ pub(crate) enum Deed<'a> {
     /// It was loaded into an engine.
     #[cfg(feature = "load")]
     Loaded { image: &'a str, engine: &'a str, imported: Option<Imported> },
+    /// It would be loaded into an engine, in this way.
+    #[cfg(feature = "load")]
+    WouldLoad { image: &'a str, engine: &'a str, how: How },
     /// It was pushed under a name.
     #[cfg(feature = "push")]
     Pushed { image: String, digest: Digest },
+    /// It would be pushed under a name: bytes are those that are sent at most.
+    #[cfg(feature = "push")]
+    WouldPush { image: String },
 }
 
 /// An image can be pulled.
@@ -56,8 +62,14 @@ impl Display for Summary<'_> {
             }
             #[cfg(feature = "load")]
             Deed::Loaded { image, engine, .. } => write!(formatter, "loaded {image} into {engine}"),
+            #[cfg(feature = "load")]
+            Deed::WouldLoad { image, engine, .. } => {
+                write!(formatter, "would load {image} into {engine}")
+            }
             #[cfg(feature = "push")]
             Deed::Pushed { image, .. } => write!(formatter, "pushed {image}"),
+            #[cfg(feature = "push")]
+            Deed::WouldPush { image } => write!(formatter, "would push {image}"),
         }?;
         let Transfer { layers, layers_sent, bytes, bytes_sent } = self.transfer;
         write!(formatter, ": {layers_sent} of {layers} layers, ")?;
@@ -67,7 +79,23 @@ impl Display for Summary<'_> {
             return write!(formatter, ", {:.1} s", self.start.elapsed().as_secs_f64());
         }
         write!(formatter, "{} of {}", Bytes(bytes_sent), Bytes(bytes))?;
+        #[cfg(feature = "load")]
+        if let Deed::WouldLoad { how, .. } = self.deed {
+            write!(formatter, " {}", in_words(how))?;
+        }
         write!(formatter, ", {:.1} s", self.start.elapsed().as_secs_f64())
+    }
+}
+
+/// How layers would get into an engine.
+#[cfg(feature = "load")]
+fn in_words(how: How) -> &'static str {
+    match how {
+        How::Placed => "linked or copied",
+        How::Linked => "linked",
+        How::Reflinked => "reflinked",
+        How::Copied => "copied",
+        How::Sent => "sent",
     }
 }
 
@@ -101,10 +129,17 @@ impl Outcome for Summary<'_> {
             Deed::Loaded { image, engine, .. } => {
                 json!({ "event": "loaded", "image": image, "engine": engine })
             }
+            #[cfg(feature = "load")]
+            Deed::WouldLoad { image, engine, how } => {
+                let how = in_words(*how);
+                json!({ "event": "would_load", "image": image, "engine": engine, "how": how })
+            }
             #[cfg(feature = "push")]
             Deed::Pushed { image, digest } => {
                 json!({ "event": "pushed", "image": image, "digest": digest.to_string() })
             }
+            #[cfg(feature = "push")]
+            Deed::WouldPush { image } => json!({ "event": "would_push", "image": image }),
         };
         let Transfer { layers, layers_sent, bytes, bytes_sent } = self.transfer;
         object["layers"] = layers.into();

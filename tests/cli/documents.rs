@@ -22,7 +22,6 @@ use crate::support::{command, stdout_of};
 /// The sessions that are not run: the page, the first command, and why.
 const NOT_RUN: &[(&str, &str, &str)] = &[
     ("README.md", "nix run git+URL -- load ./result", "needs the network and nixpkgs"),
-    ("docs/dockertools.md", "./result | docker load", "tests/driver runs results that Nix built"),
     (
         "docs/push.md",
         "nix-image push ./result registry.example.org/app:1 --platform-conf ./result-arm64",
@@ -182,6 +181,7 @@ impl<'a> Stage<'a> {
             (r"\b[1-9]\d* (layers|store paths|entries)\b", "[COUNT] $1"),
             (r"\b[0-9a-f]{64}\b|\b[0-9a-f]{6,}…", "[DIGEST]"),
             (r"\b[0-9a-f]{12}\b", "[ID]"),
+            (r"\[DIGEST\] \d+$", "[DIGEST] [SIZE]"),
         ] {
             line = Regex::new(figure).unwrap().replace_all(&line, name).into_owned();
         }

@@ -65,8 +65,9 @@ impl Sandbox {
         Self { filters: filters.collect(), store }
     }
 
-    /// A directory with the images of documents besides: `result`, `result-changed` with another
-    /// path in one of its layers, and `result-other`. Their files are where they say they are.
+    /// A directory with the images of documents besides: `result`, and `result-changed` with another
+    /// path in one of its layers. They are scripts as Nix builds them, and their files are where they
+    /// say they are.
     pub(super) fn with_results() -> Self {
         let sandbox = Self::new();
         let store = &sandbox.store;
@@ -74,14 +75,21 @@ impl Sandbox {
         store.write(&format!("{newer}/bin/hello"), "#!/bin/sh\necho hello again\n");
         let mut conf: Value =
             serde_json::from_slice(&fs::read(store.root().join("conf.json")).unwrap()).unwrap();
-        let write = |file: &str, conf: &Value, name: &str| {
-            fs::write(store.root().join(file), here(store, conf, name)).unwrap();
+        let write = |file: &str, conf: &Value| {
+            let place = store.place(&format!("/nix/store/{}-{file}-conf.json", "4".repeat(32)));
+            fs::write(&place, here(store, conf, "app:1")).unwrap();
+            let script =
+                format!("#!/bin/sh\nexec stream-layered-image {} \"$@\"\n", place.display());
+            fs::write(store.root().join(file), script).unwrap();
         };
-        write("result", &conf, "app:1");
+        write("result", &conf);
         conf["store_layers"][1] = json!([newer]);
-        write("result-changed", &conf, "app:1");
-        write("result-other", &conf, "other:1");
+        write("result-changed", &conf);
         settle(store.root());
+        for file in ["result", "result-changed"] {
+            let executable = Permissions::from_mode(0o755);
+            fs::set_permissions(store.root().join(file), executable).unwrap();
+        }
         sandbox
     }
 

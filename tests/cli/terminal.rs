@@ -1,7 +1,7 @@
 //! What differs on a terminal.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 use rustix::fs::{Mode, OFlags};
@@ -9,6 +9,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::sandbox::Sandbox;
+use crate::support::need;
 
 /// A new terminal: the side that shows what is written to it, and the side of programs.
 fn terminal() -> (File, File) {
@@ -63,4 +64,33 @@ fn a_terminal_shows_a_bar_unless_something_else_is_asked_for() {
     assert!(shown_lines.contains("Creating layer 1 from paths:"), "{shown_lines:?}");
     assert!(!shown_lines.contains(" left"), "{shown_lines:?}");
     assert_eq!(shown(&format!("{stream} none")), "");
+}
+
+#[test]
+fn a_password_is_asked_for_and_not_shown() {
+    need("setsid");
+    let (mut terminal, program) = terminal();
+    let sandbox = Sandbox::new();
+    let mut shell = sandbox.shell("exec setsid -c -w nix-image login 127.0.0.1:1");
+    let mut child = shell
+        .stdin(program.try_clone().unwrap())
+        .stdout(Stdio::null())
+        .stderr(program)
+        .spawn()
+        .unwrap();
+    drop(shell);
+    let mut shown = String::new();
+    let mut wait_for = |text: &str, answer: &str| {
+        let mut piece = [0; 1000];
+        while !shown.contains(text) {
+            let bytes = terminal.read(&mut piece).unwrap();
+            shown += std::str::from_utf8(&piece[..bytes]).unwrap();
+        }
+        terminal.write_all(answer.as_bytes()).unwrap();
+    };
+    wait_for("Username for 127.0.0.1:1: ", "me\n");
+    wait_for("Password for me at 127.0.0.1:1: ", "secret\n");
+    let _ = terminal.read_to_string(&mut shown);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(shown.contains("nothing listens") && !shown.contains("secret"), "{shown:?}");
 }

@@ -1,11 +1,13 @@
-//! Debian's registry, the distribution project's.
+//! Debian's registry.
 
-use super::need;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+
 use tempfile::TempDir;
+
+use super::need;
 
 /// `docker-registry` on a port of its own, with data of its own; ends with its user.
 #[derive(Debug)]
@@ -15,19 +17,40 @@ pub(crate) struct DockerRegistry {
     _data: TempDir,
 }
 
+/// The user of a registry with a password, and that.
+pub(crate) const USER: &str = "me";
+pub(crate) const PASSWORD: &str = "s3cret: ü";
+/// Both, as in the file that htpasswd makes.
+const HTPASSWD: &str = "me:$2b$05$abcdefghijklmnopqrstuumrnZPrrmvLscLtnez0J1NlBQJHtHMWW\n";
+
 impl DockerRegistry {
+    /// One that is open to all.
     pub(crate) fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// One that asks for [`USER`] and [`PASSWORD`].
+    pub(crate) fn with_password() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(has_password: bool) -> Self {
         need("docker-registry");
         let data = TempDir::with_prefix("nix-image-test-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
-        let config = data.path().join("config.yml");
-        let root = data.path().join("data");
+        let [config, root, users] =
+            ["config.yml", "data", "htpasswd"].map(|name| data.path().join(name));
+        let auth = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", users.display());
+        let auth = if has_password { &*auth } else { "" };
         let text = format!(
             "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: \"{address}\"}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}}}\n",
+             storage: {{filesystem: {{rootdirectory: {}}}}}\n{auth}",
             root.display()
         );
+        if has_password {
+            std::fs::write(&users, HTPASSWD).unwrap();
+        }
         std::fs::write(&config, text).unwrap();
         let process = Command::new("docker-registry")
             .arg("serve")

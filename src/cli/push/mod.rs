@@ -1,21 +1,23 @@
 //! `nix-image push`.
 
+mod digest_file;
+mod dry_run;
 mod operands;
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
 use super::image_args::ReadingArgs;
-use super::stdout;
+use super::{login, stdout};
 use crate::report::{self, Deed, Mode, Report, Style, Summary};
 use delivery::push::{Options, Push, Pushed};
+use digest_file::DigestFile;
 use image::Image;
 use image::compress::{self, Settings};
-use image::conf::Conf;
-use oci::registry;
+use oci::registry::{self, Login};
 use oci::{Compression, Flavor, Reference};
 
 /// Push an image to registries, sending only the blobs that they lack
@@ -24,8 +26,28 @@ use oci::{Compression, Flavor, Reference};
 /// a conf with NAR hashes those that are there need not even be in the store. This trusts whoever
 /// can write to these repositories; --no-cache does not.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries a line for each repository: the image's name by digest. With --dry-run it
+carries a line for each layer that would be sent: repository, diffID, length in bytes.
+
+Examples:
+  # Push an image under the name that it has
+  nix-image push ./result
+
+  # Push it under two tags
+  nix-image push ./result ghcr.io/me/app:1 ghcr.io/me/app:latest
+
+  # See what would be sent
+  nix-image push ./result ghcr.io/me/app:1 --dry-run
+
+  # Push an image for two platforms
+  nix-image push ./result-amd64 ghcr.io/me/app:1 --platform-conf ./result-arm64
+
+  # Log in for this push alone, and keep the digest
+  nix-image push ./result ghcr.io/me/app:1 --creds me:$TOKEN --digest-file digest")]
 pub(super) struct Args {
-    /// The image's conf, a JSON file
+    /// The program that Nix built (`./result`), or its conf, a JSON file; `-` reads a conf from
+    /// standard input
     conf: String,
     /// Names to push to [default: those of the confs]
     #[arg(value_name = "REFERENCE")]
@@ -37,12 +59,12 @@ pub(super) struct Args {
     /// Name and tag to push to, instead of the conf's; the same as one REFERENCE
     #[arg(
         short = 't',
-        long = "repo_tag",
-        visible_alias = "tag",
+        long,
+        alias = "repo_tag",
         value_name = "NAME:TAG",
         conflicts_with_all = ["references", "platform_conf"]
     )]
-    repo_tag: Option<String>,
+    tag: Option<String>,
     /// How to compress layers [default: zstd, for --format docker gzip; layers that are there may
     /// be compressed in any way]
     #[arg(long, value_enum)]
@@ -61,6 +83,17 @@ pub(super) struct Args {
     /// org.opencontainers.image.source=https://example.org/app; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write the digest of what was pushed to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    digest_file: Option<PathBuf>,
+    /// Log in to the registry with this name and password for this push alone; a password that is
+    /// not given is asked for. Other users of this machine may see the arguments: `nix-image login`
+    /// keeps the password from them
+    #[arg(long, value_name = "USER[:PASSWORD]")]
+    creds: Option<String>,
     /// Check certificates, and refuse plain HTTP to other machines
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
@@ -90,19 +123,9 @@ enum Format {
 struct Order {
     /// The image of each platform.
     images: Vec<Image>,
-    /// The names that are given, if any are.
-    references: Vec<Reference>,
-    options: Options,
-}
-
-impl Order {
     /// The names to push to: those that are given, or else those of the confs.
-    fn targets(&self) -> anyhow::Result<Vec<Reference>> {
-        match &*self.references {
-            [] => operands::targets(self.images.iter().map(Image::repo_tag)),
-            given => Ok(given.to_vec()),
-        }
-    }
+    targets: Vec<Reference>,
+    options: Options,
 }
 
 impl Args {
@@ -114,16 +137,24 @@ impl Args {
         let report = report::new(mode, Style::Layers { verb: "Pushed" });
         let warnings = order.images.iter().flat_map(Image::warnings);
         warnings.for_each(|warning| report.warn(warning));
+        let digest_file = self.digest_file.as_deref().map(DigestFile::create).transpose()?;
         let cache = self.reading.cache();
         let mut push = Push::new(&order.images, &cache, &order.options, &*report)?;
+        if self.dry_run {
+            return dry_run::print(&push.preview(&order.targets)?, start, &*report);
+        }
         // That nobody takes the names on standard output keeps nothing from being pushed.
-        let mut printed = Ok(());
-        push.to(&order.targets()?, |pushed| {
+        let (mut printed, mut digests) = (Ok(()), Vec::new());
+        push.to(&order.targets, |pushed| {
             let now = print(pushed, start, &*report);
             if printed.is_ok() {
                 printed = now;
             }
+            digests.push(pushed.digest);
         })?;
+        if let Some(file) = digest_file {
+            file.write(&digests)?;
+        }
         printed.context("everything is pushed, but its name cannot be written to standard output")
     }
 
@@ -134,7 +165,11 @@ impl Args {
             bail!("--annotation is for --format oci; Docker's manifests have no annotations");
         }
         let images = operands::confs(&self.conf, &self.platform_conf, |conf| self.image(conf))?;
-        let references = operands::references(&self.references)?;
+        let targets = match &*self.references {
+            [] => operands::targets(images.iter().map(Image::repo_tag))?,
+            given => operands::references(given)?,
+        };
+        let login = self.creds.as_deref().map(|creds| login(creds, &targets)).transpose()?;
         let cache_from = self.cache_from.iter().map(|name| operands::reference(name));
         let options = Options {
             settings,
@@ -147,15 +182,13 @@ impl Args {
             threads: self.reading.threads(),
             learn: !self.reading.no_cache,
             cache_from: cache_from.collect::<Result<_, _>>()?,
-            registry: registry::Options { tls_verify: self.tls_verify },
+            registry: registry::Options { tls_verify: self.tls_verify, login },
         };
-        Ok(Order { images, references, options })
+        Ok(Order { images, targets, options })
     }
 
     fn image(&self, conf: &Path) -> anyhow::Result<Image> {
-        let conf = Conf::load(conf)?;
-        let root = self.reading.store_root.as_deref();
-        let mut image = Image::open(conf, self.repo_tag.clone(), root)?;
+        let mut image = self.reading.image(conf, self.tag.clone())?;
         image.complete_nar_hashes();
         Ok(image)
     }
@@ -184,6 +217,22 @@ fn annotation(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err("expected KEY=VALUE".into()),
+    }
+}
+
+/// What `--creds` means for the registry of all these names.
+fn login(creds: &str, targets: &[Reference]) -> anyhow::Result<Login> {
+    let mut registries: Vec<_> = targets.iter().map(Reference::registry).collect();
+    registries.sort_unstable();
+    registries.dedup();
+    match *registries {
+        [registry] => login::of_text(creds, registry),
+        _ => bail!(
+            "`--creds` is for one registry, and there are {}: {}; push to them one by one, or log in \
+             with `nix-image login`",
+            registries.len(),
+            registries.join(", ")
+        ),
     }
 }
 

@@ -4,18 +4,16 @@ use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::StoreArgs;
-use crate::cli::image_args::{self, ReadingArgs};
+use crate::cli::image_args::{self, ReadingArgs, TagArg};
 use crate::report::{self, Bytes, Mode, Outcome, Report, Style};
 use containers_storage::Storage;
 use delivery::linked::{Counts, Import, IntoStorage, Placed, Ways, owners_on_disk};
 use delivery::trees::Rules;
 use delivery::{Step, Transfer};
 use formats::digest::Digest;
-use image::conf::Conf;
 use image::{Blobs, Image};
 
 /// Add images, as links into the Nix store where that is possible
@@ -23,15 +21,23 @@ use image::{Blobs, Image};
 /// The directory is made if it does not exist. Each image is added as a whole or not at all, in
 /// place of another one that has its name; one that is there already is left as it is.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries nothing.
+
+Examples:
+  # Add an image
+  nix-image store add /var/lib/images ./result
+
+  # Add it under another name, and never copy a file
+  nix-image store add /var/lib/images ./result -t app:2 --import link")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     store: StoreArgs,
-    /// The images' confs, JSON files
+    /// The programs that Nix built (`./result`), or their confs, JSON files
     #[arg(required = true, value_name = "CONF")]
     confs: Vec<PathBuf>,
-    /// Name and tag of a single image, instead of the conf's
-    #[arg(short = 't', long = "repo_tag", visible_alias = "tag", value_name = "NAME:TAG")]
-    repo_tag: Option<String>,
+    #[command(flatten)]
+    tag: TagArg,
     /// How files get from the Nix store into the directory
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     import: ImportArg,
@@ -68,13 +74,10 @@ impl From<ImportArg> for Import {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
-        if self.repo_tag.is_some() && self.confs.len() > 1 {
-            bail!("a name was given for several images; add them one by one");
-        }
+        self.tag.check_count(self.confs.len())?;
         // What cannot be read is known before anything is added.
         let open = |conf: &PathBuf| {
-            let store_root = self.reading.store_root.as_deref();
-            let mut image = Image::open(Conf::load(conf)?, self.repo_tag.clone(), store_root)?;
+            let mut image = self.reading.image(conf, self.tag.tag.clone())?;
             let name = image_args::full_name(&mut image)?.local();
             anyhow::Ok((image, name))
         };

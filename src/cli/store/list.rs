@@ -13,6 +13,15 @@ use formats::digest::Digest;
 
 /// List the images
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries a line for each name, or with --json a list.
+
+Examples:
+  # List the images
+  nix-image store list /var/lib/images
+
+  # Print the names alone
+  nix-image store list /var/lib/images --json | jq -r '.[].Names[]'")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     store: StoreArgs,

@@ -19,6 +19,21 @@ use find::Found;
 /// `additionalimagestores`. Files in it are hard links into the Nix store where that is possible,
 /// and images in it run without a copy of them.
 #[derive(Debug, clap::Subcommand)]
+#[command(after_long_help = "\
+Standard output carries what is listed or removed.
+
+Examples:
+  # Add an image
+  nix-image store add /var/lib/images ./result
+
+  # See what is there
+  nix-image store list /var/lib/images
+
+  # Remove it
+  nix-image store remove /var/lib/images app:1
+
+  # Remove the layers that no image uses any more
+  nix-image store gc /var/lib/images")]
 pub(super) enum Command {
     Add(add::Args),
     Remove(Remove),
@@ -31,6 +46,15 @@ pub(super) enum Command {
 /// An image goes with its last name. Its layers stay until `gc`, so containers that run from it go
 /// on. All names and IDs have to be there; if one is not, nothing is removed.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries a line for each image that was removed.
+
+Examples:
+  # Remove an image by name
+  nix-image store remove /var/lib/images app:1
+
+  # Remove it by the start of its ID
+  nix-image store remove /var/lib/images 401351afb47b")]
 pub(super) struct Remove {
     #[command(flatten)]
     store: StoreArgs,
@@ -48,6 +72,15 @@ pub(super) struct Remove {
 /// of images with many layers. Stop containers whose image was removed, before you collect garbage:
 /// otherwise their files vanish below them.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries what was removed, in one line.
+
+Examples:
+  # Collect garbage
+  nix-image store gc /var/lib/images
+
+  # Wait up to ten minutes for a run that adds an image
+  nix-image store gc /var/lib/images --timeout 600")]
 pub(super) struct Gc {
     #[command(flatten)]
     store: StoreArgs,

@@ -10,5 +10,5 @@ mod storage;
 
 pub use crate::trees::{Count, Counts, Import, Way, Ways};
 pub use error::LinkError;
-pub use snapshots::IntoContainerd;
-pub use storage::{IntoStorage, Placed, owners_on_disk};
+pub use snapshots::{IntoContainerd, chain_ids};
+pub use storage::{IntoStorage, Placed, layer_ids, owners_on_disk};

@@ -53,7 +53,7 @@ impl IntoContainerd<'_> {
     pub fn put(&self) -> Result<Placed, LinkError> {
         let all = self.blobs.all();
         let lease = self.client.lease(LEASE)?;
-        let chain = self.chain_ids();
+        let chain = chain_ids(self.blobs);
         let there = self.snapshots_there(&lease, &chain)?;
         let absent = &all[there..];
         self.observer.step(Step::Linking, Some(absent.iter().map(|blob| blob.size).sum()));
@@ -80,21 +80,6 @@ impl IntoContainerd<'_> {
             bytes_sent: absent.iter().map(|blob| blob.size).sum(),
         };
         Ok(Placed { transfer, counts })
-    }
-
-    /// The names of the layers' snapshots, lowest first: digests of all the diffIDs up to there
-    /// (`identity.ChainID` of the OCI image specification).
-    fn chain_ids(&self) -> Vec<String> {
-        let mut below: Option<String> = None;
-        let id = |diff_id: Digest| {
-            let id = match &below {
-                None => diff_id.to_string(),
-                Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()).to_string(),
-            };
-            below = Some(id.clone());
-            id
-        };
-        self.blobs.all().iter().map(|blob| blob.diff_id).map(id).collect()
     }
 
     /// How many of the lowest layers have their snapshots; none of those goes while the lease
@@ -204,6 +189,21 @@ impl IntoContainerd<'_> {
         let relative = directory.strip_prefix(&root).unwrap_or(&directory);
         Ok(place.put(layer, relative)?.counts)
     }
+}
+
+/// The names of the snapshots of an image's layers, lowest first: digests of all the diffIDs up to
+/// there (`identity.ChainID` of the OCI image specification).
+pub fn chain_ids(blobs: &Blobs<'_>) -> Vec<String> {
+    let mut below: Option<String> = None;
+    let id = |diff_id: Digest| {
+        let id = match &below {
+            None => diff_id.to_string(),
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()).to_string(),
+        };
+        below = Some(id.clone());
+        id
+    };
+    blobs.all().iter().map(|blob| blob.diff_id).map(id).collect()
 }
 
 /// 128 random bits, for a unique key.

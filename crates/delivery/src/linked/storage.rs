@@ -51,7 +51,7 @@ impl IntoStorage<'_> {
     /// If the image cannot be read, or the storage not be written to. Then there is nothing new in
     /// it: layers that were begun are recorded as incomplete.
     pub fn put(&self) -> Result<Placed, LinkError> {
-        let ids = self.layer_ids();
+        let ids = layer_ids(self.blobs);
         let (mut layers, missing) = self.lock(&ids)?;
         let all = self.blobs.all();
         let bytes = missing.iter().map(|&layer| all[layer].size).sum();
@@ -70,17 +70,6 @@ impl IntoStorage<'_> {
             bytes_sent: bytes,
         };
         Ok(Placed { transfer, counts })
-    }
-
-    /// The layers' IDs, lowest first.
-    fn layer_ids(&self) -> Vec<Digest> {
-        let mut below = None;
-        let id = |diff_id| {
-            let id = layer_id(below, diff_id);
-            below = Some(id);
-            id
-        };
-        self.blobs.all().iter().map(|blob| blob.diff_id).map(id).collect()
     }
 
     /// Locks the layers, and tells which of them are missing; their tar-splits are at hand. What
@@ -188,6 +177,17 @@ impl IntoStorage<'_> {
         })
         .to_string()
     }
+}
+
+/// The IDs that an image's layers have in a storage, lowest first.
+pub fn layer_ids(blobs: &Blobs<'_>) -> Vec<Digest> {
+    let mut below = None;
+    let id = |diff_id| {
+        let id = layer_id(below, diff_id);
+        below = Some(id);
+        id
+    };
+    blobs.all().iter().map(|blob| blob.diff_id).map(id).collect()
 }
 
 /// Maps owners in the image to owners on disk. In a rootless storage, root's files belong to the

@@ -16,6 +16,7 @@ use super::api::Api;
 #[cfg(target_os = "linux")]
 use super::containerd::snapshots::{self, Place};
 use super::endpoint::{self, Endpoint};
+use super::preview::{Held, How};
 use super::{Delivery, LoadError, Loaded, Way};
 use crate::http::Method;
 
@@ -97,7 +98,7 @@ pub(super) fn put(
 }
 
 /// Fails if dockerd would not take the image's name for one.
-fn check_name(delivery: &Delivery<'_>) -> Result<(), LoadError> {
+pub(super) fn check_name(delivery: &Delivery<'_>) -> Result<(), LoadError> {
     // It would be taken for a digest: dockerd loads such an image without its name.
     if delivery.name.familiar().starts_with("sha256:") {
         let name = delivery.name;
@@ -112,8 +113,7 @@ fn check_name(delivery: &Delivery<'_>) -> Result<(), LoadError> {
 pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
     check_name(delivery)?;
     let endpoint = Endpoint::of_user()?;
-    // That the image went to another machine should be seen.
-    let into = if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") };
+    let into = named(&endpoint);
     let connect = || {
         let api = Api::connect(endpoint.clone(), delivery.timeout)?;
         Ok::<_, LoadError>(Docker::new(delivery, api))
@@ -129,6 +129,22 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
     // The first connection may have broken in the middle of a message.
     let transfer = delivery.deliver(short, || connect()?.send(0))?;
     Ok(Loaded { into, transfer, imported: None })
+}
+
+/// Where dockerd is, and how many of the lowest layers it has.
+pub(super) fn preview(delivery: &Delivery<'_>) -> Result<(String, Held), LoadError> {
+    check_name(delivery)?;
+    let endpoint = Endpoint::of_user()?;
+    let into = named(&endpoint);
+    let mut docker = Docker::new(delivery, Api::connect(endpoint, delivery.timeout)?);
+    let layers =
+        if docker.holds_image()? { docker.diff_ids.len() } else { docker.held_layers()? };
+    Ok((into, Held { layers, how: How::Sent }))
+}
+
+/// What dockerd is called in what is said. That an image went to another machine should be seen.
+fn named(endpoint: &Endpoint) -> String {
+    if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") }
 }
 
 struct Docker<'a> {

@@ -13,6 +13,7 @@ mod endpoint;
 mod engine;
 mod error;
 mod podman;
+mod preview;
 mod pull;
 #[cfg(target_os = "linux")]
 mod unpacked;
@@ -35,6 +36,7 @@ use formats::digest::Digest;
 use formats::peer_text;
 use image::Blobs;
 use oci::Reference;
+pub use preview::{How, Preview};
 
 /// Work may stand still for this many times as long as a question may take: a layer is being
 /// written to a slow disk, perhaps.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::containerd::snapshots::{self, Place};
 use super::podman::remembered::{self, Question};
+use super::preview::Held;
 use super::{Delivery, Import, Imported, Kind, LoadError, Loaded, STANDSTILL, docker, podman};
 use crate::trees::{self, Counts};
 use image::cache::Cache;
@@ -45,6 +46,24 @@ impl UnpackedLayers {
             Self::Podman(question) => podman::put(delivery, question, import),
             Self::Containerd(place) => snapshots::put(delivery, &place, import, "containerd", None),
             Self::Docker(place) => docker::put(delivery, &place, import),
+        }
+    }
+}
+
+impl UnpackedLayers {
+    /// How many of an image's lowest layers are there, and how the others would get there.
+    pub(super) fn preview(
+        self,
+        delivery: &Delivery<'_>,
+        import: Import,
+    ) -> Result<Held, LoadError> {
+        match self {
+            Self::Podman(question) => podman::preview_placed(delivery, question, import),
+            Self::Containerd(place) => snapshots::preview(delivery, &place, import),
+            Self::Docker(place) => {
+                docker::check_name(delivery)?;
+                snapshots::preview(delivery, &place, import)
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::preview::Held;
 use super::{Delivery, Import, Kind, LoadError, Loaded};
 use image::cache::Cache;
 
@@ -29,6 +30,14 @@ impl UnpackedLayers {
         _delivery: &Delivery<'_>,
         _import: Import,
     ) -> Result<Loaded, LoadError> {
+        match self {}
+    }
+
+    pub(super) fn preview(
+        self,
+        _delivery: &Delivery<'_>,
+        _import: Import,
+    ) -> Result<Held, LoadError> {
         match self {}
     }
 }

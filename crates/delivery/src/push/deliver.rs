@@ -37,7 +37,7 @@ impl Push<'_> {
     }
 
     /// Which layers are there already, or in another repository of the registry.
-    fn find(
+    pub(super) fn find(
         &self,
         target: &Target<'_>,
         layers: &[(usize, usize)],

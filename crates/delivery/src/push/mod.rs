@@ -10,6 +10,7 @@ mod deliver;
 mod documents;
 mod error;
 mod layer;
+mod preview;
 mod remote;
 mod roots;
 mod session;
@@ -28,6 +29,7 @@ use layer::Target;
 use oci::Compression;
 use oci::registry::{self, Client, Repository};
 use oci::{Annotations, Flavor, Platform, Reference};
+pub use preview::Preview;
 pub use remote::LAYER_KEY;
 use remote::{Knowledge, Origin, RemoteLayer};
 use roots::Trees;
@@ -66,7 +68,7 @@ impl Default for Options {
             threads: cores(),
             learn: true,
             cache_from: Vec::new(),
-            registry: registry::Options { tls_verify: true },
+            registry: registry::Options::default(),
         }
     }
 }
@@ -165,21 +167,7 @@ impl<'a> Push<'a> {
         let layers = self.layers();
         let pool = Pool::new(self.options.settings, self.options.threads);
         self.observer.started(self.images);
-        let target = Target {
-            repository: &repository,
-            knowledge: &knowledge,
-            cache: self.cache,
-            settings: self.options.settings,
-            accepted: if self.options.any_compression {
-                &[Compression::None, Compression::Gzip, Compression::Zstd]
-            } else {
-                std::slice::from_ref(&self.options.settings.compression)
-            },
-            pool: &pool,
-            trees: &self.trees,
-            memory: buffered::Memory::new(&pool),
-            observer: self.observer,
-        };
+        let target = self.target(&repository, &knowledge, &pool);
         let delivered = self.deliver(&target, &layers)?;
         let digest =
             self.put_documents(&repository, &references, &knowledge, &layers, &delivered)?;
@@ -202,6 +190,31 @@ impl<'a> Push<'a> {
                 bytes_sent: delivered.iter().map(|layer| layer.sent).sum(),
             },
         })
+    }
+
+    /// Where layers go, with all that is known.
+    fn target<'t>(
+        &'t self,
+        repository: &'t Repository,
+        knowledge: &'t Knowledge,
+        pool: &'t Pool,
+    ) -> Target<'t> {
+        Target {
+            repository,
+            knowledge,
+            cache: self.cache,
+            settings: self.options.settings,
+            accepted: if self.options.any_compression {
+                &[Compression::None, Compression::Gzip, Compression::Zstd]
+            } else {
+                std::slice::from_ref(&self.options.settings.compression)
+            },
+            pool,
+            trees: &self.trees,
+            memory: buffered::Memory::new(pool),
+            is_preview: false,
+            observer: self.observer,
+        }
     }
 
     /// All layers of all images.
@@ -228,7 +241,7 @@ impl<'a> Push<'a> {
         readable.extend(before.map(|other| other.repository.as_str()));
         readable.sort_unstable();
         readable.dedup();
-        let client = Arc::new(Client::new(first, true, &readable, self.options.registry)?);
+        let client = Arc::new(Client::new(first, true, &readable, &self.options.registry)?);
         let repository = Repository::new(&client, &first.repository);
         let mut knowledge = Knowledge::default();
         if self.options.learn {
@@ -240,7 +253,7 @@ impl<'a> Push<'a> {
             let (origin, client) = if source.registry() == first.registry() {
                 (Origin::Beside, Arc::clone(&client))
             } else {
-                let client = Client::new(source, false, &[], self.options.registry)?;
+                let client = Client::new(source, false, &[], &self.options.registry)?;
                 (Origin::Elsewhere, Arc::new(client))
             };
             let source_repository = Repository::new(&client, &source.repository);

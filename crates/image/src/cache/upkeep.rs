@@ -39,6 +39,11 @@ pub struct Removed {
 /// Files that a killed run left half-written are of no use to anyone after this time.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
+/// What directories of the cache are called, before a version: of this crate, and of `load`.
+const KINDS: [&str; 3] = ["layers-", "tar-splits-", "podman-"];
+/// Directories from such a one to an entry.
+const DEPTH: usize = 1;
+
 struct Entry {
     path: PathBuf,
     bytes: u64,
@@ -81,6 +86,28 @@ impl Cache {
         Ok(removed)
     }
 
+    /// Removes all that is remembered, of all versions, and leaves what another run is writing.
+    /// Only files in the cache's own directories go: no link is followed out of them.
+    #[doc(hidden)]
+    pub fn clear(&self) -> io::Result<Removed> {
+        let mut removed = Removed::default();
+        let Some(directory) = &self.directory else { return Ok(removed) };
+        let now = SystemTime::now();
+        for own in list(directory)?.iter().filter(|path| is_own(path)) {
+            for path in files_below(own, DEPTH)? {
+                let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+                let age = now.duration_since(metadata.modified()?).unwrap_or_default();
+                if is_temporary(&path) && age <= ABANDONED {
+                    continue;
+                }
+                remove(&path)?;
+                removed.entries += 1;
+                removed.bytes += metadata.len();
+            }
+        }
+        Ok(removed)
+    }
+
     fn entries(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for directory in self.entries_directories() {
@@ -98,6 +125,28 @@ impl Cache {
 fn shards(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let files = list(directory)?.into_iter().map(|shard| list(&shard));
     Ok(files.collect::<io::Result<Vec<_>>>()?.concat())
+}
+
+/// Whether a path is one of the cache's own directories.
+fn is_own(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let version = KINDS.iter().find_map(|kind| name.strip_prefix(kind));
+    version.is_some_and(|version| version.parse::<u32>().is_ok()) && is_directory(path)
+}
+
+/// Whether it is a directory, and no link to one.
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// The files in a directory and in those in it, down to a depth.
+fn files_below(directory: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
+    let (directories, mut files): (Vec<_>, Vec<_>) =
+        list(directory)?.into_iter().partition(|path| is_directory(path));
+    for directory in directories.iter().filter(|_| depth > 0) {
+        files.extend(files_below(directory, depth - 1)?);
+    }
+    Ok(files)
 }
 
 fn is_temporary(path: &Path) -> bool {
@@ -171,5 +220,33 @@ mod tests {
         let limits = Limits { max_age: None, max_bytes: Some(0) };
         assert_eq!(cache.collect(limits).unwrap().entries, 2);
         assert!(shard.join("new.2-0.tmp").exists());
+    }
+
+    #[test]
+    fn clearing_removes_all_that_is_remembered_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let (cache, bytes) = cache(&directory.path().join("cache"), 3);
+        let root = cache.directory().unwrap();
+        let elsewhere = directory.path().join("precious");
+        fs::write(&elsewhere, "precious").unwrap();
+        let kept =
+            ["notes.txt", "layers-x/a/b", "mine/a/b", "layers-1/a/b/c", "layers-1/a/new.tmp"];
+        let gone = ["layers-0/ab/cd", "podman-1/ef", "layers-1/ab/link"];
+        for path in kept.iter().chain(&gone[..2]).map(|path| root.join(path)) {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        fs::create_dir_all(root.join("layers-1/ab")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, root.join(gone[2])).unwrap();
+        std::os::unix::fs::symlink(directory.path(), root.join("layers-7")).unwrap();
+        std::os::unix::fs::symlink(directory.path(), root.join("layers-1/linked")).unwrap();
+        let removed = cache.clear().unwrap();
+        assert_eq!(removed.entries, 3 + 3 + 1, "the links within are entries, too");
+        assert!(removed.bytes >= bytes + 2);
+        assert!(elsewhere.exists() && kept.iter().all(|path| root.join(path).exists()));
+        assert!(gone.iter().all(|path| fs::symlink_metadata(root.join(path)).is_err()));
+        assert_eq!(cache.clear().unwrap(), Removed::default());
+        assert_eq!(Cache::none().clear().unwrap(), Removed::default());
+        assert_eq!(Cache::at(&root.join("absent")).clear().unwrap(), Removed::default());
     }
 }

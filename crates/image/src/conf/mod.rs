@@ -158,7 +158,13 @@ impl Conf {
     pub fn load(path: &Path) -> Result<Self, ConfError> {
         let text = std::fs::read(path)
             .map_err(|source| ConfError::Read { path: path.to_owned(), source })?;
-        let value = serde_json::from_slice(&text).map_err(|source| json_error(path, source))?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads a conf from the text of a file, whose path errors name.
+    #[doc(hidden)]
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfError> {
+        let value = serde_json::from_slice(text).map_err(|source| json_error(path, source))?;
         Self::from_json(value)
             .map_err(|source| ConfError::Content { path: path.to_owned(), source: source.into() })
     }

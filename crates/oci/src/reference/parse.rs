@@ -31,7 +31,7 @@ pub enum ReferenceError {
     /// It has a user's name, and perhaps a password, which are not shown.
     #[error(
         "`{0}` is not a valid image name: before its `@` stands a user name or password; leave it out, and \
-         log in with `docker login`, `podman login` or `skopeo login`"
+         log in with `nix-image login`, `docker login` or `podman login`"
     )]
     User(String),
 }

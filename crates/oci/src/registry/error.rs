@@ -78,6 +78,19 @@ pub enum RegistryError {
         /// What happened at last.
         error: Box<RegistryError>,
     },
+    /// The registry does not accept the name and the password that the user gives.
+    #[error(
+        "`{registry}` does not accept this password for `{user}`{message}; some registries want \
+         a token in its place"
+    )]
+    WrongLogin {
+        /// The registry.
+        registry: String,
+        /// The user's name.
+        user: String,
+        /// What the registry said about it; empty, or starting with a colon.
+        message: String,
+    },
     /// No token could be had.
     #[error("cannot log in to `{registry}`: {problem}")]
     Login {
@@ -99,8 +112,8 @@ pub enum LoginError {
     Unsafe,
     /// The token server does not take the credentials, or no guests.
     #[error(
-        "its token server refuses {}, status {}{message}; log in with `docker login`, `podman \
-         login` or `skopeo login`",
+        "its token server refuses {}, status {}{message}; log in with `nix-image \
+         login`, `docker login` or `podman login`",
         if *.guest { "a guest" } else { "these credentials" },
         .status.as_u16()
     )]
@@ -195,7 +208,7 @@ impl RegistryError {
 fn remedy(status: StatusCode) -> &'static str {
     match status.as_u16() {
         300..=399 => "; name the registry by the address that it sends requests to",
-        401 => "; log in with `docker login`, `podman login` or `skopeo login`",
+        401 => "; log in with `nix-image login`, `docker login` or `podman login`",
         403 => "; does the account that you are logged in with have the right to push there?",
         404 => "; does the repository exist, and do you have access to it?",
         413 => "; the registry, or a proxy before it, takes no blobs of this size",

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
+use super::super::preview::{Held, How};
 use super::super::{Delivery, Import, LoadError, Loaded};
 use super::{Client, SOCKET, address};
-use crate::linked::{IntoContainerd, LinkError};
+use crate::linked::{IntoContainerd, LinkError, chain_ids};
 
 const NAMESPACE: &str = "CONTAINERD_NAMESPACE";
 const SNAPSHOTTER: &str = "CONTAINERD_SNAPSHOTTER";
@@ -64,6 +65,30 @@ pub(in crate::load) fn can_write(socket: &Path) -> Result<(), String> {
         return Err("containerd is in another mount namespace".into());
     }
     Ok(())
+}
+
+/// How many of the lowest layers are snapshots, and how the others would become some.
+pub(in crate::load) fn preview(
+    delivery: &Delivery<'_>,
+    place: &Place,
+    import: Import,
+) -> Result<Held, LoadError> {
+    let Place { socket, namespace, snapshotter } = place;
+    let limit = delivery.command_limit();
+    let client = containerd::Client::connect(socket, namespace, limit).map_err(LinkError::from)?;
+    let snapshots = client.snapshots(snapshotter);
+    let chain = chain_ids(delivery.blobs);
+    let mut layers = chain.len();
+    while layers > 0 && snapshots.stat(&chain[layers - 1]).map_err(LinkError::from)?.is_none() {
+        layers -= 1;
+    }
+    let how = match import {
+        Import::Auto | Import::Off => How::Placed,
+        Import::Link => How::Linked,
+        Import::Reflink => How::Reflinked,
+        Import::Copy => How::Copied,
+    };
+    Ok(Held { layers, how })
 }
 
 /// Makes the image's layers snapshots. With `keep`, what has the name now keeps another one, which

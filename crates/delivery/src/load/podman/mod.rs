@@ -8,13 +8,18 @@ pub(super) mod remembered;
 mod storage;
 
 use super::command::Patience;
+use super::preview::{Held, How};
 use super::pull::REGISTRIES_CONF;
 use super::{Delivery, LoadError, Way, command};
 use crate::Transfer;
+use formats::digest::Digest;
+use serde_json::Value;
 #[cfg(target_os = "linux")]
-pub(super) use storage::put;
+pub(super) use storage::{preview_placed, put};
 
 const PODMAN: &str = "podman";
+/// Images that are asked for their layers.
+const MAX_IMAGES: usize = 500;
 /// How often an image is given a name that it loses.
 const TRIES: usize = 3;
 
@@ -66,6 +71,32 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
         command::feed(PODMAN, &load, None, limit, |output| delivery.write(0, output))
     };
     delivery.deliver(tag_or_pull, whole)
+}
+
+/// How many of the lowest layers podman's images have.
+pub(super) fn preview(delivery: &Delivery<'_>) -> Result<Held, LoadError> {
+    let patience = Patience::of(delivery.command_limit());
+    let list = command::run(PODMAN, &["images", "--all", "--quiet", "--no-trunc"], &patience)?;
+    let mut ids: Vec<&str> = list.lines().filter(|id| id.parse::<Digest>().is_ok()).collect();
+    ids.dedup();
+    ids.truncate(MAX_IMAGES);
+    let diff_ids = delivery.blobs.all().iter().map(|blob| blob.diff_id.to_string());
+    let diff_ids: Vec<String> = diff_ids.collect();
+    let mut layers = 0;
+    if !ids.is_empty() {
+        let inspect = [&["image", "inspect"][..], &ids].concat();
+        let images = command::run(PODMAN, &inspect, &patience)?;
+        let images: Value = serde_json::from_str(&images).map_err(|source| LoadError::NotJson {
+            what: "what podman says of its images".into(),
+            source,
+        })?;
+        for image in images.as_array().into_iter().flatten() {
+            let theirs = image["RootFS"]["Layers"].as_array().into_iter().flatten();
+            let same = theirs.zip(&diff_ids).take_while(|(a, b)| *a == b.as_str()).count();
+            layers = layers.max(same);
+        }
+    }
+    Ok(Held { layers, how: How::Sent })
 }
 
 /// Gives an image its name again if it is lost: podman writes all names of an image anew, so one

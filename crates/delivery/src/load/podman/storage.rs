@@ -1,11 +1,14 @@
 //! Layers are put into podman's storage, without podman.
 
+use std::collections::HashSet;
+
 use super::super::command::{self, Patience};
+use super::super::preview::Held;
 use super::super::{Delivery, Import, LoadError, Loaded};
 use super::PODMAN;
 use super::info::Info;
 use super::remembered::{self, Question};
-use crate::linked::{IntoStorage, LinkError, Ways, owners_on_disk};
+use crate::linked::{IntoStorage, LinkError, Ways, layer_ids, owners_on_disk};
 use crate::trees::Rules;
 use containers_storage::Storage;
 
@@ -19,6 +22,27 @@ pub(in crate::load) fn put(
     // Whatever went wrong, the storage may be another one by now.
     put_into(delivery, &info, import)
         .inspect_err(|_| remembered::forget(delivery.blobs.digester().cache()))
+}
+
+/// How many of the lowest layers are in podman's storage, and how the others would get there.
+pub(in crate::load) fn preview_placed(
+    delivery: &Delivery<'_>,
+    question: Question,
+    import: Import,
+) -> Result<Held, LoadError> {
+    let info = question.answer()?.map_err(|why| LoadError::NoImport { why })?;
+    let storage = Storage::open(&info.graph_root).map_err(LinkError::from)?;
+    let there = storage.read(delivery.command_limit()).map_err(LinkError::from)?.layers;
+    let there: HashSet<_> = there.iter().map(|layer| layer.id).collect();
+    let ids = layer_ids(delivery.blobs);
+    let store = delivery.blobs.image().physical_store();
+    let ways = Ways::find(&store, &info.graph_root.join("overlay"), import.into(), None);
+    let ways = ways.map_err(LinkError::from)?;
+    if let Some(why) = ways.why_not_better() {
+        delivery.observer.note(&why);
+    }
+    let layers = ids.iter().take_while(|id| there.contains(id)).count();
+    Ok(Held { layers, how: ways.way().into() })
 }
 
 fn put_into(delivery: &Delivery<'_>, info: &Info, import: Import) -> Result<Loaded, LoadError> {

@@ -13,7 +13,7 @@ use http::{Request, StatusCode, Uri};
 use super::credentials::Credentials;
 use super::session::Session;
 use super::transport::{Answer, Payload, Transport};
-use super::{Attempts, LoginError, RegistryError};
+use super::{Attempts, Login, LoginError, RegistryError};
 use crate::Reference;
 pub(super) use address::location;
 
@@ -26,12 +26,21 @@ pub struct Client {
 }
 
 /// How registries are reached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Whether to check certificates and to refuse plain HTTP. A registry on this machine may
     /// always speak plain HTTP. An error that `false` may avoid says so:
     /// [`RegistryError::is_insecure`].
     pub tls_verify: bool,
+    /// What to log in with to one registry, in place of what docker, podman or skopeo were given.
+    pub login: Option<Login>,
+}
+
+impl Default for Options {
+    /// With certificates checked, and no login of our own.
+    fn default() -> Self {
+        Self { tls_verify: true, login: None }
+    }
 }
 
 impl Client {
@@ -41,16 +50,27 @@ impl Client {
         reference: &Reference,
         write: bool,
         readable: &[&str],
-        options: Options,
+        options: &Options,
     ) -> Result<Self, RegistryError> {
         let reference = &reference.resolved();
         let rights = if write { "pull,push" } else { "pull" };
         let mut scopes = vec![format!("repository:{}:{rights}", reference.repository)];
         let others = readable.iter().filter(|name| **name != reference.repository);
         scopes.extend(others.map(|name| format!("repository:{name}:pull")));
+        Self::with_scopes(reference, scopes, options)
+    }
+
+    /// A client for a reference's registry with these rights.
+    pub(super) fn with_scopes(
+        reference: &Reference,
+        scopes: Vec<String>,
+        options: &Options,
+    ) -> Result<Self, RegistryError> {
         let insecure = !options.tls_verify || reference.is_loopback();
         let registry = reference.registry();
-        let credentials = Credentials::find(reference).map_err(|error| RegistryError::Login {
+        let given = options.login.as_ref().and_then(|login| login.credentials(registry));
+        let found = given.map_or_else(|| Credentials::find(reference), |given| Ok(Some(given)));
+        let credentials = found.map_err(|error| RegistryError::Login {
             registry: registry.into(),
             problem: LoginError::Credentials(error),
         })?;

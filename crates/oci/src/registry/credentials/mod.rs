@@ -1,8 +1,10 @@
-//! Finds the credentials that docker, podman or skopeo were given.
+//! Finds the credentials that docker, podman or skopeo were given, and keeps those that we are given
+//! where they look for them.
 //!
 //! This knows names, the environment and files; no server is asked for anything here, though a
 //! helper that a file names may be started.
 
+mod keep;
 mod sources;
 
 use std::{env, fmt, io};
@@ -12,12 +14,13 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::Reference;
+pub(super) use keep::{forget, save};
 use sources::Source;
 
 /// The key of Docker Hub in docker's own file.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// Why stored credentials cannot be used. Their contents are never shown.
+/// Why stored credentials cannot be used, or not be stored. Their contents are never shown.
 #[derive(Debug, Error)]
 #[error("{holder} {problem}")]
 pub struct CredentialsError {
@@ -52,9 +55,24 @@ enum Problem {
     /// The program that it names for the registry cannot be run.
     #[error("names a credential helper that cannot be run")]
     Helper,
+    /// The program that it names for the registry fails.
+    #[error("names a credential helper that failed; try it alone, as with `docker login`")]
+    HelperFailed,
     /// The program that it names for the registry says something else than credentials.
     #[error("names a credential helper whose answer makes no sense")]
     HelperAnswer,
+    /// It cannot be written.
+    #[error("cannot be written: {0}")]
+    Unwritable(io::Error),
+    /// It is in the Nix store.
+    #[error(
+        "is in the Nix store, where it cannot be changed and all can read it; name another one \
+         with REGISTRY_AUTH_FILE"
+    )]
+    InNixStore,
+    /// There is no place for it.
+    #[error("has no place, as neither HOME nor REGISTRY_AUTH_FILE is set; set one of them")]
+    Nowhere,
 }
 
 /// Credentials for a registry. The `Debug` output hides them.

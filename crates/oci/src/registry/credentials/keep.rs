@@ -1,0 +1,298 @@
+//! Keeps credentials in the files that docker, podman and skopeo read, and removes them again.
+//!
+//! Of such a file only the registry's entry changes. Where it names a credential helper for the
+//! registry, the secret goes there and the entry is empty, as docker has it.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize as _;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use serde_json::{Map, Value, json};
+
+use super::sources::{self, Source};
+use super::{CredentialsError, DOCKER_HUB, Problem};
+use crate::registry::Login;
+
+/// Where nothing is ever written.
+const NIX_STORE: &str = "/nix/store";
+
+/// Keeps credentials in the last of the files that are looked at, docker's, which all these
+/// programs read; and in those before it that have an entry for the registry, which would hide it.
+pub(in crate::registry) fn save(login: &Login) -> Result<Vec<String>, CredentialsError> {
+    save_in(&sources::all(|name| std::env::var_os(name)), login)
+}
+
+/// Removes the credentials for a registry from all files.
+pub(in crate::registry) fn forget(registry: &str) -> Result<Vec<String>, CredentialsError> {
+    forget_in(&sources::all(|name| std::env::var_os(name)), registry)
+}
+
+fn save_in(sources: &[Source], login: &Login) -> Result<Vec<String>, CredentialsError> {
+    let files: Vec<&Source> = files(sources).collect();
+    let Some((last, before)) = files.split_last() else {
+        let holder = "a file for credentials".to_owned();
+        return Err(CredentialsError { holder, problem: Problem::Nowhere });
+    };
+    let mut kept = Vec::new();
+    for source in before.iter().chain([last]) {
+        let keep = || {
+            let mut file = Keyring::open(source)?;
+            let known = file.keys(&login.registry);
+            if known.is_empty() && source != last {
+                return Ok(None);
+            }
+            let key = known.into_iter().next();
+            file.put(&key.unwrap_or_else(|| file.new_key(&login.registry)), login).map(Some)
+        };
+        kept.extend(keep().map_err(|problem| error(source, problem))?);
+    }
+    Ok(kept)
+}
+
+fn forget_in(sources: &[Source], registry: &str) -> Result<Vec<String>, CredentialsError> {
+    let mut removed = Vec::new();
+    for source in files(sources) {
+        let remove = || {
+            let mut file = Keyring::open(source)?;
+            match &*file.keys(registry) {
+                [] => Ok(None),
+                keys => file.remove(keys).map(Some),
+            }
+        };
+        removed.extend(remove().map_err(|problem| error(source, problem))?);
+    }
+    Ok(removed)
+}
+
+fn files(sources: &[Source]) -> impl Iterator<Item = &Source> {
+    sources.iter().filter(|source| !matches!(source, Source::Variable(_)))
+}
+
+fn error(source: &Source, problem: Problem) -> CredentialsError {
+    CredentialsError { holder: source.to_string(), problem }
+}
+
+/// A file of credentials.
+struct Keyring {
+    path: PathBuf,
+    content: Map<String, Value>,
+}
+
+impl Keyring {
+    /// Reads a file; one that is absent is empty.
+    fn open(source: &Source) -> Result<Self, Problem> {
+        let (Source::File(path) | Source::Named(path)) = source else {
+            return Err(Problem::NotAFile);
+        };
+        // `REGISTRY_AUTH_FILE` may name a file that is yet to be made.
+        let text = Source::File(path.clone()).read()?.unwrap_or_default();
+        let content = if text.trim_ascii().is_empty() {
+            Map::new()
+        } else {
+            serde_json::from_slice(&text).map_err(|_| Problem::Json)?
+        };
+        Ok(Self { path: path.clone(), content })
+    }
+
+    /// The keys of a registry's entries.
+    fn keys(&self, registry: &str) -> Vec<String> {
+        let mut keys = vec![registry.to_owned(), format!("https://{registry}")];
+        if registry == "docker.io" {
+            keys.extend([DOCKER_HUB, "index.docker.io"].map(str::to_owned));
+        }
+        let tables = ["auths", "credHelpers"].map(|table| self.content.get(table));
+        let has = |key: &String| tables.iter().flatten().any(|table| table.get(key).is_some());
+        keys.retain(has);
+        keys
+    }
+
+    /// The key of a new entry: docker's file has another one for Docker Hub.
+    fn new_key(&self, registry: &str) -> String {
+        let is_dockers = self.path.file_name().is_some_and(|name| name == "config.json");
+        if registry == "docker.io" && is_dockers { DOCKER_HUB.into() } else { registry.into() }
+    }
+
+    /// The program that keeps the secrets of a registry.
+    fn helper(&self, key: &str) -> Result<Option<String>, Problem> {
+        let own = self.content.get("credHelpers").and_then(|helpers| helpers.get(key));
+        let named = own.or_else(|| self.content.get("credsStore")).and_then(Value::as_str);
+        let Some(name) = named.filter(|name| !name.is_empty()) else { return Ok(None) };
+        // It is the end of a program's name, not a path.
+        if name.contains('/') {
+            return Err(Problem::Helper);
+        }
+        Ok(Some(format!("docker-credential-{name}")))
+    }
+
+    /// Keeps a login, and tells where.
+    fn put(&mut self, key: &str, login: &Login) -> Result<String, Problem> {
+        let Login { user, password, .. } = login;
+        let helper = self.helper(key)?;
+        let entry = match &helper {
+            Some(helper) => {
+                let secret = json!({ "ServerURL": key, "Username": user, "Secret": password });
+                ask(helper, "store", &secret.to_string())?;
+                json!({})
+            }
+            None => json!({ "auth": STANDARD.encode(format!("{user}:{password}")) }),
+        };
+        let auths = self.content.entry("auths").or_insert_with(|| json!({}));
+        auths.as_object_mut().ok_or(Problem::Json)?.insert(key.to_owned(), entry);
+        self.write()?;
+        Ok(match helper {
+            Some(helper) => format!("the credential helper `{helper}`"),
+            None => format!("`{}`", self.path.display()),
+        })
+    }
+
+    /// Removes entries, and tells from where.
+    fn remove(&mut self, keys: &[String]) -> Result<String, Problem> {
+        for key in keys {
+            if let Some(helper) = self.helper(key)? {
+                ask(&helper, "erase", key)?;
+            }
+            if let Some(auths) = self.content.get_mut("auths").and_then(Value::as_object_mut) {
+                auths.shift_remove(key);
+            }
+        }
+        self.write()?;
+        Ok(format!("`{}`", self.path.display()))
+    }
+
+    /// Replaces the file. Only its owner may read it.
+    fn write(&self) -> Result<(), Problem> {
+        // A link to a file that is kept elsewhere stays one.
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        if path.starts_with(NIX_STORE) {
+            return Err(Problem::InNixStore);
+        }
+        let mut text = Vec::new();
+        let mut json = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"\t"));
+        self.content.serialize(&mut json).map_err(|_| Problem::Json)?;
+        text.push(b'\n');
+        replace(&path, &text).map_err(Problem::Unwritable)
+    }
+}
+
+/// Puts a file in a path's place once it is written.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".nix-image-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(directory)?;
+    if let Ok(old) = fs::metadata(path) {
+        // Root who logs in for a user leaves the file to that user, where it may.
+        let _ = fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
+    }
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    let _: File = file.persist(path)?;
+    Ok(())
+}
+
+/// Runs a credential helper. What it says is not shown, as it might contain a secret.
+fn ask(helper: &str, command: &str, input: &str) -> Result<(), Problem> {
+    let mut child = Command::new(helper)
+        .arg(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|_| Problem::Helper)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that reads nothing says by its status whether it is content.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let status = child.wait().map_err(|_| Problem::Helper)?;
+    if status.success() { Ok(()) } else { Err(Problem::HelperFailed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reference;
+    use crate::registry::credentials::Credentials;
+
+    fn login(registry: &str, password: &str) -> Login {
+        Login { registry: registry.into(), user: "u".into(), password: password.into() }
+    }
+
+    fn found(sources: &[Source], name: &str) -> Option<Credentials> {
+        let reference: Reference = name.parse().unwrap();
+        Credentials::find_in(sources, &reference).unwrap()
+    }
+
+    fn basic(password: &str) -> Credentials {
+        Credentials::Basic { user: "u".into(), password: password.into() }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_and_what_is_forgotten_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/config.json");
+        let sources =
+            [Source::File(directory.path().join("auth.json")), Source::File(path.clone())];
+        for registry in ["ghcr.io", "docker.io", "localhost:5000"] {
+            for password in ["a", "b: ü"] {
+                save_in(&sources, &login(registry, password)).unwrap();
+                assert_eq!(found(&sources, &format!("{registry}/x")), Some(basic(password)));
+            }
+        }
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert!(fs::read_to_string(&path).unwrap().contains(DOCKER_HUB));
+        assert_eq!(forget_in(&sources, "docker.io").unwrap().len(), 1);
+        assert_eq!(found(&sources, "app"), None);
+        assert_eq!(found(&sources, "ghcr.io/x"), Some(basic("b: ü")));
+        assert!(forget_in(&sources, "docker.io").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_would_hide_a_new_one_is_replaced_and_the_rest_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let [podmans, dockers] =
+            ["auth.json", "config.json"].map(|name| directory.path().join(name));
+        fs::write(&podmans, r#"{"auths":{"a.io":{"auth":"dTpvbGQ="},"b.io":{"auth":"dTpvbGQ="}}}"#)
+            .unwrap();
+        fs::write(&dockers, r#"{"psFormat":"{{.ID}}","currentContext":"x"}"#).unwrap();
+        let sources = [Source::File(podmans), Source::File(dockers.clone())];
+        assert_eq!(save_in(&sources, &login("a.io", "new")).unwrap().len(), 2);
+        assert_eq!(found(&sources, "a.io/x"), Some(basic("new")));
+        assert_eq!(found(&sources[1..], "a.io/x"), Some(basic("new")));
+        assert_eq!(found(&sources, "b.io/x"), Some(basic("old")));
+        let text = fs::read_to_string(dockers).unwrap();
+        assert!(
+            text.starts_with("{\n\t\"psFormat\": \"{{.ID}}\",\n\t\"currentContext\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn files_that_cannot_be_changed_stay_and_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let sources = [Source::File(path.clone())];
+        for (text, problem) in [
+            ("{\"auths\"", "is not valid JSON"),
+            ("[]", "is not valid JSON"),
+            (r#"{"auths":[]}"#, "is not valid JSON"),
+            (r#"{"credsStore":"../bin/evil"}"#, "cannot be run"),
+            (r#"{"credsStore":"there-is-no-such-helper"}"#, "cannot be run"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = save_in(&sources, &login("a.io", "secret")).unwrap_err().to_string();
+            assert!(error.contains("config.json") && error.contains(problem), "{text}: {error}");
+            assert!(!error.contains("secret"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert!(save_in(&[], &login("a.io", "x")).is_err());
+    }
+}

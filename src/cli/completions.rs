@@ -1,0 +1,35 @@
+//! `nix-image completions`.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap_complete::Shell;
+
+use super::stdout;
+
+/// Print a shell's completions of this program
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the shell's script.
+
+Examples:
+  # Complete in this bash
+  source <(nix-image completions bash)
+
+  # Complete in zsh, from its next start on
+  nix-image completions zsh > ~/.zfunc/_nix-image
+
+  # Complete in fish
+  nix-image completions fish > ~/.config/fish/completions/nix-image.fish")]
+pub(super) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::command(), "nix-image", &mut script);
+        stdout::lock()?.write_all(&script).context("writing to standard output")
+    }
+}

@@ -1,0 +1,221 @@
+//! What stands in a CONF's place: a conf, standard input, or the program that Nix built of one.
+//!
+//! Such a program is a script that names its conf. It is read, never run.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf, absolute};
+
+use anyhow::bail;
+
+use image::conf::{Conf, ConfError};
+use image::store::Store;
+
+/// Stands for standard input.
+const STDIN: &str = "-";
+/// Bytes of a file that tell what it is: a tar file's magic number ends at 263.
+const HEAD: u64 = 512;
+/// The largest script that is searched for a conf, in bytes.
+const MAX_SCRIPT: u64 = 64 << 10;
+/// What the name of a conf ends with, by nixpkgs' function and this project's.
+const SUFFIX: &str = "-conf.json";
+
+/// A conf that was found, and the root of the store that it is in.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) conf: Conf,
+    /// The directory below which its store paths are read, unless that is `/`.
+    pub(super) store_root: Option<PathBuf>,
+}
+
+/// Reads the conf that an operand names. A given root is used as it is; otherwise a conf, or its
+/// program, in `ROOT/nix/store` implies that root.
+pub(super) fn find(operand: &Path, store_root: Option<&Path>) -> anyhow::Result<Found> {
+    if operand.as_os_str() == STDIN {
+        let conf = Conf::parse(operand, &read_all(operand, io::stdin().lock())?)?;
+        return Ok(Found { conf, store_root: store_root.map(Path::to_owned) });
+    }
+    let path = located(operand, store_root);
+    check_link(&path)?;
+    check_directory(&path)?;
+    let file = File::open(&path).map_err(|source| unreadable(operand, source))?;
+    let head = read_all(operand, (&file).take(HEAD))?;
+    if let Some(Archive { what, transport }) = archive(&head) {
+        let shown = operand.display();
+        bail!(
+            "`{shown}` is {what}, not a conf; an image that is in an archive is loaded with \
+             `docker load -i {shown}` or `podman load -i {shown}`, and pushed with `skopeo copy \
+             {transport}:{shown} docker://REFERENCE`; give this command the program that \
+             streamLayeredImage builds, or its conf"
+        );
+    }
+    let rest = head.chain(&file);
+    if !head.starts_with(b"#!") {
+        let conf = Conf::parse(operand, &read_all(operand, rest)?)?;
+        let root = store_root.map(Path::to_owned).or_else(|| root_of(&path, &conf.store_dir));
+        return Ok(Found { conf, store_root: root });
+    }
+    let script = read_all(operand, rest.take(MAX_SCRIPT))?;
+    let named = named_conf(operand, &String::from_utf8_lossy(&script))?;
+    let store = named.rsplit_once('/').map_or(&*named, |(store, _)| store);
+    let root = store_root.map(Path::to_owned).or_else(|| root_of(&path, store));
+    let place = Store::new(store, root.as_deref())?.locate(&named, "the conf")?;
+    let file = File::open(&place).map_err(|source| unreadable(&place, source))?;
+    let conf = Conf::parse(&place, &read_all(&place, file)?)?;
+    Ok(Found { conf, store_root: root })
+}
+
+/// Where an operand is read: below the root if it is nowhere else, as the target of a link `result`
+/// that Nix made for the store of that root.
+fn located(operand: &Path, root: Option<&Path>) -> PathBuf {
+    let below = || {
+        let store = Store::new("/nix/store", Some(root?)).ok()?;
+        let found = store.locate(absolute(operand).ok()?.to_str()?, "the conf").ok()?;
+        found.exists().then_some(found)
+    };
+    if operand.exists() { operand.to_owned() } else { below().unwrap_or_else(|| operand.into()) }
+}
+
+/// The root below which a file's store is, by the file's name as it is given or with all links
+/// followed. `None` if it is in no such store, or in one at its own place.
+fn root_of(path: &Path, store: &str) -> Option<PathBuf> {
+    let parts: Vec<Component> =
+        Path::new(store).components().filter(|part| *part != Component::RootDir).collect();
+    let root = |path: PathBuf| {
+        path.ancestors().skip(1).find_map(|directory| {
+            let all: Vec<Component> = directory.components().collect();
+            let root = all.strip_suffix(&*parts).map(|root| root.iter().collect::<PathBuf>())?;
+            (!parts.is_empty() && root.parent().is_some()).then_some(root)
+        })
+    };
+    absolute(path).ok().and_then(root).or_else(|| path.canonicalize().ok().and_then(root))
+}
+
+/// The conf that a script names: the only path in it that ends as those of confs do.
+fn named_conf(script: &Path, text: &str) -> anyhow::Result<String> {
+    let is_other = |c: char| !(c.is_ascii_alphanumeric() || "+-._?=/".contains(c));
+    let words = text.split(is_other).filter(|word| word.starts_with('/') && word.ends_with(SUFFIX));
+    let confs: BTreeSet<&str> = words.collect();
+    let shown = script.display();
+    match (confs.first(), confs.len()) {
+        (Some(conf), 1) => Ok((*conf).to_owned()),
+        (None, _) => bail!(
+            "`{shown}` is a script that names no conf; expected the program that \
+             streamLayeredImage builds, which names one such as /nix/store/…{SUFFIX}"
+        ),
+        _ => {
+            let confs: Vec<_> = confs.into_iter().collect();
+            bail!(
+                "`{shown}` is a script that names several confs; give one of {}",
+                confs.join(", ")
+            )
+        }
+    }
+}
+
+/// An archive in a conf's place.
+struct Archive {
+    what: &'static str,
+    /// What skopeo calls its kind.
+    transport: &'static str,
+}
+
+/// What archive begins with these bytes, if any does.
+fn archive(head: &[u8]) -> Option<Archive> {
+    const COMPRESSED: [(&[u8], &str); 4] = [
+        (b"\x1f\x8b", "a gzip file"),
+        (b"\x28\xb5\x2f\xfd", "a zstd file"),
+        (b"\xfd7zXZ\0", "an xz file"),
+        (b"BZh", "a bzip2 file"),
+    ];
+    /// What members of OCI archives are called, of which any may be the first.
+    const OCI: [&[u8]; 3] = [b"blobs/", b"oci-layout", b"index.json"];
+    if head.get(257..262) == Some(b"ustar") {
+        let is_oci = OCI.iter().any(|name| head.starts_with(name));
+        let transport = if is_oci { "oci-archive" } else { "docker-archive" };
+        return Some(Archive { what: "a tar archive", transport });
+    }
+    let (_, what) = COMPRESSED.iter().find(|(magic, _)| head.starts_with(magic))?;
+    Some(Archive { what, transport: "docker-archive" })
+}
+
+/// Fails for a link to what is not there, such as the `result` of a store below another root.
+fn check_link(path: &Path) -> anyhow::Result<()> {
+    if let Ok(target) = path.read_link()
+        && !path.exists()
+    {
+        let (path, target) = (path.display(), target.display());
+        bail!(
+            "`{path}` is a link to `{target}`, which does not exist; build it again, or name the \
+             root of its store with `--store-root`"
+        );
+    }
+    Ok(())
+}
+
+/// Fails for a directory that holds an image.
+fn check_directory(path: &Path) -> anyhow::Result<()> {
+    if path.join("oci-layout").is_file() {
+        let shown = path.display();
+        bail!(
+            "`{shown}` is an OCI layout, not a conf; its image is copied with `skopeo copy \
+             oci:{shown} docker://REFERENCE`; give this command the program that \
+             streamLayeredImage builds, or its conf"
+        );
+    }
+    Ok(())
+}
+
+fn read_all(path: &Path, mut from: impl Read) -> Result<Vec<u8>, ConfError> {
+    let mut text = Vec::new();
+    from.read_to_end(&mut text).map_err(|source| unreadable(path, source))?;
+    Ok(text)
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ConfError {
+    ConfError::Read { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_what_stands_before_the_store() {
+        for (path, store, root) in [
+            ("/mnt/nix/store/a-conf.json", "/nix/store", Some("/mnt")),
+            ("/mnt/nix/store/a-x/conf.json", "/nix/store", Some("/mnt")),
+            ("/nix/store/a-root/nix/store/b-conf.json", "/nix/store", Some("/nix/store/a-root")),
+            ("/nix/store/a-conf.json", "/nix/store", None),
+            ("/mnt/nix/store", "/nix/store", None),
+            ("/mnt/nix/storage/a-conf.json", "/nix/store", None),
+            ("/home/me/nix/store/a-conf.json", "/home/me/nix/store", None),
+            ("/mnt/gnu/store/a-conf.json", "/gnu/store", Some("/mnt")),
+            ("/mnt/a-conf.json", "/", None),
+        ] {
+            assert_eq!(root_of(path.as_ref(), store).as_deref(), root.map(Path::new), "{path}");
+        }
+    }
+
+    #[test]
+    fn scripts_name_one_conf() {
+        let conf = "/nix/store/0123-app-conf.json";
+        for (script, found) in [
+            // What this project's function, nixpkgs' makeWrapper and its older writeScript write.
+            (format!("exec /nix/store/1-nix-image/bin/stream-layered-image {conf} \"$@\""), true),
+            (format!("exec \"/nix/store/2-stream\"  {conf} \"$@\" "), true),
+            (format!("/nix/store/2-python /nix/store/3-x.py '{conf}' \"$@\""), true),
+            (format!("load) a {conf};; esac\nb {conf} \"$@\""), true),
+            (format!("a {conf} {conf}2-conf.json"), false),
+            ("echo -conf.json relative/x-conf.json".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(
+                named_conf("result".as_ref(), &script).ok().as_deref(),
+                found.then_some(conf),
+                "{script}"
+            );
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `nix-image login` and `nix-image logout`, and what logs in for a single command.
+
+use std::fmt::{self, Display, Formatter};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use crate::report::{self, Mode, Outcome, Style};
+use oci::registry::{Login, Options};
+use oci::without_user;
+
+/// The longest name or password that is read, in bytes.
+const MAX: u64 = 64 << 10;
+
+/// Log in to a registry, for this and for other programs
+///
+/// The registry is asked whether it accepts the name and the password. If it does, they are written
+/// to the file that `REGISTRY_AUTH_FILE` names, or else to docker's file, `~/.docker/config.json` or
+/// `config.json` in `DOCKER_CONFIG`, which podman, skopeo and buildah read as well. If that file
+/// names a credential helper (`credsStore` or `credHelpers`), the helper keeps the password;
+/// otherwise it is in the file, unencrypted. An entry for the registry in podman's own file, which
+/// would be found before docker's, is replaced too.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries nothing.
+
+Examples:
+  # Log in, and be asked for name and password
+  nix-image login ghcr.io
+
+  # Log in with a password from a program
+  pass show ghcr.io | nix-image login ghcr.io -u me --password-stdin
+
+  # Log in to a registry without TLS
+  nix-image login registry.local:5000 -u me --tls-verify=false")]
+pub(super) struct Args {
+    /// The registry, such as ghcr.io, localhost:5000 or docker.io
+    registry: String,
+    /// The user's name; without it, it is asked for
+    #[arg(short, long = "username", value_name = "USER")]
+    user: Option<String>,
+    /// Read the password from standard input; without this, it is asked for at the terminal
+    #[arg(long, requires = "user")]
+    password_stdin: bool,
+    /// Check certificates, and refuse plain HTTP to other machines
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    tls_verify: bool,
+}
+
+/// Forget the name and the password for a registry
+///
+/// They are removed from all files in which docker, podman and skopeo look for them, and from
+/// credential helpers that these files name for the registry. If `REGISTRY_AUTH_FILE` is set,
+/// only that file is looked at.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries nothing.
+
+Examples:
+  # Log out of a registry
+  nix-image logout ghcr.io")]
+pub(super) struct Logout {
+    /// The registry, such as ghcr.io, localhost:5000 or docker.io
+    registry: String,
+}
+
+impl Args {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let registry = registry(&self.registry)?;
+        let user = match self.user {
+            Some(user) => user,
+            None => ask_user(&registry)?,
+        };
+        check_user(&user)?;
+        let password =
+            if self.password_stdin { read_password()? } else { ask_password(&user, &registry)? };
+        let login = Login { registry, user, password };
+        login.check(&Options { tls_verify: self.tls_verify, login: None })?;
+        let places = login.save()?;
+        let Login { registry, user, .. } = login;
+        conclude(mode, &Done::LoggedIn { registry, user, places });
+        Ok(())
+    }
+}
+
+impl Logout {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let registry = registry(&self.registry)?;
+        let places = Login::forget(&registry)?;
+        conclude(mode, &Done::LoggedOut { registry, places });
+        Ok(())
+    }
+}
+
+/// What `USER[:PASSWORD]` means for a registry; a password that is not given is asked for.
+pub(super) fn of_text(text: &str, registry: &str) -> anyhow::Result<Login> {
+    let (user, password) = match text.split_once(':') {
+        Some((user, password)) => (user, Some(password.to_owned())),
+        None => (text, None),
+    };
+    check_user(user)?;
+    let password = password.map_or_else(|| ask_password(user, registry), Ok)?;
+    Ok(Login { registry: registry.into(), user: user.into(), password })
+}
+
+fn registry(text: &str) -> anyhow::Result<String> {
+    Login::registry_of(text).with_context(|| {
+        let shown = without_user(text).unwrap_or_else(|| text.to_owned());
+        format!(
+            "`{shown}` is not a valid registry; registries look like `ghcr.io` or `localhost:5000`"
+        )
+    })
+}
+
+/// In what is sent to registries, a colon ends the name.
+fn check_user(user: &str) -> anyhow::Result<()> {
+    if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
+        bail!("expected the name of a user, which is not empty and has no colon in it");
+    }
+    Ok(())
+}
+
+fn ask_user(registry: &str) -> anyhow::Result<String> {
+    if !io::stdin().is_terminal() {
+        bail!("there is no terminal to ask for the name at; give it with `--username`");
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "Username for {registry}: ").and_then(|()| stderr.flush())?;
+    let mut user = String::new();
+    io::stdin().lock().take(MAX).read_line(&mut user).context("reading the name")?;
+    Ok(user.trim().to_owned())
+}
+
+fn ask_password(user: &str, registry: &str) -> anyhow::Result<String> {
+    let password = rpassword::prompt_password(format!("Password for {user} at {registry}: "));
+    let password = password.context(
+        "there is no terminal to ask for the password at; pipe it into \
+         `nix-image login --password-stdin`",
+    )?;
+    check_password(password)
+}
+
+/// The password on standard input, without the end of its line.
+fn read_password() -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(MAX).read_to_string(&mut text);
+    read.context("reading the password from standard input")?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    check_password(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+fn check_password(password: String) -> anyhow::Result<String> {
+    if password.is_empty() || password.contains('\n') {
+        bail!("expected a password of one line, which is not empty");
+    }
+    Ok(password)
+}
+
+/// What a command has come to.
+enum Done {
+    LoggedIn { registry: String, user: String, places: Vec<String> },
+    LoggedOut { registry: String, places: Vec<String> },
+}
+
+fn conclude(mode: Mode, done: &Done) {
+    report::new(mode, Style::Bytes { verb: "", verbose: false }).conclude(done);
+}
+
+impl Display for Done {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoggedIn { registry, user, places } => {
+                let places = places.join(" and ");
+                write!(formatter, "logged in to `{registry}` as `{user}`; kept in {places}")
+            }
+            Self::LoggedOut { registry, places } if places.is_empty() => {
+                write!(formatter, "not logged in to `{registry}`")
+            }
+            Self::LoggedOut { registry, places } => {
+                let places = places.join(" and ");
+                write!(formatter, "logged out of `{registry}`; removed from {places}")
+            }
+        }
+    }
+}
+
+impl Outcome for Done {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::LoggedIn { registry, user, places } => {
+                json!({ "event": "logged_in", "registry": registry, "user": user, "places": places })
+            }
+            Self::LoggedOut { registry, places } => {
+                json!({ "event": "logged_out", "registry": registry, "places": places })
+            }
+        }
+    }
+}
