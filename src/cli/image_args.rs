@@ -25,7 +25,7 @@ pub(super) struct ImageArgs {
 /// The name of a single image.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct TagArg {
-    /// Name and tag, instead of the conf's
+    /// Name and tag of the image [default: those in the conf]
     // `repo_tag` is what nixpkgs' script calls it.
     #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG")]
     pub(super) tag: Option<String>,
@@ -38,10 +38,10 @@ pub(super) struct ReadingArgs {
     /// ROOT/nix/store]
     #[arg(long, value_name = "DIR")]
     pub(super) store_root: Option<PathBuf>,
-    /// Neither use nor remember digests
+    /// Do not use or update the cache of layer digests
     #[arg(long)]
     pub(super) no_cache: bool,
-    /// Threads that hash, and when pushing compress [default: one for each core]
+    /// Number of threads that hash layers, and compress them in a push [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 }

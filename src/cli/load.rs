@@ -15,8 +15,8 @@ use image::Blobs;
 /// Load an image into a container engine, and send only the layers that it lacks
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing, and with --dry-run the layers that the engine lacks: a line for
-each with its diffID and its length in bytes.
+Standard output carries nothing, or with --dry-run a line for each layer that the engine lacks: its
+diffID and its size in bytes.
 
 Examples:
   # Load an image into the engine of this machine
@@ -46,10 +46,10 @@ pub(super) struct Args {
     /// Say why an image is sent and not linked
     #[arg(short, long)]
     verbose: bool,
-    /// Say which layers the engine lacks and how it would get them, and load nothing
+    /// Print which layers the engine lacks and how it would get them, without loading anything
     #[arg(long)]
     dry_run: bool,
-    /// How long the engine may take to answer; for its work, ten times that without a sign of it
+    /// How long to wait for an answer of the engine; while it works, ten times as long
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,

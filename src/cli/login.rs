@@ -37,13 +37,13 @@ Examples:
 pub(super) struct Args {
     /// The registry, such as ghcr.io, localhost:5000 or docker.io
     registry: String,
-    /// The user's name; without it, it is asked for
+    /// The user's name [default: ask for it]
     #[arg(short, long = "username", value_name = "USER")]
     user: Option<String>,
-    /// Read the password from standard input; without this, it is asked for at the terminal
+    /// Read the password from standard input instead of asking for it
     #[arg(long, requires = "user")]
     password_stdin: bool,
-    /// Check certificates, and refuse plain HTTP to other machines
+    /// Check certificates, and refuse plain HTTP except to this machine
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
 }

@@ -37,8 +37,8 @@ use crate::report::{self, Mode};
     version,
     max_term_width = 100,
     after_long_help = "\
-Standard output carries data alone; all that is said of it goes to standard error. CONF is what
-`nix build` made of streamLayeredImage, ./result, or its conf.
+Standard output carries only data; messages go to standard error. CONF is what `nix build` made of
+streamLayeredImage (./result), or its conf.
 
 Examples:
   # Load an image into docker, podman or containerd
@@ -142,7 +142,8 @@ fn exit(result: anyhow::Result<()>, mode: Mode) -> ExitCode {
     ExitCode::FAILURE
 }
 
-#[cfg(test)]
+// Examples name commands of all features.
+#[cfg(all(test, feature = "load", feature = "push"))]
 mod tests {
     use super::*;
 

@@ -52,7 +52,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "pipeline")]
     from_image: Option<PathBuf>,
 
-    /// Leave this path out of the layers; may be given many times
+    /// Leave this path out of the layers; can be given several times
     #[arg(long, value_name = "PATH")]
     exclude: Vec<String>,
 

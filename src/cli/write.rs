@@ -34,15 +34,15 @@ pub(super) struct Args {
     /// What to write
     #[arg(long, value_enum)]
     format: Format,
-    /// Hash the blobs that a layout has already, and write those anew that are damaged; archives
-    /// are hashed in any case
+    /// Hash the blobs that a layout has already, and replace damaged ones; archives are always
+    /// hashed
     #[arg(long)]
     verify: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// A directory that holds many images and each blob once; an image is added to those in it
+    /// A directory that holds several images and each blob once; the image is added to it
     Oci,
     /// A tar file of such a directory, which docker, podman, skopeo and containerd read
     OciArchive,

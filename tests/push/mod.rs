@@ -5,6 +5,7 @@ mod hostile;
 mod images;
 mod memory;
 mod operands;
+mod preview;
 mod real;
 mod registry;
 mod retries;

@@ -3,7 +3,7 @@
 use super::faults::is;
 use super::images::{Fixture, said};
 use super::registry::{Fault, Registry, Request};
-use crate::support::failure_of;
+use crate::support::{NIX_IMAGE, command, failure_of, stdout_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::json;
@@ -153,4 +153,49 @@ fn what_a_registry_says_is_one_line_without_tricks() {
     assert!(
         error.lines().all(|line| line.starts_with("warning: ") || line.starts_with("error: push"))
     );
+}
+
+#[test]
+fn a_login_is_checked_with_the_token_server() {
+    let good = STANDARD.encode(format!("bob:{PASSWORD}"));
+    let echo = good.clone();
+    let registry = Registry::start_with(move |request| {
+        let authorization = request.headers.get("authorization").map(String::as_str);
+        if request.target.starts_with("/token") {
+            // It is asked for a token that gives no rights.
+            let is_good = authorization == Some(&format!("Basic {good}"))
+                && !request.target.contains("scope");
+            let said = json!({"errors": [{"message": authorization.unwrap_or_default()}]});
+            let answer = if is_good { json!({ "token": "t" }) } else { said };
+            let status = if is_good { 200 } else { 401 };
+            return Some(Fault::Answer(status, vec![], answer.to_string().into_bytes()));
+        }
+        let challenge = format!("Bearer realm=\"http://{}/token\"", request.headers["host"]);
+        (authorization != Some("Bearer t"))
+            .then(|| Fault::Answer(401, vec![("www-authenticate", challenge)], vec![]))
+    });
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("auth.json");
+    let host = registry.name("");
+    let login = |password: &str| {
+        let mut login = command(
+            "sh",
+            &[
+                "-c",
+                "printf %s \"$1\" | \"$2\" login \"$3\" -u bob --password-stdin",
+                "sh",
+                password,
+                NIX_IMAGE,
+                &host,
+            ],
+        );
+        login.env("REGISTRY_AUTH_FILE", &file);
+        login
+    };
+    let error = failure_of(&mut login("Wr0ng+secret"));
+    assert!(error.contains("does not accept this password for `bob`"), "{error}");
+    assert!(!error.contains("Wr0ng") && !error.contains(&STANDARD.encode("bob:Wr0ng+secret")));
+    assert!(!file.exists());
+    stdout_of(&mut login(PASSWORD));
+    assert!(std::fs::read_to_string(&file).unwrap().contains(&echo));
 }

@@ -22,13 +22,13 @@ use oci::{Compression, Flavor, Reference};
 
 /// Push an image to registries, sending only the blobs that they lack
 ///
-/// Layers are looked for by what the image's tag, and those given with --cache-from, say: of
-/// a conf with NAR hashes those that are there need not even be in the store. This trusts whoever
-/// can write to these repositories; --no-cache does not.
+/// Which layers a registry has is learnt from the image that has the tag now, and from those given
+/// with --cache-from. If the conf has NAR hashes, such layers need not even be in the store. This
+/// trusts everyone who can write to these repositories; --no-cache does not.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Standard output carries a line for each repository: the image's name by digest. With --dry-run it
-carries a line for each layer that would be sent: repository, diffID, length in bytes.
+carries a line for each layer that would be sent: repository, diffID, size in bytes.
 
 Examples:
   # Push an image under the name that it has
@@ -43,7 +43,7 @@ Examples:
   # Push an image for two platforms
   nix-image push ./result-amd64 ghcr.io/me/app:1 --platform-conf ./result-arm64
 
-  # Log in for this push alone, and keep the digest
+  # Log in for this push only, and keep the digest
   nix-image push ./result ghcr.io/me/app:1 --creds me:$TOKEN --digest-file digest")]
 pub(super) struct Args {
     /// The program that Nix built (`./result`), or its conf, a JSON file; `-` reads a conf from
@@ -52,8 +52,8 @@ pub(super) struct Args {
     /// Names to push to [default: those of the confs]
     #[arg(value_name = "REFERENCE")]
     references: Vec<String>,
-    /// The conf of the same image for a further platform, so that an index is pushed; may be given
-    /// several times
+    /// The program or conf of the same image for another platform, so that an index is pushed; can
+    /// be given several times
     #[arg(long, value_name = "CONF")]
     platform_conf: Vec<String>,
     /// Name and tag to push to, instead of the conf's; the same as one REFERENCE
@@ -65,36 +65,35 @@ pub(super) struct Args {
         conflicts_with_all = ["references", "platform_conf"]
     )]
     tag: Option<String>,
-    /// How to compress layers [default: zstd, for --format docker gzip; layers that are there may
-    /// be compressed in any way]
+    /// How to compress layers [default: zstd, or gzip with --format docker; layers that the registry
+    /// has already may be compressed in any way]
     #[arg(long, value_enum)]
     compression: Option<CompressionArg>,
     /// How hard to compress: 1 to 12 for gzip, 1 to 19 for zstd
     #[arg(long, value_name = "N")]
     level: Option<u8>,
-    /// Whose kind of manifest to push
+    /// Kind of manifest to push
     #[arg(long, value_enum, default_value_t = Format::Oci)]
     format: Format,
-    /// A further image to take unchanged layers from; may be given several times
+    /// Another image to take unchanged layers from; can be given several times
     #[arg(long, value_name = "REFERENCE")]
     // As text: clap would repeat what is not a reference, with any password in it.
     cache_from: Vec<String>,
-    /// Say this of the image in its manifest, such as
-    /// org.opencontainers.image.source=https://example.org/app; may be given several times
+    /// Add an annotation to the manifest, such as
+    /// org.opencontainers.image.source=https://example.org/app; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
-    /// Say what would be sent, and send nothing
+    /// Print what would be sent, without sending anything
     #[arg(long)]
     dry_run: bool,
     /// Write the digest of what was pushed to this file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     digest_file: Option<PathBuf>,
-    /// Log in to the registry with this name and password for this push alone; a password that is
-    /// not given is asked for. Other users of this machine may see the arguments: `nix-image login`
-    /// keeps the password from them
+    /// Log in to the registry with this name and password, for this push only; without a password,
+    /// it is asked for. Other users of this machine can see arguments, so prefer `nix-image login`
     #[arg(long, value_name = "USER[:PASSWORD]")]
     creds: Option<String>,
-    /// Check certificates, and refuse plain HTTP to other machines
+    /// Check certificates, and refuse plain HTTP except to this machine
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
     #[command(flatten)]

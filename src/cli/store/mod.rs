@@ -63,7 +63,7 @@ pub(super) struct Remove {
     images: Vec<String>,
 }
 
-/// Remove images without names, layers that no image uses, and what killed runs have left
+/// Remove images without names, layers that no image uses, and what killed runs left behind
 ///
 /// An image loses its name to a newer one that is added under that name.
 ///

@@ -34,16 +34,16 @@ impl Push<'_> {
         for group in by_repository(references) {
             prepared.push(self.prepare(group, &prepared)?);
         }
-        // What was sent to one repository of a registry need not be sent to another.
-        let mut sent = HashSet::new();
-        let preview = |prepared| self.preview_one(prepared, &mut sent);
+        // What one repository of a registry has need not be sent to another.
+        let mut there = HashSet::new();
+        let preview = |prepared| self.preview_one(prepared, &mut there);
         prepared.into_iter().map(preview).collect()
     }
 
     fn preview_one(
         &self,
         prepared: Prepared,
-        sent: &mut HashSet<(String, Digest)>,
+        there: &mut HashSet<(String, Digest)>,
     ) -> Result<Preview, PushError> {
         let Prepared { references, repository, knowledge } = prepared;
         let [first, ..] = &*references else { return Err(PushError::NoName) };
@@ -53,25 +53,19 @@ impl Push<'_> {
         let mut target = self.target(&repository, &knowledge, &pool);
         target.is_preview = true;
         let found = self.find(&target, &layers)?;
-        for (image, digester) in self.digesters.iter().enumerate() {
-            let all = layers
-                .iter()
-                .zip(&found)
-                .filter(|((of, _), found)| *of == image && found.is_none());
-            digester.digest_some(&all.map(|((_, layer), _)| *layer).collect::<Vec<_>>())?;
-        }
+        self.digest_missing(&layers, &found)?;
         let mut missing = Vec::new();
         let (mut bytes, mut bytes_sent) = (0, 0);
         for (&(image, layer), found) in layers.iter().zip(&found) {
-            if let Some(Delivered { blob, .. }) = found {
+            if let Some(Delivered { diff_id, blob, .. }) = found {
                 bytes += blob.size;
+                there.insert((first.registry().to_owned(), *diff_id));
                 continue;
             }
             let Some(known) = self.digesters[image].known_digest(layer)? else { continue };
-            let remembered = self.options.settings.blob_key(known.digest);
-            let blob = remembered.and_then(|key| self.cache.get(&key)).unwrap_or(known);
+            let blob = self.remembered_blob(known);
             bytes += blob.size;
-            if sent.insert((first.registry().to_owned(), known.digest)) {
+            if there.insert((first.registry().to_owned(), known.digest)) {
                 bytes_sent += blob.size;
                 missing.push(known);
             }
@@ -80,5 +74,25 @@ impl Push<'_> {
         let (layers, layers_sent) = (layers.len(), missing.len());
         let transfer = Transfer { layers, layers_sent, bytes, bytes_sent };
         Ok(Preview { references, missing, transfer })
+    }
+
+    /// Finds the diffIDs of the layers that were not found in a repository.
+    fn digest_missing(
+        &self,
+        layers: &[(usize, usize)],
+        found: &[Option<Delivered>],
+    ) -> Result<(), PushError> {
+        let missing = || layers.iter().zip(found).filter(|(_, found)| found.is_none());
+        for (index, digester) in self.digesters.iter().enumerate() {
+            let own = missing().filter(|((image, _), _)| *image == index);
+            digester.digest_some(&own.map(|((_, layer), _)| *layer).collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// What a layer was compressed to before, or else the layer.
+    fn remembered_blob(&self, layer: BlobId) -> BlobId {
+        let key = self.options.settings.blob_key(layer.digest);
+        key.and_then(|key| self.cache.get(&key)).unwrap_or(layer)
     }
 }
