@@ -1,13 +1,17 @@
-# The commands of this project. Each does its own set-up.
+# The commands of this project. Each installs what it needs first, and says what that is.
 
 release := $(or $(CARGO_TARGET_DIR),target)/release
 # Engines have to be started by root.
 as_root := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH",)
 
-.PHONY: build test demo bench fmt lint check-darwin
+.PHONY: build setup test demo docs bench fmt lint check-darwin
 
 build:
 	cargo build --release
+
+# What `make test` and `make demo` need.
+setup:
+	scripts/setup test
 
 # Everything: unit and integration tests, and the images in real engines. A test that cannot run
 # fails here; with `cargo test` it shows as ignored.
@@ -17,11 +21,16 @@ test:
 	cargo build --release
 	$(as_root) python3 tests/driver --nix-image $(release)/nix-image
 
-# An image built by real Nix, streamed into an engine and run.
+# An image built by real Nix, delivered by today's way and by nix-image, side by side.
 demo:
 	scripts/setup demo
 	cargo build --release
 	scripts/demo $(release)/nix-image
+
+# The documentation as a book, in target/book.
+docs:
+	scripts/setup docs
+	mdbook build
 
 # Whole images against other programs. ARGS=--help tells what can be chosen.
 bench:

@@ -1,5 +1,5 @@
 {
-  description = "Container images from Nix store paths, byte for byte as dockerTools makes them, many times as fast";
+  description = "Container images from Nix store paths, byte for byte as dockerTools makes them, many times faster";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 

@@ -55,6 +55,7 @@ rustPlatform.buildRustPackage {
 
   meta = {
     inherit (manifest.package) description;
+    inherit (manifest.workspace.package) homepage;
     license = lib.licenses.mit;
     mainProgram = "nix-image";
     platforms = lib.platforms.linux ++ lib.platforms.darwin;

@@ -48,7 +48,7 @@ Push an image to a registry. This is `examples/push.rs`:
 //! So a library that depends on this one needs no default features:
 //!
 //! ```toml
-//! nix-image = { version = "0.1", default-features = false, features = ["push"] }
+//! nix-image = { version = "0.2", default-features = false, features = ["push"] }
 //! ```
 //!
 //! # Stability

@@ -1,37 +1,71 @@
-# The image of `make demo`, written as for nixpkgs' dockerTools. Here, `pkgs` is
-# the small set of this machine's programs; with nixpkgs it is `import <nixpkgs>`
-# and the overlay of this project.
+# The image of `make demo`, written as for nixpkgs' dockerTools: an application in Python, and
+# beside it some tools. `pkgs` is a small set of this machine's programs here, which `packageOf`
+# makes packages of. With nixpkgs and the overlay of this project, write `pkgs.python3` in place of
+# `pkgs.packageOf "python" [ python ]`, and so on.
 {
   host ? ../../target/demo/host,
   pkgs ? import ../../nix/testing { inherit host; },
+  # The machine's Python: the program's name, and where its modules are.
+  python,
+  modules,
+  # The names of the tools.
+  tools,
+  # What changes between one image and the next.
+  greeting,
 }:
 
 let
-  greet = pkgs.runCommand "greet" { } ''
+  interpreter = pkgs.packageOf "python" [ python ];
+  standardLibrary = builtins.path {
+    name = "python-modules";
+    path = /. + modules;
+    # What is installed beside the standard library, its tests, and what running it has written.
+    filter =
+      path: _:
+      !builtins.elem (baseNameOf path) [
+        "__pycache__"
+        "dist-packages"
+        "site-packages"
+        "test"
+      ];
+  };
+  pythonHome = pkgs.runCommand "python-home" { } ''
+    mkdir -p $out/lib
+    ln -s ${standardLibrary} $out/lib/${baseNameOf modules}
+  '';
+
+  app = pkgs.runCommand "app" { } ''
     mkdir -p $out/bin
-    cat > $out/bin/greet <<'EOF'
-    #!${pkgs.runtimeShell}
-    echo "Hello from a container of $(ls /nix/store | wc -l) store paths!"
-    echo "I am $(whoami), and the owner of /data is $(stat -c %u /data)."
+    cat > $out/app.py <<'EOF'
+    import os, platform
+    print("${greeting} Python", platform.python_version(), "runs in a container of",
+          len(os.listdir("/nix/store")), "store paths.")
+    print("The owner of /data is", os.stat("/data").st_uid, "as fakeRootCommands said.")
     EOF
-    chmod +x $out/bin/greet
+    cat > $out/bin/app <<EOF
+    #!${pkgs.runtimeShell}
+    export PYTHONHOME=${pythonHome}
+    exec ${interpreter}/bin/${python} $out/app.py
+    EOF
+    chmod +x $out/bin/app
   '';
 in
 pkgs.dockerTools.streamLayeredImage {
   name = "nix-image-demo";
   tag = "latest";
   contents = [
-    greet
+    app
     pkgs.bash
     pkgs.coreutils
     pkgs.nix
     pkgs.sqlite
     pkgs.dockerTools.fakeNss
-  ];
+  ]
+  ++ map (name: pkgs.packageOf name [ name ]) tools;
   fakeRootCommands = ''
     mkdir data
     chown 1000 data
   '';
-  maxLayers = 20;
-  config.Cmd = [ "greet" ];
+  maxLayers = 25;
+  config.Cmd = [ "app" ];
 }

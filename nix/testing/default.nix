@@ -94,6 +94,7 @@ let
 
   packages = {
     inherit lib;
+    packageOf = package;
     buildPackages = packages;
     callPackage = lib.callPackageWith packages;
     dockerTools = packages.callPackage ../images { };

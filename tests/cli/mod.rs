@@ -1,10 +1,11 @@
 //! What the program says, word for word: transcripts of shell sessions, in the files beside this
-//! one and in README.md.
+//! one, in README.md and in `docs`.
 //!
 //! `SNAPSHOTS=overwrite cargo test --test integration -- cli::` writes what it says now into the
-//! files beside this one; then `git diff` shows what became of it.
+//! files beside this one and into `docs/commands`; then `git diff` shows what became of it.
 
-mod readme;
+mod documents;
+mod pages;
 mod sandbox;
 mod terminal;
 mod transcript;

@@ -1,9 +1,10 @@
 //! A directory in which commands print the same on every machine.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -52,9 +53,7 @@ impl Sandbox {
         );
         store.write_conf("list", &json!([]));
         // Its files are where it says they are.
-        let nix_store = store.place("/nix/store").display().to_string();
-        let here = conf.to_string().replace("/nix/store", &nix_store).replace("test:1", "app:1");
-        fs::write(store.root().join("CONF"), here).unwrap();
+        fs::write(store.root().join("CONF"), here(&store, &conf, "app:1")).unwrap();
         let circle = json!([
             { "path": "h-a", "references": ["h-b"], "narSize": 1, "closureSize": 2 },
             { "path": "h-b", "references": ["h-a"], "narSize": 1, "closureSize": 2 },
@@ -64,6 +63,34 @@ impl Sandbox {
         settle(store.root());
         let filters = FILTERS.iter().map(|(from, to)| (Regex::new(from).unwrap(), *to));
         Self { filters: filters.collect(), store }
+    }
+
+    /// A directory with the images of documents besides: `result`, and `result-changed` with another
+    /// path in one of its layers. They are scripts as Nix builds them, and their files are where they
+    /// say they are.
+    pub(super) fn with_results() -> Self {
+        let sandbox = Self::new();
+        let store = &sandbox.store;
+        let newer = format!("/nix/store/{}-hello-1.1", "3".repeat(32));
+        store.write(&format!("{newer}/bin/hello"), "#!/bin/sh\necho hello again\n");
+        let mut conf: Value =
+            serde_json::from_slice(&fs::read(store.root().join("conf.json")).unwrap()).unwrap();
+        let write = |file: &str, conf: &Value| {
+            let place = store.place(&format!("/nix/store/{}-{file}-conf.json", "4".repeat(32)));
+            fs::write(&place, here(store, conf, "app:1")).unwrap();
+            let script =
+                format!("#!/bin/sh\nexec stream-layered-image {} \"$@\"\n", place.display());
+            fs::write(store.root().join(file), script).unwrap();
+        };
+        write("result", &conf);
+        conf["store_layers"][1] = json!([newer]);
+        write("result-changed", &conf);
+        settle(store.root());
+        for file in ["result", "result-changed"] {
+            let executable = Permissions::from_mode(0o755);
+            fs::set_permissions(store.root().join(file), executable).unwrap();
+        }
+        sandbox
     }
 
     /// A command of the shell; it sees no terminal and nothing of the user's.
@@ -96,6 +123,12 @@ impl Sandbox {
     }
 }
 
+/// A conf of another name, whose store is where it physically is.
+fn here(store: &TempStore, conf: &Value, name: &str) -> String {
+    let directory = store.place("/nix/store").display().to_string();
+    conf.to_string().replace("/nix/store", &directory).replace("test:1", name)
+}
+
 /// The smallest closure graph of those that nixpkgs' answers are known for, but not a mere path.
 fn small_graph() -> PathBuf {
     let files = fs::read_dir(test_file("golden/plan")).unwrap().map(|file| file.unwrap().path());
@@ -107,7 +140,7 @@ fn small_graph() -> PathBuf {
     files.filter(is_closure).min_by_key(|file| fs::metadata(file).unwrap().len()).unwrap()
 }
 
-/// Gives everything below a directory the modes that it has on every machine.
+/// Gives everything below a directory the modes that it has on every machine, and a store's time.
 fn settle(directory: &Path) {
     for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()) {
         let is_directory = entry.file_type().unwrap().is_dir();
@@ -116,5 +149,7 @@ fn settle(directory: &Path) {
         if is_directory {
             settle(&entry.path());
         }
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        File::open(entry.path()).unwrap().set_modified(time).unwrap();
     }
 }

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Store:
-    def __init__(self, state, nix_image):
+    def __init__(self, state, nix_image, more_programs=()):
         self.nix_image = nix_image
         self.root = state / "nix"
         self.path = self.root / "nix/store"
@@ -19,7 +19,7 @@ class Store:
         programs = (ROOT / "nix/testing/programs").read_text().split()
         binaries = [nix_image, nix_image.with_name("stream-layered-image")]
         subprocess.run(
-            [ROOT / "nix/testing/collect-programs", self.host, *programs, *binaries],
+            [ROOT / "nix/testing/collect-programs", self.host, *programs, *more_programs, *binaries],
             check=True,
         )
 

@@ -1,0 +1,93 @@
+//! The pages of `docs/commands`, one for each command, are what its help says; `docs/SUMMARY.md`
+//! has every page; and commands that stand in a sentence or a table are those of the program.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use regex::Regex;
+use snapbox::{Assert, Data};
+
+use super::documents::{pages, pages_of};
+use super::sandbox::Sandbox;
+use crate::support::sources::project_file;
+
+/// The commands that a help text lists.
+fn listed(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let lines = lines.take_while(|line| !line.is_empty());
+    // What belongs to the line before stands further in.
+    let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.map(|line| line.split_whitespace().next().unwrap().to_owned());
+    names.filter(|name| name != "help").collect()
+}
+
+/// A page for a command, with sections for the commands that it has.
+fn page(sandbox: &Sandbox, command: &str) -> String {
+    let help = sandbox.run(&format!("nix-image {command} --help"));
+    let mut sections = vec![format!("# nix-image {command}\n\n{}", block(&help))];
+    for part in listed(&help) {
+        let help = sandbox.run(&format!("nix-image {command} {part} --help"));
+        sections.push(format!("## nix-image {command} {part}\n\n{}", block(&help)));
+    }
+    sections.join("\n")
+}
+
+fn block(help: &str) -> String {
+    let lines: Vec<_> = help.trim_end().lines().map(str::trim_end).collect();
+    format!("```text\n{}\n```\n", lines.join("\n"))
+}
+
+#[test]
+fn each_command_has_a_page() {
+    let sandbox = Sandbox::new();
+    let commands = listed(&sandbox.run("nix-image --help"));
+    let pages: BTreeMap<_, _> =
+        commands.iter().map(|command| (format!("{command}.md"), page(&sandbox, command))).collect();
+    for (name, page) in &pages {
+        let file = project_file("docs/commands").join(name);
+        let expected = Data::read_from(&file, Some(snapbox::data::DataFormat::Text)).raw();
+        Assert::new().action_env("SNAPSHOTS").eq(page.as_str(), expected);
+    }
+    assert_eq!(pages_of("docs/commands"), pages.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_summary_has_every_page() {
+    let summary = fs::read_to_string(project_file("docs/SUMMARY.md")).unwrap();
+    let pages = pages_of("docs").into_iter().filter(|name| name != "SUMMARY.md");
+    let commands = pages_of("docs/commands").into_iter().map(|name| format!("commands/{name}"));
+    for page in pages.chain(commands) {
+        assert!(summary.contains(&format!("({page})")), "docs/SUMMARY.md lacks {page}");
+    }
+}
+
+/// What is wrong with a command that documents mention: its name, or one of its options.
+fn unknown(helps: &BTreeMap<String, String>, command: &str) -> Option<String> {
+    let words: Vec<_> = command.split_whitespace().collect();
+    let Some(help) = helps.get(words[0]) else {
+        return Some(format!("there is no command {}", words[0]));
+    };
+    let options = words.iter().filter(|word| word.starts_with('-') && word.len() > 1);
+    let mut names = options.map(|option| option.split('=').next().unwrap());
+    let name = names.find(|name| {
+        let is_name = |word: &str| word.trim_matches([',', '[', ']']) == *name;
+        !help.split_whitespace().any(is_name)
+    });
+    name.map(|name| format!("`{}` has no option {name}", words[0]))
+}
+
+#[test]
+fn commands_in_sentences_and_tables_are_known() {
+    let sandbox = Sandbox::new();
+    let commands = listed(&sandbox.run("nix-image --help"));
+    let helps = commands.into_iter().map(|name| (name.clone(), page(&sandbox, &name))).collect();
+    assert!(unknown(&helps, "load ./result --engine podman -t app:1 --progress json").is_none());
+    assert!(unknown(&helps, "load ./result --engines podman").is_some());
+    assert!(unknown(&helps, "lod ./result").is_some());
+    let mention = Regex::new(r"`nix-image ([a-z][^`|\\]*)").unwrap();
+    for (page, text) in pages() {
+        for found in mention.captures_iter(&text) {
+            assert_eq!(unknown(&helps, &found[1]), None, "{page}: {}", &found[0]);
+        }
+    }
+}
