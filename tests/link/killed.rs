@@ -1,6 +1,7 @@
 //! Loads that end before their time or meet another one: what an engine then has is whole, and the
 //! next load succeeds.
 
+use super::content;
 use super::disk::Disk;
 use super::fixture::{Fixture, assert_saved, is_control, said, saved};
 use super::listing::assert_same_but_more_links;
@@ -92,6 +93,9 @@ fn is_whole_after_kills(start: fn() -> Engine) {
     said(fixture.load(&engine, "sharing", "auto"));
     for image in ["twenty", "sharing"] {
         assert_saved(&engine, &fixture, image);
+    }
+    if engine.name == "containerd" {
+        content::assert_whole(&engine);
     }
     let theirs = start();
     for image in ["twenty", "sharing"] {

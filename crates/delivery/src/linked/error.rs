@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use crate::trees::{TreeError, WayError};
+use crate::trees::{TreeError, WayError, is_full};
 use image::ReadError;
 use image::threads::ThreadError;
 
@@ -31,6 +31,14 @@ pub enum LinkError {
     #[error("reading `{}`, where containerd keeps a snapshot", path.display())]
     Directory {
         /// The directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A blob cannot be written where containerd keeps it.
+    #[error("writing a blob to `{}`, where containerd keeps it", path.display())]
+    Blob {
+        /// The file.
         path: PathBuf,
         /// What the kernel said.
         source: io::Error,
@@ -105,6 +113,7 @@ impl LinkError {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Tree(error) => error.is_final(),
+            Self::Blob { source, .. } => is_full(source),
             Self::Image(_) | Self::Read(_) => true,
             _ => false,
         }
