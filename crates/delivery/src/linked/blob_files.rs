@@ -5,14 +5,14 @@
 //! (`contentStore.Writer` in containerd's `metadata/content.go`).
 
 use std::ffi::OsStr;
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, mkdirat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat, statat};
 use rustix::io::Errno;
 
 use super::LinkError;
@@ -21,8 +21,8 @@ use formats::sha256::Sha256;
 
 /// The mode of containerd's own blobs under the usual umask.
 const MODE: u32 = 0o444;
-/// The mode of the directories that are missing before containerd has had a blob.
-const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+/// The mode of its directories.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// The files of a containerd's blobs.
 #[derive(Debug)]
@@ -43,18 +43,12 @@ pub(super) struct BlobFile<'a> {
 }
 
 impl BlobFiles {
-    /// Opens the directory of the content that a containerd says it has at a path, which is absolute.
+    /// Opens the content of a containerd, which has nothing in it before the first blob.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut directory = openat(CWD, root, flags, Mode::empty())?;
-        for name in ["blobs", "sha256"] {
-            match mkdirat(&directory, name, DIRECTORY_MODE) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            directory = openat(&directory, name, flags, Mode::empty())?;
-        }
         let path = root.join("blobs/sha256");
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, &path, flags, Mode::empty())?;
         Ok(Self { directory, path, is_refused: AtomicBool::new(false) })
     }
 

@@ -3,10 +3,9 @@
 use super::blob_files::{BlobFile, BlobFiles};
 use super::{IntoContainerd, LinkError};
 use crate::causes;
-use crate::observer::Step;
 use containerd::{Labels, Lease};
 use formats::digest::{BlobId, Digest};
-use image::{Chunk, threads};
+use image::Chunk;
 use oci::Documents;
 
 /// The label by which a layer's blob says what it is uncompressed (`labels.LabelUncompressed`).
@@ -18,23 +17,12 @@ const REFERS_TO_LAYER: &str = "containerd.io/gc.ref.content.l.";
 /// The beginning of the label by which a configuration keeps the snapshots.
 const REFERS_TO_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
 
-/// Layers that are written at a time, each of which is brought to the disk.
-const WRITERS: usize = 4;
 /// Bytes of a file that are read at a time: with what is made of them, they fit into a core's cache.
 const CHUNK: usize = 256 << 10;
 
 impl IntoContainerd<'_> {
-    /// Writes the layers' blobs that are missing.
-    pub(super) fn write_layers(&self, lease: &Lease) -> Result<(), LinkError> {
-        let files = self.blob_files();
-        let all: Vec<usize> = (0..self.blobs.all().len()).collect();
-        self.observer.step(Step::Sending, Some(self.blobs.size()));
-        threads::map(WRITERS, &all, |&layer| self.write_layer(lease, files.as_ref(), layer))?;
-        Ok(())
-    }
-
     /// Where containerd keeps blobs, if it takes those that are there; otherwise they are sent.
-    fn blob_files(&self) -> Option<BlobFiles> {
+    pub(super) fn blob_files(&self) -> Option<BlobFiles> {
         let why = match self.client.shared_content() {
             Ok(Some(root)) => match BlobFiles::open(&root) {
                 Ok(files) => return Some(files),
@@ -47,7 +35,8 @@ impl IntoContainerd<'_> {
         None
     }
 
-    fn write_layer(
+    /// Writes the blob of a layer, if it is missing.
+    pub(super) fn write_blob(
         &self,
         lease: &Lease,
         files: Option<&BlobFiles>,

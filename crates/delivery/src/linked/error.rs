@@ -65,6 +65,9 @@ pub enum LinkError {
     /// A layer's tar file has a member that cannot be unpacked.
     #[error("`{0}` in a layer is of a kind that cannot be unpacked")]
     Member(String),
+    /// A layer's tar file has a name twice, of which podman could not give the tar file back.
+    #[error("`{0}` is in a layer twice, which podman does not support")]
+    Repeated(String),
     /// A layer's tar file has a time that is not one.
     #[error("a layer has a file whose time is not a valid number")]
     Time,
@@ -105,6 +108,7 @@ impl LinkError {
                 | Self::Snapshotter
                 | Self::Owner(_)
                 | Self::Member(_)
+                | Self::Repeated(_)
                 | Self::Time
         )
     }
