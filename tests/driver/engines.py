@@ -231,12 +231,12 @@ class Containerd(Engine):
     command = "ctr"
     scripts = ["containerd", "nixos-module"]
 
+    configuration = 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+
     def start(self):
         self.socket = self.folder / "containerd.sock"
         config = self.folder / "config.toml"
-        config.write_text(
-            'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-        )
+        config.write_text(self.configuration)
         self.spawn(
             [
                 "containerd",
@@ -250,6 +250,15 @@ class Containerd(Engine):
 
     def variables(self):
         return {"CONTAINERD_ADDRESS": str(self.socket)}
+
+
+class IsolatingContainerd(Containerd):
+    """Whose namespaces each bring their own content."""
+
+    configuration = f"""{Containerd.configuration}
+[plugins."io.containerd.metadata.v1.bolt"]
+content_sharing_policy = "isolated"
+"""
 
 
 def beside(program, setting, helper, folder=False):
@@ -279,6 +288,7 @@ def main():
     known = {
         **ENGINES,
         "docker-with-containerd-store": DockerWithContainerdStore,
+        "isolating-containerd": IsolatingContainerd,
         "rootless-podman": RootlessPodman,
         "podman-without-ids": PodmanWithoutIds,
     }

@@ -1,6 +1,7 @@
 //! Loads that end before their time or meet another one: what an engine then has is whole, and the
 //! next load succeeds.
 
+use super::content;
 use super::disk::Disk;
 use super::fixture::{Fixture, assert_saved, is_control, said, saved};
 use super::listing::assert_same_but_more_links;
@@ -92,6 +93,9 @@ fn is_whole_after_kills(start: fn() -> Engine) {
     said(fixture.load(&engine, "sharing", "auto"));
     for image in ["twenty", "sharing"] {
         assert_saved(&engine, &fixture, image);
+    }
+    if engine.name == "containerd" {
+        content::assert_whole(&engine);
     }
     let theirs = start();
     for image in ["twenty", "sharing"] {
@@ -195,12 +199,17 @@ impl Drop for End<'_> {
     }
 }
 
-/// A command of podman's that meets an image or a layer that goes meanwhile: podman looks at its
-/// lists without a lock that it keeps.
+/// Runs a podman command during which an image or a layer may be removed. podman does not lock its
+/// lists for the whole command, so it may miss something that it has seen before.
 fn podman_may_miss(engine: &Engine, arguments: &[&str]) {
     if let Err(why) = run(&mut engine.command("podman", arguments)) {
-        let missed =
-            ["not known", "file does not exist", "no such file or directory", "identifier is not"];
+        let missed = [
+            "not known",
+            "not found",
+            "does not exist",
+            "no such file or directory",
+            "identifier is not",
+        ];
         assert!(missed.iter().any(|words| why.contains(words)), "{why}");
     }
 }
@@ -221,8 +230,9 @@ fn podman_is_whole_after_a_full_disk() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{free} MB free: {said}");
         assert!(said.contains("o space left"), "{free} MB free: {said}");
-        assert!(!has(&engine, "twenty"), "{free} MB free");
+        // podman 5 needs room to remove what is incomplete.
         std::fs::remove_file(&ballast).unwrap();
+        assert!(!has(&engine, "twenty"), "{free} MB free");
         assert_saved(&engine, &fixture, "small");
     }
     said(fixture.load(&engine, "twenty", "auto"));

@@ -230,24 +230,44 @@ def second_base_layer():
     return layer.bytes()
 
 
-def base_image():
-    layers = [first_base_layer(), second_base_layer()]
+def repeating_base_layer():
+    """Names that come twice, of which the later one counts."""
+    layer = Layer()
+    layer.folder("again", mode=0o700)
+    layer.add("again/file", b"first")
+    layer.add("again/other", kind=tarfile.LNKTYPE, target="again/file")
+    layer.add("again/file", b"second", mode=0o600)
+    layer.folder("again", mode=0o755)
+    layer.add("file-then-link", b"file")
+    layer.add("file-then-link", kind=tarfile.SYMTYPE, target="again/file")
+    layer.add("link-then-file", kind=tarfile.SYMTYPE, target="again/file")
+    layer.add("link-then-file", b"file")
+    layer.add("file-then-folder", b"file")
+    layer.folder("file-then-folder")
+    layer.add("file-then-folder/inner", b"inner")
+    layer.folder("folder-then-file")
+    layer.add("folder-then-file/inner", b"inner")
+    layer.add("folder-then-file", b"file")
+    return layer.bytes()
+
+
+def base_image(name, layers):
     digests = [hashlib.sha256(layer).hexdigest() for layer in layers]
     config = json.dumps({
         "architecture": "amd64", "os": "linux", "created": "1970-01-01T00:00:01Z",
         "config": {"Env": ["BASE=1"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
-        "history": [{"created": "1970-01-01T00:00:01Z", "comment": "base"}] * 2,
+        "history": [{"created": "1970-01-01T00:00:01Z", "comment": "base"}] * len(layers),
     }).encode()
     archive = Layer()
-    names = [f"{digest}/layer.tar" for digest in digests]
-    for name, data in zip(names, layers):
-        archive.add(name, data)
+    files = [f"{digest}/layer.tar" for digest in digests]
+    for file, data in zip(files, layers):
+        archive.add(file, data)
     config_name = hashlib.sha256(config).hexdigest() + ".json"
     archive.add(config_name, config)
-    manifest = [{"Config": config_name, "RepoTags": ["base:1"], "Layers": names}]
+    manifest = [{"Config": config_name, "RepoTags": [f"{name}:1"], "Layers": files}]
     archive.add("manifest.json", json.dumps(manifest).encode())
-    path = store_path("base-image.tar")
+    path = store_path(f"{name}-image.tar")
     write(here(path), archive.bytes())
     return path
 
@@ -279,7 +299,10 @@ def main():
     conf("owned", [[busybox], [packages[0]]], customisation=owned)
     conf("strangers", [[busybox], [strange]], uid="1000", gid="100", uname="user", gname="users",
          mtime="2024-02-29T12:34:56+00:00")
-    conf("based", [[busybox], [packages[1]]], from_image=base_image())
+    base = base_image("base", [first_base_layer(), second_base_layer()])
+    conf("based", [[busybox], [packages[1]]], from_image=base)
+    base = base_image("repeating-base", [first_base_layer(), repeating_base_layer()])
+    conf("repeating", [[busybox]], from_image=base)
     for entry in (ROOT / "nix/store").iterdir():
         if entry.is_symlink():
             os.utime(entry, (1, 1), follow_symlinks=False)

@@ -4,6 +4,7 @@
 //! Each test also runs with `NIX_IMAGE_TEST_IMPORT=off`, without any of that, as a control: then it
 //! is the test that is tested.
 
+mod content;
 mod disk;
 mod fixture;
 mod image_store;

@@ -52,6 +52,31 @@ fn docker_holds_links_as_it_holds_its_own_files() {
     compare(start, "link");
 }
 
+/// A layer that has names twice is taken, or refused, as the engine does so.
+fn compare_repeated_names(start: fn() -> Engine) {
+    let fixture = Fixture::new();
+    let (ours, theirs) = (start(), start());
+    let loaded = fixture.load(&ours, "repeating", "auto").output().unwrap();
+    let expected = theirs.try_archive(&fixture.archive("repeating"));
+    let said = String::from_utf8_lossy(&loaded.stderr);
+    assert_eq!(loaded.status.success(), expected.is_ok(), "{said}\n{expected:?}");
+    assert_eq!(ours.images(), theirs.images());
+    if expected.is_ok() {
+        assert_same_but_more_links("repeated names", &state::of(&ours), &state::of(&theirs));
+        assert_saved(&ours, &fixture, "repeating");
+    }
+}
+
+#[test]
+fn podman_has_repeated_names_as_it_unpacks_them() {
+    compare_repeated_names(engines::podman);
+}
+
+#[test]
+fn containerd_has_repeated_names_as_it_unpacks_them() {
+    compare_repeated_names(engines::containerd);
+}
+
 /// By a program that is not the engine's own, out of its storage.
 #[test]
 fn skopeo_gets_the_image_out_of_podmans_storage() {

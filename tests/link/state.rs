@@ -35,7 +35,7 @@ fn podman(engine: &Engine) -> Lines {
     let root = graph_root(engine);
     let mut lines = Lines::new();
     for mut image in records(&root.join("overlay-images/images.json")) {
-        let unsigned = forget_that_nobody_signed(&mut image);
+        let unsigned = drop_empty_signatures(&mut image);
         let id = image["id"].as_str().unwrap().to_owned();
         add(&mut lines, &format!("image {id}"), image.into());
         let files = listing(&root.join("overlay-images").join(&id));
@@ -62,9 +62,9 @@ fn podman(engine: &Engine) -> Lines {
     lines
 }
 
-/// Takes the lists of no signatures out of an image's record, which podman 4 writes and podman 5
-/// does not; the names of their files.
-fn forget_that_nobody_signed(image: &mut serde_json::Map<String, Value>) -> Vec<String> {
+/// Removes empty lists of signatures from an image's record, which podman 4 writes and podman 5 does
+/// not. Returns the names of their files.
+fn drop_empty_signatures(image: &mut serde_json::Map<String, Value>) -> Vec<String> {
     let sizes = image["big-data-sizes"].as_object().unwrap();
     let empty = |name: &&String| name.starts_with("signature-") && sizes[*name] == 0;
     let names: Vec<_> = sizes.keys().filter(empty).cloned().collect();

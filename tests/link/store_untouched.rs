@@ -144,7 +144,9 @@ fn by_containerd() {
         ["run", "--rm", "--snapshotter=overlayfs", image, "abuse", &busybox, "-c", ABUSE];
     assert!(ctr(&arguments).ends_with(b"done\n"));
     fixture.assert_untouched("a container's abuse in containerd");
-    assert_eq!(String::from_utf8(ctr(&["run", "--rm", image, "again"])).unwrap(), HELLO);
+    // Since version 2, ctr may end before all of a container's output has come through.
+    let mut runs = (0..10).map(|run| ctr(&["run", "--rm", image, &format!("again-{run}")]));
+    assert_eq!(runs.find(|output| !output.is_empty()).unwrap_or_default(), HELLO.as_bytes());
     ctr(&["images", "rm", "--sync", image]);
     fixture.assert_untouched("the removal of the image");
 }

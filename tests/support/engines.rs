@@ -70,6 +70,16 @@ pub(crate) fn containerd() -> Engine {
     start("containerd", "containerd", None, &["containerd", "ctr"])
 }
 
+/// containerd with its files in a folder, for the sake of that folder's file system.
+pub(crate) fn containerd_on(folder: PathBuf) -> Engine {
+    start("containerd", "containerd", Some(folder), &["containerd", "ctr"])
+}
+
+/// containerd whose namespaces share no content.
+pub(crate) fn containerd_that_isolates() -> Engine {
+    start("containerd", "isolating-containerd", None, &["containerd", "ctr"])
+}
+
 /// What the starter calls [`Engine::as_user`].
 const AS_USER: &str = "AS_USER";
 

@@ -91,7 +91,7 @@ impl Connection {
     ) -> Result<T, Error> {
         let in_time = self.runtime.block_on(async { timeout(self.limit, work).await });
         in_time.unwrap_or_else(|_| {
-            // The daemon is told that nobody waits any longer.
+            // Tells the daemon that the call is cancelled.
             self.settle();
             Err(Error::TimedOut { action: action.to_owned(), limit: self.limit })
         })

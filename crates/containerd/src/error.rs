@@ -103,7 +103,7 @@ pub enum Reason {
     /// Something is not in the state that it should be in: a snapshot that others are based on is
     /// to be removed, a blob has another digest than expected.
     FailedPrecondition,
-    /// It cannot be done now: the daemon is about to end, or somebody else writes the same blob.
+    /// It cannot be done now: the daemon is shutting down, or another client writes the same blob.
     Unavailable,
     /// The daemon does not have this part of the API.
     Unimplemented,

@@ -55,12 +55,12 @@ impl Lease {
         &self.id
     }
 
-    /// Keeps a snapshot that may be there already. Whether it is is to be asked after that.
+    /// Keeps a snapshot that may already exist. Check whether it does after this call.
     pub fn keep_snapshot(&self, snapshotter: &str, name: &str) -> Result<(), Error> {
         self.keep(name, format!("snapshots/{snapshotter}"))
     }
 
-    /// Keeps a blob that may be there already. Whether it is is to be asked after that.
+    /// Keeps a blob that may already exist. Check whether it does after this call.
     pub fn keep_content(&self, digest: &Digest) -> Result<(), Error> {
         self.keep(&digest.to_string(), "content".into())
     }

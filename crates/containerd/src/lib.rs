@@ -15,6 +15,7 @@ mod images;
 mod leases;
 mod messages;
 mod mounts;
+mod plugins;
 mod snapshots;
 mod status;
 mod stream;

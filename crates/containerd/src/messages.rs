@@ -23,6 +23,34 @@ pub(crate) struct FieldMask {
     pub(crate) paths: Vec<String>,
 }
 
+// introspection/v1
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListPlugins {
+    /// Plugins that one of these selects.
+    #[prost(string, repeated, tag = "1")]
+    pub(crate) filters: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListedPlugins {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) plugins: Vec<Plugin>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Plugin {
+    #[prost(string, tag = "1")]
+    pub(crate) kind: String,
+    #[prost(string, tag = "2")]
+    pub(crate) id: String,
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub(crate) exports: Labels,
+    /// Why it could not be started, of which nothing is read.
+    #[prost(message, optional, tag = "7")]
+    pub(crate) error: Option<()>,
+}
+
 // leases/v1
 
 #[derive(Clone, PartialEq, Message)]

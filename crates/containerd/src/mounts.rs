@@ -25,8 +25,8 @@ impl From<SnapshotMount> for Mount {
 /// an overlay's upper layer or, without a parent, one that is bound.
 ///
 /// `None` for all else: what is mounted from elsewhere, read-only or together with a parent's
-/// content, and directories that are not absolute paths. It is the daemon that says it: who writes
-/// there as root has to trust the daemon.
+/// content, and directories that are not absolute paths. The path comes from the daemon, so a caller
+/// that writes there as root trusts the daemon.
 pub fn writable_directory(mounts: &[Mount], has_parent: bool) -> Option<PathBuf> {
     let [mount] = mounts else { return None };
     let is_read_only = mount.options.iter().any(|option| option == "ro");

@@ -31,7 +31,7 @@ pub(crate) fn of_headers(headers: &HeaderMap, action: &str) -> Option<Result<(),
     Some(Err(Error::Refused { action: action.to_owned(), reason: Reason::of_code(code), said }))
 }
 
-/// What somebody else says, made fit to be shown.
+/// A peer's text, made safe to show.
 pub(crate) fn shown(text: &str) -> String {
     peer_text::start(text, MAX_SAID)
 }

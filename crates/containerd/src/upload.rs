@@ -23,7 +23,7 @@ const WRITE: Method =
 const MESSAGE: usize = 1 << 20;
 /// The number of the field `data` in a message.
 const DATA: u8 = 6;
-/// How often it is asked whether somebody else who writes the same blob is done.
+/// The pause before asking again whether another writer of the same blob is done.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A blob that is being written. It is not there before [`Upload::commit`].
@@ -42,11 +42,14 @@ pub struct Upload<'a> {
 impl Client {
     /// Begins to write a blob; `None` if it is there already, and is labelled so now.
     ///
-    /// The reference names what is being written; who writes the same blob should use the same. If
-    /// somebody else does right now, it is waited for. What was left under it half-written is
-    /// written over; what was left there whole is taken.
+    /// The reference names the upload; all writers of a blob should use the same one. If another
+    /// writer is active under it, this waits for that one to finish. A partial upload that was left
+    /// under it is overwritten, and a complete one is committed.
     ///
-    /// Under a lease, the blob is kept by it in all cases.
+    /// A blob that containerd already has as a file is committed as well, without any upload, if
+    /// [`Client::shared_content`] says that namespaces share content.
+    ///
+    /// A client of a lease keeps the blob in all cases.
     pub fn upload(
         &self,
         reference: &str,
@@ -207,7 +210,7 @@ impl Upload<'_> {
             }
         });
         match committed {
-            // Somebody else wrote it meanwhile.
+            // Another writer was faster.
             Err(error) if error.is_already_there() => client.label_content(&blob.digest, labels),
             committed => committed,
         }

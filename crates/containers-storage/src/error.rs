@@ -20,7 +20,7 @@ pub enum Error {
         /// What was expected, and what was found.
         why: String,
     },
-    /// Somebody else kept a lock for too long.
+    /// Another process or thread kept a lock for too long.
     #[error("`{}` is still locked after {} s, by {holder}; try again when that has ended", lock.display(), waited.as_secs_f64().ceil())]
     Busy {
         /// The file that is locked.
@@ -89,7 +89,7 @@ pub enum Holder {
     Process(i32, Option<String>),
     /// Another thread of this process.
     Ourselves,
-    /// Nobody knows: a process of another namespace, or one that has ended since.
+    /// Unknown: a process of another PID namespace, or one that has ended since.
     Unknown,
 }
 

@@ -68,7 +68,7 @@ impl Image {
 }
 
 impl Storage {
-    /// The images, locked for writing. It is waited for others as long as patience lasts.
+    /// The images, locked for writing. Waits for other lock holders for up to `patience`.
     pub fn images(&self, patience: Duration) -> Result<Images<'_>, Error> {
         let mode = self.modes().lock;
         let lock = Lock::take(&self.images_lock(), Access::Write, mode, patience)?;

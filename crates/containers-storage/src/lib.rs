@@ -3,9 +3,9 @@
 //! The format is containers/storage's own: no specification has it. What is written here was taken
 //! from what podman 4.3 (containers/storage 1.43) writes, and from the library up to 1.65.
 //!
-//! Locks are taken as the library takes them: layers first, images second. Whoever adds an image
-//! keeps [`Layers`] until [`Images::put`] is done, or else `podman rmi` of an image that has the
-//! same layers may remove them in between.
+//! Locks are taken in the library's order: layers first, images second. To add an image, keep
+//! [`Layers`] until [`Images::put`] is done. Otherwise `podman rmi` of an image with the same layers
+//! may remove them in between.
 //!
 //! ```no_run
 //! # use nix_image_containers_storage as containers_storage;

@@ -99,8 +99,8 @@ impl Lock {
         }
     }
 
-    /// Tells all who have read what the lock protects to read it again. The library does it before
-    /// it writes: whoever is killed in between has cost others a look, and no more.
+    /// Tells all processes that have read what the lock protects to read it again. Like the library,
+    /// call it before writing: a kill in between then costs the others one more read.
     pub(crate) fn touch(&self) -> Result<(), Error> {
         let file = self.file.as_ref();
         let written = file.map_or(Ok(()), |file| file.write_all_at(&last_writer(), 0));
@@ -118,7 +118,7 @@ impl Drop for Lock {
 
 fn create(path: &Path, mode: u32) -> Result<(), Error> {
     match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
-        // Somebody else was faster.
+        // Another process was faster.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         created => {
             let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
@@ -127,7 +127,7 @@ fn create(path: &Path, mode: u32) -> Result<(), Error> {
     }
 }
 
-/// Who keeps a lock from being taken.
+/// The holder of a lock that cannot be taken.
 fn holder(file: &File, kind: FlockType) -> Holder {
     let Ok(Some(Flock { pid: Some(pid), .. })) = fcntl_getlk(file, &Flock::from(kind)) else {
         return Holder::Unknown;
@@ -137,7 +137,8 @@ fn holder(file: &File, kind: FlockType) -> Holder {
     Holder::Process(pid, name.map(|name| name.trim_end().to_owned()))
 }
 
-/// What nobody else writes: time, a counter, the process and chance, as the library lays them out.
+/// Bytes that are unique to this write: time, counter, process ID and random bytes, in the library's
+/// layout.
 fn last_writer() -> [u8; LAST_WRITER] {
     static COUNTER: AtomicU64 = AtomicU64::new(1);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -159,7 +160,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("layers.lock");
         let take = |access| Lock::take(&path, access, 0o644, Duration::from_millis(30));
-        // Whoever may only read makes no lock.
+        // A reader does not create the lock file.
         assert!(matches!(take(Access::Read), Err(Error::Io { .. })));
         let lock = take(Access::Write).unwrap();
         let error = take(Access::Read).unwrap_err();

@@ -20,7 +20,7 @@ pub struct Snapshot {
 }
 
 impl Storage {
-    /// What is there. It is waited for writers as long as patience lasts.
+    /// What is there. Waits for writers for up to `patience`.
     pub fn read(&self, patience: Duration) -> Result<Snapshot, Error> {
         let take = |path: PathBuf| Lock::take(&path, Access::Read, self.modes().lock, patience);
         let _layers = take(self.layers_lock())?;

@@ -129,8 +129,8 @@ impl Storage {
         self.layers_directory().join("layers.lock")
     }
 
-    /// What those who write layers lock first. Those who only read an additional image store never
-    /// wait for it: nobody sees a layer there before it is complete.
+    /// The file that writers of layers lock first. Readers of an additional image store never wait
+    /// for it, as a layer only becomes visible there when it is complete.
     pub(crate) fn writers_lock(&self) -> PathBuf {
         match self.kind {
             Kind::Engine => self.layers_lock(),

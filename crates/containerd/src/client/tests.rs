@@ -179,7 +179,7 @@ fn answers_that_are_not_valid_are_errors_in_time() {
         let error = error_of(SHORT, answering(answer));
         assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     }
-    // Whoever is first to have enough of it.
+    // Either side may be the first to give up.
     let error = error_of(LONG, answering(Answer { times: usize::MAX, ..answer(&valid) }));
     assert!(matches!(error, Error::Unexpected { .. } | Error::Broken { .. }), "{error}");
     let error = error_of(LONG, answering(Answer { status: Some("12"), ..with(&[]) }));

@@ -46,10 +46,10 @@ pub struct Layers<'a> {
 }
 
 impl Storage {
-    /// The layers, locked for writing. It is waited for others as long as patience lasts.
+    /// The layers, locked for writing. Waits for other lock holders for up to `patience`.
     ///
-    /// Until it is dropped, nobody else reads or writes the layers of an engine's storage. Those of
-    /// an additional image store can be read meanwhile.
+    /// Until it is dropped, other processes cannot read or write the layers of an engine's storage.
+    /// Those of an additional image store can still be read.
     pub fn layers(&self, patience: Duration) -> Result<Layers<'_>, Error> {
         let mode = self.modes().lock;
         let lock = Lock::take(&self.writers_lock(), Access::Write, mode, patience)?;
@@ -159,7 +159,7 @@ impl Layers<'_> {
         self.delete(&ids.iter().copied().collect())
     }
 
-    /// Removes layers that were finished under this lock, which nobody else can use yet.
+    /// Removes layers that were finished under this lock. Nothing else can use them yet.
     pub fn undo(&mut self, ids: &[Digest]) -> Result<(), Error> {
         self.delete(&ids.iter().copied().collect())
     }
@@ -168,7 +168,7 @@ impl Layers<'_> {
     pub(crate) fn delete(&mut self, ids: &HashSet<Digest>) -> Result<(), Error> {
         let going: HashSet<String> = ids.iter().map(Digest::hex).collect();
         if self.storage.kind() == Kind::Engine {
-            // Whoever finds the rest of a layer will remove it.
+            // If this is interrupted, the next writer removes the rest.
             for record in &mut self.records.list {
                 if going.contains(text(record, "id")) {
                     mark_incomplete(record);
@@ -246,7 +246,7 @@ impl Layers<'_> {
 
 impl Drop for Layers<'_> {
     fn drop(&mut self) {
-        // Recorded as incomplete, it is removed by whoever comes next.
+        // If this fails, the next writer removes them, as they are recorded as incomplete.
         let _ = self.remove_begun();
     }
 }

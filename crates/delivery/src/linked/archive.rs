@@ -1,7 +1,7 @@
 //! A layer that has to be read from its tar file.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read};
 
 use tar::{Archive, EntryType, Header};
@@ -30,9 +30,13 @@ pub(super) fn put(
     let tar_split = place.tar_splits.then(TarSplitWriter::temporary).transpose();
     let mut bytes = Bytes::new(reader, tar_split.map_err(LinkError::TarSplit)?);
     let (mut uids, mut gids, mut root_mode) = (BTreeSet::new(), BTreeSet::new(), None);
+    let mut names = HashSet::new();
     let mut archive = Archive::new(&mut bytes);
     for member in archive.entries().map_err(LinkError::Archive)? {
         let mut member = member.map_err(LinkError::Archive)?;
+        if place.tar_splits && !names.insert(clean(&member.path_bytes()).to_vec()) {
+            return Err(LinkError::Repeated(shown(&member.path_bytes())));
+        }
         let header = member.header().clone();
         let (uid, gid) = owner(&header)?;
         uids.insert(uid);
@@ -109,12 +113,28 @@ fn put_member(
         // The oldest tars mark a directory by its name alone.
         EntryType::Regular if path.ends_with(b"/") => Content::Directory,
         EntryType::Regular | EntryType::Continuous => Content::Bytes { from: member, size },
-        _ => return Err(LinkError::Member(String::from_utf8_lossy(&path).into_owned())),
+        _ => return Err(LinkError::Member(shown(&path))),
     };
     let xattrs: Vec<_> = xattrs.iter().map(|(name, value)| Xattr { name, value }).collect();
     let path = relative(&path);
     writer.write(&Entry { path, uid, gid, mode, mtime, xattrs: &xattrs }, content)?;
     Ok(())
+}
+
+/// A path for a message.
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+/// A path as tar-split compares it with others: one name may not be in a layer twice.
+fn clean(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_prefix(b"./") {
+        path = rest;
+    }
+    while let Some(rest) = path.strip_suffix(b"/") {
+        path = rest;
+    }
+    path
 }
 
 /// A path from the image's root.

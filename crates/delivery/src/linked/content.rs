@@ -1,10 +1,11 @@
 //! The content of a containerd: the blobs from which others get an image.
 
+use super::blob_files::{BlobFile, BlobFiles};
 use super::{IntoContainerd, LinkError};
-use crate::observer::Step;
+use crate::causes;
 use containerd::{Labels, Lease};
 use formats::digest::{BlobId, Digest};
-use image::{Chunk, threads};
+use image::Chunk;
 use oci::Documents;
 
 /// The label by which a layer's blob says what it is uncompressed (`labels.LabelUncompressed`).
@@ -16,42 +17,81 @@ const REFERS_TO_LAYER: &str = "containerd.io/gc.ref.content.l.";
 /// The beginning of the label by which a configuration keeps the snapshots.
 const REFERS_TO_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
 
-/// Layers that are written at a time: containerd hashes each with one core, and brings it to the
-/// disk.
-const UPLOADS: usize = 4;
-/// Bytes of a file that are sent at a time.
-const CHUNK: usize = 1 << 20;
+/// Bytes of a file that are read at a time: with what is made of them, they fit into a core's cache.
+const CHUNK: usize = 256 << 10;
 
 impl IntoContainerd<'_> {
-    /// Writes the layers' blobs that are missing.
-    pub(super) fn write_layers(&self, lease: &Lease) -> Result<(), LinkError> {
-        let all: Vec<usize> = (0..self.blobs.all().len()).collect();
-        self.observer.step(Step::Sending, Some(self.blobs.size()));
-        threads::map(UPLOADS, &all, |&layer| self.write_layer(lease, layer))?;
-        Ok(())
+    /// Where containerd keeps blobs, if it takes those that are there; otherwise they are sent.
+    pub(super) fn blob_files(&self) -> Option<BlobFiles> {
+        let why = match self.client.shared_content() {
+            Ok(Some(root)) => match BlobFiles::open(&root) {
+                Ok(files) => return Some(files),
+                Err(error) => error.to_string(),
+            },
+            Ok(None) => "it does not share them among namespaces as files".to_owned(),
+            Err(error) => causes::line(&error),
+        };
+        self.observer.note(&format!("blobs are sent to containerd, not written: {why}"));
+        None
     }
 
-    fn write_layer(&self, lease: &Lease, layer: usize) -> Result<(), LinkError> {
+    /// Writes the blob of a layer, if it is missing.
+    pub(super) fn write_blob(
+        &self,
+        lease: &Lease,
+        files: Option<&BlobFiles>,
+        layer: usize,
+    ) -> Result<(), LinkError> {
         let blob = &self.blobs.all()[layer];
         let id = BlobId { digest: blob.digest, size: blob.size };
+        let file = files.map(|files| files.begin(id)).transpose()?.flatten();
+        let is_written = file.is_some();
+        if let Some(file) = file {
+            self.write_file(file, layer)?;
+        }
         let labels = Labels::from([(UNCOMPRESSED.to_owned(), blob.diff_id.to_string())]);
         let reference = format!("layer-{}", blob.digest);
         let Some(mut upload) = lease.upload(&reference, id, &labels)? else {
-            self.observer.bytes(blob.size);
+            if !is_written {
+                self.observer.bytes(blob.size);
+            }
             return Ok(());
         };
+        if let Some(files) = files.filter(|_| is_written) {
+            // Either it was collected before containerd was told of it, or it is not looked for.
+            files.refuse();
+            self.observer.bytes_expected(blob.size);
+        }
+        self.read_layer(layer, |bytes| Ok(upload.push(bytes)?))?;
+        upload.commit()?;
+        Ok(())
+    }
+
+    /// Writes a blob where containerd keeps it.
+    fn write_file(&self, mut file: BlobFile<'_>, layer: usize) -> Result<(), LinkError> {
+        self.read_layer(layer, |bytes| file.push(bytes))?;
+        self.blobs.check(layer, file.digest())?;
+        file.persist()
+    }
+
+    /// Passes a layer's bytes on.
+    fn read_layer(
+        &self,
+        layer: usize,
+        mut each: impl FnMut(&[u8]) -> Result<(), LinkError>,
+    ) -> Result<(), LinkError> {
         let mut buffer = Vec::with_capacity(CHUNK);
+        let mut each = |bytes: &[u8]| {
+            self.observer.bytes(bytes.len() as u64);
+            each(bytes)
+        };
         self.blobs.read(layer, |chunk| {
-            let mut push = |bytes: &[u8]| {
-                self.observer.bytes(bytes.len() as u64);
-                upload.push(bytes)
-            };
             match chunk {
-                Chunk::Bytes(bytes) => push(bytes)?,
+                Chunk::Bytes(bytes) => each(bytes)?,
                 Chunk::File(mut content) => loop {
                     buffer.clear();
                     let is_read = content.read(&mut buffer)?;
-                    push(&buffer)?;
+                    each(&buffer)?;
                     if is_read {
                         break;
                     }
@@ -59,9 +99,7 @@ impl IntoContainerd<'_> {
                 Chunk::End => {}
             }
             Ok::<_, LinkError>(())
-        })?;
-        upload.commit()?;
-        Ok(())
+        })
     }
 
     /// Writes configuration and manifest, which keep each other, the layers and the snapshots.

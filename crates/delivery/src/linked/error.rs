@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use crate::trees::{TreeError, WayError};
+use crate::trees::{TreeError, WayError, is_full};
 use image::ReadError;
 use image::threads::ThreadError;
 
@@ -35,6 +35,14 @@ pub enum LinkError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A blob cannot be written where containerd keeps it.
+    #[error("writing a blob to `{}`, where containerd keeps it", path.display())]
+    Blob {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A new snapshot is not new.
     #[error(
         "`{}`, where containerd says that it keeps a new snapshot, is not empty; it may see \
@@ -57,6 +65,9 @@ pub enum LinkError {
     /// A layer's tar file has a member that cannot be unpacked.
     #[error("`{0}` in a layer is of a kind that cannot be unpacked")]
     Member(String),
+    /// A layer's tar file has a name twice, of which podman could not give the tar file back.
+    #[error("`{0}` is in a layer twice, which podman does not support")]
+    Repeated(String),
     /// A layer's tar file has a time that is not one.
     #[error("a layer has a file whose time is not a valid number")]
     Time,
@@ -97,6 +108,7 @@ impl LinkError {
                 | Self::Snapshotter
                 | Self::Owner(_)
                 | Self::Member(_)
+                | Self::Repeated(_)
                 | Self::Time
         )
     }
@@ -105,6 +117,7 @@ impl LinkError {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Tree(error) => error.is_final(),
+            Self::Blob { source, .. } => is_full(source),
             Self::Image(_) | Self::Read(_) => true,
             _ => false,
         }

@@ -2,6 +2,7 @@
 //! store already, as the layers have them.
 
 mod archive;
+mod blob_files;
 mod content;
 mod error;
 mod layer;

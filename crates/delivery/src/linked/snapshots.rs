@@ -1,6 +1,7 @@
 //! The snapshots of a containerd.
 
 use std::fs;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,11 +14,13 @@ use crate::observer::{Observer, Step};
 use crate::trees::{Counts, Import, Rules, Ways};
 use containerd::{Client, Labels, Lease, Mount, Snapshots, lower_directories, writable_directory};
 use formats::digest::Digest;
-use image::Blobs;
+use image::{Blobs, threads};
 use oci::Flavor;
 
 /// What is made is kept this long if this program is killed before an image refers to it.
 const LEASE: Duration = Duration::from_secs(60 * 60);
+/// Threads of a load: one makes snapshots, the others write blobs, and wait for the disk.
+const THREADS: usize = 5;
 /// Tries to make a snapshot that others make and remove meanwhile.
 const TRIES: usize = 5;
 
@@ -43,6 +46,15 @@ pub struct IntoContainerd<'a> {
     pub observer: &'a dyn Observer,
 }
 
+/// What can be done at the same time.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// All snapshots that are missing.
+    Snapshots,
+    /// The blob of this layer.
+    Blob(usize),
+}
+
 impl IntoContainerd<'_> {
     /// Makes the snapshots and content that are missing, and gives the image its name.
     ///
@@ -56,12 +68,11 @@ impl IntoContainerd<'_> {
         let chain = chain_ids(self.blobs);
         let there = self.snapshots_there(&lease, &chain)?;
         let absent = &all[there..];
-        self.observer.step(Step::Linking, Some(absent.iter().map(|blob| blob.size).sum()));
+        let absent_bytes = absent.iter().map(|blob| blob.size).sum();
+        let content = if self.content { self.blobs.size() } else { 0 };
+        self.observer.step(Step::Linking, Some(absent_bytes + content));
         (0..there).for_each(|layer| self.observer.layer_found(layer));
-        let counts = self.link(&lease, &chain, there)?;
-        if self.content {
-            self.write_layers(&lease)?;
-        }
+        let counts = self.make_all(&lease, &chain, there)?;
         let documents = self.blobs.documents(Flavor::Docker);
         self.write_documents(&lease, &documents, chain.last())?;
         if let Some(beginning) = self.keep
@@ -77,7 +88,7 @@ impl IntoContainerd<'_> {
             layers: all.len(),
             layers_sent: absent.len(),
             bytes: self.blobs.size(),
-            bytes_sent: absent.iter().map(|blob| blob.size).sum(),
+            bytes_sent: absent_bytes,
         };
         Ok(Placed { transfer, counts })
     }
@@ -97,6 +108,19 @@ impl IntoContainerd<'_> {
             }
         }
         Ok(0)
+    }
+
+    /// Makes the snapshots from a layer on, one on top of the other, and at the same time the blobs
+    /// of all layers, if they are wanted.
+    fn make_all(&self, lease: &Lease, chain: &[String], first: usize) -> Result<Counts, LinkError> {
+        let layers = if self.content { self.blobs.all().len() } else { 0 };
+        let files = if self.content { self.blob_files() } else { None };
+        let work: Vec<_> = iter::once(Work::Snapshots).chain((0..layers).map(Work::Blob)).collect();
+        let made = threads::map(THREADS, &work, |work| match *work {
+            Work::Snapshots => self.link(lease, chain, first).map(Some),
+            Work::Blob(layer) => self.write_blob(lease, files.as_ref(), layer).map(|()| None),
+        })?;
+        Ok(made.into_iter().flatten().next().unwrap_or_default())
     }
 
     /// Makes the snapshots from a layer on.

@@ -58,7 +58,7 @@ impl IntoStorage<'_> {
         self.observer.step(Step::Linking, Some(bytes));
         let counts = self.make(&mut layers, &ids, &missing)?;
         if let Err(error) = self.put_image(ids.last().copied()) {
-            // Complete layers without an image are nobody's to remove.
+            // Neither podman nor a later load would remove complete layers without an image.
             let made: Vec<_> = missing.iter().map(|&layer| ids[layer]).collect();
             let _ = layers.undo(&made);
             return Err(error);

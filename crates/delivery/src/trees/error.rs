@@ -113,8 +113,13 @@ impl TreeError {
     /// Whether another way to fill the same directory would fail as well: the disk or the quota is
     /// full, or nothing can be written.
     pub fn is_final(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let (Self::Io { source, .. } | Self::Remove { source, .. }) = self else { return false };
-        matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+        is_full(source)
     }
+}
+
+/// Whether an error says that the disk or the quota is full, or that nothing can be written.
+pub fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }

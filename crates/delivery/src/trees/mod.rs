@@ -23,7 +23,7 @@ mod writer;
 
 pub use counts::{Count, Counts};
 pub use entry::{Content, Entry, Time, Xattr};
-pub use error::{End, TreeError, WayError};
+pub use error::{End, TreeError, WayError, is_full};
 pub use folders::StoreFolders;
 pub use remove::remove_tree;
 pub use rules::{OwnerOnDisk, Parents, Rules};

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ioctl_ficlone, linkat, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ioctl_ficlone, linkat, openat, unlinkat};
 use rustix::io::Errno;
-use rustix::process::{geteuid, getpid};
+use rustix::process::{Pid, geteuid, getpid, test_kill_process};
 
 use super::error::{End, WayError};
 use super::mounts::{self, Located, Mount};
@@ -16,6 +16,9 @@ use super::way::{Import, Way};
 
 /// How many entries of the store are looked at for a file to try with.
 const LOOKED_AT: usize = 10_000;
+
+/// What the names of files begin with that a way is tried with; the process and a number follow.
+const TRIAL: &str = ".nix-image-";
 
 /// The store's directory and an engine's, opened so that files get from one to the other.
 #[derive(Debug)]
@@ -44,7 +47,8 @@ impl Ways {
     ) -> Result<Self, WayError> {
         let ends = Ends { store: open(store)?, target: open(target)? };
         let in_target = |source: io::Error| WayError::Target { path: target.to_owned(), source };
-        // Without this, a directory that nobody can write to would look like one without links.
+        ends.remove_stale_trials();
+        // Without this, a directory that cannot be written to would look like one without links.
         ends.try_to_write().map_err(in_target)?;
         let finder = Finder::new(store, sample);
         let mut passed_over = Vec::new();
@@ -195,6 +199,18 @@ impl Ends {
         Ok(self.with_temporary(|name| self.create(name).map(drop))?)
     }
 
+    /// Removes what trials of killed processes have left. A process that is not seen from here makes
+    /// nothing of it if its trial goes.
+    fn remove_stale_trials(&self) {
+        for entry in Dir::read_from(&self.target).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.to_str().ok().and_then(process_of_trial).is_some_and(has_ended) {
+                // It only takes up room.
+                let _ = unlinkat(&self.target, name, AtFlags::empty());
+            }
+        }
+    }
+
     fn create(&self, name: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         openat(&self.target, name, flags, Mode::RUSR | Mode::WUSR)
@@ -204,7 +220,7 @@ impl Ends {
     fn with_temporary(&self, make: impl Fn(&str) -> Result<(), Errno>) -> Result<(), Errno> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!(".nix-image-{}-{number}", getpid().as_raw_nonzero());
+        let name = format!("{TRIAL}{}-{number}", getpid().as_raw_nonzero());
         let remove = || unlinkat(&self.target, &name, AtFlags::empty());
         let mut made = make(&name);
         if made == Err(Errno::EXIST) {
@@ -217,6 +233,17 @@ impl Ends {
             removed => made.and(removed),
         }
     }
+}
+
+/// The process that tries with a file of this name; `None` if it is another file.
+fn process_of_trial(name: &str) -> Option<Pid> {
+    let (process, number) = name.strip_prefix(TRIAL)?.split_once('-')?;
+    number.parse::<u32>().ok()?;
+    Pid::from_raw(process.parse().ok().filter(|&process| process > 0)?)
+}
+
+fn has_ended(process: Pid) -> bool {
+    test_kill_process(process) == Err(Errno::SRCH)
 }
 
 fn open(path: &Path) -> Result<OwnedFd, WayError> {
@@ -240,13 +267,13 @@ fn find_file(directory: &Path, left: &mut usize) -> Option<PathBuf> {
     None
 }
 
-/// Whether the kernel labels files: an engine's labels would change the store's.
 /// Whether overlayfs keeps hard links of a lower layer together when one of them is changed.
 fn joins_links() -> bool {
     let index = fs::read("/sys/module/overlay/parameters/index");
     index.is_ok_and(|index| index.starts_with(b"Y"))
 }
 
+/// Whether the kernel labels files: an engine's labels would change the store's.
 fn has_selinux() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
@@ -266,5 +293,37 @@ fn explain(way: Way, error: Errno) -> String {
             "the file system does not have them".into()
         }
         _ => io::Error::from(error).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_of_processes_that_ended_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let name = |process: u32, rest: &str| format!("{TRIAL}{process}-{rest}");
+        let stale = name(ended.id(), "0");
+        let kept = [
+            name(std::process::id(), "7"),
+            name(ended.id(), "x"),
+            format!("{TRIAL}{}", ended.id()),
+            format!("{TRIAL}0-0"),
+            format!("{TRIAL}-1-0"),
+            format!("{TRIAL}abc.tmp"),
+            "l".to_owned(),
+        ];
+        for name in kept.iter().chain([&stale]) {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        Ways::find(directory.path(), directory.path(), Import::Auto, None).unwrap();
+        assert!(!directory.path().join(stale).exists());
+        for name in kept {
+            assert!(directory.path().join(&name).exists(), "{name}");
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 7);
     }
 }

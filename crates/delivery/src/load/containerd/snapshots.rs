@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -59,10 +60,14 @@ pub(in crate::load) fn can_write(socket: &Path) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("cannot tell who listens at the socket ({error})");
     let peer = UnixStream::connect(socket).map_err(failed)?;
     let peer = socket_peercred(&peer).map_err(|error| failed(error.into()))?;
-    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt"));
-    let theirs = namespace(&peer.pid.as_raw_nonzero().to_string()).map_err(failed)?;
-    if theirs != namespace("self").map_err(failed)? {
-        return Err("containerd is in another mount namespace".into());
+    let sight = |process: &str| {
+        let namespace = fs::read_link(format!("/proc/{process}/ns/mnt"))?;
+        let root = fs::metadata(format!("/proc/{process}/root/"))?;
+        Ok((namespace, root.dev(), root.ino()))
+    };
+    let theirs = sight(&peer.pid.as_raw_nonzero().to_string()).map_err(failed)?;
+    if theirs != sight("self").map_err(failed)? {
+        return Err("containerd is in another mount namespace or root directory".into());
     }
     Ok(())
 }

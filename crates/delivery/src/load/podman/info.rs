@@ -1,6 +1,6 @@
 //! What podman says of its storage, and whether that is one that layers can be put into.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -10,6 +10,10 @@ use super::PODMAN;
 
 /// Major versions of podman whose storage is known.
 const VERSIONS: [&str; 2] = ["4", "5"];
+
+/// podman has dpkg search for the packages of its helpers, for most of the time that it takes.
+/// Where dpkg finds no database it gives up at once, and podman says `Unknown` of them.
+const NO_PACKAGES: (&str, &str) = ("DPKG_ADMINDIR", "/nonexistent");
 
 /// Options of the overlay driver that change nothing in layers or in what they lie on.
 const HARMLESS: [&str; 3] = ["overlay.mountopt", "overlay.imagestore", "overlay.skip_mount_home"];
@@ -25,7 +29,9 @@ pub(in crate::load) struct Info {
 
 /// Asks podman for its storage; or why layers cannot be put into it.
 pub(in crate::load) fn ask(patience: &Patience<'_>) -> Result<Result<Info, String>, LoadError> {
-    let said = command::run(PODMAN, &["info", "--format", "json"], patience)?;
+    let (variable, value) = NO_PACKAGES;
+    let variable = Some((variable, Path::new(value)));
+    let said = command::run_with(variable, PODMAN, &["info", "--format", "json"], patience)?;
     let info = serde_json::from_str(&said).map_err(|source| {
         let what = "what `podman info` says".to_owned();
         LoadError::NotJson { what, source }
