@@ -15,6 +15,7 @@ mod cli;
 mod containerd_api;
 mod examples;
 mod golden;
+mod layouts;
 mod link;
 mod load;
 mod login;
