@@ -63,7 +63,7 @@ impl Fixture {
 
 /// A layout with one image, with a layer in each form.
 fn simple() -> (Layout, Vec<Vec<u8>>) {
-    let tars: Vec<_> = (0..3u8).map(|n| tar_of(&format!("file{n}"), &[n; 70_000])).collect();
+    let tars: Vec<_> = (0..3u8).map(|n| tar_of(&format!("file{n}"), &vec![n; 70_000])).collect();
     let mut layout = Layout::default();
     let layers: Vec<_> = Form::ALL.into_iter().zip(tars.iter().map(Vec::as_slice)).collect();
     let image = layout.image(&layers, &["A=1", "B=1"]);
@@ -171,7 +171,9 @@ fn the_image_is_chosen_by_platform_and_by_name() {
         ("#me/app:2", &["no one image `me/app:2`", "`me/app:1`, `other`"]),
     ] {
         let said = fixture.failure(&format!("{base}{name}"));
-        parts.iter().for_each(|part| assert!(said.contains(part), "{name}: {said}"));
+        for part in parts {
+            assert!(said.contains(part), "{name}: {said}");
+        }
     }
     let mut conf: Value =
         serde_json::from_slice(&fs::read(fixture.on(&format!("{base}#1"))).unwrap()).unwrap();
@@ -232,124 +234,128 @@ fn with_layers(layout: &mut Layout, change: fn(&mut Value)) {
     let mut layer = layout.blob(form.media_type(), &form.pack(&tar));
     change(&mut layer);
     let config = json!({"rootfs": {"diff_ids": [format!("sha256:{}", sha256(&tar))]}});
-    let image = layout.image_of(&config, vec![layer]);
+    let image = layout.image_of(&config, &[layer]);
     layout.entries.clear();
     layout.entry(image, None);
 }
 
+/// What is broken, how, and what is said of it.
+const BROKEN: &[(&str, Break, &[&str])] = &[
+    ("no image", |layout| layout.entries.clear(), &["no image for linux/amd64; it has none"]),
+    (
+        "a blob that is not there",
+        |layout| {
+            let blob = layout.files.keys().next().unwrap().clone();
+            layout.files.remove(&blob);
+        },
+        &["blob sha256:", "is not there"],
+    ),
+    (
+        "a document of another digest",
+        |layout| replace(layout, "\"A=1\"", "\"A=2\""),
+        &["of the configuration has the digest sha256:", "fetch or build"],
+    ),
+    (
+        "a document of another size",
+        |layout| replace(layout, "\"A=1\"", "\"A=11\""),
+        &["of the configuration is not ", " bytes long"],
+    ),
+    (
+        "a layer of another size",
+        |layout| with_layers(layout, |layer| layer["size"] = json!(7)),
+        &["of a layer has ", "the manifest says 7"],
+    ),
+    (
+        "a foreign layer",
+        |layout| {
+            with_layers(layout, |layer| {
+                layer["mediaType"] =
+                    json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
+            });
+        },
+        &["is a foreign layer"],
+    ),
+    (
+        "an unknown compression",
+        |layout| {
+            with_layers(layout, |layer| {
+                layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+lz4");
+            });
+        },
+        &["tar+lz4`, which is none of a layer"],
+    ),
+    (
+        "another compression than stated",
+        |layout| {
+            with_layers(layout, |layer| layer["mediaType"] = json!(Form::Zstd.media_type()));
+        },
+        &["is not compressed as its media type"],
+    ),
+    (
+        "a manifest without end",
+        |layout| layout.entries[0]["size"] = json!(5 << 20),
+        &["of the manifest has 5242880 bytes", "at most"],
+    ),
+    (
+        "indexes within indexes",
+        |layout| {
+            let mut inner = layout.entries[0].clone();
+            for _ in 0..6 {
+                inner = layout.index(&[inner]);
+            }
+            layout.entries = vec![inner];
+        },
+        &["indexes within indexes"],
+    ),
+    (
+        "an index of itself many times",
+        |layout| {
+            let mut inner = layout.entries[0].clone();
+            for _ in 0..4 {
+                inner = layout.index(&vec![inner; 100]);
+            }
+            layout.entries = vec![inner];
+        },
+        &["its index has more than 10000 manifests"],
+    ),
+    (
+        "a diffID of something else",
+        |layout| {
+            let tar = tar_of("a", b"b");
+            let layer = layout.blob(Form::Gzip.media_type(), &Form::Gzip.pack(&tar));
+            let config = json!({"rootfs": {"diff_ids": [format!("sha256:{}", sha256(b""))]}});
+            let image = layout.image_of(&config, &[layer]);
+            layout.entries = vec![image];
+        },
+        &["layer.tar` has the digest", "its configuration says"],
+    ),
+    (
+        "a layer cut off",
+        |layout| {
+            let tar = tar_of("a", &[7; 9000]);
+            let packed = Form::Gzip.pack(&tar);
+            let cut = &packed[..packed.len() - 9];
+            let layer = layout.blob(Form::Gzip.media_type(), cut);
+            let config = json!({"rootfs": {"diff_ids": [format!("sha256:{}", sha256(&tar))]}});
+            let image = layout.image_of(&config, &[layer]);
+            layout.entries = vec![image];
+        },
+        &["cannot read the base image"],
+    ),
+];
+
 #[test]
 fn layouts_that_are_broken_are_errors() {
-    let cases: &[(&str, Break, &[&str])] = &[
-        ("no image", |layout| layout.entries.clear(), &["no image for linux/amd64; it has none"]),
-        (
-            "a blob that is not there",
-            |layout| {
-                let blob = layout.files.keys().next().unwrap().clone();
-                layout.files.remove(&blob);
-            },
-            &["blob sha256:", "is not there"],
-        ),
-        (
-            "a document of another digest",
-            |layout| replace(layout, "\"A=1\"", "\"A=2\""),
-            &["of the configuration has the digest sha256:", "fetch or build"],
-        ),
-        (
-            "a document of another size",
-            |layout| replace(layout, "\"A=1\"", "\"A=11\""),
-            &["of the configuration is not ", " bytes long"],
-        ),
-        (
-            "a layer of another size",
-            |layout| with_layers(layout, |layer| layer["size"] = json!(7)),
-            &["of a layer has ", "the manifest says 7"],
-        ),
-        (
-            "a foreign layer",
-            |layout| {
-                with_layers(layout, |layer| {
-                    layer["mediaType"] =
-                        json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
-                });
-            },
-            &["is a foreign layer"],
-        ),
-        (
-            "an unknown compression",
-            |layout| {
-                with_layers(layout, |layer| {
-                    layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+lz4");
-                });
-            },
-            &["tar+lz4`, which is none of a layer"],
-        ),
-        (
-            "another compression than stated",
-            |layout| {
-                with_layers(layout, |layer| layer["mediaType"] = json!(Form::Zstd.media_type()));
-            },
-            &["is not compressed as its media type"],
-        ),
-        (
-            "a manifest without end",
-            |layout| layout.entries[0]["size"] = json!(5 << 20),
-            &["of the manifest has 5242880 bytes", "at most"],
-        ),
-        (
-            "indexes within indexes",
-            |layout| {
-                let mut inner = layout.entries[0].clone();
-                for _ in 0..6 {
-                    inner = layout.index(&[inner]);
-                }
-                layout.entries = vec![inner];
-            },
-            &["indexes within indexes"],
-        ),
-        (
-            "an index of itself many times",
-            |layout| {
-                let mut inner = layout.entries[0].clone();
-                for _ in 0..4 {
-                    inner = layout.index(&vec![inner; 100]);
-                }
-                layout.entries = vec![inner];
-            },
-            &["its index has more than 10000 manifests"],
-        ),
-        (
-            "a diffID of something else",
-            |layout| {
-                let tar = tar_of("a", b"b");
-                let layer = layout.blob(Form::Gzip.media_type(), &Form::Gzip.pack(&tar));
-                let config = json!({"rootfs": {"diff_ids": [format!("sha256:{}", sha256(b""))]}});
-                let image = layout.image_of(&config, vec![layer]);
-                layout.entries = vec![image];
-            },
-            &["layer.tar` has the digest", "its configuration says"],
-        ),
-        (
-            "a layer cut off",
-            |layout| {
-                let tar = tar_of("a", &[7; 9000]);
-                let packed = Form::Gzip.pack(&tar);
-                let cut = &packed[..packed.len() - 9];
-                let layer = layout.blob(Form::Gzip.media_type(), cut);
-                let config = json!({"rootfs": {"diff_ids": [format!("sha256:{}", sha256(&tar))]}});
-                let image = layout.image_of(&config, vec![layer]);
-                layout.entries = vec![image];
-            },
-            &["cannot read the base image"],
-        ),
-    ];
     for form in ["directory", "archive"] {
-        for (case, change, parts) in cases {
+        for (case, change, parts) in BROKEN {
             let fixture = Fixture::new();
             let (mut layout, _) = simple();
             change(&mut layout);
             let base = fixture.write(&layout, form);
             let said = fixture.failure(base.to_str().unwrap());
-            parts.iter().for_each(|part| assert!(said.contains(part), "{case}, {form}: {said}"));
+            for part in *parts {
+                assert!(said.contains(part), "{case}, {form}: {said}");
+            }
         }
     }
 }

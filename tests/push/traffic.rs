@@ -386,7 +386,9 @@ fn blobs_of_a_base_layout_are_sent_only_where_they_are_missing() {
     let blobs: Vec<_> = layers.iter().map(|(form, tar)| form.pack(tar)).collect();
     for (registry, is_there) in [(Registry::start(), true), (Registry::start(), false)] {
         if is_there {
-            blobs.iter().for_each(|blob| drop(registry.set_blob("me/app", blob)));
+            for blob in &blobs {
+                registry.set_blob("me/app", blob);
+            }
         }
         let name = registry.name("me/app:1");
         said(&mut image.push_with(&[conf.as_os_str(), name.as_ref()]));

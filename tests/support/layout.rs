@@ -58,13 +58,13 @@ impl Layout {
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });
         let layers = layers.iter();
-        let layers =
+        let layers: Vec<_> =
             layers.map(|(form, tar)| self.blob(form.media_type(), &form.pack(tar))).collect();
-        self.image_of(&config, layers)
+        self.image_of(&config, &layers)
     }
 
     /// Adds an image of this configuration and these layers' descriptors; its descriptor.
-    pub(crate) fn image_of(&mut self, config: &Value, layers: Vec<Value>) -> Value {
+    pub(crate) fn image_of(&mut self, config: &Value, layers: &[Value]) -> Value {
         let config = config.to_string();
         let config = self.blob("application/vnd.oci.image.config.v1+json", config.as_bytes());
         let media_type = "application/vnd.oci.image.manifest.v1+json";

@@ -63,7 +63,7 @@ mod tests {
         let items = [vec!["app:1"], vec!["me/app:2", "app:3"], vec!["x.y/app:2"], vec!["1"]];
         let find = |name| {
             let choice = Choice { name: Some(name), architecture: "amd64" };
-            let found = choice.find(&items, |item| item.clone());
+            let found = choice.find(&items, Vec::clone);
             found.ok().map(|found| items.iter().position(|item| item == found).unwrap())
         };
         for (name, expected) in [
