@@ -1,5 +1,5 @@
 # dockerTools' layered images by nix-image. What is not here yet, such as
-# buildImage, pullImage, mergeImages and exportImage, stays nixpkgs'.
+# buildImage and pullImage, stays nixpkgs'.
 final: prev:
 let
   inherit (prev) lib;

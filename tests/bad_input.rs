@@ -596,7 +596,7 @@ fn base_images_that_are_broken_are_errors() {
         })
     };
     let cases: &[(&str, Vec<u8>, &[&str])] = &[
-        ("no tar", b"#!/bin/sh\n".repeat(200), &["cannot read the base image"]),
+        ("no tar", b"no tar\n".repeat(200), &["cannot read the base image"]),
         ("empty", Vec::new(), &["no manifest.json", "docker save"]),
         ("no manifest", tar_of(&[("layer.tar", b"")]), &["no manifest.json"]),
         (

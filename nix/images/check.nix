@@ -82,8 +82,8 @@ let
     // {
       tag = rule isTag "null, or letters, digits, '_', '.' and '-' in a string";
       fromImage = rule (
-        image: isText image && !isStream image
-      ) "an image archive, such as buildLayeredImage, buildImage and pullImage make, not a program that streams one";
+        image: isText image && (!isStream image || image ? conf)
+      ) "an image of these functions, or an archive or OCI layout, such as buildImage and pullImage make";
       contents = rule (contents: isText contents || isList contents) "a package or a list of packages";
       config = rule isAttrs "a set such as { Cmd = [ \"/bin/sh\" ]; }";
       layeringPipeline = rule (
@@ -99,8 +99,8 @@ let
     copyToRoot = "its contents are symlinks into the store: write contents";
     keepContentsDirlinks = "its contents are symlinks into the store already: leave it out";
     runAsRoot = "write fakeRootCommands, with enableFakechroot = true for absolute paths";
-    fromImageName = "it builds on the first image of the archive: leave it out";
-    fromImageTag = "it builds on the first image of the archive: leave it out";
+    fromImageName = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
+    fromImageTag = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
     diskSize = "it starts no virtual machine: leave it out";
     buildVMMemorySize = "it starts no virtual machine: leave it out";
     compressor = "it makes no file: write buildLayeredImage";

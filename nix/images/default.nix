@@ -80,11 +80,22 @@ let
       writeText
       ;
   };
+  exportImage = import ./export-image.nix {
+    inherit
+      lib
+      nix-image
+      runCommand
+      stdenv
+      ;
+  };
+  mergeImages = import ./merge-images.nix { inherit nix-image runCommand; };
 in
 helpers
 // {
   inherit
+    exportImage
     fakeNss
+    mergeImages
     streamLayeredImage
     buildLayeredImage
     streamNixShellImage

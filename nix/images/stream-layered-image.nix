@@ -57,6 +57,15 @@ let
     let
       baseName = baseNameOf name;
 
+      # Of an image that has a conf nothing else is needed, and no archive is made of it.
+      from =
+        if fromImage == null then
+          null
+        else if fromImage ? conf && fromImage ? streamScript then
+          "${fromImage.conf}"
+        else
+          "${fromImage}";
+
       baseJson = writeText "${baseName}-base.json" (
         builtins.toJSON {
           inherit architecture config;
@@ -89,7 +98,10 @@ let
             # One layer is the customisation layer's.
             "--limit=${toString (maxLayers - 1)}"
           ]
-          ++ lib.optional (fromImage != null) "--from-image=${fromImage}"
+          ++ lib.optionals (from != null) [
+            "--from-image=${from}"
+            "--architecture=${architecture}"
+          ]
         else
           [
             "--strategy=pipeline"
@@ -111,15 +123,16 @@ let
             imageName = lib.toLower name;
             inherit
               created
-              fromImage
               gid
               gname
               mtime
               uid
               uname
               ;
+            fromImage = from;
             preferLocalBuild = true;
             nativeBuildInputs = [ nix-image ];
+            passthru.fromImage = fromImage;
             passthru.imageTag =
               if tag != null then
                 tag
@@ -156,7 +169,7 @@ let
               head -c -1 ${baseJson}
               printf ',"%s":%s' \
                 store_dir ${json storeDir} \
-                from_image ${json (if fromImage == null then null else "${fromImage}")} \
+                from_image ${json from} \
                 store_layers "$storeLayers" \
                 customisation_layer ${json customisation} \
                 repo_tag "\"$imageName:$imageTag\"" \

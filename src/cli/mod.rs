@@ -4,6 +4,8 @@ mod cache;
 mod completions;
 mod conf;
 pub mod drop_in;
+mod existing;
+mod export;
 mod hint;
 mod image_args;
 mod inspect;
@@ -11,6 +13,7 @@ mod inspect;
 mod load;
 #[cfg(feature = "push")]
 mod login;
+mod merge;
 mod pages;
 mod plan;
 #[cfg(feature = "push")]
@@ -78,6 +81,8 @@ enum Command {
     #[cfg(all(feature = "load", target_os = "linux"))]
     #[command(subcommand)]
     Store(store::Command),
+    Merge(merge::Args),
+    Export(export::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
     #[command(subcommand)]
@@ -115,6 +120,8 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Command::Serve(args) => args.run(mode),
         #[cfg(all(feature = "load", target_os = "linux"))]
         Command::Store(command) => command.run(mode),
+        Command::Merge(args) => unless_closed(args.run()),
+        Command::Export(args) => unless_closed(args.run()),
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
         Command::Cache(command) => command.run(),

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use super::stdout;
-use image::base::Base;
+use image::Existing;
 use planner::{Layers, auto, graph, pipeline, popularity};
 
 /// Put the paths of a closure into layers, and print these as a JSON list of lists
@@ -48,9 +48,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_if_eq("strategy", "pipeline"))]
     pipeline: Option<PathBuf>,
 
-    /// Docker-archive of the base image, whose layers count against the limit
-    #[arg(long, value_name = "FILE", conflicts_with = "pipeline")]
-    from_image: Option<PathBuf>,
+    /// The base image, whose layers count against the limit: a docker-archive, an OCI layout, an OCI
+    /// archive or a conf, as PATH or PATH#NAME
+    #[arg(long, value_name = "IMAGE", conflicts_with = "pipeline")]
+    from_image: Option<String>,
+
+    /// The architecture that the image is for, where the base has several, by Go's name [default:
+    /// this machine's]
+    #[arg(long, value_name = "ARCH", requires = "from_image")]
+    architecture: Option<String>,
 
     /// Leave this path out of the layers; can be given several times
     #[arg(long, value_name = "PATH")]
@@ -96,7 +102,7 @@ impl Args {
 
     fn layers(self, graph: &[u8]) -> anyhow::Result<Layers> {
         let limit = match &self.from_image {
-            Some(base) => left_by(base, self.limit)?,
+            Some(base) => left_by(base, self.architecture.as_deref(), self.limit)?,
             None => self.limit,
         };
         let excluded = self.exclude.into_iter().collect();
@@ -127,13 +133,18 @@ impl Args {
 }
 
 /// How many of the layers the base image leaves to the contents.
-fn left_by(base: &Path, limit: NonZeroUsize) -> anyhow::Result<NonZeroUsize> {
-    let used = Base::open(base)?.layers.len();
+fn left_by(
+    base: &str,
+    architecture: Option<&str>,
+    limit: NonZeroUsize,
+) -> anyhow::Result<NonZeroUsize> {
+    let architecture = architecture.unwrap_or(oci::Platform::here());
+    let used = Existing::open(base, architecture, None)?.layers().len();
     limit.get().checked_sub(used).and_then(NonZeroUsize::new).with_context(|| {
         format!(
             "the base image `{}` has {used} layers, which leaves none of {limit} for the \
              contents; raise maxLayers to at least {}, since the image's own files take one, too",
-            base.display(),
+            base,
             used + 2
         )
     })

@@ -33,8 +33,12 @@ impl Observer for Sentences {
     }
 
     fn layer_done(&self, index: usize, layer: &Layer, _sent: u64) {
+        let number = index + 1;
         if let Some(base) = layer.as_base() {
-            write_line(&format!("Adding base layer {} from {}", index + 1, base.name()));
+            write_line(&format!("Adding base layer {number} from {}", base.name()));
+        } else if layer.kind() == Kind::Base {
+            let paths = repr::list_of_str(layer.origins());
+            write_line(&format!("Adding base layer {number} from paths: {paths}"));
         }
     }
 

@@ -23,7 +23,7 @@ CASES = [
     (STREAM, '{ name = "x"; enableFakechroot = "yes"; }', "true or false"),
     (STREAM, '{ name = "x"; contents = 1; }', "a package or a list of packages"),
     (STREAM, '{ name = "x"; layeringPipeline = 3; }', "popularity_contest"),
-    (STREAM, f'{{ name = "x"; fromImage = {STREAM} {{ name = "y"; }}; }}', "buildLayeredImage"),
+    (STREAM, '{ name = "x"; fromImage = { outPath = "/y"; isExe = true; }; }', "OCI layout"),
     (STREAM, '{ name = "x"; config = [ ]; }', "config must be a set"),
     (STREAM, '{ name = "x"; config.Cmd = [ 1 ]; }', "a list of strings"),
     (STREAM, '{ name = "x"; config.Cmd = "sh"; }', 'write it as a list: [ "sh" ]'),

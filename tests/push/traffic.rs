@@ -2,6 +2,7 @@
 
 use super::images::{Fixture, bytes, said};
 use super::registry::Registry;
+use crate::support::layout::{Form, Layout};
 use crate::support::{failure_of, sha256, stdout_of};
 use serde_json::json;
 
@@ -360,4 +361,51 @@ fn layers_keep_their_keys_when_the_conf_has_none() {
     said(plain.push(&name).arg("--no-cache"));
     let without = registry.manifest("me/app", "1").unwrap();
     assert!(without["layers"][1]["annotations"]["nix-image.layer-key"].is_null());
+}
+
+/// The layers of a base image that is a layout stay what they are there, and a registry that has them
+/// is sent none.
+#[test]
+fn blobs_of_a_base_layout_are_sent_only_where_they_are_missing() {
+    let image = Fixture::new(1, false);
+    let tar = |seed| {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(50_000);
+        builder.append_data(&mut header, "file", &bytes(seed, 50_000)[..]).unwrap();
+        builder.into_inner().unwrap()
+    };
+    let layers = [(Form::Gzip, tar(1)), (Form::Zstd, tar(2))];
+    let mut layout = Layout::default();
+    let of_base: Vec<_> = layers.iter().map(|(form, tar)| (*form, &**tar)).collect();
+    let base = layout.image(&of_base, &[]);
+    layout.entry(base, None);
+    let place = image.store.root().join("layout");
+    layout.write(&place);
+    let conf = image.conf_with(|conf| conf["from_image"] = json!(place));
+    let blobs: Vec<_> = layers.iter().map(|(form, tar)| form.pack(tar)).collect();
+    for (registry, is_there) in [(Registry::start(), true), (Registry::start(), false)] {
+        if is_there {
+            for blob in &blobs {
+                registry.set_blob("me/app", blob);
+            }
+        }
+        let name = registry.name("me/app:1");
+        said(&mut image.push_with(&[conf.as_os_str(), name.as_ref()]));
+        registry.check("me/app", "1");
+        let manifest = registry.manifest("me/app", "1").unwrap();
+        for ((layer, blob), (form, _)) in
+            manifest["layers"].as_array().unwrap().iter().zip(&blobs).zip(&layers)
+        {
+            assert_eq!(layer["digest"], format!("sha256:{}", sha256(blob)));
+            assert_eq!(layer["mediaType"], form.media_type());
+        }
+        let requests = registry.requests();
+        for blob in &blobs {
+            let sent = requests.iter().any(|request| request.body == *blob);
+            assert_eq!(sent, !is_there);
+        }
+        said(&mut image.push_with(&[conf.as_os_str(), name.as_ref()]));
+        assert_eq!(registry.sent(), (0, 0));
+    }
 }

@@ -4,6 +4,7 @@ pub(crate) mod archive;
 pub(crate) mod docker_registry;
 pub(crate) mod engines;
 pub(crate) mod harness;
+pub(crate) mod layout;
 pub(crate) mod peak_memory;
 pub(crate) mod private_root;
 mod python;

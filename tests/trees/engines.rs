@@ -71,7 +71,7 @@ fn entry() -> impl Strategy<Value = Item> {
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Layers; some have an entry for the root.
-fn layers() -> impl Strategy<Value = Vec<Vec<Item>>> {
+pub(super) fn layers() -> impl Strategy<Value = Vec<Vec<Item>>> {
     let root = (any::<bool>(), entry()).prop_map(|(has_one, mut item)| {
         item.path = "./".into();
         item.node = Node::Directory;
@@ -83,7 +83,7 @@ fn layers() -> impl Strategy<Value = Vec<Vec<Item>>> {
 }
 
 /// An archive that `docker load` would take.
-fn write_image(path: &Path, layers: &[Vec<u8>]) {
+pub(super) fn write_image(path: &Path, layers: &[Vec<u8>]) {
     let diff_ids: Vec<_> = layers.iter().map(|tar| format!("sha256:{}", sha256(tar))).collect();
     let config = json!({
         "architecture": "amd64", "os": "linux", "config": {},

@@ -2,6 +2,7 @@
 //! make.
 
 mod engines;
+mod export;
 mod file_systems;
 mod hostile;
 mod layer;

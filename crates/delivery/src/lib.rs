@@ -5,6 +5,7 @@
 mod archive;
 mod causes;
 mod error;
+pub mod export;
 #[cfg(feature = "serve")]
 pub mod http;
 mod layout;
@@ -12,6 +13,7 @@ mod layout;
 pub mod linked;
 #[cfg(feature = "load")]
 pub mod load;
+pub mod merge;
 mod observer;
 pub mod output;
 #[cfg(feature = "push")]

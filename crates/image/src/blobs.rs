@@ -121,7 +121,7 @@ impl<'a> Blobs<'a> {
     fn stream(&self, layer: usize) -> Result<LayerStream<'a>, Error> {
         match self.image().layers[layer].as_base().and_then(BaseLayer::section) {
             Some(section) => Ok(LayerStream::File(Some(section.map_err(LayerError::from)?))),
-            None => self.digester.stream(layer, false),
+            None => self.digester.stream_as_it_stands(layer),
         }
     }
 
@@ -136,6 +136,9 @@ impl<'a> Blobs<'a> {
             return Err(self.digester.mismatch(layer, expected, size, Some(found)));
         }
         self.digester.forget(layer);
+        if let Some(base) = self.image().layers[layer].as_base() {
+            base.check_blob(found)?;
+        }
         Err(Error::BaseChanged { layer, expected, found })
     }
 }
@@ -149,6 +152,9 @@ fn blob(digester: &Digester<'_>, layer: usize, known: BlobId) -> Result<Blob, Er
         Some(base) => base.compression().ok_or_else(|| LayerError::from(base.unusable()))?,
         None => Compression::None,
     };
+    if let Some((base, digest)) = it.as_base().and_then(|base| Some((base, base.blob?))) {
+        return Ok(Blob { diff_id, digest, size: base.member.size, compression });
+    }
     if compression == Compression::None {
         return Ok(Blob { diff_id, digest: diff_id, size, compression });
     }

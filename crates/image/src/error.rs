@@ -4,6 +4,7 @@ use std::error;
 
 use thiserror::Error;
 
+use crate::base::BaseError;
 use crate::conf::ConfError;
 use crate::image::ImageError;
 use crate::layer::LayerError;
@@ -23,6 +24,9 @@ pub enum Error {
     /// A layer cannot be had.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// An image in an archive or layout cannot be used.
+    #[error(transparent)]
+    Base(#[from] BaseError),
     /// A thread could not be started.
     #[error(transparent)]
     Thread(#[from] ThreadError),
@@ -113,6 +117,7 @@ impl Error {
             Self::Conf(error) => error,
             Self::Image(error) => error,
             Self::Layer(error) => error,
+            Self::Base(error) => error,
             Self::Thread(error) => error,
             _ => self,
         }

@@ -82,6 +82,18 @@ impl Descriptor {
 }
 
 impl Platform {
+    /// The processor of this machine, as Go calls it.
+    pub fn here() -> &'static str {
+        match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "loongarch64" => "loong64",
+            "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+            other => other,
+        }
+    }
+
     fn parse(value: &Value) -> Option<Self> {
         let text = |field: &str| value[field].as_str().map(str::to_owned);
         Some(Self { architecture: text("architecture")?, os: text("os")? })

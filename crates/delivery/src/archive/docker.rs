@@ -108,7 +108,7 @@ impl Writing<'_> {
                 self.output.flush()?;
             }
             let digest = self.digester.digest(index)?;
-            let (name, header) = header(layer, digest, image.mtime())?;
+            let (name, header) = header(layer, digest, layer.mtime(image.mtime()))?;
             self.members.push(name);
             self.diff_ids.push(digest.digest);
             self.transfer.bytes += digest.size;
@@ -192,7 +192,7 @@ impl Writing<'_> {
 fn header(layer: &Layer, digest: BlobId, mtime: i64) -> Result<(String, Vec<u8>), ReadError> {
     let mut header = Vec::new();
     if let Some(base) = layer.as_base() {
-        tar::encode(&kept_member(base), &mut header);
+        tar::encode(&kept_member(base, digest.size), &mut header);
         return Ok((base.name().into_owned(), header));
     }
     let name = format!("{}/layer.tar", digest.digest.hex());
@@ -211,8 +211,9 @@ fn header(layer: &Layer, digest: BlobId, mtime: i64) -> Result<(String, Vec<u8>)
     Ok((name, header))
 }
 
-/// The member of a layer of the base image, which stays what it is there.
-fn kept_member(base: &BaseLayer) -> Member<'_> {
+/// The member of a layer of the base image, which stays what it is there but for its size where it
+/// is decompressed.
+fn kept_member(base: &BaseLayer, size: u64) -> Member<'_> {
     let member = &base.member;
     Member {
         name: &member.name,
@@ -223,7 +224,7 @@ fn kept_member(base: &BaseLayer) -> Member<'_> {
         gid: member.gid,
         uname: &member.uname,
         gname: &member.gname,
-        size: member.size,
+        size,
         mtime: member.mtime,
         records: &member.records,
         ..Member::default()

@@ -15,7 +15,7 @@ pub(crate) use oci::{BLOBS, put_blob};
 const MEMBER_MODE: u32 = 0o644;
 
 /// Writes a document as a member.
-fn put_document(
+pub(crate) fn put_document(
     output: &mut dyn Writer,
     name: &str,
     text: &str,

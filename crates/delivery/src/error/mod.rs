@@ -1,6 +1,8 @@
 //! Why an image cannot be delivered.
 
+mod export;
 mod layout;
+mod merge;
 mod output;
 
 use std::error;
@@ -9,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use export::{ExportError, Problem};
 pub use layout::{LayoutError, MarkerError};
+pub use merge::MergeError;
 pub use output::OutputError;
 
 use crate::causes;
@@ -47,6 +51,12 @@ pub enum Error {
     /// A directory is where a file is to be written.
     #[error("`{}` is a directory; name a file", .0.display())]
     IsDirectory(PathBuf),
+    /// The layers make no tree.
+    #[error(transparent)]
+    Export(Box<ExportError>),
+    /// Images do not become one archive.
+    #[error(transparent)]
+    Merge(Box<MergeError>),
     /// The layout cannot be added to.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -66,6 +76,8 @@ impl Error {
             Self::Document(error) => error,
             Self::File(error) => error,
             Self::Output(error) => error,
+            Self::Export(error) => &**error,
+            Self::Merge(error) => &**error,
             Self::Layout(error) => error,
             Self::Writing { .. } | Self::IsDirectory(_) => self,
         }
@@ -75,6 +87,18 @@ impl Error {
 /// Whether an error means that the reader of an output went away, which is its own business.
 pub fn is_closed(error: &(dyn error::Error + 'static)) -> bool {
     causes::is_io(error, io::ErrorKind::BrokenPipe)
+}
+
+impl From<ExportError> for Error {
+    fn from(error: ExportError) -> Self {
+        Self::Export(Box::new(error))
+    }
+}
+
+impl From<MergeError> for Error {
+    fn from(error: MergeError) -> Self {
+        Self::Merge(Box::new(error))
+    }
 }
 
 impl From<ThreadError> for Error {

@@ -1,5 +1,6 @@
 //! Standard output, or another file, written to in the fastest way that it takes.
 
+mod compressed;
 mod file;
 mod staging;
 mod writer;
@@ -13,6 +14,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
 use crate::error::OutputError;
+pub(crate) use compressed::Compressed;
 pub use file::write_file;
 use image::Content;
 use staging::{Staging, kernel};

@@ -174,7 +174,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&self, digester: &Digester<'_>, layer: usize) -> Result<(), PushError> {
-        let mut reader = digester.open(layer)?;
+        let mut reader = digester.open_as_it_stands(layer)?;
         let mut block = self.pool.buffers().take();
         loop {
             reader.fill(&mut block, self.pool.block()).map_err(image::Error::from)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Push;
 use super::error::PushError;
-use super::layer::{Delivered, Target};
+use super::layer::{Delivered, Target, of_layout};
 use image::threads;
 
 /// Requests that ask for blobs at a time.
@@ -43,20 +43,29 @@ impl Push<'_> {
         layers: &[(usize, usize)],
     ) -> Result<Vec<Option<Delivered>>, PushError> {
         let mut delivered = threads::map(LOOKING, layers, |&(image, layer)| {
-            target.find_by_key(&self.digesters[image], layer)
+            match target.find_by_blob(&self.digesters[image], layer)? {
+                Some(found) => Ok(Some(found)),
+                None => target.find_by_key(&self.digesters[image], layer),
+            }
         })?;
         // Where nothing is known that could match, the hash is made while the layer is sent. Of
         // several images, layers may be the same.
         let by_hash = !target.knowledge.is_empty() || self.images.len() > 1;
+        // The blobs of a layout stay what they are, whatever else the registry has of the layers.
+        let is_fixed = |&index: &usize| {
+            let (image, layer) = layers[index];
+            of_layout(&self.images[image].layers()[layer]).is_some()
+        };
+        let open = missing(&delivered).into_iter().filter(|index| !is_fixed(index));
+        let open: Vec<_> = open.collect();
         for image in 0..self.images.len() {
-            let here = missing(&delivered).into_iter().map(|index| layers[index]);
+            let here = open.iter().map(|&index| layers[index]);
             let here: Vec<_> = here.filter(|at| at.0 == image).map(|(_, layer)| layer).collect();
             if by_hash && !here.is_empty() {
                 self.digesters[image].digest_some(&here)?;
             }
         }
-        let indices = missing(&delivered);
-        let found = threads::map(LOOKING, &indices, |&index| {
+        let found = threads::map(LOOKING, &open, |&index| {
             let (image, layer) = layers[index];
             let known = self.digesters[image].known_digest(layer)?;
             known.map_or(Ok(None), |known| {
@@ -64,7 +73,7 @@ impl Push<'_> {
                 target.find_by_diff_id(layer, known.digest)
             })
         })?;
-        for (index, found) in indices.into_iter().zip(found) {
+        for (index, found) in open.into_iter().zip(found) {
             delivered[index] = found;
         }
         Ok(delivered)

@@ -11,9 +11,9 @@ use super::roots::Trees;
 use super::session::{Counted, PIECE, Session};
 use crate::observer::{Observed, Observer};
 use formats::digest::{BlobId, Digest};
-use image::Digester;
 use image::cache::Cache;
 use image::compress::{Pool, Settings};
+use image::{Digester, Layer};
 use oci::Compression;
 use oci::registry::{Repository, Upload, read_parts};
 
@@ -71,6 +71,23 @@ impl Target<'_> {
             }
         }
         claimed.or(remembered).map_or(Ok(None), |diff_id| self.find_by_diff_id(layer, diff_id))
+    }
+
+    /// Looks for the blob that a layer of a layout is, which stays what it is there. `None` if it is
+    /// not in the repository, or the layer is not one of those.
+    pub(super) fn find_by_blob(
+        &self,
+        digester: &Digester<'_>,
+        layer: usize,
+    ) -> Result<Option<Delivered>, PushError> {
+        let Some(known) = of_layout(&digester.image().layers()[layer]) else { return Ok(None) };
+        let RemoteLayer { diff_id, blob: digest, size, compression, .. } = known;
+        if !self.is_there(&known)? {
+            return Ok(None);
+        }
+        self.observer.layer_found(layer);
+        let blob = BlobId { digest, size };
+        Ok(Some(Delivered { diff_id, blob, compression, sent: 0, uploaded: false }))
     }
 
     /// Looks for a layer of this diffID in the repository.
@@ -135,6 +152,9 @@ impl Target<'_> {
             .send_repeatedly(digester, layer)
             .map_err(|error| PushError::Layer { layer, source: error.into() })?;
         let found = made.layer;
+        if let Some(base) = digester.image().layers()[layer].as_base() {
+            base.check_blob(made.blob.digest).map_err(image::Error::from)?;
+        }
         if digester.image().layers()[layer].as_base().is_none() {
             digester.found(layer, found)?;
         }
@@ -263,6 +283,18 @@ impl Target<'_> {
             self.observer.bytes(piece.len() as u64);
         }
     }
+}
+
+/// A layer as the compressed blob that it is in the layout that it comes from, if it does.
+pub(super) fn of_layout(layer: &Layer) -> Option<RemoteLayer> {
+    let base = layer.as_base().filter(|base| base.compression() != Some(Compression::None))?;
+    Some(RemoteLayer {
+        diff_id: base.diff_id,
+        blob: base.blob?,
+        size: base.member.size,
+        compression: base.compression()?,
+        repository: None,
+    })
 }
 
 /// A registry's word for what a layer is must be what was found here, if anything was.

@@ -21,6 +21,8 @@ pub const RECORD: u64 = 20 * BLOCK;
 
 /// Type flag of a regular file.
 pub const REGULAR: u8 = b'0';
+/// Type flag of a hard link.
+pub const HARD_LINK: u8 = b'1';
 /// Type flag of a symbolic link.
 pub const SYMLINK: u8 = b'2';
 /// Type flag of a character device.

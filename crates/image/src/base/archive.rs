@@ -6,14 +6,13 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ArchiveMember;
 use super::codec::Codec;
-use super::members::Members;
 use super::stream::Decompressed;
+use crate::members::{Member, Members};
 
 /// The largest document, such as a manifest, that is read into memory; other tools take no larger
 /// ones either.
-const MAX_DOCUMENT: u64 = 4 << 20;
+pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
 /// Smaller JSON members are kept while the archive is scanned, so that a compressed one need not
 /// be decompressed again for them.
 const SMALL_DOCUMENT: u64 = 1 << 20;
@@ -22,11 +21,18 @@ const MAX_KEPT: usize = 4 << 20;
 /// Members of an archive; an image has some hundreds at most.
 const MAX_MEMBERS: usize = 100_000;
 
+/// A member, and how its content is compressed.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) member: Arc<Member>,
+    pub(super) codec: Codec,
+}
+
 /// All members of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// By their names, and those of one name in the archive's order.
-    members: Vec<Arc<ArchiveMember>>,
+    members: Vec<Found>,
     /// Contents of small JSON members, by their offset.
     documents: HashMap<u64, Vec<u8>>,
     kept: usize,
@@ -36,32 +42,33 @@ impl Index {
     pub(super) fn read(path: &Path, codec: Codec) -> io::Result<Self> {
         let mut index = Self::default();
         let mut members = Members::new(Decompressed::open_at(path, codec, 0)?);
-        while let Some(mut member) = members.next()? {
+        while let Some(member) = members.next_member()? {
             if index.members.len() == MAX_MEMBERS {
                 return Err(io::Error::other(format!("it has more than {MAX_MEMBERS} members")));
             }
+            let mut codec = Codec::None;
             if member.is_file() {
                 let mut content = members.content(member.size);
                 let mut start = Vec::new();
                 content.by_ref().take(6).read_to_end(&mut start)?;
-                member.codec = Codec::of(&start);
+                codec = Codec::of(&start);
                 index.keep_document(&member, start, &mut content)?;
             }
-            index.members.push(Arc::new(member));
+            index.members.push(Found { member: Arc::new(member), codec });
         }
-        index.members.sort_by(|one, other| one.name.cmp(&other.name));
+        index.members.sort_by(|one, other| one.member.name.cmp(&other.member.name));
         Ok(index)
     }
 
     /// The member of that name; where there are several, the last one holds.
-    pub(super) fn find(&self, name: &[u8]) -> Option<&Arc<ArchiveMember>> {
-        let end = self.members.partition_point(|member| member.name.as_slice() <= name);
-        self.members[..end].last().filter(|member| member.name == name)
+    pub(super) fn find(&self, name: &[u8]) -> Option<&Found> {
+        let end = self.members.partition_point(|found| found.member.name.as_slice() <= name);
+        self.members[..end].last().filter(|found| found.member.name == name)
     }
 
     pub(super) fn content(
         &self,
-        member: &ArchiveMember,
+        member: &Member,
         path: &Path,
         codec: Codec,
     ) -> io::Result<Cow<'_, [u8]>> {
@@ -83,7 +90,7 @@ impl Index {
 
     fn keep_document(
         &mut self,
-        member: &ArchiveMember,
+        member: &Member,
         mut document: Vec<u8>,
         content: &mut impl Read,
     ) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use liblzma::stream::Stream;
+use oci::Compression;
 use zstd::stream::{raw, zio};
 
 /// The most memory for the window of what was read, which an archive itself sets the size of:
@@ -45,8 +46,21 @@ impl Codec {
         }
     }
 
-    /// The file's content from its position on, decompressed.
-    pub(super) fn reader(self, file: File) -> io::Result<Box<dyn Read + Send>> {
+    /// The compression of a blob that is this, `None` if engines take none such.
+    pub(super) fn compression(self) -> Option<Compression> {
+        match self {
+            Self::None => Some(Compression::None),
+            Self::Gzip => Some(Compression::Gzip),
+            Self::Zstd => Some(Compression::Zstd),
+            Self::Bzip2 | Self::Xz => None,
+        }
+    }
+
+    /// What is read from `file`, decompressed.
+    pub(super) fn reader<'a>(
+        self,
+        file: impl Read + Send + 'a,
+    ) -> io::Result<Box<dyn Read + Send + 'a>> {
         let file = BufReader::with_capacity(128 << 10, file);
         Ok(match self {
             Self::None => Box::new(file),

@@ -3,12 +3,42 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::{BaseError, MAX_LAYERS};
+use formats::digest::Digest;
+use oci::annotation::{CONTAINERD_NAME, REF_NAME};
+
 /// The keys that are kept, at any depth.
-const KEYS: [&str; 6] = ["Config", "Layers", "rootfs", "diff_ids", "config", "Env"];
+const KEYS: [&str; 22] = [
+    // Of a docker-archive's manifest and of configurations.
+    "Config",
+    "Layers",
+    "RepoTags",
+    "rootfs",
+    "diff_ids",
+    "config",
+    "Env",
+    // Of a layout's documents.
+    "imageLayoutVersion",
+    "schemaVersion",
+    "mediaType",
+    "manifests",
+    "layers",
+    "digest",
+    "size",
+    "platform",
+    "architecture",
+    "os",
+    "variant",
+    "annotations",
+    REF_NAME,
+    CONTAINERD_NAME,
+    "urls",
+];
 /// Values that are kept at most; an image has some hundreds.
 const MAX_VALUES: usize = 100_000;
 /// The key of the object as which `serde_json` hands out a number that is not a small integer.
@@ -16,24 +46,102 @@ const NUMBER: &str = "$serde_json::private::Number";
 
 /// Parses a document.
 pub(super) fn parse(text: &[u8]) -> serde_json::Result<Value> {
+    parse_keys(text, Some(&KEYS))
+}
+
+/// Parses a document of which all is kept, if it is not too much.
+///
+/// # Errors
+///
+/// If it is not JSON, or has too many values.
+pub fn parse_whole(text: &[u8]) -> serde_json::Result<Value> {
+    parse_keys(text, None)
+}
+
+fn parse_keys(text: &[u8], keys: Option<&[&str]>) -> serde_json::Result<Value> {
     let left = Cell::new(MAX_VALUES);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Kept(&left).deserialize(&mut deserializer)?;
+    let value = Kept { left: &left, keys }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
+/// Parses a document of this name in the file or directory at `path`.
+pub(super) fn parse_named(text: &[u8], path: &Path, name: &str) -> Result<Value, BaseError> {
+    parse(text)
+        .map_err(|error| Broken(path).document(format!("`{name}` is not valid JSON: {error}")))
+}
+
+/// The diffIDs of a configuration, as many as there are layers.
+pub(super) fn diff_ids(
+    broken: &Broken<'_>,
+    config: &Value,
+    layers: usize,
+) -> Result<Vec<Digest>, BaseError> {
+    let diff_ids = broken.strings(&config["rootfs"]["diff_ids"], "its list of diff_ids")?;
+    if layers != diff_ids.len() {
+        let ids = diff_ids.len();
+        return Err(broken.document(format!("it has {layers} layers, but {ids} diff_ids")));
+    }
+    if layers > MAX_LAYERS {
+        return Err(broken.document(format!("it has {layers} layers, more than any engine takes")));
+    }
+    let diff_id = |text: &str| {
+        let digest = Digest::from_hex(text.strip_prefix("sha256:").unwrap_or(text));
+        digest.map_err(|source| BaseError::DiffId { path: broken.0.to_owned(), source })
+    };
+    diff_ids.into_iter().map(diff_id).collect()
+}
+
+/// The variables that a configuration sets.
+pub(super) fn env(broken: &Broken<'_>, config: &Value) -> Result<Vec<String>, BaseError> {
+    let env = match &config["config"] {
+        Value::Object(config) => config.get("Env").unwrap_or(&Value::Null),
+        Value::Null => &Value::Null,
+        _ => return Err(broken.document("its `config` is not an object".into())),
+    };
+    match env {
+        Value::Null => Ok(Vec::new()),
+        env => Ok(broken.strings(env, "its Env")?.into_iter().map(str::to_owned).collect()),
+    }
+}
+
+/// A base image that may turn out to be broken.
+pub(super) struct Broken<'a>(pub(super) &'a Path);
+
+impl Broken<'_> {
+    pub(super) fn string<'a>(&self, value: &'a Value, what: &str) -> Result<&'a str, BaseError> {
+        value.as_str().ok_or_else(|| self.document(format!("{what} is not a string")))
+    }
+
+    pub(super) fn strings<'a>(
+        &self,
+        value: &'a Value,
+        what: &str,
+    ) -> Result<Vec<&'a str>, BaseError> {
+        let list = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
+        list.ok_or_else(|| self.document(format!("{what} is not a list of strings")))
+    }
+
+    pub(super) fn document(&self, problem: String) -> BaseError {
+        BaseError::Document { path: self.0.to_owned(), problem }
+    }
+}
+
 /// A value without the keys that do not matter, and how many more there may be.
 #[derive(Clone, Copy)]
-struct Kept<'a>(&'a Cell<usize>);
+struct Kept<'a> {
+    left: &'a Cell<usize>,
+    keys: Option<&'a [&'a str]>,
+}
 
 impl<'de> DeserializeSeed<'de> for Kept<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        let left = self.0.get().checked_sub(1);
+        let left = self.left.get().checked_sub(1);
         let too_many = || D::Error::custom(format!("it has more than {MAX_VALUES} values"));
-        self.0.set(left.ok_or_else(too_many)?);
+        self.left.set(left.ok_or_else(too_many)?);
         deserializer.deserialize_any(self)
     }
 }
@@ -77,11 +185,10 @@ impl<'de> Visitor<'de> for Kept<'_> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if key == NUMBER {
-                entries.next_value::<IgnoredAny>()?;
-                // Which number it is matters nowhere.
-                return Ok(0.into());
+                let number: String = entries.next_value()?;
+                return number.parse().map(Value::Number).map_err(A::Error::custom);
             }
-            if KEYS.contains(&key.as_str()) {
+            if self.keys.is_none_or(|keys| keys.contains(&key.as_str())) {
                 map.insert(key, entries.next_value_seed(self)?);
             } else {
                 entries.next_value::<IgnoredAny>()?;
@@ -101,7 +208,7 @@ mod tests {
     fn what_matters_is_kept_as_it_stands() {
         let text = r#"[{"Config": "a\u00e9", "Other": [[1]], "Layers": ["x", 1.5e9, null, true],
             "config": {"Env": ["A=1"], "Labels": {"Env": 1}}, "Config": "last"}, 7, {}]"#;
-        let expected = json!([{"Config": "last", "Layers": ["x", 0, null, true],
+        let expected = json!([{"Config": "last", "Layers": ["x", 1.5e9, null, true],
             "config": {"Env": ["A=1"]}}, 7, {}]);
         assert_eq!(parse(text.as_bytes()).unwrap(), expected);
         for broken in ["", "[1", "{} {}", "[01]", "{\"x\": tru}"] {

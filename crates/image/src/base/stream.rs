@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::codec::{self, Codec, Decoder};
 use super::{BaseError, BaseLayer};
+use crate::members::Source;
 use formats::digest::HashWriter;
 
 /// The number of bytes needed to detect a compression.
@@ -91,7 +92,7 @@ fn unreadable(layer: &BaseLayer, source: io::Error) -> BaseError {
 }
 
 /// An archive's content, which is read from its start to its end.
-pub(super) struct Decompressed {
+pub struct Decompressed {
     reader: Reader,
     position: u64,
 }
@@ -116,8 +117,20 @@ impl Decompressed {
         Ok(archive)
     }
 
-    /// Goes on to a position that is not behind this one.
-    pub(super) fn skip_to(&mut self, position: u64) -> io::Result<()> {
+    /// How many bytes of the content were passed.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Appends up to `limit` bytes, as many as there are.
+    fn read_onto(&mut self, out: &mut Vec<u8>, limit: u64) -> io::Result<()> {
+        out.reserve(usize::try_from(limit).unwrap_or(usize::MAX));
+        self.take(limit).read_to_end(out).map(drop)
+    }
+}
+
+impl Source for Decompressed {
+    fn skip_to(&mut self, position: u64) -> io::Result<()> {
         let ahead = position.saturating_sub(self.position);
         match &mut self.reader {
             Reader::Plain(_, length) if position > *length => {
@@ -135,12 +148,6 @@ impl Decompressed {
             }
         }
         Ok(())
-    }
-
-    /// Appends up to `limit` bytes, as many as there are.
-    fn read_onto(&mut self, out: &mut Vec<u8>, limit: u64) -> io::Result<()> {
-        out.reserve(usize::try_from(limit).unwrap_or(usize::MAX));
-        self.take(limit).read_to_end(out).map(drop)
     }
 }
 

@@ -6,6 +6,7 @@
 mod docker_config;
 mod fields;
 mod nar_hash;
+mod program;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,10 @@ use crate::layer::Ownership;
 use fields::Fields;
 use formats::python::time::{DateTime, TimeError};
 pub(crate) use nar_hash::canonical as canonical_nar_hash;
+pub use program::Form;
+
+/// The store's directory where a conf names none.
+pub(crate) const STORE_DIR: &str = "/nix/store";
 
 /// A conf: the JSON file that `dockerTools.streamLayeredImage` and this project's Nix functions
 /// write, and that describes one image.
@@ -52,7 +57,9 @@ pub struct Conf {
     pub config: Value,
     /// The store's directory; `/nix/store` by default.
     pub store_dir: String,
-    /// The path of the base image's archive, or `None` for an image without one.
+    /// The path of the base image, or `None` for an image without one: a docker-archive, an OCI
+    /// archive or layout, a conf or the program that streams its image. `PATH#NAME` names one of
+    /// several images.
     pub from_image: Option<String>,
     /// The store paths of each layer, lowest layer first.
     pub store_layers: Vec<Vec<String>>,
@@ -83,6 +90,13 @@ pub enum ConfError {
         /// Why.
         source: std::io::Error,
     },
+    /// It is a script, but no program of an image.
+    #[error(
+        "`{}` is a script, but not the program that `streamLayeredImage` makes: its last `exec` \
+         names no conf",
+        .0.display()
+    )]
+    Script(PathBuf),
     /// It is not JSON.
     #[error("the conf `{}` is not valid JSON", path.display())]
     Json {
@@ -184,7 +198,7 @@ impl Conf {
         let mut conf = Self {
             architecture: fields.require("architecture", Fields::string)?,
             config,
-            store_dir: fields.string("store_dir")?.unwrap_or_else(|| "/nix/store".into()),
+            store_dir: fields.string("store_dir")?.unwrap_or_else(|| STORE_DIR.into()),
             from_image: fields.string_or_null("from_image")?,
             store_layers: fields.require("store_layers", Fields::lists_of_strings)?,
             customisation_layer: fields.require("customisation_layer", Fields::string)?,

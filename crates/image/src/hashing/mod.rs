@@ -191,19 +191,35 @@ impl<'a> Digester<'a> {
     pub fn stream(&self, layer: usize, check: bool) -> Result<LayerStream<'a>, Error> {
         let it = &self.image.layers[layer];
         if !check
+            && let Some(known) = it.known()
             && let Some(section) = it.as_base().and_then(BaseLayer::section)
             && let Some(key) = it.base_key(BaseFact::Checked)
-            && self.cache.get(&key) == it.known()
+            && self.cache.get(&key) == Some(known)
         {
             return Ok(LayerStream::File(Some(section.map_err(LayerError::from)?)));
         }
         Ok(it.open(self.table.listings(layer))?)
     }
 
+    /// The same, of a layer of the base image as it stands there, compressed or not.
+    pub(crate) fn stream_as_it_stands(&self, layer: usize) -> Result<LayerStream<'a>, Error> {
+        let it = &self.image.layers[layer];
+        match it.known() {
+            Some(_) => self.stream(layer, false),
+            None => Ok(it.open_as_it_stands(self.table.listings(layer))?),
+        }
+    }
+
     /// A layer's bytes, all through memory; those of the base image are checked.
     pub fn open(&self, layer: usize) -> Result<LayerReader<'a>, Error> {
         let listings = self.table.listings(layer);
         Ok(LayerReader::new(self.image.layers[layer].open(listings)?))
+    }
+
+    /// The same, of a layer of the base image as it stands there, compressed or not.
+    pub fn open_as_it_stands(&self, layer: usize) -> Result<LayerReader<'a>, Error> {
+        let listings = self.table.listings(layer);
+        Ok(LayerReader::new(self.image.layers[layer].open_as_it_stands(listings)?))
     }
 
     /// Forgets what is remembered of a layer, as it turned out to be wrong.

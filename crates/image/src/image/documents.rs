@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::Image;
-use crate::base::Base;
 use formats::digest::Digest;
 use formats::python;
 use oci::Platform;
@@ -15,18 +14,20 @@ impl Image {
     /// The configuration, whose digest is the image's ID, for layers of these digests.
     #[doc(hidden)]
     pub fn config_json(&self, diff_ids: &[Digest]) -> String {
-        let diff_ids: Vec<_> = diff_ids.iter().map(ToString::to_string).collect();
-        let history = self.layers.iter().map(|layer| {
-            let comment = format!("store paths: {}", python::repr::list_of_str(layer.origins()));
+        let history = self.layers.iter().zip(diff_ids).map(|(layer, diff_id)| {
+            let origins = layer.origins_in_history(diff_id);
+            let comment = format!("store paths: {}", python::repr::list_of_str(&origins));
             json!({"created": self.created, "comment": comment})
         });
+        let history = history.collect::<Vec<_>>();
+        let diff_ids: Vec<_> = diff_ids.iter().map(ToString::to_string).collect();
         python::json::dumps(&json!({
             "created": self.created,
             "architecture": self.architecture,
             "os": OS,
             "config": self.config,
             "rootfs": {"diff_ids": diff_ids, "type": "layers"},
-            "history": history.collect::<Vec<_>>(),
+            "history": history,
         }))
     }
 
@@ -49,12 +50,12 @@ impl Image {
 
 /// The image's `config` with the variables that it inherits: of those with the same name the last
 /// one holds, at the place of the first. Without a base image it stays what the conf says.
-pub(super) fn overlay(base: Option<&Base>, config: Value) -> Value {
-    let Some(base) = base else { return config };
+pub(super) fn overlay(inherited: Option<Vec<String>>, config: Value) -> Value {
+    let Some(inherited) = inherited else { return config };
     let own = config["Env"].as_array();
     let own = own.into_iter().flatten().filter_map(Value::as_str);
     let mut variables: Map<String, Value> = Map::new();
-    for variable in base.env().chain(own) {
+    for variable in inherited.iter().map(String::as_str).chain(own) {
         let name = variable.split_once('=').map_or(variable, |(name, _)| name);
         variables.insert(name.into(), variable.into());
     }

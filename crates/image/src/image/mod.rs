@@ -1,20 +1,23 @@
 //! The image: which layers, in which order, made of what. Plain data, made from a conf.
 
 mod documents;
+mod existing;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::base::{Base, BaseError};
+use crate::base::BaseError;
 use crate::cache::Key;
-use crate::conf::{Conf, canonical_nar_hash};
+use crate::conf::{Conf, ConfError, canonical_nar_hash};
 use crate::content::ReadError;
 use crate::layer::{Layer, LayerError, Naming, Ownership, Prebuilt, StoreLayer};
 use crate::store::{self, NarHashes, Store, StoreError};
+use existing::Search;
+pub use existing::{Existing, Stored};
 use formats::digest::{Digest, DigestError};
 
 /// An image that can be digested and delivered: its layers, and what they are made of.
@@ -26,8 +29,8 @@ use formats::digest::{Digest, DigestError};
 pub struct Image {
     /// The store that its paths are in.
     store: Arc<Store>,
-    /// The base image, if it has one.
-    base: Option<Base>,
+    /// Whether it has a base image, whose layers are its lowest ones.
+    has_base: bool,
     pub(crate) layers: Vec<Layer>,
     repo_tag: String,
     /// Owner and time of the entries in its store layers.
@@ -49,6 +52,23 @@ pub enum ImageError {
     /// The base image cannot be used.
     #[error(transparent)]
     Base(#[from] BaseError),
+    /// The base image is one of a conf that cannot be used.
+    #[error("the image `{}` cannot be used", path.display())]
+    InBase {
+        /// The conf, or the program that streams its image.
+        path: PathBuf,
+        /// Why.
+        source: Box<ImageError>,
+    },
+    /// A conf cannot be used.
+    #[error(transparent)]
+    Conf(Box<ConfError>),
+    /// Confs build on confs in a circle, or nearly.
+    #[error("it builds on too many images; does it build on itself?")]
+    TooDeep,
+    /// A name chooses among the images of a conf, which has one.
+    #[error("it is one image, and its name is not `{0}`; leave out `#{0}`")]
+    OneName(String),
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -104,6 +124,16 @@ impl Image {
         repo_tag: Option<String>,
         store_root: Option<&Path>,
     ) -> Result<Self, ImageError> {
+        Self::at_depth(conf, repo_tag, store_root, 0)
+    }
+
+    /// Makes the image of a conf that so many others build on, one on the other.
+    fn at_depth(
+        conf: Conf,
+        repo_tag: Option<String>,
+        store_root: Option<&Path>,
+        depth: usize,
+    ) -> Result<Self, ImageError> {
         let store = Arc::new(Store::new(&conf.store_dir, store_root)?);
         let repo_tag = repo_tag.filter(|tag| !tag.is_empty()).or(conf.repo_tag);
         let repo_tag = repo_tag.ok_or(ImageError::NoTag)?;
@@ -119,23 +149,35 @@ impl Image {
         warnings.extend(repeated(&store_layers));
         let has_hash = conf.nar_hashes.contains_key(&conf.customisation_layer);
         let customisation = customisation(&store, conf.customisation_layer, &ownership, has_hash)?;
-        let base = match &conf.from_image {
-            Some(path) => Some(Base::open(&store.locate(path, "the base image")?)?),
-            None => None,
+        let search = Search { store: &store, architecture: &conf.architecture, depth };
+        let base = conf.from_image.as_ref().map(|name| search.base(name)).transpose()?;
+        let env = base.as_ref().map(Existing::env);
+        let (mut layers, mut nar_hashes) = match base {
+            Some(Existing::Made(image)) => image.into_lower(),
+            Some(Existing::Stored(stored)) => (stored.layers, NarHashes::new()),
+            None => (Vec::new(), NarHashes::new()),
         };
-        let base_layers = base.iter().flat_map(|base| &base.layers).cloned().map(Layer::base);
+        layers.extend(store_layers);
+        layers.push(customisation);
+        nar_hashes.extend(conf.nar_hashes);
         Ok(Self {
-            layers: base_layers.chain(store_layers).chain([customisation]).collect(),
-            config: documents::overlay(base.as_ref(), conf.config),
-            base,
+            layers,
+            has_base: env.is_some(),
+            config: documents::overlay(env, conf.config),
             store,
             repo_tag,
             ownership,
-            nar_hashes: conf.nar_hashes,
+            nar_hashes,
             warnings,
             architecture: conf.architecture,
             created: conf.created.isoformat(),
         })
+    }
+
+    /// The layers as those of a base image, and the NAR hashes of their paths.
+    fn into_lower(self) -> (Vec<Layer>, NarHashes) {
+        let lower = |layer: Layer| layer.into_lower(&self.ownership);
+        (self.layers.into_iter().map(lower).collect(), self.nar_hashes)
     }
 }
 
@@ -148,7 +190,7 @@ impl Image {
 
     /// Whether the image has a base image, whose layers are its lowest ones.
     pub fn has_base(&self) -> bool {
-        self.base.is_some()
+        self.has_base
     }
 
     /// The name and, where one is given, the tag, as the conf or the caller wrote it.

@@ -1,5 +1,6 @@
 //! One layer, and all that depends on what it is made of.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,14 +12,19 @@ use crate::budget::Budget;
 use crate::cache::Key;
 use crate::content::Content;
 use crate::store::{self, Listing, NarHashes, StorePath};
-use formats::digest::{BlobId, Digest};
+use formats::digest::{BlobId, Digest, HashWriter};
 use oci::{Annotations, annotation};
+
+/// Bytes that are hashed at a time.
+const CHUNK: usize = 256 << 10;
 
 /// One layer of an image: what it is made of. A [`Digester`](crate::Digester) finds its digest.
 #[derive(Debug)]
 pub struct Layer {
     source: Source,
     origins: Vec<String>,
+    /// Owner and time of what the conf of a base image makes, if the layer is one of such.
+    lower: Option<Arc<Ownership>>,
 }
 
 /// What a layer is made of. Nobody else needs to know which of these it is.
@@ -60,22 +66,47 @@ pub enum Kind {
 impl Layer {
     pub(crate) fn base(layer: BaseLayer) -> Self {
         let origins = vec![String::from_utf8_lossy(&layer.member.name).into()];
-        Self { source: Source::Base(layer), origins }
+        Self { source: Source::Base(layer), origins, lower: None }
     }
 
     pub(crate) fn store(layer: StoreLayer, origins: Vec<String>) -> Self {
-        Self { source: Source::Store(layer), origins }
+        Self { source: Source::Store(layer), origins, lower: None }
     }
 
     pub(crate) fn prebuilt(layer: Prebuilt) -> Self {
         let origins = vec![layer.path.clone()];
-        Self { source: Source::Prebuilt(layer), origins }
+        Self { source: Source::Prebuilt(layer), origins, lower: None }
     }
 
     /// A customisation layer that is not in the store, but has a NAR hash in the conf: whoever
     /// needs no more than to know the layer can go on.
     pub(crate) fn absent(path: String) -> Self {
-        Self { origins: vec![path.clone()], source: Source::Absent(path) }
+        Self { origins: vec![path.clone()], source: Source::Absent(path), lower: None }
+    }
+
+    /// The layer as one of a base image, whose conf says who owns what it makes.
+    pub(crate) fn into_lower(self, ownership: &Arc<Ownership>) -> Self {
+        let lower = match &self.source {
+            Source::Base(_) => None,
+            _ => self.lower.or_else(|| Some(Arc::clone(ownership))),
+        };
+        Self { lower, ..self }
+    }
+
+    /// What the image's history says that the layer is made of: in a base image, the name that its
+    /// member would have in that image's archive.
+    pub(crate) fn origins_in_history(&self, diff_id: &Digest) -> Cow<'_, [String]> {
+        match &self.lower {
+            Some(_) => vec![format!("{}/layer.tar", diff_id.hex())].into(),
+            None => (&self.origins[..]).into(),
+        }
+    }
+
+    /// The time of the layer's member in an archive, in seconds since 1970, if its image has this
+    /// one.
+    #[doc(hidden)]
+    pub fn mtime(&self, of_image: i64) -> i64 {
+        self.lower.as_ref().map_or(of_image, |lower| lower.mtime)
     }
 
     /// What the layer is made of, as the image's history has it: the store paths, or the name of
@@ -86,6 +117,13 @@ impl Layer {
 
     /// Where in the image the layer belongs.
     pub fn kind(&self) -> Kind {
+        match self.lower {
+            Some(_) => Kind::Base,
+            None => self.kind_in_own_image(),
+        }
+    }
+
+    fn kind_in_own_image(&self) -> Kind {
         match &self.source {
             Source::Base(_) => Kind::Base,
             Source::Store(layer) if layer.naming == Naming::Store => Kind::Store,
@@ -93,7 +131,7 @@ impl Layer {
         }
     }
 
-    /// The base image's layer, or `None` for other kinds.
+    /// The layer of a base image's archive or layout, or `None` for other kinds.
     #[doc(hidden)]
     pub fn as_base(&self) -> Option<&BaseLayer> {
         match &self.source {
@@ -121,9 +159,10 @@ impl Layer {
         }
     }
 
-    /// Its diffID and size, if they are known without reading it.
+    /// Its diffID and size, if they are known without reading it. Those of a layer that is to be
+    /// decompressed are not: its size has to be found.
     pub(crate) fn known(&self) -> Option<BlobId> {
-        let layer = self.as_base()?;
+        let layer = self.as_base().filter(|layer| !layer.is_unpacked_for_archives())?;
         Some(BlobId { digest: layer.diff_id, size: layer.member.size })
     }
 
@@ -168,11 +207,62 @@ impl Layer {
         listings: Option<Arc<[Listing]>>,
     ) -> Result<LayerStream<'_>, LayerError> {
         Ok(match &self.source {
+            Source::Base(layer) if layer.is_unpacked_for_archives() => {
+                LayerStream::Plain(Box::new(layer.plain()?))
+            }
             Source::Base(layer) => LayerStream::Base(Box::new(layer.stream()?)),
             Source::Store(layer) => LayerStream::Tar(Box::new(TarStream::new(layer, listings))),
             Source::Prebuilt(layer) => LayerStream::File(Some(Content::open(&layer.tar)?)),
             Source::Absent(path) => return Err(LayerError::Absent(path.clone())),
         })
+    }
+
+    /// Opens the layer at its first byte, as it stands in the base image where it comes from one.
+    pub(crate) fn open_as_it_stands(
+        &self,
+        listings: Option<Arc<[Listing]>>,
+    ) -> Result<LayerStream<'_>, LayerError> {
+        match &self.source {
+            Source::Base(layer) => Ok(LayerStream::Base(Box::new(layer.stream()?))),
+            _ => self.open(listings),
+        }
+    }
+
+    /// The layer's tar file, decompressed, and as part of a file where it is one: so it need not be
+    /// read to be passed over. Then [`Self::verify`] says whether it is the right one; otherwise
+    /// its last bytes come only if it is.
+    #[doc(hidden)]
+    pub fn tar(&self) -> Result<LayerStream<'_>, LayerError> {
+        match &self.source {
+            Source::Base(layer) => match layer.plain_section() {
+                Some(section) => Ok(LayerStream::File(Some(section?))),
+                None => Ok(LayerStream::Plain(Box::new(layer.plain()?))),
+            },
+            _ => self.open(None),
+        }
+    }
+
+    /// Hashes what [`Self::tar`] hands out as part of a file, and checks its digest.
+    #[doc(hidden)]
+    pub fn verify(&self) -> Result<(), LayerError> {
+        let is_file = match &self.source {
+            Source::Base(layer) => layer.plain_section().is_some(),
+            Source::Prebuilt(_) => true,
+            Source::Store(_) | Source::Absent(_) => false,
+        };
+        if !is_file {
+            return Ok(());
+        }
+        let mut reader = LayerReader::new(self.tar()?);
+        let (mut hash, mut buffer) = (HashWriter::default(), Vec::new());
+        loop {
+            buffer.clear();
+            reader.fill(&mut buffer, CHUNK)?;
+            hash.update(&buffer);
+            if buffer.len() < CHUNK {
+                return self.check(hash.finish());
+            }
+        }
     }
 
     /// The layer's entries. `listings` come from its scan.
@@ -192,15 +282,17 @@ impl Layer {
         matches!(self.source, Source::Store(_))
     }
 
-    /// Checks a prebuilt layer's digest against its checksum file.
+    /// Checks a prebuilt layer's digest against its checksum file, and that of a base image's layer
+    /// against the base's configuration.
     pub(crate) fn check(&self, found: Digest) -> Result<(), LayerError> {
-        let Source::Prebuilt(layer) = &self.source else { return Ok(()) };
-        let expected = layer.checksum;
-        if expected == found {
-            return Ok(());
+        match &self.source {
+            Source::Prebuilt(layer) if layer.checksum != found => {
+                let source = ChecksumMismatch { expected: layer.checksum, found };
+                Err(LayerError::Damaged { path: layer.path.clone(), source })
+            }
+            Source::Base(layer) if layer.diff_id != found => Err(layer.mismatch(found).into()),
+            _ => Ok(()),
         }
-        let source = ChecksumMismatch { expected, found };
-        Err(LayerError::Damaged { path: layer.path.clone(), source })
     }
 
     /// The layer's key on every machine. It depends on nothing but the conf. `None` if any of its
@@ -210,7 +302,8 @@ impl Layer {
         ownership: &Ownership,
         nar_hashes: &NarHashes,
     ) -> Option<Key> {
-        let kind = match self.kind() {
+        let ownership = self.lower.as_deref().unwrap_or(ownership);
+        let kind = match self.kind_in_own_image() {
             Kind::Base => return None,
             Kind::Store => "store",
             // Which of its forms it has follows from its content.

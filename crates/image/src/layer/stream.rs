@@ -1,7 +1,7 @@
 //! A layer's bytes, chunk by chunk.
 
 use super::{LayerError, TarStream};
-use crate::base::BaseStream;
+use crate::base::{BaseStream, PlainStream};
 use crate::content::{Chunk, Content};
 
 /// A layer's bytes, from the first one to the last.
@@ -11,6 +11,8 @@ pub enum LayerStream<'a> {
     Tar(Box<TarStream<'a>>),
     /// Part of the base image's archive, read through memory.
     Base(Box<BaseStream<'a>>),
+    /// A compressed layer of the base image, decompressed.
+    Plain(Box<PlainStream<'a>>),
     /// A file or part of one, handed out once.
     File(Option<Content>),
 }
@@ -25,6 +27,10 @@ impl LayerStream<'_> {
                 let more = stream.fill(out, limit)?;
                 Ok(if more { Chunk::Bytes(()) } else { Chunk::End })
             }
+            Self::Plain(stream) => {
+                let more = stream.fill(out, limit)?;
+                Ok(if more { Chunk::Bytes(()) } else { Chunk::End })
+            }
             Self::File(content) => Ok(content.take().map_or(Chunk::End, Chunk::File)),
         }
     }
@@ -35,6 +41,11 @@ impl LayerStream<'_> {
         match self {
             Self::Tar(stream) => Ok(stream.skip(scratch, limit)?),
             Self::Base(stream) => {
+                scratch.clear();
+                stream.fill(scratch, limit)?;
+                Ok(scratch.len() as u64)
+            }
+            Self::Plain(stream) => {
                 scratch.clear();
                 stream.fill(scratch, limit)?;
                 Ok(scratch.len() as u64)

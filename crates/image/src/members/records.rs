@@ -26,6 +26,11 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// What is left where so many bytes are kept.
+    pub(super) fn without(kept: usize) -> Self {
+        Self(MAX_KEPT.saturating_sub(kept))
+    }
+
     pub(super) fn take(&mut self, bytes: usize) -> io::Result<()> {
         self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
             let most = MAX_KEPT >> 20;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use tar::{EntryType, Header};
 
-use super::ArchiveMember;
-use super::codec::Codec;
+use super::Member;
 use super::records::{self, Records};
-use formats::tar::DIRECTORY;
+use formats::tar::{DIRECTORY, Device};
 
 /// What the header's block says, whichever tar it is of: Python takes no notice of the magic.
-pub(super) fn member(header: &Header) -> io::Result<ArchiveMember> {
+pub(super) fn member(header: &Header) -> io::Result<Member> {
     let (fields, bytes) = (header.as_old(), header.as_bytes());
     let mut name = text(&fields.name).to_owned();
     let mut typeflag = bytes[156];
@@ -24,7 +23,7 @@ pub(super) fn member(header: &Header) -> io::Result<ArchiveMember> {
     if !prefix.is_empty() && !is_sparse {
         name = [prefix, b"/", &name].concat();
     }
-    Ok(ArchiveMember {
+    Ok(Member {
         name,
         typeflag,
         target: text(&fields.linkname).to_owned(),
@@ -38,8 +37,13 @@ pub(super) fn member(header: &Header) -> io::Result<ArchiveMember> {
         is_sparse,
         records: Arc::default(),
         offset: 0,
-        codec: Codec::None,
+        device: Device { major: device(&bytes[329..337]), minor: device(&bytes[337..345]) },
     })
+}
+
+/// A device's number; Python reads those of every member, and takes what is none for 0.
+fn device(field: &[u8]) -> u32 {
+    number("device", field).ok().and_then(|number| number.try_into().ok()).unwrap_or(0)
 }
 
 /// The size that the header's block gives.
@@ -48,7 +52,7 @@ pub(super) fn size(header: &Header) -> io::Result<u64> {
 }
 
 /// Lets the records of an extended header say what the header says otherwise.
-pub(super) fn apply(records: &Records, member: &mut ArchiveMember) -> io::Result<()> {
+pub(super) fn apply(records: &Records, member: &mut Member) -> io::Result<()> {
     let get = |keyword: &str| records.get(keyword.as_bytes());
     if let Some(path) = get("GNU.sparse.name").or_else(|| get("path")) {
         without_slashes(path).clone_into(&mut member.name);

@@ -4,27 +4,83 @@
 //! at line ends and takes fields for what Python does not, so the crate is asked for single headers
 //! only. Whatever an archive holds, little of it is in memory at a time.
 
+mod header;
+mod records;
+
 use std::io::{self, Read};
 use std::mem::discriminant;
 use std::sync::Arc;
 
 use tar::{EntryType, Header};
 
-use super::ArchiveMember;
-use super::header;
-use super::records::{self, Budget, Records};
-use super::stream::Decompressed;
-use formats::tar::{BLOCK, DIRECTORY, Record};
+use formats::tar::{BLOCK, DIRECTORY, Device, Record};
+use records::{Budget, Records};
 
 /// The largest extended header; most have some hundred bytes.
 const MAX_EXTENDED_HEADER: u64 = 1 << 20;
 /// What a member takes in memory besides its names and records.
 const OVERHEAD: usize = 256;
 
+/// What an archive is read from: its bytes, of which some can be passed over.
+pub trait Source: Read {
+    /// Goes on to a position, in bytes from the archive's start, that is not behind this one.
+    ///
+    /// # Errors
+    ///
+    /// If the archive ends before it, or cannot be read.
+    fn skip_to(&mut self, position: u64) -> io::Result<()>;
+}
+
+/// One member of an archive: what its headers say, and where its content is.
+#[derive(Clone, Debug, Default)]
+pub struct Member {
+    /// The name.
+    pub name: Vec<u8>,
+    /// The type flag.
+    pub typeflag: u8,
+    /// What it links to; a file may have such a text too.
+    pub target: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: i64,
+    /// The group's number.
+    pub gid: i64,
+    /// The owner's name.
+    pub uname: Vec<u8>,
+    /// The group's name.
+    pub gname: Vec<u8>,
+    /// Time of last change, in seconds since 1970.
+    pub mtime: i64,
+    /// The numbers of a device; 0 where the fields hold none.
+    pub device: Device,
+    /// The records of the extended headers in front of it.
+    pub records: Arc<Vec<Record>>,
+    /// Bytes of content.
+    pub size: u64,
+    /// Whether the content is not all there, being that of a file with holes.
+    pub is_sparse: bool,
+    /// Where in the archive the content starts.
+    pub offset: u64,
+}
+
+impl Member {
+    /// Whether it is a regular file that is all there.
+    pub fn is_file(&self) -> bool {
+        matches!(self.typeflag, b'0' | 0 | b'7') && !self.is_sparse
+    }
+
+    /// Whether its time is a number that a header can hold.
+    pub fn has_finite_time(&self) -> bool {
+        let time = self.records.iter().find(|(keyword, _)| keyword == b"mtime");
+        time.is_none_or(|(_, value)| records::float(value).is_finite())
+    }
+}
+
 /// The members of an archive, in its order.
 #[derive(Debug)]
-pub(super) struct Members {
-    archive: Decompressed,
+pub struct Members<S> {
+    archive: S,
     /// Where the next header is.
     next: u64,
     /// The global extended headers' records.
@@ -41,14 +97,20 @@ enum Extension {
     Records(Records),
 }
 
-impl Members {
-    pub(super) fn new(archive: Decompressed) -> Self {
+impl<S: Source> Members<S> {
+    /// The members of an archive that is at its first byte.
+    pub fn new(archive: S) -> Self {
         let (global, budget) = (Records::new(), Budget::default());
         Self { archive, next: 0, global, shared: None, budget }
     }
 
-    /// The next member, how its content is compressed yet unknown.
-    pub(super) fn next(&mut self) -> io::Result<Option<ArchiveMember>> {
+    /// The next member; `None` at the archive's end.
+    ///
+    /// # Errors
+    ///
+    /// If the archive cannot be read, is not a tar file, or has headers that take too much memory or
+    /// that programs do not agree on.
+    pub fn next_member(&mut self) -> io::Result<Option<Member>> {
         let mut extensions = Vec::new();
         loop {
             self.archive.skip_to(self.next)?;
@@ -75,8 +137,18 @@ impl Members {
         }
     }
 
+    /// What is read, at the content of the member that came last.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.archive
+    }
+
+    /// Takes none of the members that came into account any more, as nothing is kept of them.
+    pub fn forget(&mut self) {
+        self.budget = Budget::without(records::total_cost(&self.global));
+    }
+
     /// The content of the member that came last, `size` bytes of it.
-    pub(super) fn content(&mut self, size: u64) -> impl Read {
+    pub fn content(&mut self, size: u64) -> impl Read {
         self.archive.by_ref().take(size)
     }
 
@@ -160,7 +232,7 @@ impl Members {
         })
     }
 
-    fn member(&mut self, header: &Header, extensions: Vec<Extension>) -> io::Result<ArchiveMember> {
+    fn member(&mut self, header: &Header, extensions: Vec<Extension>) -> io::Result<Member> {
         let mut member = header::member(header)?;
         let mut stored = member.size;
         if header.entry_type() == EntryType::GNUSparse {

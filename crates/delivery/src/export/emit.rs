@@ -1,0 +1,176 @@
+//! Writes a tree as a tar file.
+//!
+//! Names start with `./` and are sorted as by GNU tar's `--sort=name`; headers are those of the
+//! layers that this program makes, with owners as numbers alone. Of a file with many names the first
+//! one has the content, and the others are links to it. So the bytes depend on the tree and not on
+//! the layers that made it. Changing any of this is a change of [`FORMAT`](super::FORMAT).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use super::source::{Contents, Location};
+use super::tree::{Content, Inode, Metadata, Tree, Visited};
+use crate::Error;
+use crate::error::ExportError;
+use crate::output::Writer;
+use formats::tar::{self, Member};
+
+/// Bytes that are copied at a time.
+const COPY: usize = 256 << 10;
+
+/// Writes all of the tree. `mtime` is the time of all entries, in seconds since 1970, where it is
+/// not to be their own. Returns how many entries there were.
+pub(super) fn emit(
+    tree: &Tree,
+    contents: &Contents,
+    mtime: Option<i64>,
+    output: &mut dyn Writer,
+) -> Result<usize, Error> {
+    let mut names = vec![0_u32; tree.inodes()];
+    tree.visit(|_, visited| {
+        if let Visited::Inode(number, _) = visited {
+            names[number] += 1;
+        }
+        Ok::<_, Error>(())
+    })?;
+    let (open, buffer) = (None, vec![0; COPY]);
+    let mut emitter = Emitter {
+        contents,
+        mtime,
+        output,
+        names,
+        firsts: HashMap::new(),
+        open,
+        buffer,
+        entries: 0,
+    };
+    tree.visit(|path, visited| emitter.put(path, &visited))?;
+    let Emitter { output, entries, .. } = emitter;
+    output.put(tar::trailer(output.position()))?;
+    output.finish()?;
+    Ok(entries)
+}
+
+struct Emitter<'a> {
+    contents: &'a Contents,
+    mtime: Option<i64>,
+    output: &'a mut dyn Writer,
+    /// How many names each inode has.
+    names: Vec<u32>,
+    /// The first name of those that have several.
+    firsts: HashMap<usize, Vec<u8>>,
+    /// The file that was read last.
+    open: Option<(u32, File)>,
+    buffer: Vec<u8>,
+    entries: usize,
+}
+
+impl Emitter<'_> {
+    fn put(&mut self, path: &[u8], visited: &Visited<'_>) -> Result<(), Error> {
+        self.entries += 1;
+        match visited {
+            Visited::Directory(metadata) => {
+                self.put_header(path, metadata, |member| member.typeflag = tar::DIRECTORY)
+            }
+            Visited::Inode(number, inode) => {
+                if let Some(first) = self.firsts.get(number) {
+                    let first = first.clone();
+                    return self.put_header(path, &inode.metadata, |member| {
+                        member.typeflag = tar::HARD_LINK;
+                        member.target = &first;
+                    });
+                }
+                if self.names[*number] > 1 {
+                    self.firsts.insert(*number, path.to_owned());
+                }
+                self.put_inode(path, inode)
+            }
+        }
+    }
+
+    fn put_inode(&mut self, path: &[u8], inode: &Inode) -> Result<(), Error> {
+        let device = |typeflag, numbers| {
+            move |member: &mut Member<'_>| {
+                member.typeflag = typeflag;
+                member.device = numbers;
+            }
+        };
+        let metadata = &inode.metadata;
+        match &inode.content {
+            Content::File { location, size } => {
+                self.put_header(path, metadata, |member| member.size = *size)?;
+                self.copy(*location, *size)?;
+                Ok(self.output.put(tar::padding(*size))?)
+            }
+            Content::Symlink(target) => {
+                let target = target.clone();
+                self.put_header(path, metadata, |member| {
+                    member.typeflag = tar::SYMLINK;
+                    member.target = &target;
+                })
+            }
+            Content::Character(numbers) => {
+                self.put_header(path, metadata, device(tar::CHARACTER, *numbers))
+            }
+            Content::Block(numbers) => {
+                self.put_header(path, metadata, device(tar::BLOCK_DEVICE, *numbers))
+            }
+            Content::Fifo => {
+                self.put_header(path, metadata, device(tar::FIFO, tar::Device::default()))
+            }
+        }
+    }
+
+    fn put_header<'m>(
+        &mut self,
+        path: &'m [u8],
+        metadata: &'m Metadata,
+        say: impl FnOnce(&mut Member<'m>),
+    ) -> Result<(), Error> {
+        let Metadata { mode, uid, gid, mtime, ref records } = *metadata;
+        let mut member = Member {
+            name: path,
+            typeflag: tar::REGULAR,
+            mode,
+            uid,
+            gid,
+            mtime: self.mtime.unwrap_or(mtime),
+            records,
+            ..Member::default()
+        };
+        say(&mut member);
+        let mut header = Vec::with_capacity(512);
+        tar::encode(&member, &mut header);
+        Ok(self.output.put(&header)?)
+    }
+
+    fn copy(&mut self, location: Location, size: u64) -> Result<(), Error> {
+        let (path, file) = match location.file {
+            None => (std::env::temp_dir(), self.contents.spool.as_ref().map(|spool| &spool.file)),
+            Some(number) => {
+                let path = &self.contents.files[number as usize];
+                if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
+                    let file = File::open(path).map_err(|source| content_error(path, source))?;
+                    self.open = Some((number, file));
+                }
+                (PathBuf::clone(path), self.open.as_ref().map(|(_, file)| file))
+            }
+        };
+        let Some(file) = file else { return Ok(()) };
+        let mut done = 0;
+        while done < size {
+            let bytes = (size - done).min(COPY as u64) as usize;
+            let read = file.read_exact_at(&mut self.buffer[..bytes], location.offset + done);
+            read.map_err(|source| content_error(&path, source))?;
+            self.output.put(&self.buffer[..bytes])?;
+            done += bytes as u64;
+        }
+        Ok(())
+    }
+}
+
+fn content_error(path: &Path, source: std::io::Error) -> Error {
+    ExportError::Content { path: path.to_owned(), source }.into()
+}

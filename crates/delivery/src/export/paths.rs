@@ -1,0 +1,89 @@
+//! Names of entries, taken apart.
+
+use crate::error::Problem;
+
+/// The longest path, as in Linux (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
+
+/// The names on the way from the image's root to an entry. The root has none.
+pub(super) fn components(path: &[u8]) -> Result<Vec<&[u8]>, Problem> {
+    if path.len() > MAX_PATH {
+        return Err(Problem::Long(MAX_PATH));
+    }
+    let mut names = Vec::new();
+    for name in path.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop().ok_or(Problem::Outside)?),
+            name => names.push(name),
+        }
+    }
+    Ok(names)
+}
+
+/// What an entry says by its name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning<'a> {
+    /// It is what it is called.
+    Itself,
+    /// That lower layers' entry of this name is gone (OCI image specification, `layer.md`).
+    Whiteout(&'a [u8]),
+    /// That all that lower layers have in its directory is gone.
+    Opaque,
+    /// Something of aufs itself.
+    Ignored,
+}
+
+/// What the last of an entry's names says.
+pub(super) fn meaning(name: &[u8]) -> Result<Meaning<'_>, Problem> {
+    match name.strip_prefix(b".wh.") {
+        None => Ok(Meaning::Itself),
+        Some(b".wh..opq") => Ok(Meaning::Opaque),
+        Some(other) if other.starts_with(b".wh.") => Ok(Meaning::Ignored),
+        Some(b"" | b"." | b"..") => Err(Problem::NoName),
+        Some(hidden) => Ok(Meaning::Whiteout(hidden)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_normalised_and_stay_inside() {
+        for (path, expected) in [
+            ("", Some("")),
+            ("./", Some("")),
+            ("/", Some("")),
+            ("a", Some("a")),
+            ("./a//b/.", Some("a/b")),
+            ("/etc/x/", Some("etc/x")),
+            ("a/../b", Some("b")),
+            ("a/..", Some("")),
+            ("..", None),
+            ("/../x", None),
+            ("a/../../x", None),
+        ] {
+            let found = components(path.as_bytes()).map(|names| names.join(&b'/'));
+            assert_eq!(found.ok(), expected.map(|path| path.as_bytes().to_vec()), "{path}");
+        }
+        assert_eq!(components(&[b'a'; 4097]), Err(Problem::Long(4096)));
+    }
+
+    #[test]
+    fn whiteouts_are_told_by_their_names() {
+        for (name, expected) in [
+            ("a", Ok(Meaning::Itself)),
+            (".wha", Ok(Meaning::Itself)),
+            (".wh.a", Ok(Meaning::Whiteout(b"a"))),
+            (".wh..a", Ok(Meaning::Whiteout(b".a"))),
+            (".wh..wh..opq", Ok(Meaning::Opaque)),
+            (".wh..wh.plnk", Ok(Meaning::Ignored)),
+            (".wh.", Err(Problem::NoName)),
+            (".wh..", Err(Problem::NoName)),
+            (".wh...", Err(Problem::NoName)),
+        ] {
+            assert_eq!(meaning(name.as_bytes()), expected, "{name}");
+        }
+    }
+}

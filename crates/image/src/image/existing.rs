@@ -1,0 +1,150 @@
+//! Images that exist already, whatever they are kept as.
+
+use std::path::{Path, PathBuf};
+
+use super::{Image, ImageError};
+use crate::base::{Base, Choice};
+use crate::conf::{Conf, Form};
+use crate::layer::Layer;
+use crate::store::{Store, StoreError};
+
+/// Confs that build on confs, at most: engines take 127 layers, and each conf has one of its own.
+const MAX_BASES: usize = 127;
+
+/// An image that exists: one of a conf, or one in an archive or layout.
+#[derive(Debug)]
+pub enum Existing {
+    /// The image of a conf or of the program that streams it.
+    Made(Box<Image>),
+    /// A docker-archive, an OCI layout or an OCI archive.
+    Stored(Stored),
+}
+
+/// An image in an archive or layout.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its layers, lowest first.
+    pub layers: Vec<Layer>,
+    base: Base,
+}
+
+/// Where images are looked for.
+#[derive(Debug)]
+pub(super) struct Search<'a> {
+    pub(super) store: &'a Store,
+    /// The architecture that is meant where there are several, by Go's name.
+    pub(super) architecture: &'a str,
+    /// Confs that led here.
+    pub(super) depth: usize,
+}
+
+impl Existing {
+    /// Opens the image that is named by `PATH`, or by `PATH#NAME` where there are several.
+    ///
+    /// The path is that of a conf, of the program that streams its image, of a docker-archive, of an
+    /// OCI archive, or of the directory of an OCI layout. Of a docker-archive the first image is
+    /// taken, unless one is named. `architecture` chooses among platforms, by Go's names. Store
+    /// paths are read below `store_root`, or where they are.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of these, has not the one image that is meant, or is broken.
+    pub fn open(
+        name: &str,
+        architecture: &str,
+        store_root: Option<&Path>,
+    ) -> Result<Self, ImageError> {
+        let store = Store::new(crate::conf::STORE_DIR, store_root)?;
+        let (path, name) = split(name, |path| Ok(PathBuf::from(path)))?;
+        Search { store: &store, architecture, depth: 0 }.open(&path, name)
+    }
+
+    /// The layers, lowest first.
+    pub fn layers(&self) -> &[Layer] {
+        match self {
+            Self::Made(image) => image.layers(),
+            Self::Stored(stored) => &stored.layers,
+        }
+    }
+
+    /// The variables that every image on top of this one inherits.
+    pub(super) fn env(&self) -> Vec<String> {
+        match self {
+            Self::Made(image) => {
+                let env = image.config["Env"].as_array().into_iter().flatten();
+                env.filter_map(|variable| variable.as_str().map(str::to_owned)).collect()
+            }
+            Self::Stored(stored) => stored.base.env().map(str::to_owned).collect(),
+        }
+    }
+}
+
+impl Stored {
+    /// The configuration, byte for byte.
+    pub fn config(&self) -> &[u8] {
+        self.base.config()
+    }
+
+    /// The names and tags that it goes by where it is.
+    pub fn names(&self) -> &[String] {
+        self.base.names()
+    }
+}
+
+impl Search<'_> {
+    /// Opens the image that a conf names as its base.
+    pub(super) fn base(&self, name: &str) -> Result<Existing, ImageError> {
+        let (path, name) = split(name, |path| self.store.locate(path, "the base image"))?;
+        self.open(&path, name)
+    }
+
+    fn open(&self, path: &Path, name: Option<&str>) -> Result<Existing, ImageError> {
+        let of_conf = |conf: &Path| {
+            let made = self.made(conf, name);
+            made.map_err(|error| ImageError::InBase {
+                path: path.to_owned(),
+                source: Box::new(error),
+            })
+        };
+        match Form::of(path) {
+            Ok(Form::Conf) => of_conf(path),
+            Ok(Form::Program(conf)) => {
+                let conf = conf.to_str().unwrap_or_default();
+                of_conf(&self.store.locate(conf, "the program's conf")?)
+            }
+            Ok(Form::Other) | Err(crate::conf::ConfError::Read { .. }) => {
+                let choice = Choice { name, architecture: self.architecture };
+                let base = Base::open(path, &choice, self.store)?;
+                let layers = base.layers.iter().cloned().map(Layer::base).collect();
+                Ok(Existing::Stored(Stored { layers, base }))
+            }
+            Err(error) => Err(ImageError::Conf(Box::new(error))),
+        }
+    }
+
+    fn made(&self, path: &Path, name: Option<&str>) -> Result<Existing, ImageError> {
+        let mut conf = Conf::load(path).map_err(|error| ImageError::Conf(Box::new(error)))?;
+        if self.depth == MAX_BASES {
+            return Err(ImageError::TooDeep);
+        }
+        if let Some(name) = name.filter(|name| conf.repo_tag.as_deref() != Some(name)) {
+            return Err(ImageError::OneName(name.to_owned()));
+        }
+        // A base needs no name.
+        conf.repo_tag.get_or_insert_default();
+        let image = Image::at_depth(conf, None, self.store.root(), self.depth + 1)?;
+        Ok(Existing::Made(Box::new(image)))
+    }
+}
+
+/// Takes `PATH#NAME` apart, unless there is a file that is called so.
+fn split(
+    text: &str,
+    locate: impl Fn(&str) -> Result<PathBuf, StoreError>,
+) -> Result<(PathBuf, Option<&str>), StoreError> {
+    let whole = locate(text)?;
+    match text.rsplit_once('#') {
+        Some((path, name)) if !whole.exists() => Ok((locate(path)?, Some(name))),
+        _ => Ok((whole, None)),
+    }
+}

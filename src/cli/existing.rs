@@ -1,0 +1,51 @@
+//! The arguments of commands that take images which exist already.
+
+use std::path::{Path, PathBuf};
+
+use image::Existing;
+use oci::Platform;
+
+use super::stdout;
+use delivery::Error;
+use delivery::merge::Input;
+use delivery::output::{Output, write_file};
+
+/// How images that exist are found.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExistingArgs {
+    /// The architecture to choose where an image has several, by Go's name [default: this machine's]
+    #[arg(long, value_name = "ARCH")]
+    architecture: Option<String>,
+    /// Read /nix/store/... below this directory
+    #[arg(long, value_name = "DIR")]
+    store_root: Option<PathBuf>,
+}
+
+impl ExistingArgs {
+    /// Opens the image of this name.
+    pub(super) fn open(&self, name: &str) -> anyhow::Result<Existing> {
+        Ok(Existing::open(name, self.architecture(), self.store_root.as_deref())?)
+    }
+
+    /// Opens the image of this name to merge it with others.
+    pub(super) fn input(&self, name: &str) -> anyhow::Result<Input> {
+        let input = Input::open(name, self.architecture(), self.store_root.as_deref());
+        Ok(input.map_err(Error::from)?)
+    }
+
+    fn architecture(&self) -> &str {
+        self.architecture.as_deref().unwrap_or(Platform::here())
+    }
+}
+
+/// Has `write` write a file, or standard output, which `-` is the name of.
+pub(super) fn write_to<T>(
+    path: &Path,
+    write: impl FnOnce(&mut Output) -> Result<T, Error>,
+) -> anyhow::Result<T> {
+    if path == Path::new("-") {
+        stdout::check()?;
+        return Ok(write(&mut Output::stdout()?)?);
+    }
+    Ok(write_file(path, write)?)
+}

@@ -1,0 +1,61 @@
+//! `nix-image merge`.
+
+use std::path::PathBuf;
+
+use image::cache::Cache;
+use image::threads::cores;
+use oci::Compression;
+
+use super::existing::{ExistingArgs, write_to};
+use delivery::merge::{Input, merge};
+
+const EXAMPLES: &str = "\
+Examples:
+  nix-image merge app.tar.gz db.tar -o both.tar
+  nix-image merge ./app ./db | docker load
+  nix-image merge 'layout#ghcr.io/me/app:1' ./db --compress zstd -o both.tar.zst";
+
+/// Merge images into one docker-archive, member by member and without unpacking
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The images: docker-archives with all that is in them, OCI archives and layouts, confs, or the
+    /// programs that stream them; PATH#NAME is one of several
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// The file to write; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// How to compress the file; `auto` is as the last of the images is compressed
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    compress: Compress,
+    /// Neither use nor remember digests
+    #[arg(long)]
+    no_cache: bool,
+    #[command(flatten)]
+    existing: ExistingArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Compress {
+    #[default]
+    Auto,
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let inputs = self.images.iter().map(|image| self.existing.input(image));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let compression = match self.compress {
+            Compress::Auto => inputs.last().map(Input::compression).unwrap_or_default(),
+            Compress::None => Compression::None,
+            Compress::Gzip => Compression::Gzip,
+            Compress::Zstd => Compression::Zstd,
+        };
+        let cache = if self.no_cache { Cache::none() } else { Cache::of_user() };
+        write_to(&self.output, |output| merge(inputs, compression, (&cache, cores()), output))
+    }
+}
