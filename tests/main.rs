@@ -22,6 +22,7 @@ mod memory;
 mod original;
 mod plan;
 mod properties;
+mod pull;
 mod push;
 mod python_formats;
 mod python_sets;

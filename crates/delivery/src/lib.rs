@@ -14,6 +14,8 @@ pub mod linked;
 pub mod load;
 mod observer;
 pub mod output;
+#[cfg(feature = "pull")]
+pub mod pull;
 #[cfg(feature = "push")]
 pub mod push;
 #[cfg(feature = "serve")]

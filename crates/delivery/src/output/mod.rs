@@ -1,6 +1,8 @@
 //! Standard output, or another file, written to in the fastest way that it takes.
 
 mod file;
+#[cfg(feature = "pull")]
+mod seekable;
 mod staging;
 mod writer;
 
@@ -15,6 +17,8 @@ use rustix::io::Errno;
 use crate::error::OutputError;
 pub use file::write_file;
 use image::Content;
+#[cfg(feature = "pull")]
+pub use seekable::{write_seekable, write_seekable_stdout};
 use staging::{Staging, kernel};
 pub use writer::Writer;
 
