@@ -1,5 +1,5 @@
-# dockerTools' layered images by nix-image. What is not here yet, such as
-# buildImage, pullImage, mergeImages and exportImage, stays nixpkgs'.
+# dockerTools' layered and pulled images by nix-image. What is not here yet, such
+# as buildImage, mergeImages and exportImage, stays nixpkgs'.
 final: prev:
 let
   inherit (prev) lib;

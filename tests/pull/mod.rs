@@ -2,6 +2,7 @@
 
 mod hostile;
 mod images;
+mod nix;
 mod output;
 mod retries;
 mod skopeo;
