@@ -50,7 +50,10 @@ impl Args {
         let mut arguments = Map::new();
         let mut set = |name: &str, value: &str| arguments.insert(name.into(), value.into());
         set("imageName", &reference.name());
-        set("imageDigest", &source.digest().to_string());
+        // pullImage has no argument for a variant.
+        let has_variant = self.source.variant.is_some();
+        let digest = if has_variant { source.manifest_digest() } else { source.digest() };
+        set("imageDigest", &digest.to_string());
         set("hash", &format!("sha256-{}", BASE64_STANDARD.encode(hash.0)));
         set("finalImageName", &final_name);
         set("finalImageTag", &final_tag);

@@ -23,7 +23,7 @@ pub(super) struct SourceArgs {
     /// The processor's variant to take from an index, such as v7 [default: none, or else the most
     /// capable that there is]
     #[arg(long, value_name = "VARIANT")]
-    variant: Option<String>,
+    pub(super) variant: Option<String>,
     /// Check certificates, and refuse plain HTTP to other machines
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,

@@ -1,12 +1,13 @@
 //! Where archives go, and what `prefetch` and `lock` print.
 
-use super::images::{REPOSITORY, TestImage, name, nix_image};
+use super::images::{REPOSITORY, TestImage, name, nix_image, store_manifest};
 use crate::support::engines;
 use crate::support::registry::{Fault, Registry};
 use crate::support::{failure_of, sha256, stdout_of};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use oci::{Compression, Flavor};
+use oci::{Compression, Descriptor, Flavor};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::Write as _;
 use tempfile::TempDir;
@@ -52,14 +53,18 @@ fn outputs_that_cannot_be_written_are_named() {
     }
 }
 
+/// A hash as Nix writes it.
+fn sri(bytes: &[u8]) -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(bytes)))
+}
+
 #[test]
 fn a_prefetch_prints_what_pull_image_takes() {
     let registry = Registry::start();
     let digest = TestImage::usual().store(&registry, "1");
     let image = name(&registry, "1");
     let archive = stdout_of(nix_image("pull", &image).arg("-"));
-    let hash = (0..32).map(|at| u8::from_str_radix(&sha256(&archive)[2 * at..][..2], 16).unwrap());
-    let hash = format!("sha256-{}", BASE64_STANDARD.encode(hash.collect::<Vec<_>>()));
+    let hash = sri(&archive);
     let repository = registry.name(REPOSITORY);
     let nix = stdout_of(&mut nix_image("prefetch", &image));
     assert_eq!(
@@ -76,6 +81,35 @@ fn a_prefetch_prints_what_pull_image_takes() {
     let expected = json!({"imageName": repository, "imageDigest": digest, "hash": json["hash"],
         "finalImageName": "x", "finalImageTag": "2", "arch": "amd64"});
     assert_eq!(json, expected);
+}
+
+/// pullImage would choose another variant.
+#[test]
+fn a_prefetch_of_a_variant_names_its_manifest() {
+    let registry = Registry::start();
+    let entries = ["v7", "v6"].map(|variant| {
+        let image = TestImage::new(Flavor::Oci, &[(variant.as_bytes(), Compression::Gzip)]);
+        let manifest = image.manifest(&registry);
+        store_manifest(&registry, variant, &manifest);
+        let json = manifest.to_json();
+        let mut entry = Descriptor::of(Flavor::Oci.manifest(), json.as_bytes()).to_value();
+        entry["platform"] = json!({"os": "linux", "architecture": "arm", "variant": variant});
+        entry
+    });
+    let index = json!({"schemaVersion": 2, "manifests": entries}).to_string();
+    let digest = registry.set_document(REPOSITORY, "1", Flavor::Oci.index(), index.as_bytes());
+    let prefetch = |options: &[&str]| -> Value {
+        let mut prefetch = nix_image("prefetch", &name(&registry, "1"));
+        prefetch.args(["--json", "--arch", "arm"]).args(options);
+        serde_json::from_slice(&stdout_of(&mut prefetch)).unwrap()
+    };
+    assert_eq!(prefetch(&[])["imageDigest"], digest);
+    let found = prefetch(&["--variant", "v6"]);
+    assert_eq!(found["imageDigest"], entries[1]["digest"]);
+    let pull = format!("{}@{}", registry.name(REPOSITORY), found["imageDigest"].as_str().unwrap());
+    let mut pull = nix_image("pull", &pull);
+    let archive = stdout_of(pull.args(["-", "--final-tag", "1"]));
+    assert_eq!(found["hash"], sri(&archive));
 }
 
 #[test]

@@ -63,6 +63,11 @@ impl Source {
         self.digest
     }
 
+    /// The digest of the image's manifest, which names it whatever the platform.
+    pub fn manifest_digest(&self) -> Digest {
+        Digest::of(&self.manifest_bytes)
+    }
+
     /// Bytes of all layers' blobs, each counted as often as it is in the image.
     pub fn size(&self) -> u64 {
         self.manifest.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add)
