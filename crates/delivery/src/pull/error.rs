@@ -85,7 +85,7 @@ pub enum PullError {
     LayerType(String),
     /// A layer is not in the registry, and need not be.
     #[error(
-        "the registry does not have it: it is a foreign layer, which its publisher alone \
+        "the registry does not give it: it is a foreign layer, which its publisher alone \
          distributes; push the image to a registry of your own with all of its layers"
     )]
     Foreign(#[source] Box<RegistryError>),

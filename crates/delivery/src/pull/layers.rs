@@ -73,13 +73,10 @@ impl<'a> Layers<'a> {
             let shown = formats::peer_text::start(&layer.media_type, 100);
             return Err(PullError::LayerType(shown));
         }
-        let blob = self.source.repository.download(layer.digest, layer.size);
-        let blob =
-            blob.map_err(
-                |error| {
-                    if is_foreign { PullError::Foreign(error.into()) } else { error.into() }
-                },
-            )?;
+        let blob = match self.source.repository.download(layer.digest, layer.size) {
+            Err(error) if is_foreign => return Err(PullError::Foreign(error.into())),
+            blob => blob?,
+        };
         let mut blob = Hashed { blob, hash: HashWriter::default(), observer: self.observer };
         let start = self.position;
         self.put(&[0; tar::BLOCK as usize])?;
