@@ -13,13 +13,15 @@ use delivery::pull;
 /// It holds the image's manifest, by which Nix fetches each blob for itself and checks it against
 /// the digest that the registry gives. No blob but the configuration is fetched now.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  nix-image lock debian:12 > debian.lock.json
-  nix-image lock ghcr.io/me/app:1 --arch arm64 > app.lock.json
+#[command(after_long_help = "\
+Standard output carries the lock file.
 
-In Nix:
-  dockerTools.pullImageByDigest { lock = ./debian.lock.json; }")]
+Examples:
+  # For `dockerTools.pullImageByDigest { lock = ./debian.lock.json; }`
+  nix-image lock debian:12 > debian.lock.json
+
+  # For another platform
+  nix-image lock ghcr.io/me/app:1 --arch arm64 > app.lock.json")]
 pub(super) struct Args {
     #[command(flatten)]
     source: SourceArgs,

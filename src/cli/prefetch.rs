@@ -18,9 +18,14 @@ use formats::digest::{Digest, HashWriter};
 ///
 /// The archive itself is not kept. It takes its size of space in TMPDIR meanwhile.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
+Standard output carries the arguments.
+
 Examples:
-  nix-image prefetch debian:12 > debian.nix     # dockerTools.pullImage (import ./debian.nix)
+  # For `dockerTools.pullImage (import ./debian.nix)`
+  nix-image prefetch debian:12 > debian.nix
+
+  # For another platform, as JSON
   nix-image prefetch ghcr.io/me/app:1 --arch arm64 --json")]
 pub(super) struct Args {
     #[command(flatten)]

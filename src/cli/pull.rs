@@ -18,10 +18,17 @@ use delivery::pull::{PullError, write_archive, write_blob};
 /// byte, so the hashes of nixpkgs' pullImage are valid for it. Layers are checked against their
 /// digests, and stored uncompressed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
+Standard output carries the archive if OUT is -, and otherwise nothing.
+
 Examples:
+  # Pull an image into an archive
   nix-image pull debian:12 debian.tar
-  nix-image pull ghcr.io/me/app@sha256:0123… app.tar --arch arm64 --final-tag 1
+
+  # Pull the image of another platform, and give it another tag
+  nix-image pull ghcr.io/me/app:1 app.tar --arch arm64 --final-tag 1-arm64
+
+  # Pull it into docker
   nix-image pull alpine - | docker load")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -62,7 +69,7 @@ impl Args {
             bail!("`{reference}` has no digest; name the blob as in NAME@sha256:…");
         };
         let options = self.source.options();
-        self.write(|file| write_blob(&reference, digest, size, options, file, report))
+        self.write(|file| write_blob(&reference, digest, size, &options, file, report))
             .with_context(|| format!("pulling the blob {digest}"))
     }
 

@@ -57,7 +57,7 @@ impl SourceArgs {
 
     /// Finds the image in its registry.
     pub(super) fn find(&self) -> Result<Source, PullError> {
-        Source::find(&self.reference()?, &self.platform(), self.options())
+        Source::find(&self.reference()?, &self.platform(), &self.options())
     }
 
     /// The operating system, if it is not the usual one.

@@ -45,7 +45,7 @@ pub fn write_blob(
     reference: &Reference,
     digest: Digest,
     size: u64,
-    options: registry::Options,
+    options: &registry::Options,
     mut file: &File,
     observer: &dyn Observer,
 ) -> Result<(), PullError> {

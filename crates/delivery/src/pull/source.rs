@@ -45,7 +45,7 @@ impl Source {
     pub fn find(
         reference: &Reference,
         platform: &WantedPlatform,
-        options: registry::Options,
+        options: &registry::Options,
     ) -> Result<Self, PullError> {
         let repository = open(reference, options)?;
         let finding = Finding { repository, reference };
@@ -77,7 +77,7 @@ impl Source {
 /// The repository of a reference, to read from.
 pub(super) fn open(
     reference: &Reference,
-    options: registry::Options,
+    options: &registry::Options,
 ) -> Result<Repository, PullError> {
     let client = Arc::new(Client::new(reference, false, &[], options)?);
     Ok(Repository::new(&client, &reference.resolved().repository))
