@@ -1,5 +1,5 @@
-# dockerTools' layered images by nix-image. What is not here yet, such as
-# buildImage and pullImage, stays nixpkgs'.
+# dockerTools by nix-image. What is not here yet, such as buildImage, stays
+# nixpkgs'.
 final: prev:
 let
   inherit (prev) lib;

@@ -43,7 +43,7 @@ Push an image to a registry. This is `examples/push.rs`:
 //! | feature | what it adds to the library | default |
 //! |---|---|---|
 //! | `push` | pushing to registries, and with it TLS | yes |
-//! | `load`, `serve`, `cli` | nothing: they are for the program | yes |
+//! | `pull`, `load`, `serve`, `cli` | nothing: they are for the program | yes |
 //!
 //! So a library that depends on this one needs no default features:
 //!

@@ -25,6 +25,7 @@ mod merge;
 mod original;
 mod plan;
 mod properties;
+mod pull;
 mod push;
 mod python_formats;
 mod python_sets;

@@ -60,6 +60,9 @@ let
       null
     else if streamOf image != null then
       fields (streamOf image)
+    else if image ? outputHash then
+      # However it is fetched, it is the same.
+      image.outPath
     else
       image.drvPath;
 
@@ -69,7 +72,9 @@ let
       a = describe theirs.${name};
       b = describe ours.${name};
     in
-    if lib.isString a then
+    if theirs.${name} ? outputHash then
+      lib.optional (a != b) "${name}: nixpkgs fetches ${a}, ours ${toString b}"
+    else if lib.isString a then
       # nixpkgs' function made it, though perhaps on top of an image of ours.
       lib.optional (!lib.isString b) "${name} is another kind of image"
     else

@@ -28,6 +28,12 @@ let
           tools.usrBinEnv
         ];
       };
+      pulled = tools.pullImage {
+        imageName = "platforms";
+        imageDigest = "sha256:${emptyHash}";
+        sha256 = emptyHash;
+      };
+      emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
       script = "${pkgs.runtimeShell}${pkgs.nix-image}${image.conf}";
       expected = {
         "the image's program" = [
@@ -40,6 +46,10 @@ let
         ];
         "the conf's planner" = [
           image.conf.nativeBuildInputs
+          pkgs.nix-image
+        ];
+        "what fetches images" = [
+          pulled.nativeBuildInputs
           pkgs.nix-image
         ];
         "/bin/sh" = [

@@ -1,4 +1,4 @@
-# dockerTools' layered images on nix-image: same arguments, same images.
+# dockerTools' layered and pulled images on nix-image: same arguments, same images.
 #
 # The arguments are all that is taken from nixpkgs, under nixpkgs' names, so that
 # dockerTools' `override` reaches them, and the same expressions build from
@@ -32,6 +32,7 @@
 let
   check = import ./check.nix { inherit lib stdenv; };
   compressors = import ./compressors.nix { inherit pigz runCommand zstd; };
+  credentials = import ./credentials.nix { inherit lib; };
   helpers = import ./helpers.nix {
     inherit
       bashInteractive
@@ -89,6 +90,26 @@ let
       ;
   };
   mergeImages = import ./merge-images.nix { inherit nix-image runCommand; };
+  pullImage = import ./pull-image.nix {
+    inherit
+      lib
+      credentials
+      nix-image
+      runCommand
+      stdenv
+      ;
+    inherit (buildPackages) cacert;
+  };
+  pullImageByDigest = import ./pull-image-by-digest.nix {
+    inherit
+      lib
+      credentials
+      nix-image
+      runCommand
+      writeText
+      ;
+    inherit (buildPackages) cacert;
+  };
 in
 helpers
 // {
@@ -99,6 +120,8 @@ helpers
     streamLayeredImage
     buildLayeredImage
     streamNixShellImage
+    pullImage
+    pullImageByDigest
     ;
 
   buildLayeredImageWithNixDb = args: buildLayeredImage (args // { includeNixDB = true; });

@@ -36,6 +36,46 @@ rec {
     else
       text;
 
+  removePrefix =
+    prefix: text:
+    let
+      length = builtins.stringLength prefix;
+    in
+    if builtins.substring 0 length text == prefix then builtins.substring length (-1) text else text;
+  boolToString = value: if value then "true" else "false";
+  optionalAttrs = condition: set: if condition then set else { };
+
+  fetchers = {
+    proxyImpureEnvVars = [
+      "http_proxy"
+      "https_proxy"
+      "no_proxy"
+    ];
+    withNormalizedHash =
+      { }:
+      fetcher: args:
+      fetcher (
+        removeAttrs args [
+          "hash"
+          "sha256"
+        ]
+        // (
+          if args ? outputHash then
+            { }
+          else if args ? hash then
+            {
+              outputHash = args.hash;
+              outputHashAlgo = null;
+            }
+          else
+            {
+              outputHash = args.sha256;
+              outputHashAlgo = "sha256";
+            }
+        )
+      );
+  };
+
   escapeShellArg = argument: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString argument)}'";
   escapeShellArgs = list: builtins.concatStringsSep " " (map escapeShellArg list);
 

@@ -7,11 +7,13 @@ use std::io;
 use delivery::LayoutError;
 #[cfg(feature = "load")]
 use delivery::load::LoadError;
+#[cfg(feature = "pull")]
+use delivery::pull::PullError;
 #[cfg(feature = "push")]
 use delivery::push::{FalseClaim, PushError};
 use image::ImageError;
 use image::threads::ThreadError;
-#[cfg(feature = "push")]
+#[cfg(any(feature = "push", feature = "pull"))]
 use oci::registry::RegistryError;
 use planner::graph::GraphError;
 use planner::pipeline::PipelineError;
@@ -51,6 +53,8 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     let inner = inner.or_else(|| stands_for(error, LoadError::inner));
     #[cfg(feature = "push")]
     let inner = inner.or_else(|| stands_for(error, PushError::inner));
+    #[cfg(feature = "pull")]
+    let inner = inner.or_else(|| stands_for(error, PullError::inner));
     if let Some(inner) = inner {
         return of_cause(inner);
     }
@@ -76,7 +80,7 @@ const HINTS: &[(IsMeant, &str)] = &[
         "; name it with `-t NAME:TAG`",
     ),
     (is_circle, ", or use `--strategy auto`, which needs no order"),
-    #[cfg(feature = "push")]
+    #[cfg(any(feature = "push", feature = "pull"))]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
         "; use --tls-verify=false if you trust the network between here and there",

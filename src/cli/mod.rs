@@ -11,15 +11,23 @@ mod image_args;
 mod inspect;
 #[cfg(feature = "load")]
 mod load;
+#[cfg(feature = "pull")]
+mod lock;
 #[cfg(feature = "push")]
 mod login;
 mod merge;
 mod pages;
 mod plan;
+#[cfg(feature = "pull")]
+mod prefetch;
+#[cfg(feature = "pull")]
+mod pull;
 #[cfg(feature = "push")]
 mod push;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "pull")]
+mod source_args;
 mod stdout;
 #[cfg(all(feature = "load", target_os = "linux"))]
 mod store;
@@ -83,6 +91,12 @@ enum Command {
     Store(store::Command),
     Merge(merge::Args),
     Export(export::Args),
+    #[cfg(feature = "pull")]
+    Pull(pull::Args),
+    #[cfg(feature = "pull")]
+    Prefetch(prefetch::Args),
+    #[cfg(feature = "pull")]
+    Lock(lock::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
     #[command(subcommand)]
@@ -122,6 +136,12 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Command::Store(command) => command.run(mode),
         Command::Merge(args) => unless_closed(args.run()),
         Command::Export(args) => unless_closed(args.run()),
+        #[cfg(feature = "pull")]
+        Command::Pull(args) => args.run(mode),
+        #[cfg(feature = "pull")]
+        Command::Prefetch(args) => args.run(mode),
+        #[cfg(feature = "pull")]
+        Command::Lock(args) => unless_closed(args.run()),
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
         Command::Cache(command) => command.run(),

@@ -56,6 +56,7 @@ impl Observer for ByteBar {
         self.bar.set_message(match step {
             Step::Reading => "reading",
             Step::Sending => "sending",
+            Step::Fetching => "fetching",
             Step::Unpacking => "dockerd unpacks",
             Step::Pulling => "the engine pulls",
             Step::Linking => "linking",

@@ -47,6 +47,7 @@ impl Observer for Json {
         let step = match step {
             Step::Reading => "reading",
             Step::Sending => "sending",
+            Step::Fetching => "fetching",
             Step::Unpacking => "unpacking",
             Step::Pulling => "pulling",
             Step::Linking => "linking",

@@ -35,6 +35,7 @@ impl Observer for Lines {
         let what = match step {
             Step::Reading => "Reading the image",
             Step::Sending => "Sending layers",
+            Step::Fetching => "Fetching layers",
             Step::Unpacking => "dockerd unpacks what was sent",
             Step::Pulling => "The engine pulls what it lacks",
             Step::Linking => "Linking layers",

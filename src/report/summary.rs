@@ -42,6 +42,9 @@ pub(crate) enum Deed<'a> {
     /// It would be pushed under a name: bytes are those that are sent at most.
     #[cfg(feature = "push")]
     WouldPush { image: String },
+    /// It was pulled from a registry.
+    #[cfg(feature = "pull")]
+    Pulled { image: String },
 }
 
 /// An image can be pulled.
@@ -70,6 +73,8 @@ impl Display for Summary<'_> {
             Deed::Pushed { image, .. } => write!(formatter, "pushed {image}"),
             #[cfg(feature = "push")]
             Deed::WouldPush { image } => write!(formatter, "would push {image}"),
+            #[cfg(feature = "pull")]
+            Deed::Pulled { image } => write!(formatter, "pulled {image}"),
         }?;
         let Transfer { layers, layers_sent, bytes, bytes_sent } = self.transfer;
         write!(formatter, ": {layers_sent} of {layers} layers, ")?;
@@ -140,6 +145,8 @@ impl Outcome for Summary<'_> {
             }
             #[cfg(feature = "push")]
             Deed::WouldPush { image } => json!({ "event": "would_push", "image": image }),
+            #[cfg(feature = "pull")]
+            Deed::Pulled { image } => json!({ "event": "pulled", "image": image }),
         };
         let Transfer { layers, layers_sent, bytes, bytes_sent } = self.transfer;
         object["layers"] = layers.into();

@@ -1,8 +1,8 @@
 //! Registries in trouble: the end is a clear error or a correct image, never a wrong tag.
 
 use super::images::{Fixture, bytes, said};
-use super::registry::{Fault, Registry, Request};
 use crate::support::failure_of;
+use crate::support::registry::{Fault, Registry, Request};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
 //! Registries that answer what could do harm: it is refused, or pushed over, in little memory.
 
 use super::images::{Fixture, said};
-use super::registry::{Fault, Registry};
 use crate::support::failure_of;
+use crate::support::registry::{Fault, Registry};
 use serde_json::{Value, json};
 
 /// An image in a registry whose manifest is changed behind our back; the next push must end with

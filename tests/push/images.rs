@@ -156,7 +156,7 @@ pub(super) fn said(command: &mut Command) -> String {
 }
 
 /// Bytes that do not compress, the same for each seed.
-pub(super) fn bytes(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
         state ^= state << 13;

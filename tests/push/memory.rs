@@ -1,7 +1,7 @@
 //! Pushing takes a bounded amount of memory.
 
 use super::images::{Fixture, bytes};
-use super::registry::Registry;
+use crate::support::registry::Registry;
 use crate::support::{Python, peak_memory};
 use std::fs::File;
 use std::thread;

@@ -2,12 +2,11 @@
 
 mod faults;
 mod hostile;
-mod images;
+pub(crate) mod images;
 mod memory;
 mod operands;
 mod preview;
 mod real;
-mod registry;
 mod retries;
 mod secrets;
 mod traffic;

@@ -1,7 +1,7 @@
 //! What the command line says: nothing is sent before all of it makes sense.
 
 use super::images::{Fixture, said};
-use super::registry::Registry;
+use crate::support::registry::Registry;
 use crate::support::{command, failure_of, sha256};
 use serde_json::json;
 use std::process::Output;

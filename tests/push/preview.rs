@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use super::images::{Fixture, said};
-use super::registry::Registry;
+use crate::support::registry::Registry;
 
 /// The lines on standard output of a preview, and what it says at the end.
 fn preview(image: &Fixture, arguments: &[&str]) -> (Vec<String>, String) {

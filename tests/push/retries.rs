@@ -2,8 +2,8 @@
 
 use super::faults::{either, first, goes_on, is, status};
 use super::images::{Fixture, bytes, said};
-use super::registry::{Fault, Registry, Request};
 use crate::support::failure_of;
+use crate::support::registry::{Fault, Registry, Request};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -2,7 +2,7 @@
 
 use super::faults::is;
 use super::images::{Fixture, said};
-use super::registry::{Fault, Registry, Request};
+use crate::support::registry::{Fault, Registry, Request};
 use crate::support::{NIX_IMAGE, command, failure_of, stdout_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};

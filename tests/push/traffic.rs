@@ -1,8 +1,8 @@
 //! What goes over the line: no more than changed.
 
 use super::images::{Fixture, bytes, said};
-use super::registry::Registry;
 use crate::support::layout::{Form, Layout};
+use crate::support::registry::Registry;
 use crate::support::{failure_of, sha256, stdout_of};
 use serde_json::json;
 
@@ -153,7 +153,7 @@ fn a_registry_without_mounts_gets_what_it_lacks() {
     let image = Fixture::new(2, true);
     let registry = Registry::start_with(|request| {
         let mount = request.target.contains("mount=");
-        mount.then(|| super::registry::Fault::Answer(405, vec![], vec![]))
+        mount.then(|| crate::support::registry::Fault::Answer(405, vec![], vec![]))
     });
     let first = registry.name("me/first:1");
     said(&mut image.push(&first));

@@ -8,6 +8,7 @@ pub(crate) mod layout;
 pub(crate) mod peak_memory;
 pub(crate) mod private_root;
 mod python;
+pub(crate) mod registry;
 pub(crate) mod sources;
 mod store;
 pub(crate) mod tree;

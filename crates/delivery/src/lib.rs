@@ -16,6 +16,8 @@ pub mod load;
 pub mod merge;
 mod observer;
 pub mod output;
+#[cfg(feature = "pull")]
+pub mod pull;
 #[cfg(feature = "push")]
 pub mod push;
 #[cfg(feature = "serve")]

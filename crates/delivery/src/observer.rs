@@ -60,6 +60,8 @@ pub enum Step {
     Reading,
     /// It sends what the destination lacks.
     Sending,
+    /// It fetches an image from a registry.
+    Fetching,
     /// A container engine unpacks what was sent.
     Unpacking,
     /// A container engine fetches what it lacks.

@@ -3,6 +3,7 @@
 //! Pure: nothing here opens a file or a connection.
 
 pub mod digest;
+pub mod go_json;
 pub mod peer_text;
 pub mod python;
 pub mod sha256;

@@ -96,6 +96,11 @@ impl Index {
         entries.filter_map(ref_name).map(str::to_owned).collect()
     }
 
+    /// The entries as they are.
+    pub(super) fn entries(&self) -> &[Value] {
+        &self.entries
+    }
+
     /// The entries that are descriptors of what this program knows.
     pub fn descriptors(&self) -> impl Iterator<Item = Descriptor> {
         self.entries.iter().filter_map(|entry| Descriptor::parse(entry).ok())

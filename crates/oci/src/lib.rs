@@ -12,6 +12,7 @@ mod documents;
 mod index;
 mod manifest;
 mod media_type;
+mod platform;
 mod reference;
 #[cfg(feature = "client")]
 pub mod registry;
@@ -24,7 +25,8 @@ pub use descriptor::{Descriptor, Platform};
 pub use documents::Documents;
 pub use index::Index;
 pub use manifest::Manifest;
-pub use media_type::{Compression, Flavor};
+pub use media_type::{Compression, Flavor, is_foreign_layer};
+pub use platform::WantedPlatform;
 pub use reference::{Reference, ReferenceError, without_user};
 
 /// The file that marks a directory or an archive as an OCI layout.

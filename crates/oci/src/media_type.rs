@@ -24,6 +24,14 @@ pub enum Compression {
     Zstd,
 }
 
+/// Layers that their publishers want fetched from themselves, as Windows' are.
+const FOREIGN_LAYERS: [&str; 5] = [
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+];
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
@@ -89,6 +97,12 @@ impl fmt::Display for Compression {
             Self::Zstd => "zstd",
         })
     }
+}
+
+/// Whether a layer's media type says that registries need not have it.
+#[doc(hidden)]
+pub fn is_foreign_layer(media_type: &str) -> bool {
+    FOREIGN_LAYERS.contains(&media_type)
 }
 
 #[doc(hidden)]

@@ -13,10 +13,6 @@ pub fn write_file<T>(
     path: &Path,
     write: impl FnOnce(&mut Output) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let found = fs::metadata(path);
     if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
         return Err(Error::IsDirectory(path.to_owned()));
@@ -26,9 +22,21 @@ pub fn write_file<T>(
         let file = file.map_err(|error| FileError::new("writing", path, error))?;
         return write_to(&file, path, write);
     }
+    replace_file(path, |file| write_to(file, path, write))
+}
+
+/// Has a regular file written that gets its name when it is complete and on the disk.
+pub(super) fn replace_file<T, E: From<FileError>>(
+    path: &Path,
+    write: impl FnOnce(&File) -> Result<T, E>,
+) -> Result<T, E> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
     AtomicFile::remove_abandoned(directory);
     let file = AtomicFile::create_in(directory)?;
-    let result = write_to(file.file(), path, write)?;
+    let result = write(file.file())?;
     file.persist_durably(path)?;
     sync_directory(directory)?;
     Ok(result)

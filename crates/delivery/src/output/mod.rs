@@ -2,6 +2,8 @@
 
 mod compressed;
 mod file;
+#[cfg(feature = "pull")]
+mod seekable;
 mod staging;
 mod writer;
 
@@ -17,6 +19,8 @@ use crate::error::OutputError;
 pub(crate) use compressed::Compressed;
 pub use file::write_file;
 use image::Content;
+#[cfg(feature = "pull")]
+pub use seekable::{write_seekable, write_seekable_stdout};
 use staging::{Staging, kernel};
 pub use writer::Writer;
 

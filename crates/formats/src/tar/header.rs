@@ -73,6 +73,7 @@ pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
         uname: member.uname,
         gname: member.gname,
         device: member.device,
+        ..Fields::default()
     };
     if !records.is_empty() {
         pax::encode(&records, out);

@@ -13,10 +13,14 @@ const BINARY: &[u8] = b"21 hdrcharset=BINARY\n";
 
 /// Appends an extended header that holds `records`, in their order.
 pub(super) fn encode(records: &[Record], out: &mut Vec<u8>) {
+    let binary = records.iter().any(|(_, value)| str::from_utf8(value).is_err());
+    encode_named(NAME, if binary { BINARY } else { b"" }, records, out);
+}
+
+/// Appends an extended header of another name that holds `first`, and then `records`.
+pub(super) fn encode_named(name: &[u8], first: &[u8], records: &[Record], out: &mut Vec<u8>) {
     let mut payload = Vec::with_capacity(BLOCK as usize);
-    if records.iter().any(|(_, value)| str::from_utf8(value).is_err()) {
-        payload.extend_from_slice(BINARY);
-    }
+    payload.extend_from_slice(first);
     for (keyword, value) in records {
         let length = record_length(keyword.len() + value.len() + 3);
         payload.extend_from_slice(length.to_string().as_bytes());
@@ -27,7 +31,7 @@ pub(super) fn encode(records: &[Record], out: &mut Vec<u8>) {
         payload.push(b'\n');
     }
     let size = payload.len() as u64;
-    Fields { name: NAME, typeflag: b'x', size, ..Fields::default() }.encode(out);
+    Fields { name, typeflag: b'x', size, ..Fields::default() }.encode(out);
     out.extend_from_slice(&payload);
     out.extend_from_slice(padding(size));
 }

@@ -34,6 +34,9 @@ pub(super) struct Fields<'a> {
     pub(super) uname: &'a [u8],
     pub(super) gname: &'a [u8],
     pub(super) device: Device,
+    /// Whether the device fields hold numbers although the member is not a device, as Go writes
+    /// them. Python and GNU tar leave them empty.
+    pub(super) numbers_devices: bool,
 }
 
 impl Fields<'_> {
@@ -51,8 +54,7 @@ impl Fields<'_> {
         block[257..265].copy_from_slice(b"ustar\x0000");
         text::put_ascii(&mut block[265..297], self.uname);
         text::put_ascii(&mut block[297..329], self.gname);
-        // Python leaves the device fields of everything else empty; Go and GNU tar do not agree.
-        if matches!(self.typeflag, CHARACTER | BLOCK_DEVICE) {
+        if self.numbers_devices || matches!(self.typeflag, CHARACTER | BLOCK_DEVICE) {
             octal(&mut block[329..337], self.device.major.into());
             octal(&mut block[337..345], self.device.minor.into());
         }

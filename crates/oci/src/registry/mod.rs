@@ -33,6 +33,6 @@ pub use client::{Client, Options};
 pub use credentials::CredentialsError;
 pub use error::{LoginError, RegistryError};
 pub use login::Login;
-pub use repository::{Document, Repository, Upload};
+pub use repository::{Document, Download, Repository, Upload};
 pub use retry::Attempts;
 pub use transport::{Failure, read_parts};

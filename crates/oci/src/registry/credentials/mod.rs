@@ -5,6 +5,7 @@
 //! helper that a file names may be started.
 
 mod keep;
+mod netrc;
 mod sources;
 
 use std::{env, fmt, io};
@@ -33,10 +34,8 @@ pub struct CredentialsError {
 #[derive(Debug, Error)]
 enum Problem {
     /// It is not there, although the user names it.
-    #[error(
-        "is named by REGISTRY_AUTH_FILE, but cannot be found ({0}); log in, or unset the variable"
-    )]
-    Missing(io::Error),
+    #[error("is named by {0}, but cannot be found ({1}); log in, or unset the variable")]
+    Missing(&'static str, io::Error),
     /// It is something other than a file.
     #[error("is not a regular file")]
     NotAFile,
@@ -117,6 +116,9 @@ impl Credentials {
         for source in sources {
             let found = source.read().and_then(|text| match text {
                 None => Ok(None),
+                Some(text) if matches!(source, Source::Netrc(_)) => {
+                    Ok(netrc::find(&text, reference))
+                }
                 Some(text) => Self::find_in_text(&text, reference),
             });
             let found = found

@@ -15,6 +15,9 @@ pub(super) enum Source {
     File(PathBuf),
     /// The file that `REGISTRY_AUTH_FILE` names, which has to be there.
     Named(PathBuf),
+    /// The file that `NETRC` names, which has to be there: names and passwords for hosts, as curl
+    /// and Nix have them.
+    Netrc(PathBuf),
     /// What `DOCKER_AUTH_CONFIG` holds: the same as docker's file.
     Variable(OsString),
 }
@@ -22,7 +25,7 @@ pub(super) enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(file) | Self::Named(file) => {
+            Self::File(file) | Self::Named(file) | Self::Netrc(file) => {
                 write!(formatter, "the file `{}`", file.display())
             }
             Self::Variable(_) => formatter.write_str("the variable DOCKER_AUTH_CONFIG"),
@@ -34,14 +37,15 @@ impl Source {
     /// The text, if there is such a file.
     pub(super) fn read(&self) -> Result<Option<Vec<u8>>, Problem> {
         let file = match self {
-            Self::File(file) | Self::Named(file) => file,
+            Self::File(file) | Self::Named(file) | Self::Netrc(file) => file,
             Self::Variable(text) => return Ok(Some(text.as_encoded_bytes().to_vec())),
         };
         let metadata = match (fs::metadata(file), self) {
             (Ok(metadata), _) => metadata,
             (Err(error), Self::Named(_)) => {
-                return Err(Problem::Missing(error));
+                return Err(Problem::Missing("REGISTRY_AUTH_FILE", error));
             }
+            (Err(error), Self::Netrc(_)) => return Err(Problem::Missing("NETRC", error)),
             (Err(_), _) => return Ok(None),
         };
         // A pipe that nobody writes to would be waited for without end.
@@ -57,13 +61,14 @@ impl Source {
 
 /// Where credentials are looked for, in this order. The file that is named is podman's and
 /// skopeo's only one; the variable goes before docker's files, as in docker, and before theirs, as
-/// it is set for the one call or job.
+/// it is set for the one call or job. What `NETRC` names comes last, as it knows hosts alone.
 pub(super) fn all(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
     let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
     let given = variable("DOCKER_AUTH_CONFIG").map(Source::Variable);
     let folder = |name: &str| variable(name).map(PathBuf::from);
+    let netrc = folder("NETRC").map(Source::Netrc);
     if let Some(file) = folder("REGISTRY_AUTH_FILE") {
-        return [Source::Named(file)].into_iter().chain(given).collect();
+        return [Source::Named(file)].into_iter().chain(given).chain(netrc).collect();
     }
     let home = folder("HOME");
     let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
@@ -79,7 +84,7 @@ pub(super) fn all(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
         docker.map(|directory| directory.join("config.json")),
     ];
     let files = files.into_iter().flatten();
-    given.into_iter().chain(files.map(Source::File)).collect()
+    given.into_iter().chain(files.map(Source::File)).chain(netrc).collect()
 }
 
 #[cfg(test)]
@@ -118,5 +123,11 @@ mod tests {
         assert_eq!(names(&empty).len(), 2);
         let both = [("REGISTRY_AUTH_FILE", "/a"), ("DOCKER_AUTH_CONFIG", "{}"), ("HOME", "/h")];
         assert_eq!(names(&both), [file("/a"), variable]);
+        let netrc = ("NETRC", "/n");
+        assert_eq!(
+            names(&[netrc, ("HOME", "/h")])[1..],
+            [file("/h/.docker/config.json"), file("/n")]
+        );
+        assert_eq!(names(&[netrc, ("REGISTRY_AUTH_FILE", "/a")]), [file("/a"), file("/n")]);
     }
 }

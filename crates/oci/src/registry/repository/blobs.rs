@@ -97,7 +97,7 @@ impl Repository {
         Ok(blob)
     }
 
-    fn blob(&self, digest: Digest) -> String {
+    pub(super) fn blob(&self, digest: Digest) -> String {
         format!("/v2/{}/blobs/{digest}", self.name)
     }
 }

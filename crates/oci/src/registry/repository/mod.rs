@@ -4,6 +4,7 @@
 //! of tokens, addresses or pauses, which are those of the layers below.
 
 mod blobs;
+mod download;
 mod manifests;
 mod uploads;
 
@@ -15,6 +16,7 @@ use http::{HeaderName, Request, request};
 use super::RegistryError;
 use super::client::Client;
 use super::transport::{Answer, Payload};
+pub use download::Download;
 use formats::digest::Digest;
 pub use manifests::Document;
 pub use uploads::Upload;

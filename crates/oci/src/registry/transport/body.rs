@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use ureq::Body;
 
-use super::Failure;
+use super::{Answer, Failure};
 
 /// A body that can be sent again, in parts one after the other.
 pub(in crate::registry) type Payload<'a> = &'a [&'a [u8]];
@@ -20,6 +20,11 @@ pub(in crate::registry) fn read(body: &mut Body, limit: u64) -> Result<Option<Ve
     let mut bytes = Vec::new();
     body.as_reader().take(limit + 1).read_to_end(&mut bytes).map_err(Failure::of_body)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// Reads an answer's body piece by piece. Its errors are made plain by [`Failure::of_body`].
+pub(in crate::registry) fn reader(answer: Answer) -> Box<dyn Read + Send> {
+    Box::new(answer.into_body().into_reader())
 }
 
 #[cfg(test)]

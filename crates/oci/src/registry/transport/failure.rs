@@ -73,7 +73,7 @@ impl Failure {
     }
 
     /// What it means that an answer could not be read to its end.
-    pub(super) fn of_body(error: io::Error) -> Self {
+    pub(in crate::registry) fn of_body(error: io::Error) -> Self {
         let patience = BODY;
         Self::of(&error.into(), &Peer { server: String::new(), proxy: None, patience })
     }
@@ -168,6 +168,7 @@ impl Failure {
 /// What did not happen in time.
 fn waited(timeout: Timeout, peer: &Peer) -> String {
     match timeout {
+        Timeout::PerRead => format!("nothing came for {} s", STALL.as_secs()),
         Timeout::PerWrite => format!("nothing was taken for {} s", STALL.as_secs()),
         Timeout::Resolve | Timeout::Connect => {
             format!("there was no connection within {} s", CONNECT.as_secs())
@@ -214,6 +215,7 @@ mod tests {
             (Error::Rustls(plain), None, "not TLS", plain_http),
             (tls(unknown), None, "SSL_CERT_FILE", insecure),
             (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", passing),
+            (Error::Timeout(Timeout::PerRead), None, "nothing came for 120 s", passing),
             (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", passing),
             (Error::RequireHttpsOnly("http://h/?secret".into()), None, "without TLS", insecure),
         ] {

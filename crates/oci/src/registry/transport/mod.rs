@@ -20,7 +20,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, Proxy, ResponseExt as _, SendBody};
 
 pub use body::read_parts;
-pub(super) use body::{Payload, read};
+pub(super) use body::{Payload, read, reader};
 use connector::{Naming, server_of};
 pub use failure::Failure;
 use failure::Peer;
@@ -34,15 +34,20 @@ const QUESTION: Duration = Duration::from_secs(120);
 /// The same after something was sent: registries that copy a finished blob to its place before
 /// they answer take some minutes for the largest.
 const UPLOAD: Duration = Duration::from_secs(600);
-/// Time for the rest of it: only documents are read, which have some MiB at most.
+/// Time for the rest of it where that is a document, which has some MiB at most.
 const BODY: Duration = Duration::from_secs(120);
-/// How long a registry may go without reading a request.
+/// How long a registry may go without reading a request, or without sending more of an answer that
+/// is [`Streamed`].
 const STALL: Duration = Duration::from_secs(120);
 /// Redirections of one request that are followed.
 const REDIRECTS: u32 = 10;
 
 /// What a server answers; its body is read with [`read`].
 pub(super) type Answer = Response<Body>;
+
+/// Marks a request, among its extensions, whose answer is read for as long as more of it comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streamed;
 
 /// Connections to registries and their token servers.
 #[derive(Debug)]
@@ -107,8 +112,12 @@ impl Transport {
         peer.proxy = proxy.as_ref().map(name);
         // What writes would be sent on as something that reads, and seem to have succeeded.
         let redirects = if is_reading(&head.method) { REDIRECTS } else { 0 };
+        let is_streamed = head.extensions.get::<Streamed>().is_some();
         let request = self.0.configure_request(Request::from_parts(head, body)).proxy(proxy);
-        let request = request.timeout_recv_response(Some(peer.patience));
+        let mut request = request.timeout_recv_response(Some(peer.patience));
+        if is_streamed {
+            request = request.timeout_recv_body(None).timeout_per_read(Some(STALL));
+        }
         self.0.run(request.max_redirects(redirects).build())
     }
 }

@@ -1,6 +1,6 @@
 //! A registry in memory that counts what it is sent, and misbehaves as a test wishes.
 
-use crate::support::sha256;
+use super::sha256;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -10,23 +10,27 @@ use std::thread;
 
 /// A request.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Request {
-    pub(super) method: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path and query.
-    pub(super) target: String,
-    pub(super) headers: HashMap<String, String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) target: String,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What a test makes of a request in the registry's place.
 #[derive(Clone, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// This answer.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The connection ends without one.
     Drop,
     /// The connection ends after so many bytes of the body, which an upload keeps.
     DropAfter(usize),
+    /// An answer without a length, which begins with these bytes and does not end.
+    Endless(Vec<u8>),
+    /// The connection ends after so many bytes of the answer's body.
+    CutAnswer(usize),
     /// The registry does what it should, and the connection ends before it can say so.
     DropAnswer,
     /// The registry's answer, and how many interim responses come before it.
@@ -53,7 +57,7 @@ const TLS_HANDSHAKE: u8 = 22;
 
 /// The registry. Its threads end with the process.
 #[derive(Clone)]
-pub(super) struct Registry {
+pub(crate) struct Registry {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     hook: Arc<Hook>,
@@ -63,12 +67,12 @@ type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
 impl Registry {
     /// A registry that does what it should.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(|_| None)
     }
 
     /// A registry that does something else with some requests, which are shown without bodies.
-    pub(super) fn start_with(
+    pub(crate) fn start_with(
         hook: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -85,45 +89,61 @@ impl Registry {
     }
 
     /// A name in this registry.
-    pub(super) fn name(&self, name: &str) -> String {
+    pub(crate) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.address)
     }
 
     /// The manifest of a tag or digest.
-    pub(super) fn manifest(&self, repository: &str, name: &str) -> Option<serde_json::Value> {
+    pub(crate) fn manifest(&self, repository: &str, name: &str) -> Option<serde_json::Value> {
         let state = self.lock();
         let (_, bytes) = state.manifests.get(&(repository.into(), name.into()))?;
         Some(serde_json::from_slice(bytes).unwrap())
     }
 
     /// Puts a manifest in place of another.
-    pub(super) fn set_manifest(&self, repository: &str, name: &str, bytes: &[u8]) {
-        let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
-        let key = (repository.to_owned(), name.to_owned());
-        self.lock().manifests.insert(key, (media_type, bytes.to_vec()));
+    pub(crate) fn set_manifest(&self, repository: &str, name: &str, bytes: &[u8]) {
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        self.set_document(repository, name, media_type, bytes);
     }
 
-    pub(super) fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+    /// Stores a manifest or index under a tag and its digest, which is returned.
+    pub(crate) fn set_document(
+        &self,
+        repository: &str,
+        name: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> String {
+        let digest = format!("sha256:{}", sha256(bytes));
+        let mut state = self.lock();
+        for name in [name, &digest] {
+            let key = (repository.to_owned(), name.to_owned());
+            state.manifests.insert(key, (media_type.to_owned(), bytes.to_vec()));
+        }
+        digest
+    }
+
+    pub(crate) fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
         self.lock().blobs.get(&(repository.into(), digest.into())).cloned()
     }
 
-    pub(super) fn set_blob(&self, repository: &str, blob: &[u8]) -> String {
+    pub(crate) fn set_blob(&self, repository: &str, blob: &[u8]) -> String {
         let digest = format!("sha256:{}", sha256(blob));
         self.lock().blobs.insert((repository.into(), digest.clone()), blob.to_vec());
         digest
     }
 
-    pub(super) fn remove_blob(&self, repository: &str, digest: &str) {
+    pub(crate) fn remove_blob(&self, repository: &str, digest: &str) {
         self.lock().blobs.remove(&(repository.into(), digest.into())).unwrap();
     }
 
     /// The requests since the last time.
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.lock().requests)
     }
 
     /// Blobs and bytes of blobs that were sent since the last time.
-    pub(super) fn sent(&self) -> (usize, usize) {
+    pub(crate) fn sent(&self) -> (usize, usize) {
         let requests = self.requests();
         let blobs = requests.iter().filter(|request| request.target.contains("/blobs/uploads/"));
         let sent: Vec<usize> =
@@ -132,7 +152,7 @@ impl Registry {
     }
 
     /// Checks that all that a manifest names is there and is what it says.
-    pub(super) fn check(&self, repository: &str, name: &str) {
+    pub(crate) fn check(&self, repository: &str, name: &str) {
         let manifest = self.manifest(repository, name).expect("there is no such manifest");
         let layers = manifest["layers"].as_array().unwrap();
         for descriptor in layers.iter().chain([&manifest["config"]]) {
@@ -184,6 +204,9 @@ impl Registry {
         if matches!(fault, Some(Fault::DropAnswer)) {
             return end(connection);
         }
+        if let Some(Fault::Endless(bytes)) = &fault {
+            return endless(connection, bytes);
+        }
         let mut out = format!("HTTP/1.1 {status} X\r\n");
         if !headers.iter().any(|(name, _)| *name == "content-length") {
             headers.push(("content-length", content.len().to_string()));
@@ -197,6 +220,10 @@ impl Registry {
             connection.write_all(announcement.repeat(times).as_bytes()).ok()?;
         }
         connection.write_all((out + "\r\n").as_bytes()).ok()?;
+        if let Some(Fault::CutAnswer(bytes)) = fault {
+            connection.write_all(&content[..bytes.min(content.len())]).ok()?;
+            return end(connection);
+        }
         if request.method == "HEAD" { Some(()) } else { connection.write_all(&content).ok() }
     }
 
@@ -222,9 +249,18 @@ impl Registry {
         let Some((repository, digest)) = path.split_once("/blobs/") else {
             return (404, vec![], vec![]);
         };
-        match state.blobs.get(&(repository.into(), digest.into())) {
-            Some(blob) => (200, vec![("content-length", blob.len().to_string())], blob.clone()),
-            None => (404, vec![], vec![]),
+        let Some(blob) = state.blobs.get(&(repository.into(), digest.into())) else {
+            return (404, vec![], vec![]);
+        };
+        let start = request.headers.get("range").and_then(|range| {
+            range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok()
+        });
+        match start {
+            Some(start) => {
+                let range = format!("bytes {start}-{}/{}", blob.len() - 1, blob.len());
+                (206, vec![("content-range", range)], blob[start..].to_vec())
+            }
+            None => (200, vec![("content-length", blob.len().to_string())], blob.clone()),
         }
     }
 }
@@ -358,6 +394,14 @@ impl Body {
             }
         }
     }
+}
+
+/// Sends an answer until nobody takes more of it.
+fn endless(mut connection: &TcpStream, bytes: &[u8]) -> Option<()> {
+    connection.write_all(b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n").ok()?;
+    connection.write_all(bytes).ok()?;
+    while connection.write_all(&[0; 4096]).is_ok() {}
+    None
 }
 
 /// Ends a connection at once.

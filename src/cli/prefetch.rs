@@ -1,0 +1,91 @@
+//! `nix-image prefetch`.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::{Map, Value};
+
+use super::source_args::{FinalNameArgs, SourceArgs};
+use super::stdout;
+use crate::report::{self, Deed, Mode, Style, Summary};
+use delivery::pull::write_archive;
+use formats::digest::{Digest, HashWriter};
+
+/// Print the arguments of pullImage for an image: its digest, and the hash of its archive
+///
+/// The archive itself is not kept. It takes its size of space in TMPDIR meanwhile.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the arguments.
+
+Examples:
+  # For `dockerTools.pullImage (import ./debian.nix)`
+  nix-image prefetch debian:12 > debian.nix
+
+  # For another platform, as JSON
+  nix-image prefetch ghcr.io/me/app:1 --arch arm64 --json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    name: FinalNameArgs,
+    /// Print JSON instead of Nix
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let mut out = stdout::lock()?;
+        let reference = self.source.reference()?;
+        let name = self.name.resolve(&reference)?;
+        let report = report::new(mode, Style::Bytes { verb: "Fetched", verbose: false });
+        let source = self.source.find()?;
+        let mut archive = tempfile::tempfile().context("making a file in TMPDIR")?;
+        let transfer = write_archive(&source, &name, &archive, &*report)?;
+        let hash = hash(&mut archive).context("reading the archive again")?;
+        let deed = Deed::Pulled { image: name.to_string() };
+        report.conclude(&Summary { deed, transfer, start });
+
+        let (final_name, final_tag) = self.name.parts(&reference);
+        let mut arguments = Map::new();
+        let mut set = |name: &str, value: &str| arguments.insert(name.into(), value.into());
+        set("imageName", &reference.name());
+        // pullImage has no argument for a variant.
+        let has_variant = self.source.variant.is_some();
+        let digest = if has_variant { source.manifest_digest() } else { source.digest() };
+        set("imageDigest", &digest.to_string());
+        set("hash", &format!("sha256-{}", BASE64_STANDARD.encode(hash.0)));
+        set("finalImageName", &final_name);
+        set("finalImageTag", &final_tag);
+        // pullImage's own defaults are Linux, and the machine that it is evaluated for.
+        self.source.unusual_os().map(|os| set("os", os));
+        self.source.arch.as_deref().map(|arch| set("arch", arch));
+        let text =
+            if self.json { format!("{:#}\n", Value::Object(arguments)) } else { nix(&arguments) };
+        out.write_all(text.as_bytes()).context("writing to standard output")
+    }
+}
+
+fn hash(archive: &mut File) -> io::Result<Digest> {
+    let mut hash = HashWriter::default();
+    let mut buffer = vec![0; 256 << 10];
+    archive.rewind()?;
+    loop {
+        match archive.read(&mut buffer)? {
+            0 => return Ok(hash.finish()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// An attribute set of strings. Names, tags and digests have nothing that Nix would escape, and
+/// what JSON escapes, Nix does alike.
+fn nix(arguments: &Map<String, Value>) -> String {
+    let lines = arguments.iter().map(|(name, value)| format!("  {name} = {value};\n"));
+    format!("{{\n{}}}\n", lines.collect::<String>())
+}

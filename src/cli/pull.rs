@@ -1,0 +1,83 @@
+//! `nix-image pull`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use super::source_args::{FinalNameArgs, SourceArgs};
+use super::stdout;
+use crate::report::{self, Deed, Mode, Report, Style, Summary};
+use delivery::output::{write_seekable, write_seekable_stdout};
+use delivery::pull::{PullError, write_archive, write_blob};
+
+/// Pull an image from a registry into a docker-archive
+///
+/// The archive is the one that `skopeo copy docker://IMAGE docker-archive:OUT` writes, byte for
+/// byte, so the hashes of nixpkgs' pullImage are valid for it. Layers are checked against their
+/// digests, and stored uncompressed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the archive if OUT is -, and otherwise nothing.
+
+Examples:
+  # Pull an image into an archive
+  nix-image pull debian:12 debian.tar
+
+  # Pull the image of another platform, and give it another tag
+  nix-image pull ghcr.io/me/app:1 app.tar --arch arm64 --final-tag 1-arm64
+
+  # Pull it into docker
+  nix-image pull alpine - | docker load")]
+pub(super) struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The file to write, or `-` for standard output
+    out: PathBuf,
+    #[command(flatten)]
+    name: FinalNameArgs,
+    /// Write no archive but a single blob: the digest of IMAGE is the blob's, which has this many
+    /// bytes
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["final_name", "final_tag"])]
+    blob_size: Option<u64>,
+}
+
+impl Args {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let report = &*report::new(mode, Style::Bytes { verb: "Fetched", verbose: false });
+        match self.blob_size {
+            Some(size) => self.pull_blob(size, report),
+            None => self.pull_image(report),
+        }
+    }
+
+    fn pull_image(&self, report: &dyn Report) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let name = self.name.resolve(&self.source.reference()?)?;
+        // A place that cannot be written to costs no request.
+        let transfer =
+            self.write(|file| write_archive(&self.source.find()?, &name, file, report))?;
+        let deed = Deed::Pulled { image: name.to_string() };
+        report.conclude(&Summary { deed, transfer, start });
+        Ok(())
+    }
+
+    fn pull_blob(&self, size: u64, report: &dyn Report) -> anyhow::Result<()> {
+        let reference = self.source.reference()?;
+        let Some(digest) = reference.digest else {
+            bail!("`{reference}` has no digest; name the blob as in NAME@sha256:…");
+        };
+        let options = self.source.options();
+        self.write(|file| write_blob(&reference, digest, size, &options, file, report))
+            .with_context(|| format!("pulling the blob {digest}"))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&File) -> Result<T, PullError>) -> anyhow::Result<T> {
+        if self.out == Path::new("-") {
+            stdout::check()?;
+            return Ok(write_seekable_stdout(write)?);
+        }
+        Ok(write_seekable(&self.out, write)?)
+    }
+}

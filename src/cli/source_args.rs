@@ -1,0 +1,94 @@
+//! The arguments of all commands that take an image in a registry.
+
+use std::env::consts::ARCH;
+
+use delivery::pull::{FinalName, PullError, Source};
+use oci::registry::Options;
+use oci::{Reference, ReferenceError, WantedPlatform};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SourceArgs {
+    /// The image: NAME, NAME:TAG or NAME@DIGEST, where the digest is that of a manifest or of an
+    /// index
+    // As text: clap would repeat what is not a reference, with any password in it.
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// The operating system to take from an index
+    #[arg(long, value_name = "OS", default_value = "linux")]
+    os: String,
+    /// The processor to take from an index, as Go calls it, such as amd64, arm64 or arm [default:
+    /// this machine's]
+    #[arg(long, value_name = "ARCH")]
+    pub(super) arch: Option<String>,
+    /// The processor's variant to take from an index, such as v7 [default: none, or else the most
+    /// capable that there is]
+    #[arg(long, value_name = "VARIANT")]
+    pub(super) variant: Option<String>,
+    /// Check certificates, and refuse plain HTTP to other machines
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    tls_verify: bool,
+}
+
+/// The name that an image gets in an archive.
+#[derive(Debug, clap::Args)]
+pub(super) struct FinalNameArgs {
+    /// The image's name in the archive [default: that of IMAGE]
+    #[arg(long, value_name = "NAME")]
+    final_name: Option<String>,
+    /// The image's tag in the archive [default: that of IMAGE, or latest]
+    #[arg(long, value_name = "TAG")]
+    final_tag: Option<String>,
+}
+
+impl SourceArgs {
+    /// The image's name. Some write skopeo's `docker://` before it.
+    pub(super) fn reference(&self) -> Result<Reference, ReferenceError> {
+        Reference::parse(self.image.strip_prefix("docker://").unwrap_or(&self.image))
+    }
+
+    pub(super) fn platform(&self) -> WantedPlatform {
+        let architecture = self.arch.clone().unwrap_or_else(|| architecture().to_owned());
+        WantedPlatform { os: self.os.clone(), architecture, variant: self.variant.clone() }
+    }
+
+    pub(super) fn options(&self) -> Options {
+        Options { tls_verify: self.tls_verify, login: None }
+    }
+
+    /// Finds the image in its registry.
+    pub(super) fn find(&self) -> Result<Source, PullError> {
+        Source::find(&self.reference()?, &self.platform(), &self.options())
+    }
+
+    /// The operating system, if it is not the usual one.
+    pub(super) fn unusual_os(&self) -> Option<&str> {
+        Some(&*self.os).filter(|os| *os != "linux")
+    }
+}
+
+impl FinalNameArgs {
+    /// The name and the tag as they are given, or those of the image.
+    pub(super) fn parts(&self, image: &Reference) -> (String, String) {
+        let name = self.final_name.clone().unwrap_or_else(|| image.name());
+        let tag = self.final_tag.clone().unwrap_or_else(|| image.tag().to_owned());
+        (name, tag)
+    }
+
+    pub(super) fn resolve(&self, image: &Reference) -> Result<FinalName, PullError> {
+        let (name, tag) = self.parts(image);
+        FinalName::new(&name, &tag)
+    }
+}
+
+/// This machine's processor, as Go calls it.
+fn architecture() -> &'static str {
+    match ARCH {
+        "x86_64" => "amd64",
+        "x86" => "386",
+        "aarch64" => "arm64",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        "powerpc64" => "ppc64",
+        "loongarch64" => "loong64",
+        other => other,
+    }
+}
