@@ -19,6 +19,7 @@ mod link;
 mod load;
 mod login;
 mod memory;
+mod one_layer;
 mod original;
 mod plan;
 mod properties;

@@ -3,8 +3,10 @@
 //! Pure: nothing here opens a file or a connection.
 
 pub mod digest;
+pub mod json;
 pub mod peer_text;
 pub mod python;
 pub mod sha256;
 pub mod tar;
 pub mod tar_split;
+pub mod tarsum;

@@ -17,6 +17,7 @@ mod error;
 mod hashing;
 mod image;
 pub mod layer;
+pub mod one_layer;
 mod reading;
 pub mod store;
 pub mod threads;

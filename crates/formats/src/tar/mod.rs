@@ -1,9 +1,11 @@
-//! The tar format as Python's `tarfile` writes it (`PAX_FORMAT`, encoding UTF-8).
+//! The tar format as Python's `tarfile` writes it (`PAX_FORMAT`, encoding UTF-8), and as GNU tar
+//! does ([`gnu`]).
 //!
 //! No crate writes these bytes: other writers name the extended header after the file, use the
 //! `prefix` field for long names, or fill the device fields with zeros. Every constant here is
 //! part of what users' layer digests are made of; changing one changes every digest.
 
+pub mod gnu;
 mod header;
 mod pax;
 mod text;

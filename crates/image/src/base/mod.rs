@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::content::{Content, ReadError};
 use archive::Index;
-use codec::Codec;
+pub(crate) use codec::Codec;
 pub use error::BaseError;
 use formats::digest::Digest;
 use formats::tar::Record;
