@@ -23,7 +23,7 @@ let
       name,
       tag ? null,
       fromImage ? null,
-      # Noted in the layer's document as its parent; the archive's first image is the base.
+      # For runAsRoot alone; the base is always the archive's first image.
       fromImageName ? null,
       fromImageTag ? null,
       copyToRoot ? null,
@@ -118,12 +118,6 @@ let
               layer $out
           '';
 
-      base =
-        lib.optional (fromImage != null) "--from-image=${fromImage}"
-        ++ lib.optional (
-          fromImage != null && fromImageName != null && fromImageTag != null
-        ) "--from-image-name=${fromImageName}:${fromImageTag}";
-
       result =
         runCommand "docker-image-${baseName}.tar${chosen.extension}"
           {
@@ -154,7 +148,7 @@ let
               --tag "$imageTag" \
               --mtime "$SOURCE_DATE_EPOCH" \
               --store-dir ${storeDir} \
-              ${lib.escapeShellArgs base} \
+              ${lib.optionalString (fromImage != null) "--from-image ${fromImage}"} \
               | ${chosen.command} > $out
           '';
     in

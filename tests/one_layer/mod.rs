@@ -30,7 +30,7 @@ impl Case {
         let store = folder.path().join("store");
         let description = json!({
             "items": [], "keep_dirlinks": false, "commands": "", "uid": 0, "gid": 0, "closure": [],
-            "name": "team/one", "tag": "1", "base": null, "base_repo_tag": null,
+            "name": "team/one", "tag": "1", "base": null,
             "config": {
                 "architecture": "amd64", "config": { "Cmd": ["/bin/hello"], "Env": ["A=1"] },
                 "created": "1970-01-01T00:00:01Z", "os": "linux", "preferLocalBuild": true,
@@ -100,8 +100,8 @@ impl Case {
         archive.args(["--mtime", "315532800", "--name", &text("name").unwrap()]);
         archive.args(["--tag", &text("tag").unwrap()]);
         archive.arg("--store-dir").arg(&self.store);
-        for (option, key) in [("--from-image", "base"), ("--from-image-name", "base_repo_tag")] {
-            archive.args(text(key).into_iter().flat_map(|value| [option.to_owned(), value]));
+        if let Some(base) = text("base") {
+            archive.arg("--from-image").arg(base);
         }
         let path = work.join("image.tar");
         archive.stdout(File::create(&path).unwrap());
@@ -256,7 +256,6 @@ fn base_images() {
         let mut case = Case::new().with("base", base.to_str().unwrap());
         case.store.clone_from(&first.store);
         let case = case.paths("items", &["second"]).paths("closure", &ALL);
-        let case = case.with("base_repo_tag", "team/one:1");
         base = first.folder.path().join("base.tar");
         fs::copy(case.check(), &base).unwrap();
     }

@@ -2,8 +2,8 @@
 
     steps.py FOLDER    makes what FOLDER/case.json describes in FOLDER/theirs
 
-A description has: items, keep_dirlinks, commands, uid, gid, config, closure, name, tag, base and
-base_repo_tag. The closure lacks the layer itself, which is in no archive.
+A description has: items, keep_dirlinks, commands, uid, gid, config, closure, name, tag and
+base. The closure lacks the layer itself, which is in no archive.
 """
 
 import hashlib
@@ -80,8 +80,6 @@ def main():
         config = json.loads((image / manifest[0]["Config"]).read_text())
         env = config["config"].get("Env") or []
         document["parent"] = manifest[0]["Config"].removesuffix(".json")
-        if case["base_repo_tag"]:
-            document["parent"] = printed("jq", manifest[0], work).decode().rstrip("\n")
         for name in image.glob("*.json"):
             name.unlink()
         present = [run("bash", "-c", LISTING, "-", name, cwd=work) for name in image.glob("*/layer.tar")]

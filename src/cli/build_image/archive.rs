@@ -31,9 +31,6 @@ pub(in crate::cli) struct Args {
     /// Docker-archive of the base image
     #[arg(long, value_name = "FILE")]
     from_image: Option<PathBuf>,
-    /// Name and tag of the base image, to be noted as the layer's parent
-    #[arg(long, value_name = "NAME:TAG")]
-    from_image_name: Option<String>,
     /// The files' time of last change, in seconds since 1970
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     mtime: i64,
@@ -59,7 +56,6 @@ impl Args {
             name: &self.name,
             tag: &self.tag,
             base: self.from_image.as_deref(),
-            base_repo_tag: self.from_image_name.as_deref(),
             mtime: self.mtime,
         };
         Ok(image.write(out)?)

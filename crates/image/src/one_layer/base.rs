@@ -13,7 +13,6 @@ use super::listing::Listing;
 use super::members::{Content, Members, Section};
 use crate::base::Codec;
 use formats::digest::{Digest, HashWriter};
-use formats::json;
 
 /// A base image whose documents were read.
 #[derive(Debug)]
@@ -26,16 +25,14 @@ pub(super) struct Base<'a> {
     pub(super) layers: Vec<String>,
     /// The variables that its configuration sets.
     pub(super) env: Vec<Value>,
-    /// What buildImage calls the parent: the configuration's name, or all that the manifest says
-    /// of the image that was chosen by its name.
-    pub(super) parent: Option<String>,
+    /// What buildImage calls the parent: the configuration's name.
+    pub(super) parent: String,
     diff_ids: Vec<String>,
 }
 
 impl<'a> Base<'a> {
-    /// Reads the archive's first image. The name, which never chooses another one, is noted as its
-    /// parent.
-    pub(super) fn open(path: &'a Path, repo_tag: Option<&str>) -> Result<Self, OneLayerError> {
+    /// Reads the archive's first image.
+    pub(super) fn open(path: &'a Path) -> Result<Self, OneLayerError> {
         let file = uncompressed(path).map_err(OneLayerError::io("read the base image", path))?;
         let broken = |problem| OneLayerError::Base { path: path.to_owned(), problem };
         let members = Members::read(&file).map_err(|error| broken(error.to_string()))?;
@@ -53,10 +50,7 @@ impl<'a> Base<'a> {
             Value::Array(env) => env.clone(),
             _ => return Err(broken("its configuration's Env is not a list".into())),
         };
-        let parent = match repo_tag {
-            Some(repo_tag) => named(&manifest, repo_tag),
-            None => Some(config_name.strip_suffix(".json").unwrap_or(config_name).to_owned()),
-        };
+        let parent = config_name.strip_suffix(".json").unwrap_or(config_name).to_owned();
         let diff_ids = strings(&config["rootfs"]["diff_ids"]).unwrap_or_default();
         Ok(Self { path, file, members, layers, env, parent, diff_ids })
     }
@@ -170,16 +164,6 @@ fn document(file: &File, members: &Members, name: &str) -> Result<Value, String>
     let mut text = Vec::new();
     section.of(file).read_to_end(&mut text).map_err(|error| format!("`{name}`: {error}"))?;
     serde_json::from_slice(&text).map_err(|error| format!("`{name}` is not valid JSON: {error}"))
-}
-
-/// What the manifest says of the images with that name in one of theirs.
-fn named(manifest: &Value, repo_tag: &str) -> Option<String> {
-    let images = manifest.as_array()?.iter().filter(|image| {
-        let tags = image["RepoTags"].as_array().into_iter().flatten();
-        tags.filter_map(Value::as_str).any(|tag| tag.contains(repo_tag))
-    });
-    let text: String = images.map(json::jq).collect();
-    (!text.is_empty()).then(|| text.trim_end_matches('\n').to_owned())
 }
 
 fn strings(value: &Value) -> Option<Vec<String>> {

@@ -53,8 +53,6 @@ pub struct OneLayerImage<'a> {
     pub tag: &'a str,
     /// The docker-archive of the image below.
     pub base: Option<&'a Path>,
-    /// The name and tag that the author says this has.
-    pub base_repo_tag: Option<&'a str>,
     /// The time of all files, in seconds since 1970.
     pub mtime: i64,
 }
@@ -64,7 +62,7 @@ impl OneLayerImage<'_> {
     /// that may come before it.
     pub fn write(&self, out: impl Write) -> Result<(), OneLayerError> {
         let description = documents::read_object(self.description)?;
-        let base = self.base.map(|path| Base::open(path, self.base_repo_tag)).transpose()?;
+        let base = self.base.map(Base::open).transpose()?;
         let mut present = Listing::new(self.store_dir);
         if let Some(base) = &base {
             base.list(&mut present)?;
@@ -83,7 +81,7 @@ impl OneLayerImage<'_> {
             OneLayerError::Document { path: self.description.to_owned(), problem }
         })?;
         let of_layer = documents::read_object(&self.layer.join("json"))?;
-        let parent = base.as_ref().and_then(|base| base.parent.as_deref());
+        let parent = base.as_ref().map(|base| base.parent.as_str());
         let of_layer = LayerDocument::new(of_layer, parent);
         let file = base.as_ref().map(|base| base.file.try_clone()).transpose();
         let file = file.map_err(OneLayerError::io("open", self.base.unwrap_or(Path::new(""))))?;
