@@ -1,4 +1,4 @@
-# dockerTools by nix-image. What is not here yet, such as buildImage, stays
+# dockerTools' images by nix-image. What is not here, such as shadowSetup, stays
 # nixpkgs'.
 final: prev:
 let
@@ -7,13 +7,28 @@ let
   # nixpkgs' attributes with ours in their places. `override` gives each side
   # those arguments that it has, and what neither has is nixpkgs' to refuse.
   merge =
-    theirs: ours:
+    theirs: tools:
     let
+      ours = tools.override { buildImageInVM = theirs.buildImage; };
       takes = lib.functionArgs ours.override;
       oursAlone = lib.attrNames (removeAttrs takes (lib.attrNames (lib.functionArgs theirs.override)));
     in
     theirs
     // removeAttrs ours [ "overrideDerivation" ]
+    // lib.optionalAttrs (theirs ? examples) {
+      # nixpkgs' examples, made by what is ours.
+      examples = final.callPackage (final.path + "/pkgs/build-support/docker/examples.nix") {
+        inherit (merge theirs tools)
+          buildImage
+          buildImageWithNixDb
+          buildLayeredImage
+          fakeNss
+          pullImage
+          shadowSetup
+          streamNixShellImage
+          ;
+      };
+    }
     // {
       override = lib.mirrorFunctionArgs theirs.override (
         arguments:

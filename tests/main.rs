@@ -22,6 +22,7 @@ mod load;
 mod login;
 mod memory;
 mod merge;
+mod one_layer;
 mod original;
 mod plan;
 mod properties;

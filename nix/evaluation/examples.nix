@@ -13,7 +13,7 @@ let
       overlays = overlays ++ [ sameRcFile ];
     };
   theirs = (set [ ]).dockerTools.examples;
-  ours = (import ../testing/nixpkgs-tests.nix (set [ (import ../overlay.nix) ])).dockerTools.examples;
+  ours = (set [ (import ../overlay.nix) ]).dockerTools.examples;
 
   # The text that a nix-shell image's shell reads first is our own; with the same
   # text in both, the rest of these images can be compared.
@@ -54,10 +54,37 @@ let
       maxLayers = layers.maxLayers or (if limit conf == null then null else 1 + lib.toInt (lib.head (limit conf)));
     };
 
+  # nixpkgs' function makes an image for whose commands a virtual machine is needed.
+  oneLayer =
+    image:
+    let
+      inherit (image) buildArgs layer;
+      list = value: map toString (lib.toList (if value == null then [ ] else value));
+    in
+    {
+      inherit (image) imageName;
+      tag = if lib.hasInfix image.imageTag image.outPath then "the image's hash" else image.imageTag;
+      base = describe (buildArgs.fromImage or null);
+      compressor = lib.last (lib.splitString "." image.name);
+    }
+    // (
+      if buildArgs ? runAsRoot then
+        { inherit (buildArgs) runAsRoot; }
+      else
+        {
+          inherit (layer) extraCommands;
+          contents = list layer.contents;
+          # The date of one that is made now is in a derivation of its own.
+          config = if buildArgs.created or "" == "now" then "now" else layer.baseJson.drvPath;
+        }
+    );
+
   describe =
     image:
     if image == null then
       null
+    else if image ? buildArgs then
+      oneLayer image
     else if streamOf image != null then
       fields (streamOf image)
     else if image ? outputHash then

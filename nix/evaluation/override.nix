@@ -8,11 +8,20 @@ let
   theirs = (import pkgs.path { inherit (pkgs.stdenv.hostPlatform) system; }).dockerTools;
   image = tools: tools.streamLayeredImage { name = "override"; };
 
+  inVM =
+    tools:
+    tools.buildImage {
+      name = "override";
+      tag = "latest";
+      runAsRoot = "true";
+    };
+
   # What is overridden, and where that must show.
   cases = {
     "nothing" = {
       arguments = { };
-      shows = tools: lib.functionArgs tools.buildImage == lib.functionArgs theirs.buildImage;
+      # What needs a virtual machine is nixpkgs' own.
+      shows = tools: (inVM tools).drvPath == (inVM theirs).drvPath;
     };
     "storeDir" = {
       arguments.storeDir = "/elsewhere/store";

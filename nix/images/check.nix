@@ -71,40 +71,88 @@ let
   # nixpkgs' archives have their stream's `isExe`, too, and the stream itself.
   isStream = image: isAttrs image && image.isExe or false && !(image.stream.isExe or false);
 
-  rules =
-    any [ "created" "mtime" ] (rule isString "a string such as \"now\" or \"2030-01-31T12:00:00Z\"")
-    // any [ "enableFakechroot" "includeStorePaths" "includeNixDB" "debug" ] (
-      rule isBool "true or false"
-    )
-    // any [ "uid" "gid" ] (rule isId "a number")
-    // any [ "uname" "gname" "architecture" ] (rule isString "a string")
-    // any [ "extraCommands" "fakeRootCommands" ] (rule isText "a string of shell commands")
+  # What both kinds of images take.
+  common =
+    any [ "uid" "gid" ] (rule isId "a number")
+    // any [ "architecture" ] (rule isString "a string")
+    // any [ "includeNixDB" ] (rule isBool "true or false")
+    // any [ "extraCommands" ] (rule isText "a string of shell commands")
+    // any [ "created" ] (rule isString "a string such as \"now\" or \"2030-01-31T12:00:00Z\"")
     // {
       tag = rule isTag "null, or letters, digits, '_', '.' and '-' in a string";
       fromImage = rule (
-        image: isText image && (!isStream image || image ? conf)
-      ) "an image of these functions, or an archive or OCI layout, such as buildImage and pullImage make";
-      contents = rule (contents: isText contents || isList contents) "a package or a list of packages";
+        image: isText image && !isStream image
+      ) "an image archive, such as buildLayeredImage, buildImage and pullImage make, not a program that streams one";
       config = rule isAttrs "a set such as { Cmd = [ \"/bin/sh\" ]; }";
-      layeringPipeline = rule (
-        pipeline: isText pipeline || isList pipeline
-      ) "a list such as [ [ \"popularity_contest\" ] [ \"limit_layers\" 20 ] ], or a JSON file that holds one";
-      maxLayers = rule (
-        layers: isInt layers && layers > 1
-      ) "a number greater than 1, since the image's own files take one layer";
     };
+  isContents = contents: isText contents || isList contents;
 
-  # Arguments of buildImage and of older days, for which there is another way.
-  elsewhere = {
-    copyToRoot = "its contents are symlinks into the store: write contents";
-    keepContentsDirlinks = "its contents are symlinks into the store already: leave it out";
-    runAsRoot = "write fakeRootCommands, with enableFakechroot = true for absolute paths";
-    fromImageName = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
-    fromImageTag = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
-    diskSize = "it starts no virtual machine: leave it out";
-    buildVMMemorySize = "it starts no virtual machine: leave it out";
-    compressor = "it makes no file: write buildLayeredImage";
+  layered = {
+    rules =
+      common
+      // any [ "mtime" ] common.created
+      // any [ "enableFakechroot" "includeStorePaths" "debug" ] common.includeNixDB
+      // any [ "uname" "gname" ] common.architecture
+      // any [ "fakeRootCommands" ] common.extraCommands
+      // {
+        contents = rule isContents "a package or a list of packages";
+        fromImage = rule (
+          image: isText image && (!isStream image || image ? conf)
+        ) "an image of these functions, or an archive or OCI layout, such as buildImage and pullImage make";
+        layeringPipeline = rule (
+          pipeline: isText pipeline || isList pipeline
+        ) "a list such as [ [ \"popularity_contest\" ] [ \"limit_layers\" 20 ] ], or a JSON file that holds one";
+        maxLayers = rule (
+          layers: isInt layers && layers > 1
+        ) "a number greater than 1, since the image's own files take one layer";
+      };
+    # Arguments of buildImage and of older days, for which there is another way.
+    elsewhere = {
+      copyToRoot = "its contents are symlinks into the store: write contents";
+      keepContentsDirlinks = "its contents are symlinks into the store already: leave it out";
+      runAsRoot = "write fakeRootCommands, with enableFakechroot = true for absolute paths";
+      fromImageName = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
+      fromImageTag = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
+      diskSize = "it starts no virtual machine: leave it out";
+      buildVMMemorySize = "it starts no virtual machine: leave it out";
+      compressor = "it makes no file: write buildLayeredImage";
+    };
+    problems =
+      args:
+      lib.optional (args.enableFakechroot or false == true && stdenv.buildPlatform.isDarwin)
+        "enableFakechroot needs proot, which Darwin does not have: write relative paths in fakeRootCommands, or build on Linux";
   };
+
+  oneLayer = {
+    rules =
+      common
+      // any [ "copyToRoot" "contents" ] (
+        rule isContents "a package or a list of packages, whose files are copied into the root"
+      )
+      // any [ "keepContentsDirlinks" ] common.includeNixDB
+      // any [ "runAsRoot" ] common.extraCommands
+      // any [ "fromImageName" "fromImageTag" ] (rule isString "a string")
+      // any [ "diskSize" "buildVMMemorySize" ] (rule isInt "a number of MiB");
+    elsewhere = {
+      enableFakechroot = "write runAsRoot, or buildLayeredImage with enableFakechroot";
+      fakeRootCommands = "write runAsRoot, or buildLayeredImage with fakeRootCommands";
+      includeStorePaths = "its layer always holds them: write buildLayeredImage";
+      layeringPipeline = "it makes one layer: write buildLayeredImage";
+      maxLayers = "it makes one layer: write buildLayeredImage";
+      mtime = "its files have one time always: write buildLayeredImage";
+    };
+    problems =
+      args:
+      lib.optional (
+        args.contents or null != null && args.copyToRoot or null != null
+      ) "You can not specify both contents and copyToRoot.";
+  };
+  warnOfContents =
+    args:
+    if args.contents or null == null then
+      args
+    else
+      lib.warn "in docker image ${args.name}: The contents parameter is deprecated. Change to copyToRoot if the contents are designed to be copied to the root filesystem, such as when you use `buildEnv` or similar between contents and your packages. Use copyToRoot = buildEnv { ... }; or similar if you intend to add packages to /bin." args;
 
   # Docker takes a command that is a string for a list of one, others refuse it.
   # The image holds it as it is written, as with nixpkgs.
@@ -114,11 +162,10 @@ let
       value: key:
       lib.warn "in docker image ${name}: config.${key} is a string, which docker alone understands; write it as a list: [ ${toJSON config.${key}} ]" value
     ) value (filter (key: isText (config.${key} or null)) [ "Cmd" "Entrypoint" ]);
-in
-{
-  # The arguments of streamLayeredImage, if nothing is wrong with them.
-  streamLayeredImage =
-    known: args:
+
+  # The arguments of a function, if nothing is wrong with them.
+  checked =
+    function: known: args:
     let
       problems =
         if !isString (args.name or null) || args.name == "" then
@@ -133,15 +180,13 @@ in
           map (
             key:
             "there is no argument ${key}: "
-            + elsewhere.${key} or "the arguments are ${concatStringsSep ", " known}"
+            + function.elsewhere.${key} or "the arguments are ${concatStringsSep ", " known}"
           ) (filter (key: !elem key known) (attrNames args))
           ++ wrong "" (
             # A pipeline sets its own limits.
             if args.layeringPipeline or null == null then args else removeAttrs args [ "maxLayers" ]
-          ) rules
-          ++
-            lib.optional (args.enableFakechroot or false == true && stdenv.buildPlatform.isDarwin)
-              "enableFakechroot needs proot, which Darwin does not have: write relative paths in fakeRootCommands, or build on Linux"
+          ) function.rules
+          ++ function.problems args
           ++ lib.optionals (isAttrs (args.config or null)) (wrong "config." args.config configRules);
       # A registry may have a port, but what follows the last slash is a name.
       tagInName = match "(.*[^/]):([^/:]*)" args.name;
@@ -152,4 +197,8 @@ in
       warnOfStrings args.name args.config args
     else
       args;
+in
+{
+  streamLayeredImage = checked layered;
+  buildImage = known: args: warnOfContents (checked oneLayer known args);
 }

@@ -25,8 +25,17 @@ let
       command = "zstd -T$NIX_BUILD_CORES";
     };
   };
+
+  # The compressor of that name, or a sentence about those that there are.
+  choose =
+    image: compressor:
+    compressors.${compressor} or (throw ''
+      in docker image ${image}: compressor must be one of: [${toString (builtins.attrNames compressors)}]
+      You wrote compressor = ${builtins.toJSON compressor}; write compressor = "zstd" for the fastest that makes a small file.'');
 in
 {
+  inherit choose;
+
   compress =
     {
       stream,
@@ -35,10 +44,7 @@ in
       meta ? { },
     }:
     let
-      chosen =
-        compressors.${compressor} or (throw ''
-          in docker image ${baseName}: compressor must be one of: [${toString (builtins.attrNames compressors)}]
-          You wrote compressor = ${builtins.toJSON compressor}; write compressor = "zstd" for the fastest that makes a small file.'');
+      chosen = choose baseName compressor;
     in
     runCommand "${baseName}.tar${chosen.extension}" {
       inherit (stream) imageName;

@@ -8,9 +8,8 @@
 # changes the image ID of every user's images.
 {
   lib,
-  buildPackages,
-  closureInfo,
   fakeroot,
+  nixDatabase,
   proot,
   symlinkJoin,
 }:
@@ -26,26 +25,6 @@
 
 let
   contentsList = if builtins.isList contents then contents else [ contents ];
-
-  loadNixDB = ''
-    echo "Generating the nix database..."
-    echo "Warning: only the database of the deepest Nix layer is loaded."
-    echo "         If you want to use nix commands in the container, it would"
-    echo "         be better to only have one layer that contains a nix store."
-
-    export NIX_REMOTE=local?root=$PWD
-    # A user is required by nix
-    # https://github.com/NixOS/nix/blob/9348f9291e5d9e4ba3c4347ea1b235640f54fd79/src/libutil/util.cc#L478
-    export USER=nobody
-    ${buildPackages.nix}/bin/nix-store --load-db < ${closureInfo { rootPaths = contentsList; }}/registration
-    # Reset registration times to make the image reproducible
-    ${buildPackages.sqlite}/bin/sqlite3 nix/var/nix/db/db.sqlite "UPDATE ValidPaths SET registrationTime = ''${SOURCE_DATE_EPOCH}"
-
-    mkdir -p nix/var/nix/gcroots/docker/
-    for i in ${builtins.concatStringsSep " " contentsList}; do
-    ln -s $i nix/var/nix/gcroots/docker/$(basename $i)
-    done;
-  '';
 
   binds = toString (
     map (path: "--bind=${path}:${path}!") [
@@ -93,7 +72,7 @@ in
 symlinkJoin {
   name = "${baseName}-customisation-layer";
   paths = contentsList;
-  extraCommands = lib.optionalString includeNixDB loadNixDB + extraCommands;
+  extraCommands = lib.optionalString includeNixDB (nixDatabase contentsList) + extraCommands;
   inherit fakeRootCommands;
   nativeBuildInputs = [ fakeroot ] ++ lib.optional enableFakechroot proot;
   # A tarball rather than a tree: Nix would normalise the modes and owners that

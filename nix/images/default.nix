@@ -1,4 +1,4 @@
-# dockerTools' layered and pulled images on nix-image: same arguments, same images.
+# dockerTools' images on nix-image: same arguments, same images.
 #
 # The arguments are all that is taken from nixpkgs, under nixpkgs' names, so that
 # dockerTools' `override` reaches them, and the same expressions build from
@@ -7,6 +7,8 @@
   lib,
   stdenv,
   storeDir ? builtins.storeDir,
+  # nixpkgs' own buildImage, for what needs a virtual machine.
+  buildImageInVM ? null,
 
   # What runs where images are made: at the build, and after it to deliver them.
   buildPackages,
@@ -41,14 +43,28 @@ let
       runCommand
       ;
   };
+  nixDatabase = import ./nix-database.nix { inherit buildPackages closureInfo; };
   customisationLayer = import ./customisation-layer.nix {
     inherit
       lib
-      buildPackages
-      closureInfo
       fakeroot
+      nixDatabase
       proot
       symlinkJoin
+      ;
+  };
+  buildImage = import ./build-image.nix {
+    inherit
+      lib
+      buildImageInVM
+      check
+      compressors
+      nix-image
+      nixDatabase
+      runCommand
+      stdenv
+      storeDir
+      writeText
       ;
   };
 
@@ -116,6 +132,7 @@ helpers
   inherit
     exportImage
     fakeNss
+    buildImage
     mergeImages
     streamLayeredImage
     buildLayeredImage
@@ -123,6 +140,8 @@ helpers
     pullImage
     pullImageByDigest
     ;
+
+  buildImageWithNixDb = args: buildImage (args // { includeNixDB = true; });
 
   buildLayeredImageWithNixDb = args: buildLayeredImage (args // { includeNixDB = true; });
 

@@ -130,6 +130,50 @@ let
     };
   };
 
+  # As files, before their compression.
+  oneLayer = tools: {
+    tree.copyToRoot = hello;
+    trees-and-links = {
+      copyToRoot = [
+        bash
+        coreutils
+      ];
+      keepContentsDirlinks = true;
+      uid = 1000;
+    };
+    commands = {
+      copyToRoot = hello;
+      extraCommands = "mkdir -m 1777 tmp; ln -s ${bash}/bin/bash sh";
+      config.Env = [ "GREETING=ünïcödé" ];
+    };
+    nix-db = {
+      copyToRoot = hello;
+      includeNixDB = true;
+    };
+    on-layered = {
+      fromImage = base;
+      copyToRoot = tools.fakeNss;
+    };
+    on-one-layer = {
+      fromImage = theirs.buildImage {
+        name = "base";
+        tag = "latest";
+        copyToRoot = bash;
+      };
+      config.Cmd = [ "${redis}/bin/redis-server" ];
+    };
+  };
+  file =
+    tools: name: arguments:
+    tools.buildImage (
+      arguments
+      // {
+        name = "registry.example.org/Team/${name}";
+        tag = "latest";
+        compressor = "none";
+      }
+    );
+
   stream =
     tools: name: arguments:
     tools.streamLayeredImage (
@@ -152,5 +196,9 @@ runCommand "identical-to-nixpkgs"
       echo ${name}
       cmp <(${stream theirs name (cases theirs).${name}}) <(${stream ours name (cases ours).${name}})
     '') (lib.attrNames (cases ours))
+    + lib.concatMapStrings (name: ''
+      echo one layer: ${name}
+      cmp ${file theirs name (oneLayer theirs).${name}} ${file ours name (oneLayer ours).${name}}
+    '') (lib.attrNames (oneLayer ours))
     + "touch $out"
   )

@@ -14,6 +14,8 @@
 
 let
   inherit (dockerTools)
+    buildImage
+    buildImageWithNixDb
     buildLayeredImage
     buildLayeredImageWithNixDb
     buildNixShellImage
@@ -340,6 +342,124 @@ let
       ];
     };
 
+    # Images of one layer.
+    one-layer = buildImage {
+      name = "One-Layer";
+      tag = "latest";
+      copyToRoot = root [
+        bash
+        coreutils
+        hello
+      ];
+      config.Cmd = [ "/bin/hello" ];
+    };
+    one-layer-no-tag = buildImage {
+      name = "one-layer-no-tag";
+      copyToRoot = hello;
+    };
+    one-layer-plain = buildImage (oneLayer "one-layer-plain" // { compressor = "none"; });
+    one-layer-zstd = buildImage (oneLayer "one-layer-zstd" // { compressor = "zstd"; });
+    one-layer-prefixed = buildImage (
+      oneLayer "one-layer-prefixed" // { name = "registry.example.org/team/one-layer-prefixed"; }
+    );
+    one-layer-now = buildImage (oneLayer "one-layer-now" // { created = "now"; });
+    one-layer-other-architecture = buildImage (
+      oneLayer "one-layer-other-architecture" // { architecture = "s390x"; }
+    );
+    one-layer-bare-path = buildImage {
+      name = "one-layer-bare-path";
+      tag = "latest";
+      copyToRoot = ./contents;
+      config.Cmd = [
+        "${coreutils}/bin/cat"
+        "/hello.txt"
+      ];
+    };
+    one-layer-commands = buildImage {
+      name = "one-layer-commands";
+      tag = "latest";
+      fromImage = images.one-layer;
+      # Quotes and parentheses that the shell must see but once.
+      extraCommands = ''
+        echo "(extraCommand)" > extraCommands
+        mkdir -m 1777 tmp
+      '';
+      uid = 1000;
+      gid = 1000;
+      config.Cmd = [
+        "/bin/stat"
+        "-c"
+        "%n %a %u:%g"
+        "/extraCommands"
+        "/tmp"
+        "/bin/hello"
+      ];
+    };
+    one-layer-on-layered = buildImage {
+      name = "one-layer-on-layered";
+      tag = "latest";
+      fromImage = images.layered;
+      copyToRoot = greeter "on-layered";
+      config.Cmd = sh "on-layered; cat /extraCommands";
+      config.Env = [ "PATH=/bin:${coreutils}/bin" ];
+    };
+    one-layer-repeated = buildImage {
+      name = "one-layer-repeated";
+      tag = "latest";
+      fromImage = buildImage {
+        name = "repeated-base";
+        tag = "latest";
+        fromImage = buildImage (nothing "repeated-base-base");
+      };
+      config.Cmd = [ "${hello}/bin/hello" ];
+    };
+    one-layer-parent = buildImage {
+      name = "one-layer-parent";
+      tag = "latest";
+      config.Env = [
+        "FROM_PARENT=true"
+        "LAST_LAYER=parent"
+      ];
+    };
+    one-layer-child = buildImage {
+      name = "one-layer-child";
+      tag = "latest";
+      fromImage = images.one-layer-parent;
+      config = {
+        Cmd = [ "${coreutils}/bin/env" ];
+        Env = [
+          "FROM_CHILD=true"
+          "LAST_LAYER=child"
+        ];
+      };
+    };
+    one-layer-dirlinks = buildImage {
+      name = "one-layer-dirlinks";
+      tag = "latest";
+      keepContentsDirlinks = true;
+      copyToRoot = [
+        coreutils
+        (runCommand "sbin" { } "mkdir $out; ln -s bin $out/sbin")
+      ];
+      config.Cmd = [
+        "/bin/readlink"
+        "/sbin"
+      ];
+    };
+    one-layer-nix-db = buildImageWithNixDb {
+      name = "one-layer-nix-db";
+      tag = "latest";
+      copyToRoot = root [
+        bash
+        coreutils
+        nix
+      ];
+      config.Env = [
+        "NIX_PAGER=cat"
+        "USER=nobody"
+      ];
+    };
+
     # Shells.
     shell-basic = shell "shell-basic" { } { };
     shell-hook = shell "shell-hook" { shellHook = "echo 'This is the shell hook!'; exit"; } { };
@@ -374,6 +494,26 @@ let
   };
 
   storeSymlink = runCommand "symlink" { } "ln -s ${writeTextDir "dir/target" "anything"} $out";
+
+  # As buildEnv does: links to the packages' files, which are there by their closure.
+  root =
+    packages:
+    runCommand "root" { } ''
+      mkdir -p $out/bin
+      for package in ${toString packages}; do
+        ln -s $package/bin/* $out/bin
+      done
+    '';
+  nothing = name: {
+    inherit name;
+    tag = "latest";
+  };
+  oneLayer = name: {
+    inherit name;
+    tag = "latest";
+    copyToRoot = hello;
+    config.Cmd = [ "/bin/hello" ];
+  };
 
   greeting = name: {
     inherit name;
@@ -415,9 +555,11 @@ in
   table = writeText "images.json" (
     builtins.toJSON (
       builtins.mapAttrs (_: image: {
-        inherit (image) conf imageName imageTag;
+        inherit (image) imageName imageTag;
+        # An image of one layer has none.
+        conf = image.conf or null;
         file = "${image}";
-        isProgram = image.isExe;
+        isProgram = image.isExe or false;
       }) images
     )
   );

@@ -11,6 +11,7 @@
   engine,
   scripts ? [
     "layered"
+    "one-layer"
     "nix-shell"
   ],
   # The NixOS options that start the engine.
@@ -58,7 +59,7 @@ testers.runNixOSTest {
         return {
             **image,
             "archive": show + image["file"],
-            "conf": json.load(open(image["conf"])),
+            "conf": image["conf"] and json.load(open(image["conf"])),
             "confFile": image["conf"],
             "program": image["file"],
         }

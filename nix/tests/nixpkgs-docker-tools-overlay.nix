@@ -1,4 +1,4 @@
 # nixpkgs' own test, on images that our functions make.
 { pkgs }:
 
-(import ../testing/nixpkgs-tests.nix pkgs).nixosTests.docker-tools-overlay
+pkgs.nixosTests.docker-tools-overlay

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod build_image;
 mod cache;
 mod completions;
 mod conf;
@@ -99,6 +100,8 @@ enum Command {
     Lock(lock::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
+    #[command(subcommand, hide = true)]
+    BuildImage(build_image::Command),
     #[command(subcommand)]
     Cache(cache::Command),
     #[cfg(feature = "push")]
@@ -144,6 +147,7 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Command::Lock(args) => unless_closed(args.run()),
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
+        Command::BuildImage(command) => command.run(),
         Command::Cache(command) => command.run(),
         #[cfg(feature = "push")]
         Command::Login(args) => args.run(mode),

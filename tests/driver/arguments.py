@@ -5,6 +5,7 @@ import subprocess
 STREAM = "(import ./nix/testing { host = HOST; }).dockerTools.streamLayeredImage"
 SHELL = "(import ./nix/testing { host = HOST; }).dockerTools.streamNixShellImage"
 BUILD = "(import ./nix/testing { host = HOST; }).dockerTools.buildLayeredImage"
+ONE = "(import ./nix/testing { host = HOST; }).dockerTools.buildImage"
 
 # The function, its arguments, and part of what Nix has to say.
 CASES = [
@@ -31,6 +32,20 @@ CASES = [
     (STREAM, '{ name = "x"; config.ExposedPorts = [ "80" ]; }', 'write { "80/tcp" = { }; }'),
     (STREAM, '{ name = "x"; config.User = 1000; }', "config.User must be a string"),
     (BUILD, '{ name = "x"; compressor = "xz"; }', "one of: [gz none zstd]"),
+    (ONE, "{ }", 'write name = "app"'),
+    (ONE, '{ name = "x:1"; }', 'name = "x"; tag = "1"'),
+    (ONE, '{ name = "x"; compressor = "xz"; }', "one of: [gz none zstd]"),
+    (ONE, '{ name = "x"; copyToRoot = 1; }', "whose files are copied into the root"),
+    (ONE, '{ name = "x"; copyToRoot = [ ]; contents = [ ]; }', "can not specify both"),
+    (ONE, '{ name = "x"; contents = [ ]; }', "The contents parameter is deprecated"),
+    (ONE, '{ name = "x"; keepContentsDirlinks = "K"; }', "true or false"),
+    (ONE, '{ name = "x"; uid = "root"; }', "uid must be a number"),
+    (ONE, '{ name = "x"; diskSize = "1G"; }', "a number of MiB"),
+    (ONE, '{ name = "x"; maxLayers = 2; }', "it makes one layer: write buildLayeredImage"),
+    (ONE, '{ name = "x"; copyToRot = [ ]; }', "there is no argument copyToRot"),
+    (ONE, '{ name = "x"; config.Cmd = [ 1 ]; }', "a list of strings"),
+    (ONE, '{ name = "x"; runAsRoot = "true"; }', "runAsRoot needs the virtual machine"),
+    (ONE, f'{{ name = "x"; fromImage = {STREAM} {{ name = "y"; }}; }}', "buildLayeredImage"),
     (
         SHELL,
         '{ drv = { name = "x"; drvAttrs = { }; }; run = "a"; command = "b"; }',

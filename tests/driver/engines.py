@@ -81,7 +81,7 @@ class Engine:
 
 class Docker(Engine):
     command = "docker"
-    scripts = ["layered", "nix-shell", "nixos-module"]
+    scripts = ["layered", "one-layer", "nix-shell", "nixos-module"]
 
     containerd_store = False
 
@@ -128,7 +128,7 @@ class DockerWithContainerdStore(Docker):
 
 class Podman(Engine):
     command = "podman"
-    scripts = ["layered", "nix-shell", "nixos-module", "nixos-module-store"]
+    scripts = ["layered", "one-layer", "nix-shell", "nixos-module", "nixos-module-store"]
 
     def start(self):
         if not shutil.which("podman"):

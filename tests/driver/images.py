@@ -54,8 +54,11 @@ class Store:
         return {name: self.entry(image) for name, image in json.loads(built.read_text()).items()}
 
     def entry(self, image):
-        conf = self.here(image["conf"])
-        entry = {**image, "conf": json.loads(conf.read_text()), "confFile": str(conf)}
+        entry = dict(image)
+        # An image of one layer has no conf.
+        if image["conf"]:
+            conf = self.here(image["conf"])
+            entry |= {"conf": json.loads(conf.read_text()), "confFile": str(conf)}
         if image["isProgram"]:
             entry["archive"] = f"{self.nix_image} stream {conf} --store-root {self.root}"
             # The program says /nix/store, which is there but for the program.

@@ -18,6 +18,7 @@ mod hashing;
 mod image;
 pub mod layer;
 pub mod members;
+pub mod one_layer;
 mod reading;
 pub mod store;
 pub mod threads;

@@ -1,10 +1,11 @@
-//! The tar format as Python's `tarfile` writes it (`PAX_FORMAT`, encoding UTF-8), and as Go's
-//! `archive/tar` does in [`go`].
+//! The tar format as Python's `tarfile` writes it (`PAX_FORMAT`, encoding UTF-8), as GNU tar does
+//! ([`gnu`]), and as Go's `archive/tar` does ([`go`]).
 //!
 //! No crate writes these bytes: other writers name the extended header after the file, use the
 //! `prefix` field for long names, or fill the device fields with zeros. Every constant here is
 //! part of what users' layer digests are made of; changing one changes every digest.
 
+pub mod gnu;
 pub mod go;
 mod header;
 mod pax;

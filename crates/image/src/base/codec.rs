@@ -16,7 +16,7 @@ const CONCATENATED: u32 = 0x08;
 
 /// The formats that Python's `tarfile` takes, and zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     None,
     Gzip,
     Bzip2,
@@ -25,7 +25,7 @@ pub(super) enum Codec {
 }
 
 impl Codec {
-    pub(super) fn detect(path: &Path) -> io::Result<Self> {
+    pub(crate) fn detect(path: &Path) -> io::Result<Self> {
         let mut start = Vec::new();
         // Opening a pipe would wait for a writer.
         if !path.metadata()?.is_file() {
@@ -36,7 +36,7 @@ impl Codec {
     }
 
     /// The format of data that starts with these bytes, six where there are as many.
-    pub(super) fn of(start: &[u8]) -> Self {
+    pub(crate) fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [b'B', b'Z', b'h', ..] => Self::Bzip2,
@@ -57,7 +57,7 @@ impl Codec {
     }
 
     /// What is read from `file`, decompressed.
-    pub(super) fn reader<'a>(
+    pub(crate) fn reader<'a>(
         self,
         file: impl Read + Send + 'a,
     ) -> io::Result<Box<dyn Read + Send + 'a>> {

@@ -26,7 +26,7 @@ use crate::members::Member;
 use crate::store::Store;
 use archive::Index;
 pub use choice::Choice;
-use codec::Codec;
+pub(crate) use codec::Codec;
 pub use document::parse_whole as parse_document;
 pub use error::BaseError;
 use formats::digest::Digest;

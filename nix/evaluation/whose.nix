@@ -1,0 +1,56 @@
+# Whose each attribute of dockerTools is, with the overlay: an attribute that nixpkgs
+# adds, or that we make, shows here.
+{ pkgs }:
+
+let
+  inherit (pkgs) lib;
+
+  ours = [
+    "binSh"
+    "buildImage"
+    "buildImageWithNixDb"
+    "buildLayeredImage"
+    "buildLayeredImageWithNixDb"
+    "buildNixShellImage"
+    "caCertificates"
+    "exportImage"
+    "mergeImages"
+    "pullImage"
+    "pullImageByDigest"
+    "streamLayeredImage"
+    "streamNixShellImage"
+    "usrBinEnv"
+  ];
+  # Made by ours, out of what is nixpkgs'.
+  both = [
+    "examples"
+    "override"
+  ];
+  # Texts, programs and steps that are no image functions.
+  theirs = [
+    "fakeNss"
+    "mergeDrvs"
+    "mkPureLayer"
+    "mkRootLayer"
+    "overrideDerivation"
+    "runWithOverlay"
+    "shadowSetup"
+    "shellScript"
+    "tarsum"
+    "tests"
+  ];
+
+  nixpkgs = (import pkgs.path { inherit (pkgs.stdenv.hostPlatform) system; }).dockerTools;
+  made = lib.attrNames (removeAttrs (pkgs.callPackage ../images { }) [
+    "fakeNss"
+    "override"
+    "overrideDerivation"
+  ]);
+  listed = lib.sort lib.lessThan (ours ++ both ++ theirs);
+in
+map (name: "${name} is in nixpkgs' dockerTools and in no list") (
+  lib.subtractLists listed (lib.attrNames nixpkgs)
+)
+++ map (name: "${name} is lost") (lib.subtractLists (lib.attrNames pkgs.dockerTools) listed)
+++ map (name: "${name} is listed as ours, and is not made here") (lib.subtractLists made ours)
+++ map (name: "${name} is made here, and is not listed as ours") (lib.subtractLists ours made)

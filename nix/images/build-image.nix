@@ -1,0 +1,166 @@
+# An image of one layer, as a file: nixpkgs' buildImage, without rsync, jq and jshon.
+#
+# `copyToRoot` is copied into the root, which extraCommands may change. Its files and
+# the closure of what they refer to are the layer.
+{
+  lib,
+  # nixpkgs' buildImage, which runs commands as root in a virtual machine; null where
+  # there is none.
+  buildImageInVM,
+  check,
+  compressors,
+  nix-image,
+  nixDatabase,
+  runCommand,
+  stdenv,
+  storeDir,
+  writeText,
+}:
+
+let
+  buildImage =
+    {
+      name,
+      tag ? null,
+      fromImage ? null,
+      # For runAsRoot alone; the base is always the archive's first image.
+      fromImageName ? null,
+      fromImageTag ? null,
+      copyToRoot ? null,
+      keepContentsDirlinks ? false,
+      config ? null,
+      architecture ? stdenv.hostPlatform.go.GOARCH,
+      extraCommands ? "",
+      uid ? 0,
+      gid ? 0,
+      runAsRoot ? null,
+      # Of the virtual machine for runAsRoot.
+      diskSize ? 1024,
+      buildVMMemorySize ? 512,
+      created ? "1970-01-01T00:00:01Z",
+      compressor ? "gz",
+      includeNixDB ? false,
+      # The old name of copyToRoot.
+      contents ? null,
+      meta ? { },
+    }@args:
+    let
+      baseName = baseNameOf name;
+      imageName = lib.toLower name;
+      chosen = compressors.choose baseName compressor;
+
+      rootContents = if copyToRoot == null then contents else copyToRoot;
+      items =
+        if rootContents == null then
+          [ ]
+        else if builtins.isList rootContents then
+          rootContents
+        else
+          [ rootContents ];
+
+      description =
+        let
+          file = "${baseName}-config.json";
+          parts = {
+            start = builtins.toJSON { inherit architecture config; };
+            end = builtins.toJSON {
+              os = "linux";
+              preferLocalBuild = true;
+            };
+          };
+        in
+        if created == "now" then
+          runCommand file
+            {
+              inherit (parts) start end;
+              passAsFile = [ "start" ];
+              preferLocalBuild = true;
+            }
+            ''
+              # The moment of this build, between the keys that sort before it and after it.
+              {
+                head -c -1 "$startPath"
+                printf ',"created":"%s",%s' "$(TZ=UTC date -Iseconds)" "''${end:1}"
+              } > $out
+            ''
+        else
+          writeText file (
+            builtins.toJSON {
+              inherit architecture config created;
+              os = "linux";
+              preferLocalBuild = true;
+            }
+          );
+
+      layer =
+        runCommand "docker-layer-${baseName}"
+          {
+            contents = items;
+            baseJson = description;
+            extraCommands = lib.optionalString includeNixDB (nixDatabase items) + extraCommands;
+            nativeBuildInputs = [ nix-image ];
+          }
+          ''
+            mkdir layer
+            nix-image build-image copy ${lib.optionalString keepContentsDirlinks "--keep-dirlinks"} layer $contents
+            chmod ug+w layer
+
+            if [[ -n "$extraCommands" ]]; then
+              (cd layer; eval "$extraCommands")
+            fi
+
+            # A tarball, because Nix would normalise the modes that the commands have set.
+            nix-image build-image layer \
+              --config "$baseJson" \
+              --uid ${toString uid} \
+              --gid ${toString gid} \
+              --mtime "$SOURCE_DATE_EPOCH" \
+              layer $out
+          '';
+
+      result =
+        runCommand "docker-image-${baseName}.tar${chosen.extension}"
+          {
+            __structuredAttrs = true;
+            exportReferencesGraph.graph = [ layer ];
+            inherit imageName;
+            nativeBuildInputs = [ nix-image ] ++ chosen.packages;
+            passthru = {
+              buildArgs = args;
+              inherit layer;
+              imageTag =
+                if tag != null then
+                  tag
+                else
+                  builtins.head (
+                    builtins.split "-" (baseNameOf (builtins.unsafeDiscardStringContext result.outPath))
+                  );
+            };
+            inherit meta;
+          }
+          ''
+            imageTag=${if tag != null then tag else ''$(basename "$out" | cut -d - -f 1)''}
+
+            nix-image build-image archive ${layer} \
+              --closure "$NIX_ATTRS_JSON_FILE" \
+              --config ${description} \
+              --name "$imageName" \
+              --tag "$imageTag" \
+              --mtime "$SOURCE_DATE_EPOCH" \
+              --store-dir ${storeDir} \
+              ${lib.optionalString (fromImage != null) "--from-image ${fromImage}"} \
+              | ${chosen.command} > $out
+          '';
+    in
+    if runAsRoot == null then
+      result
+    else if buildImageInVM != null then
+      buildImageInVM args
+    else
+      throw "in docker image ${name}: runAsRoot needs the virtual machine of nixpkgs, which is not here: write buildLayeredImage with fakeRootCommands";
+
+  known = builtins.functionArgs buildImage;
+in
+lib.makeOverridable (
+  lib.setFunctionArgs (args: buildImage (check.buildImage (builtins.attrNames known) args)) known
+)

@@ -1,0 +1,70 @@
+//! `nix-image build-image archive`.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cli::stdout;
+use image::one_layer::OneLayerImage;
+use planner::graph;
+
+/// Write the docker-archive of a layer and its closure to standard output
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The directory that `nix-image build-image layer` wrote
+    layer: PathBuf,
+    /// JSON file of Nix's exportReferencesGraph, whose `graph` is the closure of the layer
+    #[arg(long, value_name = "FILE")]
+    closure: PathBuf,
+    /// JSON file of the image's architecture, configuration and date
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The image's name
+    #[arg(long)]
+    name: String,
+    /// The image's tag
+    #[arg(long)]
+    tag: String,
+    /// Docker-archive of the base image
+    #[arg(long, value_name = "FILE")]
+    from_image: Option<PathBuf>,
+    /// The files' time of last change, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    mtime: i64,
+    /// The store's directory
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    store_dir: String,
+    /// Read the store below this directory
+    #[arg(long, value_name = "DIR")]
+    store_root: Option<PathBuf>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        stdout::check()?;
+        // Rust's own standard output looks for line ends in all that is written to it.
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let image = OneLayerImage {
+            layer: &self.layer,
+            closure: &closure(&self.closure)?,
+            store_dir: &self.store_dir,
+            store_root: self.store_root.as_deref().unwrap_or(Path::new("")),
+            description: &self.config,
+            name: &self.name,
+            tag: &self.tag,
+            base: self.from_image.as_deref(),
+            mtime: self.mtime,
+        };
+        Ok(image.write(out)?)
+    }
+}
+
+fn closure(file: &Path) -> anyhow::Result<Vec<String>> {
+    let json = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let nodes = graph::parse(&json)
+        .with_context(|| format!("reading the closure in {}", file.display()))?;
+    Ok(nodes.into_iter().map(|node| node.path).collect())
+}

@@ -1,0 +1,27 @@
+//! `nix-image build-image copy`.
+
+use std::path::PathBuf;
+
+use image::one_layer::{self, DirectoryLinks};
+
+/// Copy what is in directories into a root, as `rsync -a --chown=0:0` does
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The directory to copy into
+    root: PathBuf,
+    /// Directories to copy from, one after the other
+    items: Vec<PathBuf>,
+    /// Keep links to directories, rather than copying the directories to their places
+    #[arg(long)]
+    keep_dirlinks: bool,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let links = if self.keep_dirlinks { DirectoryLinks::Keep } else { DirectoryLinks::Copy };
+        for item in &self.items {
+            one_layer::copy(item, &self.root, links)?;
+        }
+        Ok(())
+    }
+}

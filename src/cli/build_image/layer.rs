@@ -1,0 +1,45 @@
+//! `nix-image build-image layer`.
+
+use std::path::PathBuf;
+
+use image::one_layer::{self, Owner};
+
+/// Pack a root into a layer
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The directory to pack
+    root: PathBuf,
+    /// The directory to write layer.tar, json and VERSION to
+    out: PathBuf,
+    /// JSON file of the image's architecture, configuration and date
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Whom the files belong to
+    #[arg(long, value_name = "ID", default_value_t)]
+    uid: u32,
+    /// The group that they belong to
+    #[arg(long, value_name = "ID", default_value_t)]
+    gid: u32,
+    /// The files' time of last change, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    mtime: i64,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        // tar writes the names that the numbers have where the layer is made.
+        let user = uzers::get_user_by_uid(self.uid).map(|user| user.name().to_owned());
+        let group = uzers::get_group_by_gid(self.gid).map(|group| group.name().to_owned());
+        let bytes = |name: Option<std::ffi::OsString>| {
+            name.map(std::os::unix::ffi::OsStringExt::into_vec).unwrap_or_default()
+        };
+        let owner = Owner {
+            uid: self.uid,
+            gid: self.gid,
+            uname: bytes(user),
+            gname: bytes(group),
+            mtime: self.mtime,
+        };
+        Ok(one_layer::pack(&self.root, &self.config, &owner, &self.out)?)
+    }
+}

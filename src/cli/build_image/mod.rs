@@ -1,0 +1,25 @@
+//! `nix-image build-image`: the steps of the Nix function `buildImage`, which calls them in builds.
+
+mod archive;
+mod copy;
+mod layer;
+
+use clap::Subcommand;
+
+/// Make an image of one layer, in the steps that the Nix function buildImage takes
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Copy(copy::Args),
+    Layer(layer::Args),
+    Archive(archive::Args),
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Copy(args) => args.run(),
+            Self::Layer(args) => args.run(),
+            Self::Archive(args) => super::unless_closed(args.run()),
+        }
+    }
+}

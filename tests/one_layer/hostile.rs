@@ -1,0 +1,76 @@
+//! What cannot be made ends with a sentence that names the thing, and without an archive.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use super::{Case, build_image};
+use crate::support::{failure_of, python3, stdout_of};
+
+#[test]
+fn items_must_be_directories_without_circles() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, item) = (folder.path().join("root"), folder.path().join("item"));
+    fs::create_dir_all(&root).unwrap();
+    fs::create_dir_all(item.join("lib")).unwrap();
+    symlink("..", item.join("lib/up")).unwrap();
+    let said = failure_of(build_image("copy").arg(&root).arg(&item));
+    assert!(said.contains("lib/up` links to a directory that it is in"), "{said}");
+    assert!(said.contains("keepContentsDirlinks = true"), "{said}");
+    let kept = build_image("copy").arg("--keep-dirlinks").arg(&root).arg(&item).status();
+    assert!(kept.unwrap().success());
+
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let said = failure_of(build_image("copy").arg(&root).arg(&file));
+    assert!(said.contains("file` is not a directory"), "{said}");
+    let said = failure_of(build_image("copy").arg(&root).arg(folder.path().join("absent")));
+    assert!(said.contains("absent`"), "{said}");
+
+    // A file where the root has a directory that is not empty.
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("lib"), "").unwrap();
+    let said = failure_of(build_image("copy").arg(&root).arg(&other));
+    assert!(said.contains("a directory that is not empty"), "{said}");
+}
+
+#[test]
+fn bases_are_checked() {
+    let script = r#"
+import io, json, sys, tarfile
+def archive(name, members):
+    with tarfile.open(f"{sys.argv[1]}/{name}.tar", "w") as out:
+        for path, content in members:
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            out.addfile(member, io.BytesIO(content))
+manifest = lambda **image: ("manifest.json", json.dumps([image]).encode())
+config = ("c.json", json.dumps({"rootfs": {"diff_ids": ["sha256:" + "0" * 64]}}).encode())
+archive("empty", [])
+archive("outside", [("../x", b"")])
+archive("no-config", [manifest(Layers=[])])
+archive("absent", [manifest(Config="c.json", Layers=["l/layer.tar"]), config])
+archive("damaged", [manifest(Config="c.json", Layers=["l/layer.tar"]), config, ("l/layer.tar", bytes(10240))])
+archive("large", [("manifest.json", b" " * (5 << 20))])
+"#;
+    let cases = [
+        ("empty", "it has no `manifest.json`"),
+        ("outside", "`../x` leads out of it"),
+        ("no-config", "manifest.json names no configuration"),
+        ("absent", "layer `l/layer.tar` is named by the manifest, but not there"),
+        ("damaged", "its configuration says sha256:0000"),
+        ("large", "a document has 4194304 at most"),
+        ("nothing", "cannot read the base image"),
+    ];
+    let case = Case::new();
+    let mut make = Command::new(python3());
+    stdout_of(make.args(["-c", script]).arg(case.folder.path()));
+    for (name, expected) in cases {
+        let base = case.folder.path().join(format!("{name}.tar"));
+        let case = Case::new().with("base", base.to_str().unwrap());
+        let said = case.ours().unwrap_err();
+        assert!(said.contains(expected), "{name}: {said}");
+        assert!(said.contains("nothing") || said.contains(name), "{said}");
+    }
+}
