@@ -5,10 +5,12 @@ mod completions;
 mod conf;
 pub mod drop_in;
 mod existing;
+mod explain;
 mod export;
 mod hint;
 mod image_args;
 mod inspect;
+mod layers;
 #[cfg(feature = "load")]
 mod load;
 #[cfg(feature = "push")]
@@ -20,6 +22,7 @@ mod plan;
 mod push;
 #[cfg(feature = "serve")]
 mod serve;
+mod simulate;
 mod stdout;
 #[cfg(all(feature = "load", target_os = "linux"))]
 mod store;
@@ -85,6 +88,8 @@ enum Command {
     Export(export::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
+    Simulate(simulate::Args),
+    Layers(layers::Args),
     #[command(subcommand)]
     Cache(cache::Command),
     #[cfg(feature = "push")]
@@ -124,6 +129,8 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Command::Export(args) => unless_closed(args.run()),
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
+        Command::Simulate(args) => unless_closed(args.run()),
+        Command::Layers(args) => unless_closed(args.run()),
         Command::Cache(command) => command.run(),
         #[cfg(feature = "push")]
         Command::Login(args) => args.run(mode),
