@@ -16,6 +16,7 @@ mod containerd_api;
 mod examples;
 mod export;
 mod golden;
+mod layering;
 mod layouts;
 mod link;
 mod load;

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::support::test_file;
 use planner::graph::{Closure, Node};
-use planner::{auto, pipeline, popularity};
+use planner::{auto, delta, ordered, pipeline, popularity};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -152,9 +152,22 @@ fn says_what_is_wrong() {
         (&graph, &["--limit", "0"], 2, "a whole number of layers, at least 1"),
         (&graph, &["--limit", "-3"], 2, "a whole number of layers, at least 1"),
         (&graph, &["--limit", "many"], 2, "a whole number of layers, at least 1"),
-        (&graph, &["--strategy", "random"], 2, "possible values: auto, popularity, pipeline"),
+        (&graph, &["--strategy", "random"], 2, "possible values: auto, ordered, delta"),
         (&graph, &["--strategy", "pipeline"], 2, "--pipeline <FILE>"),
         (&graph, &["--strategy", "auto", "--pipeline", &contest], 1, "drop one of them"),
+        (&graph, &["--own", "h-a"], 1, "only with `--strategy ordered` and `--strategy delta`"),
+        (&graph, &["--strategy", "ordered", "--own", "b"], 1, "`b` is named as the user's own"),
+        (&graph, &["--strategy", "ordered", "--previous", &broken], 1, "`--strategy delta`"),
+        (
+            &graph,
+            &["--strategy", "delta", "--previous", &broken],
+            1,
+            "as `nix-image layers` prints",
+        ),
+        (&graph, &["--strategy", "delta", "--previous", &missing], 1, "No such file"),
+        (&graph, &["--strategy", "delta", "--previous", &graph], 1, "a list of lists"),
+        (&circle, &["--strategy", "ordered"], 1, "runs in a circle"),
+        (&circle, &["--strategy", "delta"], 1, "runs in a circle"),
         (&graph, &["--pipeline", &broken], 1, "the layering pipeline is not JSON"),
         (&graph, &["--pipeline", &missing], 1, "reading"),
         (&graph, &["--pipeline", &over], 1, "step 1 of the layering pipeline, `over`, works on"),
@@ -188,6 +201,8 @@ fn an_empty_closure_has_no_layers() {
     for options in [
         vec!["--strategy", "auto"],
         vec!["--strategy", "popularity"],
+        vec!["--strategy", "ordered"],
+        vec!["--strategy", "delta"],
         vec!["--pipeline", steps.to_str().unwrap()],
     ] {
         assert_eq!(printed(&plan(&graph, &options)), Ok(json!([])), "{options:?}");
@@ -195,7 +210,7 @@ fn an_empty_closure_has_no_layers() {
 }
 
 /// Closures without circles: each path refers to earlier ones alone, and perhaps to itself.
-fn closures() -> impl Strategy<Value = Vec<Node>> {
+pub(crate) fn closures() -> impl Strategy<Value = Vec<Node>> {
     let node = (0..4_u64, prop::collection::vec(any::<prop::sample::Index>(), 0..5));
     prop::collection::vec(node, 0..30).prop_map(|nodes| {
         let path = |number: usize| format!("/nix/store/{}-pkg{}", number * 7 % 31, number % 9);
@@ -240,9 +255,14 @@ proptest! {
         expected.sort_unstable();
 
         let closure = Closure::new(nodes.clone()).unwrap();
+        let own = (0..nodes.len()).filter(|number| number % 5 == 2).collect();
+        let auto = auto::layers(&closure, limit, &excluded);
         let limited = [
-            auto::layers(&closure, limit, &excluded),
+            ordered::layers(&closure, limit, &excluded, &own).unwrap(),
+            delta::layers(&closure, limit, &excluded, &own, &vec![]).unwrap(),
+            delta::layers(&closure, limit, &excluded, &own, &auto).unwrap(),
             popularity::layers(&closure, limit, &excluded).unwrap(),
+            auto,
         ];
         prop_assert!(limited.iter().all(|layers| layers.len() <= limit.get()));
         let piped = PIPELINES.map(|steps| {

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import deliver
+import layouts
 import links
 from closures import Closure, enter_store
 from measuring import Contender, adopt_orphans, measure, present
@@ -27,14 +28,21 @@ CLOSURES = {"large": "Few large files", "small": "Many small files", "mix": "A r
 DELIVERIES = {f"deliver-{name}": name for name in ("large", "mix")}
 LINKS = {f"link-{name}": name for name in ("large", "small")}
 COLD, WARM = "nix-image, cold", "nix-image, warm"
+LAYOUTS = "layouts"
 MARKS = ("<!-- {part}: begin -->", "<!-- {part}: end -->")
 
 
 def main():
     args = parse_arguments()
-    enter_store(args.directory)
     if not args.binary.exists():
         sys.exit(f"benchmark: there is no {args.binary}; run `cargo build --release`")
+    if LAYOUTS in args.only and args.series:
+        text = "\n".join([*layouts.tables(args), ""])
+        print(text, end="", flush=True)
+        update(args, LAYOUTS, text)
+    if args.only == [LAYOUTS]:
+        return
+    enter_store(args.directory)
     adopt_orphans()
     # Servers are ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmark: terminated"))
@@ -65,6 +73,11 @@ def report(args, figures, part, programs, rounds, names, measure_one):
     figures[part] = {"machine": lines[0], "closures": results}
     text = "\n".join([*lines, ""])
     print(text, end="", flush=True)
+    update(args, part, text)
+
+
+def update(args, part, text):
+    """Puts a part into the document that gets the tables."""
     if args.update:
         begin, end = (mark.format(part=part) for mark in MARKS)
         before, rest = args.update.read_text().split(begin)
@@ -106,7 +119,11 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5, help="after a first one [%(default)s]")
     parser.add_argument("--deliver-rounds", type=int, default=3, metavar="ROUNDS",
                         help="of the deliveries [%(default)s]")
-    parts = [*CLOSURES, *DELIVERIES, *LINKS]
+    parser.add_argument("--series", nargs="+", type=path, default=[], metavar="FILE",
+                        help="series of updates that layouts are simulated over")
+    parser.add_argument("--own", nargs="+", default=[], metavar="NAME",
+                        help="the packages of the series that are the user's own")
+    parts = [*CLOSURES, *DELIVERIES, *LINKS, LAYOUTS]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts,
                         help="the streams of these closures, and their deliveries and links [all]")
     parser.add_argument("--json", type=path, metavar="FILE", help="takes every single figure")

@@ -44,6 +44,12 @@
             tag = "latest";
             contents = [ pkgs.hello ];
             config.Cmd = [ "hello" ];
+            # What seldom changes is at the bottom, so that an update unpacks little more than
+            # your own packages.
+            layering = {
+              strategy = "ordered";
+              own = [ pkgs.hello ];
+            };
           };
         }
       );

@@ -51,6 +51,51 @@ let
 
   any = names: rule: lib.genAttrs names (_: rule);
 
+  strategies = [
+    "auto"
+    "ordered"
+    "delta"
+    "popularity"
+  ];
+
+  layeringRules = {
+    strategy = rule (
+      strategy: elem strategy strategies
+    ) "one of ${concatStringsSep ", " (map toJSON strategies)}";
+    own = rule isTexts "a list of packages that the image holds: write [ app ]";
+    previous = rule isText "a file that nix-image layers has written: write ./layers.lock.json";
+  };
+
+  # What is wrong with how layers are made.
+  layeringProblems =
+    {
+      layering ? { },
+      layeringPipeline ? null,
+      ...
+    }:
+    let
+      strategy = layering.strategy or "auto";
+      given = key: layering.${key} or null != null;
+    in
+    if layering == { } then
+      [ ]
+    else if !isAttrs layering then
+      [ "layering must be a set such as { strategy = \"ordered\"; }; you wrote ${show layering}" ]
+    else
+      map (
+        key: "there is no layering.${key}: the keys are ${concatStringsSep ", " (attrNames layeringRules)}"
+      ) (filter (key: !layeringRules ? ${key}) (attrNames layering))
+      ++ wrong "layering." layering layeringRules
+      ++
+        lib.optional (layeringPipeline != null)
+          "a layeringPipeline makes the layers by itself: leave out layering, or the pipeline"
+      ++
+        lib.optional (given "own" && layering.own != [ ] && !elem strategy [ "ordered" "delta" ])
+          "layering.own is for the strategies ordered and delta: write strategy = \"ordered\""
+      ++
+        lib.optional (given "previous" && strategy != "delta")
+          "layering.previous is for the strategy delta: write strategy = \"delta\"";
+
   # What an engine would refuse, or silently leave out, at `run`.
   configRules =
     any [ "User" "WorkingDir" "StopSignal" ] (rule isText "a string")
@@ -120,7 +165,8 @@ let
     problems =
       args:
       lib.optional (args.enableFakechroot or false == true && stdenv.buildPlatform.isDarwin)
-        "enableFakechroot needs proot, which Darwin does not have: write relative paths in fakeRootCommands, or build on Linux";
+        "enableFakechroot needs proot, which Darwin does not have: write relative paths in fakeRootCommands, or build on Linux"
+      ++ layeringProblems args;
   };
 
   oneLayer = {
@@ -137,6 +183,7 @@ let
       enableFakechroot = "write runAsRoot, or buildLayeredImage with enableFakechroot";
       fakeRootCommands = "write runAsRoot, or buildLayeredImage with fakeRootCommands";
       includeStorePaths = "its layer always holds them: write buildLayeredImage";
+      layering = "it makes one layer: write buildLayeredImage";
       layeringPipeline = "it makes one layer: write buildLayeredImage";
       maxLayers = "it makes one layer: write buildLayeredImage";
       mtime = "its files have one time always: write buildLayeredImage";

@@ -42,6 +42,8 @@ in
   command ? null,
   # Runs in a shell that is not interactive.
   run ? null,
+  # As streamLayeredImage takes it.
+  layering ? { },
 }:
 
 let
@@ -126,7 +128,7 @@ else if command != null && run != null then
   throw "streamNixShellImage: give either command, for an interactive shell, or run, for one that is not"
 else
   streamLayeredImage {
-    inherit name tag;
+    inherit layering name tag;
     contents = [
       helpers.binSh
       helpers.usrBinEnv

@@ -20,6 +20,7 @@ let
   # What an image has a program for; `./result` takes them as its first argument.
   commands = [
     "inspect"
+    "layers"
     "load"
     "push"
     "serve"
@@ -51,6 +52,8 @@ let
       meta ? { },
       # With a pipeline of one's own, maxLayers counts nothing: limit_layers does.
       layeringPipeline ? null,
+      # { strategy, own, previous }: layouts that move less when the image is updated.
+      layering ? { },
       # Shows the layers in the build's log.
       debug ? false,
     }:
@@ -94,10 +97,12 @@ let
       plan =
         if layeringPipeline == null then
           [
-            "--strategy=auto"
+            "--strategy=${layering.strategy or "auto"}"
             # One layer is the customisation layer's.
             "--limit=${toString (maxLayers - 1)}"
           ]
+          ++ map (path: "--own=${path}") (layering.own or [ ])
+          ++ lib.optional (layering.previous or null != null) "--previous=${layering.previous}"
           ++ lib.optionals (from != null) [
             "--from-image=${from}"
             "--architecture=${architecture}"

@@ -6,10 +6,12 @@ mod completions;
 mod conf;
 pub mod drop_in;
 mod existing;
+mod explain;
 mod export;
 mod hint;
 mod image_args;
 mod inspect;
+mod layers;
 #[cfg(feature = "load")]
 mod load;
 #[cfg(feature = "pull")]
@@ -27,6 +29,7 @@ mod pull;
 mod push;
 #[cfg(feature = "serve")]
 mod serve;
+mod simulate;
 #[cfg(feature = "pull")]
 mod source_args;
 mod stdout;
@@ -100,6 +103,8 @@ enum Command {
     Lock(lock::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
+    Simulate(simulate::Args),
+    Layers(layers::Args),
     #[command(subcommand, hide = true)]
     BuildImage(build_image::Command),
     #[command(subcommand)]
@@ -147,6 +152,8 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Command::Lock(args) => unless_closed(args.run()),
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
+        Command::Simulate(args) => unless_closed(args.run()),
+        Command::Layers(args) => unless_closed(args.run()),
         Command::BuildImage(command) => command.run(),
         Command::Cache(command) => command.run(),
         #[cfg(feature = "push")]

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use super::stdout;
+use super::{explain, layers, stdout};
 use image::Existing;
-use planner::{Layers, auto, graph, pipeline, popularity};
+use planner::graph::{self, Closure, Node};
+use planner::{Layers, auto, delta, ordered, own, pipeline, popularity};
 
 /// Put the paths of a closure into layers, and print these as a JSON list of lists
 #[derive(Clone, Debug, clap::Args)]
@@ -62,6 +63,22 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     exclude: Vec<String>,
 
+    /// A path that changes more often than all others, such as the user's own program, for
+    /// ordered and delta: a store path, or its name with or without the version; may be given many
+    /// times
+    #[arg(long, value_name = "PATH")]
+    own: Vec<String>,
+
+    /// The image before, for delta: what `nix-image layers` printed, a conf, or an image that
+    /// nix-image has pushed
+    #[arg(long, value_name = "FILE|REFERENCE")]
+    previous: Option<String>,
+
+    /// Instead of the layers, print what has to be moved where this image was, and why: the same
+    /// kinds of images as --previous
+    #[arg(long, value_name = "OLD", conflicts_with = "nar_hashes")]
+    explain: Option<String>,
+
     /// Write to this file, as a JSON object, the narHash of each path in the layers
     #[arg(long, value_name = "FILE")]
     nar_hashes: Option<PathBuf>,
@@ -71,6 +88,10 @@ pub(super) struct Args {
 enum Strategy {
     /// The largest paths get a layer each: nixpkgs' default of today
     Auto,
+    /// The layers of auto, the ones that seldom change at the bottom
+    Ordered,
+    /// The layers of --previous as far as they are still right, and new ones for the rest
+    Delta,
     /// The most needed paths get a layer each: nixpkgs' default until 2024
     Popularity,
     /// What the steps of --pipeline make: nixpkgs' layeringPipeline
@@ -86,48 +107,72 @@ impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let mut stdout = stdout::lock()?;
         let graph = read_graph(&self.graph)?;
-        let nar_hashes = self.nar_hashes.clone();
-        let layers = self.layers(&graph)?;
-        if let Some(file) = nar_hashes {
-            let hashes = serde_json::to_vec(&graph::nar_hashes(&graph, &layers)?)?;
-            std::fs::write(&file, hashes).with_context(|| format!("writing {}", file.display()))?;
-        }
-        let mut json = serde_json::to_string(&layers)?;
-        json.push('\n');
+        let nodes = graph::parse(&graph)
+            .with_context(|| format!("reading the graph in {}", self.graph.display()))?;
+        let printed = if let Some(old) = &self.explain {
+            let old = layers::of_image(old, true)?;
+            let layers = self.layers(nodes.clone())?;
+            explain::text(&Closure::new(nodes)?, &layers, &old)
+        } else {
+            let layers = self.layers(nodes)?;
+            if let Some(file) = &self.nar_hashes {
+                let hashes = serde_json::to_vec(&graph::nar_hashes(&graph, &layers)?)?;
+                std::fs::write(file, hashes)
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            serde_json::to_string(&layers)? + "\n"
+        };
         stdout
-            .write_all(json.as_bytes())
+            .write_all(printed.as_bytes())
             .and_then(|()| stdout.flush())
             .context("writing the layers to standard output")
     }
 
-    fn layers(self, graph: &[u8]) -> anyhow::Result<Layers> {
+    fn strategy(&self) -> anyhow::Result<Strategy> {
+        let usual = if self.pipeline.is_some() { Strategy::Pipeline } else { Strategy::Auto };
+        let strategy = self.strategy.unwrap_or(usual);
+        if self.pipeline.is_some() && strategy != Strategy::Pipeline {
+            bail!("`--pipeline` is followed only with `--strategy pipeline`; drop one of them");
+        }
+        if self.previous.is_some() && strategy != Strategy::Delta {
+            bail!("`--previous` is looked at only with `--strategy delta`; drop one of them");
+        }
+        if !self.own.is_empty() && !matches!(strategy, Strategy::Ordered | Strategy::Delta) {
+            bail!(
+                "`--own` is looked at only with `--strategy ordered` and `--strategy delta`; \
+                 choose one of them, or drop it"
+            );
+        }
+        Ok(strategy)
+    }
+
+    fn layers(&self, nodes: Vec<Node>) -> anyhow::Result<Layers> {
+        let strategy = self.strategy()?;
         let limit = match &self.from_image {
             Some(base) => left_by(base, self.architecture.as_deref(), self.limit)?,
             None => self.limit,
         };
-        let excluded = self.exclude.into_iter().collect();
-        let nodes = graph::parse(graph)
-            .with_context(|| format!("reading the graph in {}", self.graph.display()))?;
-        let strategy = self.strategy.unwrap_or(match self.pipeline {
-            Some(_) => Strategy::Pipeline,
-            None => Strategy::Auto,
-        });
-        Ok(match (strategy, self.pipeline) {
-            (Strategy::Auto, None) => auto::layers(&graph::Closure::new(nodes)?, limit, &excluded),
-            (Strategy::Popularity, None) => {
-                popularity::layers(&graph::Closure::new(nodes)?, limit, &excluded)?
-            }
-            (Strategy::Pipeline, Some(file)) => {
-                let steps = pipeline::Pipeline::parse(&read(&file)?)
-                    .with_context(|| format!("reading the pipeline in {}", file.display()))?;
-                pipeline::layers(nodes, &steps, &excluded)?
-            }
-            (Strategy::Pipeline, None) => {
+        let excluded = self.exclude.iter().cloned().collect();
+        if strategy == Strategy::Pipeline {
+            let Some(file) = &self.pipeline else {
                 bail!("there is no pipeline to follow: name its file with `--pipeline`")
+            };
+            let steps = pipeline::Pipeline::parse(&read(file)?)
+                .with_context(|| format!("reading the pipeline in {}", file.display()))?;
+            return Ok(pipeline::layers(nodes, &steps, &excluded)?);
+        }
+        let closure = Closure::new(nodes)?;
+        let own = own::find(&closure, &self.own)?;
+        Ok(match strategy {
+            Strategy::Auto | Strategy::Pipeline => auto::layers(&closure, limit, &excluded),
+            Strategy::Ordered => ordered::layers(&closure, limit, &excluded, &own)?,
+            Strategy::Delta => {
+                let previous = self.previous.as_deref();
+                let previous = previous.map(|previous| layers::of_image(previous, true));
+                let previous = previous.transpose()?.unwrap_or_default();
+                delta::layers(&closure, limit, &excluded, &own, &previous)?
             }
-            (Strategy::Auto | Strategy::Popularity, Some(_)) => {
-                bail!("`--pipeline` is followed only with `--strategy pipeline`; drop one of them")
-            }
+            Strategy::Popularity => popularity::layers(&closure, limit, &excluded)?,
         })
     }
 }

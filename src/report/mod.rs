@@ -17,7 +17,6 @@ use delivery::Observer;
 use serde_json::Value;
 
 use bars::{ByteBar, LayerBar};
-#[cfg(all(feature = "load", target_os = "linux"))]
 pub(crate) use bytes::Bytes;
 // How the cache shows what it holds.
 pub(crate) use indicatif::{BinaryBytes, HumanDuration};

@@ -409,3 +409,28 @@ fn blobs_of_a_base_layout_are_sent_only_where_they_are_missing() {
         assert_eq!(registry.sent(), (0, 0));
     }
 }
+
+#[test]
+fn the_layers_of_a_pushed_image_are_those_of_its_conf() {
+    let image = Fixture::new(3, true);
+    let conf = image.conf();
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    said(&mut image.push(&name));
+    let layers = |image: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_nix-image"));
+        command.args(["layers", image]).output().unwrap()
+    };
+    let expected = layers(conf.to_str().unwrap());
+    assert!(expected.stdout.len() > 20, "{expected:?}");
+    assert_eq!(layers(&name).stdout, expected.stdout);
+
+    said(image.push(&name).args(["--format", "docker", "--no-cache"]));
+    for (image, problem) in [
+        (name.as_str(), "does not say which store paths its layers hold"),
+        (&registry.name("me/app:2"), "there is no image"),
+    ] {
+        let error = String::from_utf8(layers(image).stderr).unwrap();
+        assert!(error.contains(problem), "{error}");
+    }
+}

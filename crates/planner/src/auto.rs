@@ -31,7 +31,7 @@ pub fn layers(closure: &Closure, limit: NonZeroUsize, excluded: &BTreeSet<String
 /// What paths sort by: their name, then the part before it, which holds the hash.
 ///
 /// nixpkgs' program ends with an error on a path without `-`; here it counts as one without name.
-fn name_and_hash(path: &str) -> (&str, &str) {
+pub(super) fn name_and_hash(path: &str) -> (&str, &str) {
     path.split_once('-').map_or(("", path), |(before, name)| (name, before))
 }
 

@@ -97,13 +97,25 @@ pub struct Node {
 }
 
 /// Reads the JSON of `exportReferencesGraph`: a list of nodes, or an object whose `graph` is one.
+/// What `nix path-info --json` writes is such a list, too, or an object of nodes by path.
 pub fn parse(json: &[u8]) -> Result<Vec<Node>, GraphError> {
-    let document: Value = serde_json::from_slice(json).map_err(GraphError::Json)?;
-    let list = document.get("graph").unwrap_or(&document);
-    let Value::Array(nodes) = list else {
-        return Err(GraphError::Shape { found: describe(Some(list)) });
-    };
-    nodes.iter().enumerate().map(|(index, node)| parse_node(index + 1, node)).collect()
+    nodes(&serde_json::from_slice(json).map_err(GraphError::Json)?)
+}
+
+/// Reads the same out of a document.
+pub(super) fn nodes(document: &Value) -> Result<Vec<Node>, GraphError> {
+    let list = document.get("graph").unwrap_or(document);
+    match list {
+        Value::Array(nodes) => {
+            let numbered = nodes.iter().enumerate();
+            numbered.map(|(index, node)| parse_node(index + 1, None, node)).collect()
+        }
+        Value::Object(nodes) if nodes.keys().any(|path| path.contains('/')) => {
+            let numbered = nodes.iter().enumerate();
+            numbered.map(|(index, (path, node))| parse_node(index + 1, Some(path), node)).collect()
+        }
+        _ => Err(GraphError::Shape { found: describe(Some(list)) }),
+    }
 }
 
 /// The narHash of each path in the layers, as the same JSON gives it.
@@ -132,8 +144,9 @@ pub fn nar_hashes(json: &[u8], layers: &Layers) -> Result<Map<String, Value>, Gr
     layers.iter().flatten().filter_map(hash).collect()
 }
 
-fn parse_node(number: usize, node: &Value) -> Result<Node, GraphError> {
-    let path = node.get("path").and_then(Value::as_str);
+/// Reads a node, whose path is in it unless it is known.
+fn parse_node(number: usize, path: Option<&str>, node: &Value) -> Result<Node, GraphError> {
+    let path = path.or_else(|| node.get("path").and_then(Value::as_str));
     let wrong = |key, expected| GraphError::Node {
         number,
         of: path.map_or_else(String::new, |path| format!(", `{path}`,")),

@@ -8,14 +8,30 @@
 //! - [`popularity`]: the older default, which gives the most needed paths a layer each;
 //! - [`pipeline`]: the steps that the image's author wrote down.
 //!
+//! Two more move less when an image replaces another one:
+//!
+//! - [`ordered`]: auto's layers, those that seldom change at the bottom;
+//! - [`delta`]: the layers of the image before, as far as they are still right.
+//!
+//! [`simulate`] says how much each would have moved over a [`series`] of images.
+//!
 //! Everything here takes values and returns values; reading files is the caller's business.
 
 pub mod auto;
+pub mod churn;
+pub mod clusters;
+pub mod compare;
 pub mod cpython;
+pub mod delta;
 pub mod edges;
 pub mod graph;
+pub mod ordered;
+pub mod own;
 pub mod pipeline;
 pub mod popularity;
+pub mod series;
+pub mod sets;
+pub mod simulate;
 
 use serde_json::Value;
 
