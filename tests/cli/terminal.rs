@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use super::sandbox::Sandbox;
 use crate::support::need;
@@ -80,16 +82,21 @@ fn a_password_is_asked_for_and_not_shown() {
         .unwrap();
     drop(shell);
     let mut shown = String::new();
-    let mut wait_for = |text: &str, answer: &str| {
+    let mut wait_for = |text: &str, echo: bool, answer: &str| {
         let mut piece = [0; 1000];
         while !shown.contains(text) {
             let bytes = terminal.read(&mut piece).unwrap();
             shown += std::str::from_utf8(&piece[..bytes]).unwrap();
         }
+        // The question comes first, then the terminal stops showing what is typed.
+        let shows = || tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+        while shows() != echo {
+            thread::sleep(Duration::from_millis(1));
+        }
         terminal.write_all(answer.as_bytes()).unwrap();
     };
-    wait_for("Username for 127.0.0.1:1: ", "me\n");
-    wait_for("Password for me at 127.0.0.1:1: ", "secret\n");
+    wait_for("Username for 127.0.0.1:1: ", true, "me\n");
+    wait_for("Password for me at 127.0.0.1:1: ", false, "secret\n");
     let _ = terminal.read_to_string(&mut shown);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert!(shown.contains("nothing listens") && !shown.contains("secret"), "{shown:?}");
