@@ -13,7 +13,7 @@ use nix_image::{Conf, Digester, DockerArchive, Image, Layer, Observer, Output, S
 struct Log;
 
 impl Observer for Log {
-    fn layer_started(&self, index: usize, layer: &Layer, _known: u64) {
+    fn layer_started(&self, index: usize, layer: &Layer) {
         eprintln!("layer {}: {}", index + 1, layer.origins().join(" "));
     }
 

@@ -44,10 +44,13 @@ fn looks_complete(archive: &[u8]) -> bool {
 fn assert_failed(case: &str, output: &Output, parts: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{case}: {said}");
-    let messages: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(messages.len(), 1, "{case}: one message: {said}");
+    let messages: Vec<_> = said.split_inclusive('\n').collect();
+    let first = messages.iter().position(|line| line.starts_with("error: "));
+    let message = messages[first.unwrap_or(messages.len())..].concat();
+    // With the hint that follows.
+    assert_eq!(message.matches("error: ").count(), 1, "{case}: one message: {said}");
     for part in parts {
-        assert!(messages[0].contains(part), "{case}: `{part}` is not in: {}", messages[0]);
+        assert!(message.contains(part), "{case}: `{part}` is not in: {message}");
     }
     assert!(!looks_complete(&output.stdout), "{case}: the archive looks complete");
 }

@@ -43,7 +43,8 @@ impl Store {
 
     fn list(&self) -> Vec<Value> {
         let list = stdout_of(self.command("list").arg("--json"));
-        serde_json::from_slice(&list).unwrap()
+        let mut list: Value = serde_json::from_slice(&list).unwrap();
+        serde_json::from_value(list["images"].take()).unwrap()
     }
 
     /// The option by which podman reads it.
@@ -104,16 +105,16 @@ fn a_killed_run_leaves_no_half_image() {
         let list = store.list();
         // A killed run may have come to its end, too.
         let whole =
-            |image: &Value| image["Layers"] == 8 && image["Names"][0] == "localhost/golden:1";
+            |image: &Value| image["layers"] == 8 && image["references"][0] == "localhost/golden:1";
         let id = |case| Value::from(format!("sha256:{}", store.golden.id(case)));
-        match list.iter().find(|image| image["Id"] == id("everything")) {
+        match list.iter().find(|image| image["image_id"] == id("everything")) {
             Some(image) => {
                 assert!(whole(image), "{image}");
                 stdout_of(store.command("remove").arg("golden:1"));
             }
             None => assert!(!is_added),
         }
-        assert!(list.iter().any(|image| image["Id"] == id("simple")));
+        assert!(list.iter().any(|image| image["image_id"] == id("simple")));
         if moment % 3 == 0 {
             stdout_of(&mut store.command("gc"));
         }

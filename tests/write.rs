@@ -3,7 +3,7 @@
 use crate::golden::Golden;
 use crate::support::engines::{self, Engine};
 use crate::support::{
-    self, NIX_IMAGE, TempStore, failure_of, need, need_root, sha256, skip, stdout_of,
+    self, NIX_IMAGE, TempStore, failure_of, need, need_root, sha256, skip, stdout_of, without_start,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ fn said(mut command: Command) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{command:?} failed and said:\n{said}");
     assert!(output.stdout.is_empty(), "standard output is for data");
-    said.trim().rsplit_once(", ").unwrap().0.to_owned()
+    without_start(&said).trim().rsplit_once(", ").unwrap().0.to_owned()
 }
 
 fn json_file(path: &Path) -> Value {

@@ -1,18 +1,19 @@
 //! `nix-image cache`.
 
-use std::io::{self, Write};
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use super::stdout;
-use crate::report::{BinaryBytes, HumanDuration};
+use crate::report::{self, Bytes, Mode, Seconds, Style, count};
 use image::cache::{Cache, Limits, Removed};
 
 /// Show or clear the cache of layer digests
 #[derive(Debug, clap::Subcommand)]
 #[command(after_long_help = "\
-Standard output carries what is found or removed.
+Standard output carries what `info` finds.
 
 Examples:
   # See where the cache is, and how large
@@ -42,7 +43,7 @@ pub(super) struct Info {}
 /// Layers are hashed again when they are needed next. Nothing else in the directory is removed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries how much was removed, in one line.
+Standard output carries nothing.
 
 Examples:
   # Forget all digests
@@ -52,7 +53,7 @@ pub(super) struct Clear {}
 /// Remove entries that were not used for long
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries how much was removed, in one line.
+Standard output carries nothing.
 
 Examples:
   # Remove what was not used for 90 days, and keep 64 MiB at most
@@ -70,40 +71,91 @@ pub(super) struct Gc {
 }
 
 const DAY: u64 = 24 * 60 * 60;
+const NO_CACHE: &str = "no cache: neither XDG_CACHE_HOME nor HOME is set to an absolute path";
 
-impl Command {
-    pub(super) fn run(self) -> anyhow::Result<()> {
-        let cache = Cache::of_user();
-        let mut out = stdout::lock()?;
-        let Some(directory) = cache.directory() else {
-            writeln!(out, "no cache: neither XDG_CACHE_HOME nor HOME is set to an absolute path")?;
-            return Ok(());
-        };
-        let reading = || format!("reading the cache `{}`", directory.display());
-        match self {
-            Self::Info(Info {}) => {
-                let usage = cache.usage().with_context(reading)?;
-                writeln!(out, "directory: {}", directory.display())?;
-                writeln!(out, "entries: {}", usage.entries)?;
-                writeln!(out, "size: {}", BinaryBytes(usage.bytes))?;
-                if let Some(age) = usage.oldest.and_then(|oldest| oldest.elapsed().ok()) {
-                    writeln!(out, "unused for longest: {}", HumanDuration(age))?;
-                }
-            }
-            Self::Gc(gc) => {
-                let max_age = Some(Duration::from_secs(gc.max_age.saturating_mul(DAY)));
-                let limits = Limits { max_age, max_bytes: Some(gc.max_size) };
-                let removed = cache.collect(limits).with_context(reading)?;
-                write_removed(&mut out, removed)?;
-            }
-            Self::Clear(Clear {}) => write_removed(&mut out, cache.clear().with_context(reading)?)?,
+/// What a cache holds.
+#[derive(Debug, Serialize)]
+struct Usage {
+    what: &'static str,
+    #[serde(rename = "where")]
+    directory: Option<String>,
+    entries: u64,
+    bytes: u64,
+    /// How long the entry was not used that was not used for longest.
+    unused_seconds: Option<u64>,
+}
+
+/// What was removed from a cache.
+#[derive(Debug, Serialize)]
+struct Collected {
+    what: &'static str,
+    #[serde(rename = "where")]
+    directory: Option<String>,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Collected {
+    fn new(what: &'static str, directory: Option<String>, removed: Removed) -> Self {
+        let Removed { entries, bytes } = removed;
+        Self { what, directory, entries, bytes }
+    }
+}
+
+impl Display for Usage {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Some(directory) = &self.directory else { return formatter.write_str(NO_CACHE) };
+        writeln!(formatter, "directory: {directory}")?;
+        writeln!(formatter, "entries: {}", self.entries)?;
+        write!(formatter, "size: {}", Bytes(self.bytes))?;
+        if let Some(seconds) = self.unused_seconds {
+            let age = Seconds(Duration::from_secs(seconds));
+            write!(formatter, "\nunused for longest: {age}")?;
         }
         Ok(())
     }
 }
 
-fn write_removed(out: &mut impl Write, removed: Removed) -> io::Result<()> {
-    let Removed { entries, bytes } = removed;
-    let noun = if entries == 1 { "entry" } else { "entries" };
-    writeln!(out, "removed {entries} {noun}, {}", BinaryBytes(bytes))
+impl Display for Collected {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let (entries, bytes) = (self.entries as usize, Bytes(self.bytes));
+        let Some(directory) = &self.directory else { return formatter.write_str(NO_CACHE) };
+        write!(formatter, "removed {}, {bytes}, from `{directory}`", count(entries, "entry"))
+    }
+}
+
+impl Command {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        stdout::check()?;
+        let report = report::new(mode, Style::READ);
+        let cache = Cache::of_user();
+        let directory = cache.directory().map(|directory| directory.display().to_string());
+        // Without a directory there is nothing that could fail.
+        let name = directory.clone().unwrap_or_default();
+        let reading = || format!("reading the cache `{name}`");
+        match self {
+            Self::Info(Info {}) => {
+                let usage = cache.usage().with_context(reading)?;
+                let age = usage.oldest.and_then(|oldest| oldest.elapsed().ok());
+                let usage = Usage {
+                    what: "cache",
+                    directory,
+                    entries: usage.entries,
+                    bytes: usage.bytes,
+                    unused_seconds: age.map(|age| age.as_secs()),
+                };
+                report.answer(&usage, &usage)
+            }
+            Self::Gc(gc) => {
+                let max_age = Some(Duration::from_secs(gc.max_age.saturating_mul(DAY)));
+                let limits = Limits { max_age, max_bytes: Some(gc.max_size) };
+                let removed = cache.collect(limits).with_context(reading)?;
+                report.conclude(&Collected::new("cleaned", directory, removed))
+            }
+            Self::Clear(Clear {}) => {
+                let removed = cache.clear().with_context(reading)?;
+                report.conclude(&Collected::new("cleared", directory, removed))
+            }
+        }
+    }
 }

@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
         return super::run([&program, command, conf].into_iter().chain(rest));
     }
     let Cli { conf, repo_tag } = Cli::parse_from(arguments);
-    let (args, mode) = (stream::Args::drop_in(conf, repo_tag), Mode::Auto);
+    let (args, mode) = (stream::Args::drop_in(conf, repo_tag), Mode::default());
     super::exit(super::unless_closed(args.run(mode)), mode)
 }
 

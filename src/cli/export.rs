@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use super::existing::{ExistingArgs, write_to};
 use delivery::export::export;
 
-const EXAMPLES: &str = "\
-Examples:
-  nix-image export ./result -o rootfs.tar
-  nix-image export docker-image.tar.gz | tar -x -C rootfs
-  nix-image export 'layout#ghcr.io/me/app:1' --mtime 0 | docker import - app";
-
 /// Write the root file system of an image as one tar file, its layers merged
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = "\
+Standard output carries the tar file, unless another file is named.
+
+Examples:
+  # Write the files of an image to a tar file
+  nix-image export ./result -o rootfs.tar
+
+  # Unpack them
+  nix-image export docker-image.tar.gz | tar -x -C rootfs
+
+  # Make an image of one layer, with the same time for all files
+  nix-image export 'layout#ghcr.io/me/app:1' --mtime 0 | docker import - app")]
 pub(super) struct Args {
     /// The image: a docker-archive, an OCI archive or layout, a conf, or the program that streams it;
     /// PATH#NAME is one of several

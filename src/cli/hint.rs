@@ -1,4 +1,4 @@
-//! Adds command-line options to the errors of the libraries, which know of none.
+//! What helps against errors: the command-line options that the libraries do not know.
 
 use std::error::Error;
 use std::fmt;
@@ -26,20 +26,18 @@ pub(super) struct NoEngine {
     pub(super) hint: &'static str,
 }
 
-/// An error with all its causes, on one line, and the option that helps against one of them behind
-/// that one.
-pub(super) fn with_hint(error: &anyhow::Error) -> String {
-    let found = error.chain().enumerate().find_map(|(at, cause)| Some((at, of_cause(cause)?)));
+/// An error with all its causes, on one line.
+pub(super) fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What helps against an error, or `None` if there is nothing to say beyond its message.
+pub(super) fn find(error: &anyhow::Error) -> Option<&'static str> {
     // It shows the error that it holds, so that one is looked at in its place.
     let no_engine: Option<&NoEngine> = error.downcast_ref();
     let held = no_engine.and_then(|no_engine| of_cause(&*no_engine.error));
-    let general = no_engine.map(|no_engine| no_engine.hint);
-    let hint = held.map(|hint| (0, hint)).or(found).or(general.map(|hint| (0, hint)));
-    let causes = error.chain().enumerate().map(|(at, cause)| match hint {
-        Some((helped, hint)) if helped == at => format!("{cause}{hint}"),
-        _ => cause.to_string(),
-    });
-    causes.collect::<Vec<_>>().join(": ")
+    let found = || error.chain().find_map(of_cause);
+    held.or_else(found).or(no_engine.map(|no_engine| no_engine.hint))
 }
 
 fn of_cause(error: &Cause) -> Option<&'static str> {
@@ -75,56 +73,53 @@ type IsMeant = fn(&Cause) -> bool;
 
 /// Errors, and what helps against them.
 const HINTS: &[(IsMeant, &str)] = &[
-    (
-        |error| matches!(error.downcast_ref(), Some(ImageError::NoTag)),
-        "; name it with `-t NAME:TAG`",
-    ),
-    (is_circle, ", or use `--strategy auto`, which needs no order"),
+    (|error| matches!(error.downcast_ref(), Some(ImageError::NoTag)), "name it with `-t NAME:TAG`"),
+    (is_circle, "use `--strategy auto`, which needs no order"),
     #[cfg(any(feature = "push", feature = "pull"))]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
-        "; use --tls-verify=false if you trust the network between here and there",
+        "use `--tls-verify=false` if you trust the network between here and there",
     ),
-    (Cause::is::<ThreadError>, ", or use fewer of them with --threads"),
+    (Cause::is::<ThreadError>, "use fewer threads with `--threads`"),
     #[cfg(feature = "load")]
     (
         |error| error.downcast_ref().is_some_and(LoadError::is_stalled),
-        ", or wait longer with --timeout",
+        "wait longer with `--timeout`",
     ),
     #[cfg(feature = "load")]
     (
         |error| matches!(error.downcast_ref(), Some(containers_storage::Error::Busy { .. })),
-        ", or wait longer with --timeout",
+        "wait longer with `--timeout`",
     ),
     #[cfg(feature = "load")]
     (
         |error| matches!(error.downcast_ref(), Some(LoadError::NoImport { .. })),
-        "; with `--import auto`, the image is sent then",
+        "use `--import auto`, which sends the image where it cannot be linked",
     ),
     #[cfg(feature = "load")]
     (
         |error| matches!(error.downcast_ref(), Some(LoadError::NoDockerCommand { .. })),
-        ", or run `nix-image stream CONF | ssh HOST docker load`",
+        "without it, run `nix-image stream CONF | ssh HOST docker load`",
     ),
     #[cfg(feature = "load")]
     (
         |error| error.downcast_ref().is_some_and(LoadError::is_wrong_image),
-        "; `nix-image stream` writes one",
+        "`nix-image stream` writes an archive",
     ),
     #[cfg(feature = "load")]
     (
         |error| matches!(error.downcast_ref(), Some(LoadError::NoEngine { .. })),
-        ", or name it with `--engine`",
+        "name an engine with `--engine`",
     ),
     #[cfg(feature = "push")]
-    (Cause::is::<FalseClaim>, " and push again with --no-cache"),
+    (Cause::is::<FalseClaim>, "then push again with `--no-cache`"),
     (
         |error| matches!(error.downcast_ref(), Some(delivery::Error::IsDirectory(_))),
-        ", or write a directory with `--format oci`",
+        "write a directory with `--format oci`",
     ),
     (
         |error| matches!(error.downcast_ref(), Some(LayoutError::File(_))),
-        "; a single file is written with `--format oci-archive`",
+        "write a single file with `--format oci-archive`",
     ),
 ];
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::conf;
+use crate::report::Report;
+use formats::digest::Digest;
 use image::cache::Cache;
 use image::threads::cores;
 use image::{Digester, Image};
@@ -72,6 +74,13 @@ impl TagArg {
     }
 }
 
+/// The image's ID, once the digests of its layers are known.
+pub(super) fn image_id(digester: &Digester<'_>) -> anyhow::Result<Digest> {
+    let layers = digester.digest_all()?;
+    let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
+    Ok(Digest::of(digester.image().config_json(&diff_ids).as_bytes()))
+}
+
 impl ReadingArgs {
     /// The image that a conf or its program describes, under another name if one is given.
     pub(super) fn image(&self, operand: &Path, tag: Option<String>) -> anyhow::Result<Image> {
@@ -83,9 +92,14 @@ impl ReadingArgs {
         if self.no_cache { Cache::none() } else { Cache::of_user() }
     }
 
-    /// What finds the digests of an image's layers.
-    pub(super) fn digester<'a>(&self, image: &'a Image, cache: &'a Cache) -> Digester<'a> {
-        Digester::new(image).with_cache(cache).with_threads(self.threads())
+    /// What finds the digests of an image's layers, and says in a report how far it is.
+    pub(super) fn digester<'a>(
+        &self,
+        image: &'a Image,
+        cache: &'a Cache,
+        report: &'a Report,
+    ) -> Digester<'a> {
+        Digester::new(image).with_cache(cache).with_threads(self.threads()).with_meter(report)
     }
 
     /// Threads that hash and compress.

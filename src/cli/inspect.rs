@@ -1,13 +1,11 @@
 //! `nix-image inspect`.
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::image_args::ImageArgs;
 use super::stdout;
 use crate::report::{self, Mode, Style};
+use delivery::{Observer as _, Step};
 use formats::digest::Digest;
 
 /// Show an image as JSON: its ID, its configuration, and what each layer is made of
@@ -34,13 +32,14 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
-        let mut out = stdout::lock()?;
+        stdout::check()?;
         let image = self.image.image()?;
-        let report = report::new(mode, Style::Bytes { verb: "Read", verbose: false });
+        let report = report::new(mode, Style::READ);
+        report.step(Step::Reading, None);
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let reading = &self.image.reading;
         let cache = reading.cache();
-        let layers = reading.digester(&image, &cache).digest_all()?;
+        let layers = reading.digester(&image, &cache, &report).digest_all()?;
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
         let config_text = image.config_json(&diff_ids);
         let config: Value = serde_json::from_str(&config_text)?;
@@ -61,6 +60,6 @@ impl Args {
             "Size": layers.iter().map(|layer| layer.size).sum::<u64>(),
             "Layers": shown.collect::<Vec<_>>(),
         });
-        writeln!(out, "{document:#}").context("writing to standard output")
+        report.answer(&format!("{document:#}"), &document)
     }
 }

@@ -13,6 +13,15 @@ use planner::Layers;
 ///
 /// The next image is planned with it: `nix-image plan --strategy delta --previous FILE`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the layers: a JSON list of lists of store paths, lowest layer first.
+
+Examples:
+  # Keep the layers of an image, to plan the next one with them
+  nix-image layers ./result > layers.json
+
+  # Print those of an image in a registry
+  nix-image layers ghcr.io/me/app:1")]
 pub(super) struct Args {
     /// The image's conf or, of an image that nix-image has pushed, its name in the registry
     #[arg(value_name = "CONF|REFERENCE")]

@@ -1,15 +1,13 @@
 //! `nix-image load`.
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
-
-use anyhow::Context as _;
 
 use super::image_args::{ImageArgs, full_name};
 use super::{hint, stdout};
-use crate::report::{self, Deed, Mode, Style, Summary};
-use delivery::Step;
-use delivery::load::{Delivery, Engine, Import, Kind, Loaded, Preview, Way};
+use crate::report::{self, Delivered, Done, Means, Mode, Style};
+use delivery::load::{Delivery, Engine, How, Import, Imported, Kind, Loaded, Preview, Way};
+use delivery::{Observer as _, Step};
+use formats::digest::Digest;
 use image::Blobs;
 
 /// Load an image into a container engine, and send only the layers that it lacks
@@ -43,9 +41,6 @@ pub(super) struct Args {
     /// pushed or exported
     #[arg(long)]
     without_content: bool,
-    /// Say why an image is sent and not linked
-    #[arg(short, long)]
-    verbose: bool,
     /// Print which layers the engine lacks and how it would get them, without loading anything
     #[arg(long)]
     dry_run: bool,
@@ -106,13 +101,13 @@ impl EngineArg {
         }
     }
 
-    /// What to do where it is not there, in words that go on from that.
+    /// What to do where it is not there.
     fn others(self) -> &'static str {
         match self {
             Self::Auto | Self::Docker | Self::Containerd => {
-                ", or name another engine, as with `--engine podman`"
+                "name another engine, as with `--engine podman`"
             }
-            Self::Podman => ", or name another engine, as with `--engine docker`",
+            Self::Podman => "name another engine, as with `--engine docker`",
         }
     }
 }
@@ -142,44 +137,72 @@ impl From<WayArg> for Way {
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
+        if self.dry_run {
+            stdout::check()?;
+        }
+        // Whether it would be linked is what a preview is asked for.
+        let mode = Mode { verbose: mode.verbose || self.dry_run, ..mode };
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
-        let report =
-            report::new(mode, Style::Bytes { verb: "Sent", verbose: self.verbose || self.dry_run });
+        let report = report::new(mode, Style::LOAD);
+        if !self.dry_run {
+            report.begin(&format!("loading {}", image.repo_tag()));
+        }
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
         // Who asks for another way does not want this one.
         let import = self.way.map_or_else(|| self.import.into(), |_| Import::Off);
         let cache = self.image.reading.cache();
-        let engine = Engine::find(self.engine.kind(), import, timeout, &cache, &*report)
+        let engine = Engine::find(self.engine.kind(), import, timeout, &cache, &report)
             .map_err(|error| hint::NoEngine { error: error.into(), hint: self.engine.others() })?;
         report.step(Step::Reading, None);
-        let digester = self.image.reading.digester(&image, &cache);
+        let digester = self.image.reading.digester(&image, &cache, &report);
         let digester =
             if engine.wants_tar_splits() { digester.with_tar_splits() } else { digester };
         let blobs = Blobs::find(&digester)?;
         let delivery = Delivery {
             blobs: &blobs,
             name: &name,
-            observer: &*report,
+            observer: &report,
             content: !self.without_content,
             way: self.way.map(Way::from),
             timeout,
         };
+        let conclude = |done, place, transfer, means| {
+            report.conclude(&Delivered {
+                done,
+                place,
+                references: vec![image.repo_tag().to_owned()],
+                image_id: Some(Digest::of(blobs.config_json().as_bytes())),
+                digest: None,
+                transfer,
+                means,
+                start,
+            })
+        };
         if self.dry_run {
             let Preview { into, missing, transfer, how } = delivery.preview(engine)?;
-            let mut out = stdout::lock()?;
             for layer in missing {
-                writeln!(out, "{} {}", layer.digest, layer.size)
-                    .context("writing to standard output")?;
+                report.print(&format!("{} {}", layer.digest, layer.size))?;
             }
-            let deed = Deed::WouldLoad { image: image.repo_tag(), engine: &into, how };
-            report.conclude(&Summary { deed, transfer, start });
-            return Ok(());
+            return conclude(Done::WouldLoad, into, transfer, Means::Whole(in_words(how)));
         }
         let Loaded { into, transfer, imported } = delivery.load_into(engine)?;
-        let deed = Deed::Loaded { image: image.repo_tag(), engine: &into, imported };
-        report.conclude(&Summary { deed, transfer, start });
-        Ok(())
+        let means = imported.map_or(Means::Whole("sent"), |imported| {
+            let Imported { linked, reflinked, copied } = imported;
+            Means::Files { linked, reflinked, copied }
+        });
+        conclude(Done::Loaded, into, transfer, means)
+    }
+}
+
+/// How layers would get into an engine.
+fn in_words(how: How) -> &'static str {
+    match how {
+        How::Placed => "linked or copied",
+        How::Linked => "linked",
+        How::Reflinked => "reflinked",
+        How::Copied => "copied",
+        How::Sent => "sent",
     }
 }

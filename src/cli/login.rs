@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Formatter};
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use anyhow::{Context as _, bail};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::report::{self, Mode, Outcome, Style};
+use crate::report::{self, Mode, Style};
 use oci::registry::{Login, Options};
 use oci::without_user;
 
@@ -79,8 +79,7 @@ impl Args {
         login.check(&Options { tls_verify: self.tls_verify, login: None })?;
         let places = login.save()?;
         let Login { registry, user, .. } = login;
-        conclude(mode, &Done::LoggedIn { registry, user, places });
-        Ok(())
+        conclude(mode, &Done::LoggedIn { registry, user, places })
     }
 }
 
@@ -88,8 +87,7 @@ impl Logout {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let registry = registry(&self.registry)?;
         let places = Login::forget(&registry)?;
-        conclude(mode, &Done::LoggedOut { registry, places });
-        Ok(())
+        conclude(mode, &Done::LoggedOut { registry, places })
     }
 }
 
@@ -158,13 +156,26 @@ fn check_password(password: String) -> anyhow::Result<String> {
 }
 
 /// What a command has come to.
+#[derive(Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
 enum Done {
-    LoggedIn { registry: String, user: String, places: Vec<String> },
-    LoggedOut { registry: String, places: Vec<String> },
+    LoggedIn {
+        #[serde(rename = "where")]
+        registry: String,
+        user: String,
+        /// Where the password is kept.
+        places: Vec<String>,
+    },
+    LoggedOut {
+        #[serde(rename = "where")]
+        registry: String,
+        /// Where a password was kept.
+        places: Vec<String>,
+    },
 }
 
-fn conclude(mode: Mode, done: &Done) {
-    report::new(mode, Style::Bytes { verb: "", verbose: false }).conclude(done);
+fn conclude(mode: Mode, done: &Done) -> anyhow::Result<()> {
+    report::new(mode, Style::READ).conclude(done)
 }
 
 impl Display for Done {
@@ -180,19 +191,6 @@ impl Display for Done {
             Self::LoggedOut { registry, places } => {
                 let places = places.join(" and ");
                 write!(formatter, "logged out of `{registry}`; removed from {places}")
-            }
-        }
-    }
-}
-
-impl Outcome for Done {
-    fn to_json(&self) -> Value {
-        match self {
-            Self::LoggedIn { registry, user, places } => {
-                json!({ "event": "logged_in", "registry": registry, "user": user, "places": places })
-            }
-            Self::LoggedOut { registry, places } => {
-                json!({ "event": "logged_out", "registry": registry, "places": places })
             }
         }
     }

@@ -9,15 +9,20 @@ use oci::Compression;
 use super::existing::{ExistingArgs, write_to};
 use delivery::merge::{Input, merge};
 
-const EXAMPLES: &str = "\
-Examples:
-  nix-image merge app.tar.gz db.tar -o both.tar
-  nix-image merge ./app ./db | docker load
-  nix-image merge 'layout#ghcr.io/me/app:1' ./db --compress zstd -o both.tar.zst";
-
 /// Merge images into one docker-archive, member by member and without unpacking
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = "\
+Standard output carries the archive, unless a file is named.
+
+Examples:
+  # Merge two archives into a file
+  nix-image merge app.tar.gz db.tar -o both.tar
+
+  # Load two images at once
+  nix-image merge ./app ./db | docker load
+
+  # Merge one image of a layout with another image, and compress the archive
+  nix-image merge 'layout#ghcr.io/me/app:1' ./db --compress zstd -o both.tar.zst")]
 pub(super) struct Args {
     /// The images: docker-archives with all that is in them, OCI archives and layouts, confs, or the
     /// programs that stream them; PATH#NAME is one of several

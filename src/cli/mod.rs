@@ -8,6 +8,7 @@ pub mod drop_in;
 mod existing;
 mod explain;
 mod export;
+mod global;
 mod hint;
 mod image_args;
 mod inspect;
@@ -44,6 +45,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::report::{self, Mode};
+use global::Global;
 
 /// Builds container images from Nix store paths and delivers them
 #[derive(Debug, Parser)]
@@ -68,16 +70,8 @@ Examples:
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How to report on standard error
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        value_name = "HOW",
-        default_value_t,
-        help_heading = "Global options"
-    )]
-    progress: Mode,
+    #[command(flatten)]
+    global: Global,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,9 +123,17 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs the command that these arguments name, of which the first is the program's name.
-fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let Cli { command, progress: mode } = Cli::parse_from(arguments);
-    let result = match command {
+fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    global::apply_color(arguments.iter().cloned());
+    let Cli { command, global } = Cli::parse_from(arguments);
+    let mode = global.mode();
+    let result = global.check().and_then(|()| dispatch(command, mode));
+    exit(result, mode)
+}
+
+fn dispatch(command: Command, mode: Mode) -> anyhow::Result<()> {
+    match command {
         Command::Stream(args) => unless_closed(args.run(mode)),
         #[cfg(feature = "load")]
         Command::Load(args) => args.run(mode),
@@ -152,18 +154,17 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Command::Lock(args) => unless_closed(args.run()),
         Command::Inspect(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
-        Command::Simulate(args) => unless_closed(args.run()),
+        Command::Simulate(args) => unless_closed(args.run(mode)),
         Command::Layers(args) => unless_closed(args.run()),
         Command::BuildImage(command) => command.run(),
-        Command::Cache(command) => command.run(),
+        Command::Cache(command) => command.run(mode),
         #[cfg(feature = "push")]
         Command::Login(args) => args.run(mode),
         #[cfg(feature = "push")]
         Command::Logout(args) => args.run(mode),
         Command::Completions(args) => unless_closed(args.run()),
         Command::Pages(args) => args.run(),
-    };
-    exit(result, mode)
+    }
 }
 
 /// For commands that do nothing but write to standard output: that its reader went away is no
@@ -173,10 +174,10 @@ fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
 }
 
 /// The exit status that a command's result comes to. Errors are reported with all their causes on
-/// one line, and with the option that helps.
+/// one line, and with what helps on another.
 fn exit(result: anyhow::Result<()>, mode: Mode) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    report::failed(mode, &hint::with_hint(&error));
+    report::failed(mode, &hint::message(&error), hint::find(&error));
     ExitCode::FAILURE
 }
 

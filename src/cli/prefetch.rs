@@ -1,8 +1,7 @@
 //! `nix-image prefetch`.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::time::Instant;
+use std::io::{self, Read as _, Seek as _};
 
 use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -10,8 +9,9 @@ use serde_json::{Map, Value};
 
 use super::source_args::{FinalNameArgs, SourceArgs};
 use super::stdout;
-use crate::report::{self, Deed, Mode, Style, Summary};
+use crate::report::{self, Mode, Style};
 use delivery::pull::write_archive;
+use delivery::{Observer as _, Step};
 use formats::digest::{Digest, HashWriter};
 
 /// Print the arguments of pullImage for an image: its digest, and the hash of its archive
@@ -19,7 +19,7 @@ use formats::digest::{Digest, HashWriter};
 /// The archive itself is not kept. It takes its size of space in TMPDIR meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the arguments.
+Standard output carries the arguments, in Nix or with --json as an object.
 
 Examples:
   # For `dockerTools.pullImage (import ./debian.nix)`
@@ -32,24 +32,20 @@ pub(super) struct Args {
     source: SourceArgs,
     #[command(flatten)]
     name: FinalNameArgs,
-    /// Print JSON instead of Nix
-    #[arg(long)]
-    json: bool,
 }
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
-        let start = Instant::now();
-        let mut out = stdout::lock()?;
+        stdout::check()?;
         let reference = self.source.reference()?;
         let name = self.name.resolve(&reference)?;
-        let report = report::new(mode, Style::Bytes { verb: "Fetched", verbose: false });
+        let report = report::new(mode, Style::PULL);
+        report.begin(&format!("pulling {name}"));
+        report.step(Step::Asking("the registry"), None);
         let source = self.source.find()?;
         let mut archive = tempfile::tempfile().context("making a file in TMPDIR")?;
-        let transfer = write_archive(&source, &name, &archive, &*report)?;
+        write_archive(&source, &name, &archive, &report)?;
         let hash = hash(&mut archive).context("reading the archive again")?;
-        let deed = Deed::Pulled { image: name.to_string() };
-        report.conclude(&Summary { deed, transfer, start });
 
         let (final_name, final_tag) = self.name.parts(&reference);
         let mut arguments = Map::new();
@@ -65,9 +61,7 @@ impl Args {
         // pullImage's own defaults are Linux, and the machine that it is evaluated for.
         self.source.unusual_os().map(|os| set("os", os));
         self.source.arch.as_deref().map(|arch| set("arch", arch));
-        let text =
-            if self.json { format!("{:#}\n", Value::Object(arguments)) } else { nix(&arguments) };
-        out.write_all(text.as_bytes()).context("writing to standard output")
+        report.answer(&nix(&arguments), &arguments)
     }
 }
 
@@ -87,5 +81,5 @@ fn hash(archive: &mut File) -> io::Result<Digest> {
 /// what JSON escapes, Nix does alike.
 fn nix(arguments: &Map<String, Value>) -> String {
     let lines = arguments.iter().map(|(name, value)| format!("  {name} = {value};\n"));
-    format!("{{\n{}}}\n", lines.collect::<String>())
+    format!("{{\n{}}}", lines.collect::<String>())
 }

@@ -8,9 +8,10 @@ use anyhow::{Context as _, bail};
 
 use super::source_args::{FinalNameArgs, SourceArgs};
 use super::stdout;
-use crate::report::{self, Deed, Mode, Report, Style, Summary};
+use crate::report::{self, Delivered, Done, Means, Mode, Report, Style};
 use delivery::output::{write_seekable, write_seekable_stdout};
 use delivery::pull::{PullError, write_archive, write_blob};
+use delivery::{Observer as _, Step};
 
 /// Pull an image from a registry into a docker-archive
 ///
@@ -45,25 +46,39 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
-        let report = &*report::new(mode, Style::Bytes { verb: "Fetched", verbose: false });
+        if mode.json && self.is_stdout() {
+            bail!("`--json` prints to standard output, which is for the archive");
+        }
+        let report = &report::new(mode, Style::PULL);
         match self.blob_size {
             Some(size) => self.pull_blob(size, report),
             None => self.pull_image(report),
         }
     }
 
-    fn pull_image(&self, report: &dyn Report) -> anyhow::Result<()> {
+    fn pull_image(&self, report: &Report) -> anyhow::Result<()> {
         let start = Instant::now();
         let name = self.name.resolve(&self.source.reference()?)?;
+        report.begin(&format!("pulling {name}"));
         // A place that cannot be written to costs no request.
-        let transfer =
-            self.write(|file| write_archive(&self.source.find()?, &name, file, report))?;
-        let deed = Deed::Pulled { image: name.to_string() };
-        report.conclude(&Summary { deed, transfer, start });
-        Ok(())
+        let (transfer, source) = self.write(|file| {
+            report.step(Step::Asking("the registry"), None);
+            let source = self.source.find()?;
+            Ok((write_archive(&source, &name, file, report)?, source))
+        })?;
+        report.conclude(&Delivered {
+            done: Done::Pulled,
+            place: self.out.display().to_string(),
+            references: vec![name.to_string()],
+            image_id: Some(source.image_id()),
+            digest: Some(source.manifest_digest()),
+            transfer,
+            means: Means::Whole("fetched"),
+            start,
+        })
     }
 
-    fn pull_blob(&self, size: u64, report: &dyn Report) -> anyhow::Result<()> {
+    fn pull_blob(&self, size: u64, report: &Report) -> anyhow::Result<()> {
         let reference = self.source.reference()?;
         let Some(digest) = reference.digest else {
             bail!("`{reference}` has no digest; name the blob as in NAME@sha256:…");
@@ -73,8 +88,12 @@ impl Args {
             .with_context(|| format!("pulling the blob {digest}"))
     }
 
+    fn is_stdout(&self) -> bool {
+        self.out == Path::new("-")
+    }
+
     fn write<T>(&self, write: impl FnOnce(&File) -> Result<T, PullError>) -> anyhow::Result<T> {
-        if self.out == Path::new("-") {
+        if self.is_stdout() {
             stdout::check()?;
             return Ok(write_seekable_stdout(write)?);
         }

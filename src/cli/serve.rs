@@ -1,6 +1,5 @@
 //! `nix-image serve`.
 
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +8,8 @@ use anyhow::Context as _;
 
 use super::image_args::{ReadingArgs, TagArg};
 use crate::report::{self, Mode, Serving, Style};
+use delivery::Observer as _;
+use delivery::Step;
 use delivery::serve::{Repository, Server};
 use image::Blobs;
 use image::Image;
@@ -83,7 +84,7 @@ impl Listen {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
-        let report = report::new(mode, Style::Bytes { verb: "Sent", verbose: false });
+        let report = report::new(mode, Style::READ);
         self.tag.check_count(self.confs.len())?;
         let image = |conf: &PathBuf| self.reading.image(conf, self.tag.tag.clone());
         let images = self.confs.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
@@ -91,7 +92,8 @@ impl Args {
         warnings.for_each(|warning| report.warn(warning));
         let cache = self.reading.cache();
         let digesters: Vec<_> =
-            images.iter().map(|image| self.reading.digester(image, &cache)).collect();
+            images.iter().map(|image| self.reading.digester(image, &cache, &report)).collect();
+        report.step(Step::Reading, None);
         let blobs = digesters.iter().map(Blobs::find).collect::<Result<Vec<_>, _>>()?;
         let mut repository = Repository::default();
         let mut names = Vec::with_capacity(blobs.len());
@@ -100,18 +102,13 @@ impl Args {
             repository.add(&name, blobs)?;
             names.push(name);
         }
-        let server = Server::bind(self.listen.resolve()?, &repository, &*report)
+        let server = Server::bind(self.listen.resolve()?, &repository, &report)
             .context("choose another address with `--listen`")?;
         let address = server.address();
-        for name in &names {
-            let image = format!("{}:{}", name.repository, name.tag());
-            report.conclude(&Serving { address, image: &image });
-        }
-        let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{address}")
-            .and_then(|()| stdout.flush())
-            .context("writing the address to standard output")?;
-        drop(stdout);
+        let reference = |name: &Reference| format!("{}:{}", name.repository, name.tag());
+        let references = names.iter().map(reference).collect();
+        report.conclude(&Serving { what: "serving", address, references })?;
+        report.print(&address.to_string())?;
         server.run();
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! `nix-image stream`.
 
 use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::bail;
 
 use super::image_args::{ImageArgs, ReadingArgs, TagArg};
 use super::stdout;
-use crate::report::{self, Mode, Style};
+use crate::report::{self, Delivered, Done, Means, Mode, Style};
 use delivery::output::Output;
-use delivery::{DockerArchive, Sink as _};
+use delivery::{DockerArchive, Observer as _, Sink as _};
 
 /// Write an image to standard output as a docker-archive, byte for byte what nixpkgs writes
 #[derive(Debug, clap::Args)]
@@ -39,15 +42,28 @@ impl Args {
     }
 
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        if mode.json {
+            bail!("`--json` prints to standard output, which is for the archive");
+        }
+        let start = Instant::now();
         stdout::check()?;
         let mut output = Output::stdout()?;
         let image = self.image.image()?;
-        let report = report::new(mode, Style::Sentences);
+        let report = report::new(mode, Style::STREAM);
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let cache = self.image.reading.cache();
-        let digester = self.image.reading.digester(&image, &cache);
+        let digester = self.image.reading.digester(&image, &cache, &report);
         let mut archive = DockerArchive::new(&mut output).verify(self.verify);
-        archive.write(&digester, &*report)?;
-        Ok(())
+        let transfer = archive.write(&digester, &report)?;
+        report.conclude(&Delivered {
+            done: Done::Streamed,
+            place: "standard output".into(),
+            references: vec![image.repo_tag().to_owned()],
+            image_id: None,
+            digest: None,
+            transfer,
+            means: Means::Whole("written"),
+            start,
+        })
     }
 }

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use super::image_args::{ImageArgs, full_name};
+use super::image_args::{ImageArgs, full_name, image_id};
 use super::stdout;
-use crate::report::{self, Deed, Mode, Style, Summary};
+use crate::report::{self, Delivered, Done, Means, Mode, Style};
 use delivery::output::{Output, write_file};
-use delivery::{DockerArchive, Error, OciArchive, OciLayout, Sink as _, Transfer};
+use delivery::{DockerArchive, Error, Observer as _, OciArchive, OciLayout, Sink as _};
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,10 @@ impl Args {
             );
         }
         let mut image = self.image.image()?;
-        let report = &*report::new(mode, Style::Bytes { verb: "Wrote", verbose: false });
+        if mode.json && self.is_stdout() {
+            bail!("`--json` prints to standard output, which is for the archive");
+        }
+        let report = &report::new(mode, Style::WRITE);
         image.warnings().iter().for_each(|warning| report.warn(warning));
         // An archive for Docker carries the name as it is written in the conf.
         let name = match self.format {
@@ -71,30 +74,45 @@ impl Args {
             Format::Oci | Format::OciArchive => Some(full_name(&mut image)?),
         };
         let cache = self.image.reading.cache();
-        let digester = self.image.reading.digester(&image, &cache);
-        let transfer = match (self.format, &name) {
+        let digester = self.image.reading.digester(&image, &cache, report);
+        report.begin(&format!("writing {} to `{}`", image.repo_tag(), self.path.display()));
+        let (transfer, manifest) = match (self.format, &name) {
             (Format::Oci, Some(name)) => {
-                OciLayout::open(&self.path, name)?.verify(self.verify).write(&digester, report)?
+                let mut layout = OciLayout::open(&self.path, name)?.verify(self.verify);
+                (layout.write(&digester, report)?, layout.digest())
             }
-            (_, Some(name)) => {
-                self.write_file(|output| OciArchive::new(output, name).write(&digester, report))?
-            }
+            (_, Some(name)) => self.write_file(|output| {
+                let mut archive = OciArchive::new(output, name);
+                Ok((archive.write(&digester, report)?, archive.digest()))
+            })?,
             (_, None) => self.write_file(|output| {
-                DockerArchive::new(output).verify(true).write(&digester, report)
+                let mut archive = DockerArchive::new(output).verify(true);
+                Ok((archive.write(&digester, report)?, None))
             })?,
         };
-        let deed = Deed::Wrote { image: image.repo_tag(), path: &self.path };
-        report.conclude(&Summary { deed, transfer, start });
-        Ok(())
+        report.conclude(&Delivered {
+            done: Done::Wrote,
+            place: self.path.display().to_string(),
+            references: vec![image.repo_tag().to_owned()],
+            image_id: Some(image_id(&digester)?),
+            digest: manifest,
+            transfer,
+            means: Means::Whole("written"),
+            start,
+        })
+    }
+
+    fn is_stdout(&self) -> bool {
+        STDOUT.iter().any(|name| self.path == Path::new(name))
     }
 
     /// Has the archive written to the file, or to standard output by one of its names.
-    fn write_file(
+    fn write_file<T>(
         &self,
-        write: impl FnOnce(&mut Output) -> Result<Transfer, Error>,
-    ) -> anyhow::Result<Transfer> {
+        write: impl FnOnce(&mut Output) -> Result<T, Error>,
+    ) -> anyhow::Result<T> {
         // Opened by its name it would be written to from its start, whatever is in it.
-        if STDOUT.iter().any(|name| self.path == Path::new(name)) {
+        if self.is_stdout() {
             stdout::check()?;
             return write(&mut Output::stdout()?).context("writing standard output");
         }

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use delivery::{Observer, Step};
 use image::{Image, Layer};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::{Outcome, Report, write_line};
+use super::say;
 
 /// Milliseconds between two lines about bytes: they are moved in pieces too small for a line each.
 const PAUSE: u64 = 100;
@@ -17,23 +18,34 @@ const PAUSE: u64 = 100;
 pub(super) struct Json {
     start: Instant,
     bytes: AtomicU64,
+    /// What was said last of how much is to be moved, and whether that is all.
+    size: Mutex<Option<(u64, bool)>>,
     /// When bytes are told again, in milliseconds since the start.
     next: AtomicU64,
 }
 
-/// Says why a command failed.
-pub(super) fn write_error(message: &str) {
-    write(&json!({ "event": "error", "message": message }));
+/// Says why a command failed, and what helps.
+pub(super) fn write_error(message: &str, hint: Option<&str>) {
+    write(&json!({ "event": "error", "message": message, "hint": hint }));
+}
+
+/// Says what a command has come to.
+pub(super) fn write_result(result: &Value) {
+    let mut event = json!({ "event": "result" });
+    if let (Some(event), Some(result)) = (event.as_object_mut(), result.as_object()) {
+        event.extend(result.clone());
+    }
+    write(&event);
 }
 
 impl Json {
     pub(super) fn new() -> Self {
-        Self { start: Instant::now(), bytes: AtomicU64::new(0), next: AtomicU64::new(0) }
+        Self { start: Instant::now(), bytes: 0.into(), size: Mutex::default(), next: 0.into() }
     }
 }
 
 fn write(event: &Value) {
-    write_line(&event.to_string());
+    say::line(&event.to_string());
 }
 
 impl Observer for Json {
@@ -44,20 +56,33 @@ impl Observer for Json {
     }
 
     fn step(&self, step: Step, bytes: Option<u64>) {
-        let step = match step {
-            Step::Reading => "reading",
-            Step::Sending => "sending",
-            Step::Fetching => "fetching",
-            Step::Unpacking => "unpacking",
-            Step::Pulling => "pulling",
-            Step::Linking => "linking",
+        let (step, peer) = match step {
+            Step::Reading => ("reading", None),
+            Step::Asking(peer) => ("asking", Some(peer)),
+            Step::Sending => ("sending", None),
+            Step::Fetching => ("fetching", None),
+            Step::Unpacking(peer) => ("unpacking", Some(peer)),
+            Step::Pulling(peer) => ("pulling", Some(peer)),
+            Step::Linking => ("linking", None),
         };
-        write(&json!({ "event": "step", "step": step, "bytes": bytes }));
+        write(&json!({ "event": "step", "step": step, "peer": peer, "bytes": bytes }));
     }
 
-    fn layer_started(&self, index: usize, layer: &Layer, _known: u64) {
+    fn layer_started(&self, index: usize, layer: &Layer) {
         let (layer, origins) = (index + 1, layer.origins());
         write(&json!({ "event": "layer_started", "layer": layer, "origins": origins }));
+    }
+
+    fn size_known(&self, bytes: u64, is_final: bool) {
+        // An archive says it again with each layer.
+        let size = Some((bytes, is_final));
+        if std::mem::replace(&mut *self.size.lock(), size) != size {
+            write(&json!({ "event": "size_known", "bytes": bytes, "final": is_final }));
+        }
+    }
+
+    fn layers_missing(&self, bytes: u64) {
+        write(&json!({ "event": "layers_missing", "bytes": bytes }));
     }
 
     fn layer_found(&self, index: usize) {
@@ -98,11 +123,5 @@ impl Observer for Json {
 
     fn warn(&self, warning: &str) {
         write(&json!({ "event": "warning", "message": warning }));
-    }
-}
-
-impl Report for Json {
-    fn conclude(&self, outcome: &dyn Outcome) {
-        write(&outcome.to_json());
     }
 }

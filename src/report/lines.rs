@@ -5,22 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use delivery::{Observer, Step};
 use image::{Image, Layer};
 
-use super::bytes::Bytes;
-use super::{Report, write_line, write_note, write_warning};
+use super::say;
+use super::units::Bytes;
 
-/// Says of each layer when it is there.
+/// Says of each step when it begins, and of each layer when it is there.
 #[derive(Debug)]
 pub(super) struct Lines {
-    verb: &'static str,
-    verbose: bool,
+    did: &'static str,
     layers: AtomicUsize,
     done: AtomicUsize,
 }
 
 impl Lines {
-    /// Lines that begin with what was done to a layer, such as "Pushed".
-    pub(super) fn new(verb: &'static str, verbose: bool) -> Self {
-        Self { verb, verbose, layers: AtomicUsize::new(0), done: AtomicUsize::new(0) }
+    /// Lines that begin with what was done to a layer, such as "pushed".
+    pub(super) fn new(did: &'static str) -> Self {
+        Self { did, layers: AtomicUsize::new(0), done: AtomicUsize::new(0) }
     }
 }
 
@@ -33,16 +32,18 @@ impl Observer for Lines {
 
     fn step(&self, step: Step, bytes: Option<u64>) {
         let what = match step {
-            Step::Reading => "Reading the image",
-            Step::Sending => "Sending layers",
-            Step::Fetching => "Fetching layers",
-            Step::Unpacking => "dockerd unpacks what was sent",
-            Step::Pulling => "The engine pulls what it lacks",
-            Step::Linking => "Linking layers",
+            Step::Reading => "reading the image".to_owned(),
+            // It soon answers, or a heartbeat says so.
+            Step::Asking(_) => return,
+            Step::Sending => "moving layers".to_owned(),
+            Step::Fetching => "fetching layers".to_owned(),
+            Step::Unpacking(engine) => format!("waiting for {engine} to unpack"),
+            Step::Pulling(engine) => format!("{engine} is pulling"),
+            Step::Linking => "linking layers".to_owned(),
         };
-        match bytes {
-            None => write_line(what),
-            Some(bytes) => write_line(&format!("{what}, {}", Bytes(bytes))),
+        match bytes.filter(|bytes| *bytes > 0) {
+            None => say::line(&what),
+            Some(bytes) => say::line(&format!("{what}, {}", Bytes(bytes))),
         }
     }
 
@@ -53,21 +54,9 @@ impl Observer for Lines {
     fn layer_done(&self, index: usize, _layer: &Layer, sent: u64) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if sent > 0 {
-            let (verb, layer, sent) = (self.verb, index + 1, Bytes(sent));
+            let (did, layer, sent) = (self.did, index + 1, Bytes(sent));
             let layers = self.layers.load(Ordering::Relaxed);
-            write_line(&format!("{verb} layer {layer}, {sent}; {done} of {layers} are there"));
+            say::line(&format!("{did} layer {layer}, {sent}; {done} of {layers} are there"));
         }
-    }
-
-    fn note(&self, note: &str) {
-        if self.verbose {
-            write_note(note);
-        }
-    }
-
-    fn warn(&self, warning: &str) {
-        write_warning(warning);
     }
 }
-
-impl Report for Lines {}

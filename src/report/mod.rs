@@ -1,36 +1,44 @@
-//! What commands say on standard error while they work, and how they ended.
+//! What commands say: what they are doing, how it ended, and what came of it.
 //!
-//! Each way of saying it is a [`delivery::Observer`] of its own; [`new`] picks one.
+//! A [`Report`] is told what happens, as a [`delivery::Observer`]. Some of it is said at once, line
+//! by line; [`Activity`] keeps what is being done, of which a bar or a line every ten seconds shows
+//! how it stands. Results go to standard output with `--json`, all else to standard error.
 
-mod bars;
-mod bytes;
+mod activity;
+mod bar;
+mod heartbeat;
 mod json;
+mod layout;
 mod lines;
-mod quiet;
+mod outcome;
+mod say;
 mod sentences;
-mod summary;
+mod style;
+mod units;
 
-use std::fmt::Display;
+use std::fmt;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
-use delivery::Observer;
-use serde_json::Value;
+use anyhow::Context as _;
+use delivery::{Observer, Step};
+use image::{Image, Layer, Meter};
+use serde::Serialize;
 
-use bars::{ByteBar, LayerBar};
-pub(crate) use bytes::Bytes;
-// How the cache shows what it holds.
-pub(crate) use indicatif::{BinaryBytes, HumanDuration};
+use activity::Activity;
+use bar::Bar;
+use heartbeat::Heartbeat;
 use json::Json;
-use lines::Lines;
-use quiet::Quiet;
-use sentences::Sentences;
 #[cfg(feature = "serve")]
-pub(crate) use summary::Serving;
-pub(crate) use summary::{Deed, Summary};
+pub(crate) use outcome::Serving;
+pub(crate) use outcome::{Delivered, Done, Means};
+use style::Log;
+pub(crate) use style::Style;
+pub(crate) use units::{Bytes, Seconds, count};
 
-/// How a command reports, as the user chooses it.
+/// How a command says what it is doing, as the user chooses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Mode {
+pub(crate) enum Progress {
     /// A bar where standard error is a terminal, otherwise what suits a log
     #[default]
     Auto,
@@ -44,96 +52,220 @@ pub(crate) enum Mode {
     None,
 }
 
-/// How a command's work is best shown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Style {
-    /// By the sentences of nixpkgs' script, or a bar of bytes.
-    Sentences,
-    /// Layer by layer.
-    #[cfg_attr(not(feature = "push"), expect(dead_code, reason = "only push is shown so"))]
-    Layers {
-        /// What was done to a layer, such as "Pushed".
-        verb: &'static str,
-    },
-    /// By a bar of bytes, or else by nothing until it ends.
-    Bytes {
-        /// What was done to a layer, where lines are asked for.
-        verb: &'static str,
-        /// Whether notes are shown.
-        verbose: bool,
-    },
+/// What the user wants to be told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mode {
+    pub(crate) progress: Progress,
+    /// Whether choices are explained.
+    pub(crate) verbose: bool,
+    /// Whether results are printed on standard output as JSON.
+    pub(crate) json: bool,
 }
 
-impl Style {
-    fn is_verbose(self) -> bool {
-        matches!(self, Self::Bytes { verbose: true, .. })
-    }
+/// Tells the user how a command goes.
+#[derive(Debug)]
+pub(crate) struct Report {
+    mode: Mode,
+    activity: Arc<Activity>,
+    /// What is said at once.
+    voice: Box<dyn Observer>,
+    display: Display,
+    /// Whether lines say how the command begins and how it ends.
+    says_start: bool,
+    says_end: bool,
 }
 
-/// Who tells the user how a command goes.
-pub(crate) trait Report: Observer {
-    /// Says what the command has come to.
-    fn conclude(&self, outcome: &dyn Outcome) {
-        write_line(&outcome.to_string());
-    }
-}
-
-/// What a command has come to, as a sentence and as JSON.
-pub(crate) trait Outcome: Display {
-    /// An object with the key `event`.
-    fn to_json(&self) -> Value;
+/// What is shown from time to time.
+#[derive(Debug)]
+enum Display {
+    Nothing,
+    Lines { _heartbeat: Heartbeat },
+    Bar(Bar),
 }
 
 /// The report that the user chose, in the style that suits the command.
-pub(crate) fn new(mode: Mode, style: Style) -> Box<dyn Report> {
-    match (mode, style) {
-        (Mode::Json, _) => Box::new(Json::new()),
-        (Mode::None, _) => Box::new(Quiet { says_outcome: false, verbose: false }),
-        (Mode::Lines, _) => lines(style),
-        (Mode::Bar, _) | (Mode::Auto, Style::Bytes { .. }) => bar(style)
-            .unwrap_or_else(|| Box::new(Quiet { says_outcome: true, verbose: style.is_verbose() })),
-        (Mode::Auto, _) => bar(style).unwrap_or_else(|| lines(style)),
-    }
+pub(crate) fn new(mode: Mode, style: Style) -> Report {
+    let activity = Arc::new(Activity::new(style));
+    let bar = || match mode.progress {
+        Progress::Auto | Progress::Bar => Bar::start(&activity),
+        Progress::Lines | Progress::Json | Progress::None => None,
+    };
+    let lines = || Display::Lines { _heartbeat: Heartbeat::start(&activity) };
+    let (voice, display): (Box<dyn Observer>, _) = match (mode.progress, bar()) {
+        (_, Some(bar)) => (Box::new(()), Display::Bar(bar)),
+        (Progress::Json, None) => (Box::new(Json::new()), Display::Nothing),
+        (Progress::None | Progress::Bar, None) => (Box::new(()), Display::Nothing),
+        (Progress::Auto, None) if style.log == Log::Ends => (Box::new(()), lines()),
+        (Progress::Auto | Progress::Lines, None) => (style.lines(), lines()),
+    };
+    let says_start = matches!(display, Display::Lines { .. });
+    // nixpkgs' sentences say it themselves.
+    let says_end = match mode.progress {
+        Progress::Json | Progress::None => false,
+        _ if says_start && style.log == Log::Sentences => false,
+        _ => !mode.json,
+    };
+    Report { mode, activity, voice, display, says_start, says_end }
 }
 
-fn lines(style: Style) -> Box<dyn Report> {
-    match style {
-        Style::Sentences => Box::new(Sentences),
-        Style::Layers { verb } | Style::Bytes { verb, .. } => {
-            Box::new(Lines::new(verb, style.is_verbose()))
+impl Report {
+    /// Says in a log what the command is about to do.
+    pub(crate) fn begin(&self, what: &str) {
+        if self.says_start {
+            say::line(what);
+        }
+    }
+
+    /// Says what the command has come to, and prints it as JSON if that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// If standard output cannot be written.
+    pub(crate) fn conclude(&self, outcome: &(impl fmt::Display + Serialize)) -> anyhow::Result<()> {
+        self.activity.end();
+        if self.mode.progress == Progress::Json {
+            json::write_result(&serde_json::to_value(outcome)?);
+        }
+        if self.says_end {
+            self.pause(|| say::line(&outcome.to_string()));
+        }
+        if self.mode.json { self.write(&serde_json::to_string(outcome)?) } else { Ok(()) }
+    }
+
+    /// Prints a line of data on standard output, unless results are printed there as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If standard output cannot be written.
+    #[cfg(any(feature = "load", feature = "push", feature = "serve"))]
+    pub(crate) fn print(&self, line: &str) -> anyhow::Result<()> {
+        if self.mode.json { Ok(()) } else { self.write(line) }
+    }
+
+    /// Prints what was asked for on standard output: the text, or the result as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If standard output cannot be written.
+    pub(crate) fn answer(
+        &self,
+        text: &impl fmt::Display,
+        result: &impl Serialize,
+    ) -> anyhow::Result<()> {
+        self.activity.end();
+        let result = self.mode.json.then(|| serde_json::to_string(result)).transpose()?;
+        let answer = result.unwrap_or_else(|| text.to_string());
+        if answer.is_empty() { Ok(()) } else { self.write(&answer) }
+    }
+
+    fn write(&self, line: &str) -> anyhow::Result<()> {
+        let write = || io::stdout().write_all(format!("{line}\n").as_bytes());
+        self.pause(|| write().and_then(|()| io::stdout().flush()))
+            .context("writing to standard output")
+    }
+
+    /// Does something while no bar is in the way.
+    fn pause<T>(&self, then: impl FnOnce() -> T) -> T {
+        match &self.display {
+            Display::Bar(bar) => bar.pause(then),
+            Display::Nothing | Display::Lines { .. } => then(),
         }
     }
 }
 
-/// A bar; `None` where standard error is not a terminal.
-fn bar(style: Style) -> Option<Box<dyn Report>> {
-    Some(match style {
-        Style::Layers { .. } => Box::new(LayerBar::new()?),
-        Style::Sentences | Style::Bytes { .. } => Box::new(ByteBar::new(style.is_verbose())?),
-    })
+impl Meter for Report {
+    fn will_read(&self, bytes: u64) {
+        self.activity.will_read(bytes);
+    }
+
+    fn read(&self, bytes: u64) {
+        self.activity.read(bytes);
+    }
 }
 
-/// Says why a command failed.
-pub(crate) fn failed(mode: Mode, message: &str) {
-    match mode {
-        Mode::Json => json::write_error(message),
-        Mode::Auto | Mode::Bar | Mode::Lines | Mode::None => {
-            write_line(&format!("error: {message}"));
+impl Observer for Report {
+    fn started(&self, images: &[Image]) {
+        self.activity.started(images);
+        self.voice.started(images);
+    }
+
+    fn step(&self, step: Step, bytes: Option<u64>) {
+        self.activity.step(step, bytes);
+        self.voice.step(step, bytes);
+    }
+
+    fn layer_started(&self, index: usize, layer: &Layer) {
+        self.activity.layer_started(index, layer);
+        self.voice.layer_started(index, layer);
+    }
+
+    fn size_known(&self, bytes: u64, is_final: bool) {
+        self.activity.size_known(bytes, is_final);
+        self.voice.size_known(bytes, is_final);
+    }
+
+    fn layers_missing(&self, bytes: u64) {
+        self.activity.layers_missing(bytes);
+        self.voice.layers_missing(bytes);
+    }
+
+    fn bytes_made(&self, bytes: u64) {
+        self.activity.bytes_made(bytes);
+        self.voice.bytes_made(bytes);
+    }
+
+    fn layer_found(&self, index: usize) {
+        self.activity.layer_found(index);
+        self.voice.layer_found(index);
+    }
+
+    fn layer_done(&self, index: usize, layer: &Layer, sent: u64) {
+        self.activity.layer_done(index, layer, sent);
+        self.voice.layer_done(index, layer, sent);
+    }
+
+    fn bytes_expected(&self, bytes: u64) {
+        self.activity.bytes_expected(bytes);
+        self.voice.bytes_expected(bytes);
+    }
+
+    fn bytes(&self, bytes: u64) {
+        self.activity.bytes(bytes);
+        self.voice.bytes(bytes);
+    }
+
+    fn documents_started(&self) {
+        self.activity.documents_started();
+        self.voice.documents_started();
+    }
+
+    fn finished(&self) {
+        self.activity.finished();
+        self.voice.finished();
+    }
+
+    fn note(&self, note: &str) {
+        self.voice.note(note);
+        let is_told = !matches!(self.mode.progress, Progress::Json | Progress::None);
+        if self.mode.verbose && is_told {
+            self.pause(|| say::note(note));
+        }
+    }
+
+    fn warn(&self, warning: &str) {
+        self.voice.warn(warning);
+        if self.mode.progress != Progress::Json {
+            self.pause(|| say::warning(warning));
         }
     }
 }
 
-/// Says that something is odd and yet no error.
-fn write_warning(warning: &str) {
-    write_line(&format!("warning: {warning}"));
-}
-
-/// Says why something is not as it might be expected.
-fn write_note(note: &str) {
-    write_line(&format!("note: {note}"));
-}
-
-/// Writes a line at once, so that those of several threads do not mix. Nobody need listen.
-fn write_line(line: &str) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+/// Says why a command failed, and what helps.
+pub(crate) fn failed(mode: Mode, message: &str, hint: Option<&str>) {
+    match mode.progress {
+        Progress::Json => json::write_error(message, hint),
+        Progress::Auto | Progress::Bar | Progress::Lines | Progress::None => {
+            say::error(message, hint);
+        }
+    }
 }

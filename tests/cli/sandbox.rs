@@ -20,10 +20,10 @@ pub(super) struct Sandbox {
 /// What differs from run to run, and what stands for it.
 const FILTERS: &[(&str, &str)] = &[
     (r"\b\d+\.\d s\b", "[TIME] s"),
-    (r#""milliseconds":\d+"#, r#""milliseconds":[TIME]"#),
+    (r#""seconds":\d+\.\d+"#, r#""seconds":[TIME]"#),
     (r"unused for longest: .*", "unused for longest: [TIME]"),
     // What a cache remembers has the numbers of files in it.
-    (r"\b\d+ B\b", "[SIZE]"),
+    (r"(size: |entries, )\d[\d.]* (bytes|kB)", "${1}[SIZE]"),
 ];
 
 impl Sandbox {

@@ -11,6 +11,7 @@ mod python;
 pub(crate) mod registry;
 pub(crate) mod sources;
 mod store;
+pub(crate) mod terminal;
 pub(crate) mod tree;
 pub(crate) mod volume;
 
@@ -73,12 +74,22 @@ pub(crate) fn stdout_of(command: &mut Command) -> Vec<u8> {
     run(command).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// Runs a command that must fail with the status 1; what it writes to standard error.
+/// Runs a command that must fail with the status 1; what it writes to standard error, without the
+/// line that says what it was about to do.
 pub(crate) fn failure_of(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let said = String::from_utf8_lossy(&stderr).into_owned();
     assert_eq!(status.code(), Some(1), "{command:?} ended with {status} and said:\n{said}");
-    said
+    without_start(&said).to_owned()
+}
+
+/// What a command said in a log, without the line that says what it was about to do.
+pub(crate) fn without_start(said: &str) -> &str {
+    let starts = ["loading ", "pushing ", "pulling ", "writing ", "adding "];
+    match said.split_once('\n') {
+        Some((first, rest)) if starts.iter().any(|start| first.starts_with(start)) => rest,
+        _ => said,
+    }
 }
 
 /// A program with arguments, that neither sees the user's files nor writes any.

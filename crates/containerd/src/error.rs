@@ -87,7 +87,7 @@ pub enum Error {
         name: String,
     },
     /// What waits for the daemon cannot be set up.
-    #[error("cannot set up the waiting for containerd")]
+    #[error("cannot start the event loop for containerd")]
     Runtime(#[source] io::Error),
 }
 

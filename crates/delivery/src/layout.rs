@@ -33,6 +33,7 @@ pub struct OciLayout {
     directory: PathBuf,
     name: Reference,
     verify: bool,
+    written: Option<Digest>,
 }
 
 impl OciLayout {
@@ -44,7 +45,7 @@ impl OciLayout {
     /// If the directory cannot be read or holds something else than a layout.
     pub fn open(directory: &Path, name: &Reference) -> Result<Self, LayoutError> {
         let (directory, name) = (directory.to_owned(), name.clone());
-        let layout = Self { directory, name, verify: false };
+        let layout = Self { directory, name, verify: false, written: None };
         let directory = &layout.directory;
         let reading = |source| LayoutError::Read { path: directory.clone(), source };
         match fs::metadata(directory) {
@@ -70,6 +71,11 @@ impl OciLayout {
     #[must_use]
     pub fn verify(self, verify: bool) -> Self {
         Self { verify, ..self }
+    }
+
+    /// The digest of the manifest that was written, or `None` if none was.
+    pub fn digest(&self) -> Option<Digest> {
+        self.written
     }
 
     /// Makes the directory a layout, as yet without an image, so that it is one whenever the run
@@ -222,6 +228,7 @@ impl Sink for OciLayout {
     ) -> Result<Transfer, Error> {
         // A broken index shows before hours of hashing and writing, not after.
         self.index()?;
+        observer.step(Step::Reading, None);
         let blobs = Blobs::find(digester)?;
         observer.started(slice::from_ref(blobs.image()));
         observer.step(Step::Sending, Some(blobs.size()));
@@ -237,6 +244,7 @@ impl Sink for OciLayout {
         sync_directory(&directory)?;
         let lock = self.lock()?;
         let mut index = self.index()?;
+        self.written = Some(documents.descriptor.digest);
         let chosen_by = index.put(documents.descriptor, &self.name);
         self.put(&self.directory.join(INDEX), &index.to_json())?;
         drop(lock);

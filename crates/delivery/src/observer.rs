@@ -9,8 +9,8 @@ use image::{Image, Layer};
 /// Is told how a delivery goes on, for instance to show it.
 ///
 /// All methods do nothing by default, and `&()` is an observer that ignores everything. A delivery
-/// calls those that say something about it: only in an archive do layers have their turn, and a push
-/// has no steps. Several threads may call at a time. A layer's `index` is its place in
+/// calls those that say something about it: only in an archive do layers have their turn, and only a
+/// push makes blobs. Several threads may call at a time. A layer's `index` is its place in
 /// [`Image::layers`], counted from 0.
 pub trait Observer: Debug + Sync {
     /// The delivery of these images begins. It may be one of several, as in a push to several
@@ -21,9 +21,20 @@ pub trait Observer: Debug + Sync {
     /// known.
     fn step(&self, _step: Step, _bytes: Option<u64>) {}
 
-    /// It is a layer's turn to be written. `known` is the size in bytes of all layers whose size is
-    /// known so far.
-    fn layer_started(&self, _index: usize, _layer: &Layer, _known: u64) {}
+    /// It is a layer's turn to be written.
+    fn layer_started(&self, _index: usize, _layer: &Layer) {}
+
+    /// All layers that will be moved have this many bytes, as far as their sizes are known by now;
+    /// if `is_final`, all of them are.
+    fn size_known(&self, _bytes: u64, _is_final: bool) {}
+
+    /// The destination lacks layers, which have this many bytes before they are compressed. Blobs
+    /// will be made of them and sent.
+    fn layers_missing(&self, _bytes: u64) {}
+
+    /// This many more bytes of the missing layers have become part of blobs. A blob whose upload
+    /// broke is made again.
+    fn bytes_made(&self, _bytes: u64) {}
 
     /// The destination already has the layer.
     fn layer_found(&self, _index: usize) {}
@@ -62,10 +73,12 @@ pub enum Step {
     Sending,
     /// It fetches an image from a registry.
     Fetching,
-    /// A container engine unpacks what was sent.
-    Unpacking,
-    /// A container engine fetches what it lacks.
-    Pulling,
+    /// It waits for what a container engine or a registry answers; this is its name.
+    Asking(&'static str),
+    /// The container engine of this name unpacks what was sent.
+    Unpacking(&'static str),
+    /// The container engine of this name fetches what it lacks.
+    Pulling(&'static str),
     /// Layers are put where a container engine keeps them unpacked.
     Linking,
 }

@@ -28,7 +28,7 @@ pub use blobs::{Blob, Blobs};
 pub use buffers::Buffers;
 pub use content::{Chunk, Content, ReadError};
 pub use error::Error;
-pub use hashing::Digester;
+pub use hashing::{Digester, Meter};
 pub use image::{Existing, Image, ImageError, Stored};
 pub use layer::Layer;
 pub use reading::{Chunks, read_ahead};

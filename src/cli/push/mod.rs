@@ -4,7 +4,6 @@ mod digest_file;
 mod dry_run;
 mod operands;
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,7 +11,8 @@ use anyhow::{Context as _, bail};
 
 use super::image_args::ReadingArgs;
 use super::{login, stdout};
-use crate::report::{self, Deed, Mode, Report, Style, Summary};
+use crate::report::{self, Delivered, Done, Means, Mode, Report, Style};
+use delivery::Observer as _;
 use delivery::push::{Options, Push, Pushed};
 use digest_file::DigestFile;
 use image::Image;
@@ -133,19 +133,21 @@ impl Args {
         stdout::check()?;
         // All that can be wrong is looked at before anything is sent.
         let order = self.order()?;
-        let report = report::new(mode, Style::Layers { verb: "Pushed" });
+        let report = report::new(mode, Style::PUSH);
         let warnings = order.images.iter().flat_map(Image::warnings);
         warnings.for_each(|warning| report.warn(warning));
         let digest_file = self.digest_file.as_deref().map(DigestFile::create).transpose()?;
         let cache = self.reading.cache();
-        let mut push = Push::new(&order.images, &cache, &order.options, &*report)?;
+        let mut push = Push::new(&order.images, &cache, &order.options, &report)?;
         if self.dry_run {
-            return dry_run::print(&push.preview(&order.targets)?, start, &*report);
+            return dry_run::print(push.preview(&order.targets)?, start, &report);
         }
+        let names: Vec<_> = order.targets.iter().map(Reference::to_string).collect();
+        report.begin(&format!("pushing {}", names.join(", ")));
         // That nobody takes the names on standard output keeps nothing from being pushed.
         let (mut printed, mut digests) = (Ok(()), Vec::new());
         push.to(&order.targets, |pushed| {
-            let now = print(pushed, start, &*report);
+            let now = print(pushed, start, &report);
             if printed.is_ok() {
                 printed = now;
             }
@@ -154,7 +156,7 @@ impl Args {
         if let Some(file) = digest_file {
             file.write(&digests)?;
         }
-        printed.context("everything is pushed, but its name cannot be written to standard output")
+        printed.context("everything is pushed, but its name cannot be printed")
     }
 
     /// What the arguments mean.
@@ -236,13 +238,20 @@ fn login(creds: &str, targets: &[Reference]) -> anyhow::Result<Login> {
 }
 
 /// Prints the name by digest on standard output, and reports what it took.
-fn print(pushed: &Pushed, start: Instant, report: &dyn Report) -> io::Result<()> {
-    for reference in &pushed.references {
-        let deed = Deed::Pushed { image: reference.to_string(), digest: pushed.digest };
-        report.conclude(&Summary { deed, transfer: pushed.transfer, start });
-    }
-    if let Some(reference) = pushed.references.first() {
-        writeln!(io::stdout(), "{}@{}", reference.name(), pushed.digest)?;
-    }
-    Ok(())
+fn print(pushed: &Pushed, start: Instant, report: &Report) -> anyhow::Result<()> {
+    let Some(repository) = pushed.references.first().map(Reference::name) else { return Ok(()) };
+    report.conclude(&Delivered {
+        done: Done::Pushed,
+        place: repository.clone(),
+        references: pushed.references.iter().map(Reference::to_string).collect(),
+        image_id: match *pushed.image_ids {
+            [id] => Some(id),
+            _ => None,
+        },
+        digest: Some(pushed.digest),
+        transfer: pushed.transfer,
+        means: Means::Whole("sent"),
+        start,
+    })?;
+    report.print(&format!("{repository}@{}", pushed.digest))
 }

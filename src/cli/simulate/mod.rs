@@ -4,7 +4,6 @@ mod read;
 mod table;
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -13,6 +12,7 @@ use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
 use super::stdout;
+use crate::report::{self, Mode, Style};
 use planner::graph::{Closure, GraphError};
 use planner::series::Series;
 use planner::simulate::{self, Moved};
@@ -23,6 +23,15 @@ use planner::{Layers, auto, delta, ordered, own, popularity};
 /// Sizes are those of Nix archives, before compression. The registry keeps all blobs; a machine has
 /// the image before, and nothing else.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries a table, or with --json a list with the figures of each update.
+
+Examples:
+  # Compare layouts over updates of an image
+  nix-image simulate before.json after.json
+
+  # Compare two layouts of 50 and 100 layers
+  nix-image simulate series.json.zst --strategy auto,delta --limit 50,100")]
 pub(super) struct Args {
     /// Files of series, or in order one file for each image as `nix path-info --recursive --json`
     /// prints it; any of them may be compressed with zstd
@@ -53,9 +62,6 @@ pub(super) struct Args {
     /// Only the series of these kinds, of files that have several
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     kind: Vec<String>,
-    /// Print JSON, with the figures of each update
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -91,8 +97,8 @@ impl Outcome<'_> {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
-        let mut out = stdout::lock()?;
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        stdout::check()?;
         let series = read::all(&self.files)?;
         self.check_own(&series)?;
         let mut outcomes = Vec::new();
@@ -110,17 +116,8 @@ impl Args {
                 kinds.join(", ")
             );
         }
-        let printed = if self.json {
-            format!(
-                "{:#}\n",
-                outcomes.iter().map(|outcome| to_json(outcome, &outcomes)).collect::<Value>()
-            )
-        } else {
-            table::text(&outcomes)
-        };
-        out.write_all(printed.as_bytes())
-            .and_then(|()| out.flush())
-            .context("writing to standard output")
+        let result: Value = outcomes.iter().map(|outcome| to_json(outcome, &outcomes)).collect();
+        report::new(mode, Style::READ).answer(&table::text(&outcomes).trim_end(), &result)
     }
 
     /// A name that no image has is misspelt.

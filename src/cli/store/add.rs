@@ -1,18 +1,15 @@
 //! `nix-image store add`.
 
-use std::fmt::{self, Display, Formatter};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
-
-use serde_json::{Value, json};
 
 use super::StoreArgs;
 use crate::cli::image_args::{self, ReadingArgs, TagArg};
-use crate::report::{self, Bytes, Mode, Outcome, Report, Style};
+use crate::report::{self, Delivered, Done, Means, Mode, Report, Style};
 use containers_storage::Storage;
 use delivery::linked::{Counts, Import, IntoStorage, Placed, Ways, owners_on_disk};
 use delivery::trees::Rules;
-use delivery::{Step, Transfer};
+use delivery::{Observer as _, Step, Transfer};
 use formats::digest::Digest;
 use image::{Blobs, Image};
 
@@ -41,9 +38,6 @@ pub(in crate::cli) struct Args {
     /// How files get from the Nix store into the directory
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     import: ImportArg,
-    /// Say why files are not linked
-    #[arg(short, long)]
-    verbose: bool,
     #[command(flatten)]
     reading: ReadingArgs,
 }
@@ -85,9 +79,11 @@ impl Args {
         let storage = Storage::create(self.store.directory())?;
         for (image, name) in &images {
             // A report is that of one image.
-            let report = report::new(mode, Style::Bytes { verb: "Linked", verbose: self.verbose });
+            let report = report::new(mode, Style::ADD);
             image.warnings().iter().for_each(|warning| report.warn(warning));
-            self.add(image, name, &storage, &*report)?;
+            let (tag, store) = (image.repo_tag(), storage.root().display());
+            report.begin(&format!("adding {tag} to `{store}`"));
+            self.add(image, name, &storage, &report)?;
         }
         Ok(())
     }
@@ -97,22 +93,34 @@ impl Args {
         image: &Image,
         name: &str,
         storage: &Storage,
-        report: &dyn Report,
+        report: &Report,
     ) -> anyhow::Result<()> {
         let start = Instant::now();
         report.step(Step::Reading, None);
         let cache = self.reading.cache();
-        let digester = self.reading.digester(image, &cache).with_tar_splits();
+        let digester = self.reading.digester(image, &cache, report).with_tar_splits();
         let blobs = Blobs::find(&digester)?;
         let id = Digest::of(blobs.config_json().as_bytes());
-        let conclude = |placed| {
-            let (image, store) = (image.repo_tag(), storage.root());
-            report.conclude(&Added { image, store, placed, start });
+        let conclude = |done, Placed { transfer, counts }: Placed| {
+            report.conclude(&Delivered {
+                done,
+                place: storage.root().display().to_string(),
+                references: vec![image.repo_tag().to_owned()],
+                image_id: Some(id),
+                digest: None,
+                transfer,
+                means: Means::Files {
+                    linked: counts.linked.bytes,
+                    reflinked: counts.reflinked.bytes,
+                    copied: counts.copied.bytes,
+                },
+                start,
+            })
         };
         let there = storage.read(self.store.patience())?.images;
         if there.iter().any(|image| image.id == id && image.names.iter().any(|n| n == name)) {
-            conclude(None);
-            return Ok(());
+            let transfer = Transfer::none(blobs.all().len(), blobs.size());
+            return conclude(Done::Exists, Placed { transfer, counts: Counts::default() });
         }
         let trees = storage.root().join("overlay");
         let ways = Ways::find(&image.physical_store(), &trees, self.import.into(), None)?;
@@ -130,63 +138,6 @@ impl Args {
             patience: self.store.patience(),
             observer: report,
         };
-        conclude(Some(into.put()?));
-        Ok(())
+        conclude(Done::Added, into.put()?)
     }
-}
-
-/// An image is in a store.
-#[derive(Debug)]
-struct Added<'a> {
-    image: &'a str,
-    store: &'a Path,
-    /// How it got there; `None` if it was there.
-    placed: Option<Placed>,
-    start: Instant,
-}
-
-impl Display for Added<'_> {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let Self { image, store, placed, start } = self;
-        let seconds = start.elapsed().as_secs_f64();
-        let store = store.display();
-        let Some(Placed { transfer, counts }) = placed else {
-            return write!(formatter, "{image} is in `{store}` already, {seconds:.1} s");
-        };
-        let Transfer { layers, layers_sent, .. } = transfer;
-        write!(formatter, "added {image} to `{store}`: {layers_sent} of {layers} layers")?;
-        for (count, way) in ways(counts) {
-            if count > 0 {
-                write!(formatter, ", {} {way}", Bytes(count))?;
-            }
-        }
-        write!(formatter, ", {seconds:.1} s")
-    }
-}
-
-impl Outcome for Added<'_> {
-    fn to_json(&self) -> Value {
-        let store = self.store.to_string_lossy();
-        let Placed { transfer, counts } = self.placed.unwrap_or_default();
-        let mut object = json!({
-            "event": if self.placed.is_some() { "added" } else { "exists" },
-            "image": self.image,
-            "store": store,
-            "layers_added": transfer.layers_sent,
-        });
-        for (count, way) in ways(&counts) {
-            object[format!("bytes_{way}")] = count.into();
-        }
-        object["milliseconds"] = (self.start.elapsed().as_millis() as u64).into();
-        object
-    }
-}
-
-/// How many bytes got there in which way.
-fn ways(counts: &Counts) -> [(u64, &'static str); 3] {
-    [
-        (counts.linked.bytes, "linked"),
-        (counts.reflinked.bytes, "reflinked"),
-        (counts.copied.bytes, "copied"),
-    ]
 }

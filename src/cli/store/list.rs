@@ -1,77 +1,98 @@
 //! `nix-image store list`.
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::fmt::{self, Display, Formatter};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::{StoreArgs, count};
+use super::StoreArgs;
 use crate::cli::stdout;
-use crate::report::Bytes;
+use crate::report::{self, Bytes, Mode, Style, count};
 use containers_storage::{Image, Layer, Snapshot};
 use formats::digest::Digest;
 
 /// List the images
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a line for each name, or with --json a list.
+Standard output carries a line for each name, or with --json an object.
 
 Examples:
   # List the images
   nix-image store list /var/lib/images
 
   # Print the names alone
-  nix-image store list /var/lib/images --json | jq -r '.[].Names[]'")]
+  nix-image store list /var/lib/images --json | jq -r '.images[].references[]'")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     store: StoreArgs,
-    /// Print a JSON list
-    #[arg(long)]
-    json: bool,
 }
 
 /// How many digits of an ID are shown.
 const DIGITS: usize = 12;
 
 /// An image with what its layers come to.
+#[derive(Debug, Serialize)]
 struct Listed<'a> {
-    image: &'a Image,
+    references: &'a [String],
+    image_id: String,
+    digest: Option<String>,
+    created: &'a str,
+    /// The number of its layers.
     layers: usize,
     /// The length of the layers' archives in bytes.
-    size: u64,
+    bytes: u64,
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
-        let mut out = stdout::lock()?;
-        let Snapshot { layers, images } = self.store.open()?.read(self.store.patience())?;
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        stdout::check()?;
+        let storage = self.store.open()?;
+        let Snapshot { layers, images } = storage.read(self.store.patience())?;
         let layers: HashMap<Digest, &Layer> =
             layers.iter().map(|layer| (layer.id, layer)).collect();
-        let listed = images.iter().map(|image| Listed::new(image, &layers));
-        if self.json {
-            let list: Vec<Value> = listed.map(|listed| listed.to_json()).collect();
-            writeln!(out, "{:#}", Value::from(list))?;
-            return Ok(());
-        }
-        let lines: Vec<_> = listed.flat_map(|listed| listed.lines()).collect();
+        let images = images.iter().map(|image| Listed::new(image, &layers)).collect();
+        let directory = storage.root().display().to_string();
+        let listing = Listing { what: "images", directory, images };
+        report::new(mode, Style::READ).answer(&listing, &listing)
+    }
+}
+
+/// The images of a store.
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    what: &'static str,
+    #[serde(rename = "where")]
+    directory: String,
+    images: Vec<Listed<'a>>,
+}
+
+/// A line for each name.
+impl Display for Listing<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.images.iter().flat_map(Listed::lines).collect();
         let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        for (name, rest) in lines {
-            writeln!(out, "{name:width$}  {rest}")?;
-        }
-        Ok(())
+        let lines = lines.iter().map(|(name, rest)| format!("{name:width$}  {rest}"));
+        formatter.write_str(&lines.collect::<Vec<_>>().join("\n"))
     }
 }
 
 impl<'a> Listed<'a> {
     fn new(image: &'a Image, layers: &HashMap<Digest, &Layer>) -> Self {
-        let mut listed = Self { image, layers: 0, size: 0 };
+        let mut listed = Self {
+            references: &image.names,
+            image_id: image.id.to_string(),
+            digest: image.digest.map(|digest| digest.to_string()),
+            created: &image.created,
+            layers: 0,
+            bytes: 0,
+        };
         let mut next = image.top_layer;
         while let Some(layer) = next.and_then(|id| layers.get(&id))
             // Nothing says that layers cannot be below themselves.
             && listed.layers < layers.len()
         {
             listed.layers += 1;
-            listed.size += layer.size.unwrap_or(0);
+            listed.bytes += layer.size.unwrap_or(0);
             next = layer.parent;
         }
         listed
@@ -79,23 +100,10 @@ impl<'a> Listed<'a> {
 
     /// A line for each name, with what follows that.
     fn lines(&self) -> Vec<(String, String)> {
-        let Self { image, layers, size } = self;
-        let id = &image.id.hex()[..DIGITS];
-        let rest = format!("{id}  {}, {}", count(*layers, "layer"), Bytes(*size));
+        let id: String = self.image_id.trim_start_matches("sha256:").chars().take(DIGITS).collect();
+        let rest = format!("{id}  {}, {}", count(self.layers, "layer"), Bytes(self.bytes));
         let none = ["<none>".to_owned()];
-        let names = if image.names.is_empty() { &none[..] } else { &image.names };
+        let names = if self.references.is_empty() { &none[..] } else { self.references };
         names.iter().map(|name| (name.clone(), rest.clone())).collect()
-    }
-
-    fn to_json(&self) -> Value {
-        let Self { image, layers, size } = self;
-        json!({
-            "Id": image.id.to_string(),
-            "Names": image.names,
-            "Digest": image.digest.map(|digest| digest.to_string()),
-            "Created": image.created,
-            "Layers": layers,
-            "Size": size,
-        })
     }
 }

@@ -4,12 +4,13 @@ mod add;
 mod find;
 mod list;
 
-use std::io::Write as _;
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::stdout;
-use crate::report::Mode;
+use serde::Serialize;
+
+use crate::report::{self, Mode, Style, count};
 use containers_storage::{Collected, Storage};
 use find::Found;
 
@@ -20,7 +21,7 @@ use find::Found;
 /// and images in it run without a copy of them.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_long_help = "\
-Standard output carries what is listed or removed.
+Standard output carries what `list` finds.
 
 Examples:
   # Add an image
@@ -47,7 +48,7 @@ pub(super) enum Command {
 /// on. All names and IDs have to be there; if one is not, nothing is removed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a line for each image that was removed.
+Standard output carries nothing.
 
 Examples:
   # Remove an image by name
@@ -73,7 +74,7 @@ pub(super) struct Remove {
 /// otherwise their files vanish below them.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries what was removed, in one line.
+Standard output carries nothing.
 
 Examples:
   # Collect garbage
@@ -101,9 +102,9 @@ impl Command {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         match self {
             Self::Add(args) => args.run(mode),
-            Self::Remove(args) => args.run(),
-            Self::List(args) => args.run(),
-            Self::Gc(args) => args.run(),
+            Self::Remove(args) => args.run(mode),
+            Self::List(args) => args.run(mode),
+            Self::Gc(args) => args.run(mode),
         }
     }
 }
@@ -123,9 +124,30 @@ impl StoreArgs {
     }
 }
 
+/// A name of an image was removed, or the image.
+#[derive(Debug, Serialize)]
+struct Removed {
+    what: &'static str,
+    #[serde(rename = "where")]
+    directory: String,
+    /// The names that it had there and lost.
+    references: Vec<String>,
+    image_id: String,
+    /// Whether it has no other name, and is gone.
+    is_gone: bool,
+}
+
+impl Display for Removed {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let id = self.is_gone.then(|| self.image_id.trim_start_matches("sha256:").to_owned());
+        let removed: Vec<_> = self.references.iter().cloned().chain(id).collect();
+        write!(formatter, "removed {} from `{}`", removed.join(", "), self.directory)
+    }
+}
+
 impl Remove {
-    fn run(self) -> anyhow::Result<()> {
-        let mut out = stdout::lock()?;
+    fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let report = report::new(mode, Style::READ);
         let storage = self.store.open()?;
         let mut images = storage.images(self.store.patience())?;
         let list = images.list();
@@ -133,41 +155,71 @@ impl Remove {
         let found = found.collect::<Result<Vec<Found>, _>>()?;
         for found in found {
             let Some(image) = images.get(found.id) else { continue };
-            let is_last = image.names.iter().all(|name| Some(name) == found.name.as_ref());
-            match &found.name {
-                Some(name) if !is_last => images.remove_name(name)?,
-                _ => images.remove(found.id)?,
-            }
-            let id = image.id.hex();
-            match found.name {
-                Some(name) => writeln!(out, "removed {name}")?,
-                None => writeln!(out, "removed {}", [image.names, vec![id]].concat().join(", "))?,
-            }
+            let keeps_others = image.names.iter().any(|name| Some(name) != found.name.as_ref());
+            let lost = match &found.name {
+                Some(name) if keeps_others => {
+                    images.remove_name(name)?;
+                    vec![name.clone()]
+                }
+                _ => {
+                    images.remove(found.id)?;
+                    image.names
+                }
+            };
+            report.conclude(&Removed {
+                what: "removed",
+                directory: storage.root().display().to_string(),
+                references: lost,
+                image_id: image.id.to_string(),
+                is_gone: !(keeps_others && found.name.is_some()),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a collection removed and left.
+#[derive(Debug, Serialize)]
+struct Garbage {
+    what: &'static str,
+    #[serde(rename = "where")]
+    directory: String,
+    images: usize,
+    layers: usize,
+    /// What killed runs have left.
+    leftovers: usize,
+    /// Layers that stay, as they are mounted.
+    mounted: usize,
+}
+
+impl Display for Garbage {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let (images, layers) = (count(self.images, "image"), count(self.layers, "layer"));
+        write!(formatter, "removed {images} and {layers} from `{}`", self.directory)?;
+        if self.leftovers > 0 {
+            write!(formatter, ", and what was left of {}", count(self.leftovers, "other"))?;
+        }
+        if self.mounted > 0 {
+            write!(formatter, "; kept {} that are mounted", count(self.mounted, "layer"))?;
         }
         Ok(())
     }
 }
 
 impl Gc {
-    fn run(self) -> anyhow::Result<()> {
-        let mut out = stdout::lock()?;
+    fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let report = report::new(mode, Style::READ);
         let storage = self.store.open()?;
         let patience = self.store.patience();
         let collected = storage.layers(patience)?.collect_garbage(patience)?;
         let Collected { images, removed, mounted, leftovers } = collected;
-        let (images, removed) = (count(images.len(), "image"), count(removed.len(), "layer"));
-        write!(out, "removed {images} and {removed}")?;
-        if leftovers > 0 {
-            write!(out, ", and what was left of {}", count(leftovers, "other"))?;
-        }
-        if !mounted.is_empty() {
-            write!(out, "; {} still mounted and kept", count(mounted.len(), "layer"))?;
-        }
-        writeln!(out)?;
-        Ok(())
+        report.conclude(&Garbage {
+            what: "collected",
+            directory: storage.root().display().to_string(),
+            images: images.len(),
+            layers: removed.len(),
+            leftovers,
+            mounted: mounted.len(),
+        })
     }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -80,6 +80,7 @@ impl DockerArchive<'_> {
                 diff_ids: Vec::with_capacity(layers),
                 members: Vec::with_capacity(layers),
                 transfer: Transfer { layers, ..Transfer::default() },
+                held_bytes: 0,
             };
             writing.run(chunks, held)?;
             Ok(writing.transfer)
@@ -96,6 +97,8 @@ struct Writing<'a> {
     diff_ids: Vec<Digest>,
     members: Vec<String>,
     transfer: Transfer,
+    /// The size of the layers that are left out.
+    held_bytes: u64,
 }
 
 impl Writing<'_> {
@@ -103,7 +106,8 @@ impl Writing<'_> {
         let image = self.digester.image();
         for (index, layer) in image.layers().iter().enumerate() {
             if index >= held {
-                self.observer.layer_started(index, layer, self.known_size());
+                self.observer.layer_started(index, layer);
+                self.say_size();
                 // The reader need not wait for what is there while the digest is being found.
                 self.output.flush()?;
             }
@@ -113,9 +117,11 @@ impl Writing<'_> {
             self.diff_ids.push(digest.digest);
             self.transfer.bytes += digest.size;
             if index < held {
+                self.held_bytes += digest.size;
                 self.observer.layer_found(index);
                 continue;
             }
+            self.say_size();
             self.output.put(&header)?;
             self.put_layer(index, digest, &mut chunks)?;
             self.transfer.layers_sent += 1;
@@ -126,10 +132,11 @@ impl Writing<'_> {
         Ok(self.put_documents(image)?)
     }
 
-    /// Bytes of the layers that are to be written, as far as they are known.
-    fn known_size(&self) -> u64 {
-        let held = self.transfer.bytes - self.transfer.bytes_sent;
-        self.digester.known_size().saturating_sub(held)
+    /// Says how many bytes are to be written, as far as that is known.
+    fn say_size(&self) {
+        let is_final = self.digester.sizes_are_known();
+        let bytes = self.digester.known_size().saturating_sub(self.held_bytes);
+        self.observer.size_known(bytes, is_final);
     }
 
     /// Writes a layer's bytes, which have to be as many as the header says.

@@ -25,12 +25,18 @@ const DIRECTORY_MODE: u32 = 0o755;
 pub struct OciArchive<'a> {
     output: &'a mut dyn Writer,
     name: &'a Reference,
+    written: Option<Digest>,
 }
 
 impl<'a> OciArchive<'a> {
     /// An archive written to `output`, in which the image has this name.
     pub fn new(output: &'a mut dyn Writer, name: &'a Reference) -> Self {
-        Self { output, name }
+        Self { output, name, written: None }
+    }
+
+    /// The digest of the manifest that was written, or `None` if none was.
+    pub fn digest(&self) -> Option<Digest> {
+        self.written
     }
 
     /// Writes each blob once; returns the names of all layers' members, and how much was written.
@@ -45,7 +51,7 @@ impl<'a> OciArchive<'a> {
         for (index, (blob, layer)) in blobs.all().iter().zip(blobs.image().layers()).enumerate() {
             let member = member(blob.digest);
             if written.insert(blob.digest) {
-                observer.layer_started(index, layer, blobs.size());
+                observer.layer_started(index, layer);
                 let mtime = blobs.image().mtime();
                 put_header(self.output, &member, tar::REGULAR, blob.size, mtime)?;
                 put_blob(blobs, index, self.output, observer)?;
@@ -68,6 +74,7 @@ impl<'a> OciArchive<'a> {
         put_document(output, &config, &documents.config, mtime)?;
         put_document(output, &member(documents.descriptor.digest), &documents.manifest, mtime)?;
         let mut index = Index::new(Flavor::Oci);
+        self.written = Some(documents.descriptor.digest);
         index.put(documents.descriptor, self.name);
         put_document(output, "index.json", &index.to_json(), mtime)?;
         let manifest = blobs.image().manifest_json(&config, layers);
@@ -82,6 +89,7 @@ impl Sink for OciArchive<'_> {
         digester: &Digester<'_>,
         observer: &dyn Observer,
     ) -> Result<Transfer, Error> {
+        observer.step(Step::Reading, None);
         let blobs = Blobs::find(digester)?;
         observer.started(slice::from_ref(blobs.image()));
         observer.step(Step::Sending, Some(blobs.size()));

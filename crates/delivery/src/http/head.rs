@@ -48,7 +48,7 @@ pub enum HeadError {
     #[error("the connection was closed")]
     Closed,
     /// It takes too long.
-    #[error("the other side sends nothing any more")]
+    #[error("the other side has stopped sending")]
     TimedOut,
     /// More than anybody needs.
     #[error("the head of the message is too large")]

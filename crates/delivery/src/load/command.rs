@@ -161,7 +161,7 @@ impl Running {
     }
 
     fn stalled(&self, waited: Duration) -> LoadError {
-        let what = format!("`{}` has got nowhere", self.line);
+        let what = format!("`{}` has made no progress", self.line);
         LoadError::Stalled { what, remedy: "see what its engine waits for", waited }
     }
 

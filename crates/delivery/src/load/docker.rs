@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::Transfer;
-use crate::observer::Step;
 
 #[cfg(target_os = "linux")]
 use super::Import;
@@ -28,6 +27,8 @@ const DANGLING: &str = "moby-dangling@";
 const MAX_IMAGES: usize = 500;
 /// Not quiet, as what dockerd says meanwhile shows that it goes on.
 const LOAD: &str = "/images/load?quiet=0";
+/// What it is called in what users read.
+const DOCKERD: &str = "dockerd";
 
 /// Why dockerd cannot be chosen, or `None` if it can. It cannot if its default socket does not
 /// exist and the user names no other. A dockerd whose socket exists is chosen even if it does not
@@ -87,6 +88,7 @@ pub(super) fn put(
     import: Import,
 ) -> Result<Loaded, LoadError> {
     check_name(delivery)?;
+    delivery.asking(DOCKERD);
     let api = Api::connect(Endpoint::of_user()?, delivery.timeout)?;
     let mut docker = Docker::new(delivery, api);
     // What loses its only name stays, as an image without one: so does `docker load` have it.
@@ -112,6 +114,7 @@ pub(super) fn check_name(delivery: &Delivery<'_>) -> Result<(), LoadError> {
 /// Sends the image, or what dockerd lacks of it.
 pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
     check_name(delivery)?;
+    delivery.asking(DOCKERD);
     let endpoint = Endpoint::of_user()?;
     let into = named(&endpoint);
     let connect = || {
@@ -182,19 +185,13 @@ impl<'a> Docker<'a> {
 
     fn send_archive(&mut self) -> Result<Transfer, LoadError> {
         let held = self.held_layers()?;
-        let sent = self.delivery.blobs.all()[held..].iter().map(|blob| blob.size).sum();
-        self.delivery.observer.step(Step::Sending, Some(sent));
         self.send(held)
     }
 
     /// Sends the archive without this many of the lowest layers, which dockerd holds.
     fn send(&mut self, held: usize) -> Result<Transfer, LoadError> {
         let delivery = self.delivery;
-        let transfer = self.api.send(LOAD, |output| {
-            let transfer = delivery.write(held, output)?;
-            delivery.observer.step(Step::Unpacking, None);
-            Ok(transfer)
-        })?;
+        let transfer = self.api.send(LOAD, |output| delivery.write(held, output, DOCKERD))?;
         self.check()?;
         Ok(transfer)
     }
@@ -206,7 +203,7 @@ impl<'a> Docker<'a> {
             return Err(LoadError::Unsupported(says.into()));
         }
         let delivery = self.delivery;
-        delivery.with_registry(|source, _| {
+        delivery.with_registry(DOCKERD, |source, _| {
             // Others cannot read what is asked of dockerd, as they can a command's arguments.
             let source = &source.location;
             let (name, tag) = (source.name(), source.tag());

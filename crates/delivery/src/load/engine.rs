@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::command;
 use super::unpacked::UnpackedLayers;
 use super::{LoadError, containerd, docker, podman};
-use crate::observer::Observer;
+use crate::observer::{Observer, Step};
 use image::cache::Cache;
 
 /// A kind of container engine.
@@ -59,6 +59,7 @@ impl Engine {
         observer: &dyn Observer,
     ) -> Result<Self, LoadError> {
         let kind = named.map_or_else(|| Kind::detect(observer), Ok)?;
+        observer.step(Step::Asking(kind.name()), None);
         match kind {
             Kind::Docker => docker::check(timeout)?,
             Kind::Podman => podman::check()?,
@@ -85,6 +86,15 @@ impl Engine {
 }
 
 impl Kind {
+    /// What users call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "dockerd",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
+        }
+    }
+
     /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
     /// fails, no other is tried.
     fn detect(observer: &dyn Observer) -> Result<Self, LoadError> {

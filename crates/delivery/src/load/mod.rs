@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::DockerArchive;
 use crate::Transfer;
 use crate::causes;
-use crate::observer::Observer;
+use crate::observer::{Observer, Step};
 use crate::output::Writer;
 pub use endpoint::EndpointError;
 pub use engine::{Engine, Import, Kind};
@@ -186,9 +186,24 @@ impl Delivery<'_> {
         whole()
     }
 
-    /// Writes the archive, without this many of the lowest layers, which the engine holds.
-    fn write(&self, held: usize, output: &mut dyn Writer) -> Result<Transfer, LoadError> {
+    /// Writes the archive, without this many of the lowest layers, which the engine holds. What is
+    /// waited for afterwards is the engine of this name.
+    fn write(
+        &self,
+        held: usize,
+        output: &mut dyn Writer,
+        engine: &'static str,
+    ) -> Result<Transfer, LoadError> {
+        let sent = self.blobs.all()[held..].iter().map(|blob| blob.size).sum();
+        self.observer.step(Step::Sending, Some(sent));
         let mut archive = DockerArchive::new(output).without(held);
-        Ok(archive.write_part(self.blobs.digester(), self.observer)?)
+        let transfer = archive.write_part(self.blobs.digester(), self.observer)?;
+        self.observer.step(Step::Unpacking(engine), None);
+        Ok(transfer)
+    }
+
+    /// Says that the engine of this name is waited for.
+    fn asking(&self, engine: &'static str) {
+        self.observer.step(Step::Asking(engine), None);
     }
 }

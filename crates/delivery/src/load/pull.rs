@@ -107,10 +107,11 @@ fn private_file(name: &str, text: &str) -> Result<TempDir, LoadError> {
 }
 
 impl Delivery<'_> {
-    /// Serves the image on the loopback while `pull` runs, which is given its name there and how
-    /// long a command may stand still; it does not as long as it takes bytes.
+    /// Serves the image on the loopback while `pull` has the engine of this name fetch it. `pull` is
+    /// given the image's name there and how long a command may stand still; it does not as long as it takes bytes.
     pub(super) fn with_registry(
         &self,
+        engine: &'static str,
         pull: impl FnOnce(&Source, &Patience<'_>) -> Result<(), LoadError>,
     ) -> Result<Transfer, LoadError> {
         let mut source = Source::new(&self.id().hex())?;
@@ -119,7 +120,7 @@ impl Delivery<'_> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind(loopback, &repository, self.observer)?;
         source.location.registry = Some(server.address().to_string());
-        self.observer.step(Step::Pulling, None);
+        self.observer.step(Step::Pulling(engine), None);
         std::thread::scope(|scope| {
             let _stop = Stop(&server);
             threads::spawn(scope, || server.run())?;

@@ -68,6 +68,11 @@ impl Source {
         Digest::of(&self.manifest_bytes)
     }
 
+    /// The image's ID, which is the digest of its configuration.
+    pub fn image_id(&self) -> Digest {
+        self.manifest.config.digest
+    }
+
     /// Bytes of all layers' blobs, each counted as often as it is in the image.
     pub fn size(&self) -> u64 {
         self.manifest.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add)

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
 use super::error::PushError;
+use crate::observer::Observer;
 use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
 use image::Digester;
@@ -40,6 +41,7 @@ pub(super) struct BlobStream<'a> {
     known: Option<BlobId>,
     layer: Sha256,
     blob: Sha256,
+    observer: &'a dyn Observer,
     /// Whether the layer has been read, and whether the blob has been made.
     layer_ended: bool,
     ended: bool,
@@ -55,6 +57,7 @@ impl<'a> BlobStream<'a> {
         layer: usize,
         settings: Settings,
         pool: &'a Pool,
+        observer: &'a dyn Observer,
     ) -> Result<Self, ThreadError>
     where
         'a: 'scope,
@@ -83,6 +86,7 @@ impl<'a> BlobStream<'a> {
             known,
             layer: Sha256::new(),
             blob: Sha256::new(),
+            observer,
             layer_ended: false,
             ended: false,
             failure: None,
@@ -133,6 +137,7 @@ impl<'a> BlobStream<'a> {
         }
         let block = self.blocks.recv().map_err(|_| PushError::EndedEarly)??;
         self.layer_ended = block.is_none();
+        self.observer.bytes_made(block.as_ref().map_or(0, Vec::len) as u64);
         Ok(block)
     }
 

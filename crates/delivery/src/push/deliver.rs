@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Push;
 use super::error::PushError;
 use super::layer::{Delivered, Target, of_layout};
+use crate::Step;
 use image::threads;
 
 /// Requests that ask for blobs at a time.
@@ -25,6 +26,8 @@ impl Push<'_> {
         let indices = indices.into_iter().zip(firsts);
         let (own, twins): (Vec<_>, Vec<_>) = indices.partition(|(index, first)| index == first);
         let tasks = self.tasks(layers, own.into_iter().map(|(index, _)| index));
+        let missing = tasks.iter().flatten().map(|index| self.size(layers[*index])).sum();
+        target.observer.layers_missing(missing);
         let made = threads::map(MAKING, &tasks, |task| self.make(target, layers, task))?;
         for (index, made) in tasks.iter().flatten().zip(made.into_iter().flatten()) {
             delivered[*index] = Some(made);
@@ -62,6 +65,7 @@ impl Push<'_> {
             let here = open.iter().map(|&index| layers[index]);
             let here: Vec<_> = here.filter(|at| at.0 == image).map(|(_, layer)| layer).collect();
             if by_hash && !here.is_empty() {
+                target.observer.step(Step::Reading, None);
                 self.digesters[image].digest_some(&here)?;
             }
         }
@@ -113,9 +117,14 @@ impl Push<'_> {
             }
         }
         tasks.extend(bases.into_iter().filter(|task| !task.is_empty()));
-        let size = |index: &usize| self.digesters[layers[*index].0].size(layers[*index].1);
+        let size = |index: &usize| self.size(layers[*index]);
         tasks.sort_by_key(|task| std::cmp::Reverse(task.iter().map(size).sum::<u64>()));
         tasks
+    }
+
+    /// About how many bytes a layer of one of the images has, before it is compressed.
+    fn size(&self, (image, layer): (usize, usize)) -> u64 {
+        self.digesters[image].size(layer)
     }
 
     fn make(

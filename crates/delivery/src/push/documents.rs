@@ -11,7 +11,8 @@ use oci::registry::Repository;
 use oci::{Annotations, Descriptor, Flavor, Index, Manifest, annotation};
 
 impl Push<'_> {
-    /// Stores configurations, manifests and possibly an index; returns the digest of the last.
+    /// Stores configurations, manifests and possibly an index; returns the digest of the last, and
+    /// those of the configurations.
     pub(super) fn put_documents(
         &self,
         repository: &Repository,
@@ -19,12 +20,14 @@ impl Push<'_> {
         knowledge: &Knowledge,
         layers: &[(usize, usize)],
         delivered: &[Delivered],
-    ) -> Result<Digest, PushError> {
-        let mut manifests = Vec::new();
+    ) -> Result<(Digest, Vec<Digest>), PushError> {
+        let (mut manifests, mut image_ids) = (Vec::new(), Vec::new());
         for (index, image) in self.images.iter().enumerate() {
             let own = layers.iter().zip(delivered).filter(|((image, _), _)| *image == index);
             let own: Vec<Delivered> = own.map(|(_, delivered)| *delivered).collect();
-            manifests.push(self.put_config(repository, knowledge, image, &own)?.to_json());
+            let manifest = self.put_config(repository, knowledge, image, &own)?;
+            image_ids.push(manifest.config.digest);
+            manifests.push(manifest.to_json());
         }
         let flavor = self.options.flavor;
         let (media_type, document) = match <[String; 1]>::try_from(manifests) {
@@ -47,7 +50,7 @@ impl Push<'_> {
         for reference in references {
             repository.put_manifest(&reference.manifest(), media_type, &document)?;
         }
-        Ok(Digest::of(document.as_bytes()))
+        Ok((Digest::of(document.as_bytes()), image_ids))
     }
 
     /// Stores an image's configuration, and makes its manifest.

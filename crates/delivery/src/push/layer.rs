@@ -210,8 +210,8 @@ impl Target<'_> {
         session: &mut Session,
     ) -> Result<(Made, u64), PushError> {
         thread::scope(|scope| {
-            let (settings, pool) = (self.settings, self.pool);
-            let mut blob = BlobStream::start(scope, digester, layer, settings, pool)?;
+            let (settings, pool, observer) = (self.settings, self.pool, self.observer);
+            let mut blob = BlobStream::start(scope, digester, layer, settings, pool, observer)?;
             let held = Buffered::take(&mut blob, &self.memory);
             if let Some(failure) = blob.failure() {
                 return Err(failure);

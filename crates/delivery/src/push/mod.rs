@@ -18,7 +18,7 @@ mod session;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::{Observer, Transfer};
+use crate::{Observer, Step, Transfer};
 pub use error::{FalseClaim, PushError};
 use formats::digest::Digest;
 use image::cache::Cache;
@@ -80,6 +80,8 @@ pub struct Pushed {
     pub references: Vec<Reference>,
     /// The digest of the manifest, or, of images for several platforms, of the index.
     pub digest: Digest,
+    /// The IDs of the images, which are the digests of their configurations.
+    pub image_ids: Vec<Digest>,
     /// How much of the images was sent.
     pub transfer: Transfer,
 }
@@ -146,6 +148,7 @@ impl<'a> Push<'a> {
         references: &[Reference],
         mut each: impl FnMut(&Pushed),
     ) -> Result<(), PushError> {
+        self.observer.step(Step::Asking("the registry"), None);
         let mut prepared = Vec::new();
         for group in by_repository(references) {
             prepared.push(self.prepare(group, &prepared)?);
@@ -169,7 +172,7 @@ impl<'a> Push<'a> {
         self.observer.started(self.images);
         let target = self.target(&repository, &knowledge, &pool);
         let delivered = self.deliver(&target, &layers)?;
-        let digest =
+        let (digest, image_ids) =
             self.put_documents(&repository, &references, &knowledge, &layers, &delivered)?;
         self.observer.finished();
         let known = delivered.iter().map(|layer| RemoteLayer {
@@ -183,6 +186,7 @@ impl<'a> Push<'a> {
         Ok(Pushed {
             references,
             digest,
+            image_ids,
             transfer: Transfer {
                 layers: layers.len(),
                 layers_sent: delivered.iter().filter(|layer| layer.uploaded).count(),

@@ -70,16 +70,20 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Reads and hashes a piece of each lane, of the same length where there are two.
-pub(super) fn advance(lanes: &mut [Lane<'_>]) -> Result<(), LayerError> {
+/// Reads and hashes a piece of each lane, of the same length where there are two; returns the number
+/// of bytes in all pieces.
+pub(super) fn advance(lanes: &mut [Lane<'_>]) -> Result<u64, LayerError> {
     for lane in lanes.iter_mut() {
         lane.refill()?;
     }
-    match lanes {
-        [] => {}
+    let hashed = match lanes {
+        [] => 0,
         [lane] => {
-            lane.hash.update(&lane.buffer[lane.start..]);
+            let data = &lane.buffer[lane.start..];
+            lane.hash.update(data);
+            let length = data.len();
             lane.start = lane.buffer.len();
+            length
         }
         [a, b, ..] => {
             let length = (a.buffer.len() - a.start).min(b.buffer.len() - b.start);
@@ -87,7 +91,8 @@ pub(super) fn advance(lanes: &mut [Lane<'_>]) -> Result<(), LayerError> {
             update_two(&mut a.hash, a_data, &mut b.hash, b_data);
             a.start += length;
             b.start += length;
+            2 * length
         }
-    }
-    Ok(())
+    };
+    Ok(hashed as u64)
 }

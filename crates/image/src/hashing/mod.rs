@@ -1,6 +1,7 @@
 //! Finds the digests of an image's layers, from the cache or by hashing on all cores.
 
 mod lane;
+mod meter;
 mod table;
 mod tar_splits;
 
@@ -16,6 +17,7 @@ use crate::layer::{BaseFact, Layer, LayerError, LayerReader, LayerStream};
 use crate::threads;
 use formats::digest::{BlobId, Digest};
 use lane::Lane;
+pub use meter::Meter;
 use table::{Remembered, Table, Task};
 use tar_splits::TarSplits;
 
@@ -31,6 +33,7 @@ pub struct Digester<'a> {
     image: &'a Image,
     cache: &'a Cache,
     threads: usize,
+    meter: &'a dyn Meter,
     table: Table,
     budget: Arc<Budget>,
     /// The tar-splits that were made or remembered, unless nobody wants them.
@@ -54,7 +57,7 @@ impl<'a> Digester<'a> {
         let table = Table::new(image.layers.iter().map(Layer::known));
         let threads = threads::cores();
         let budget = Budget::new(LISTINGS);
-        Self { image, cache: &NO_CACHE, threads, table, budget, tar_splits: None }
+        Self { image, cache: &NO_CACHE, threads, meter: &(), table, budget, tar_splits: None }
     }
 
     /// Looks digests up in a cache before hashing, and remembers there what was found.
@@ -108,6 +111,12 @@ impl<'a> Digester<'a> {
         }
         self.work_in_threads()?;
         layers.iter().try_for_each(|&layer| self.table.wait_until_known(layer).map(drop))
+    }
+
+    /// Tells a meter how much is read to hash layers.
+    #[must_use]
+    pub fn with_meter(self, meter: &'a dyn Meter) -> Self {
+        Self { meter, ..self }
     }
 
     fn work_in_threads(&self) -> Result<(), Error> {
@@ -165,6 +174,11 @@ impl<'a> Digester<'a> {
     /// About how many bytes all the layers have that were looked at so far.
     pub fn known_size(&self) -> u64 {
         self.table.known_size()
+    }
+
+    /// Whether the sizes of all layers were found, so that [`Self::known_size`] stays what it is.
+    pub fn sizes_are_known(&self) -> bool {
+        self.table.sizes_are_known(|layer| self.image.layers[layer].has_estimated_size())
     }
 
     /// Whether the layer's digest is remembered for other trees than those that are here.
@@ -274,7 +288,7 @@ impl<'a> Digester<'a> {
             if lanes.is_empty() {
                 return Ok(());
             }
-            lane::advance(&mut lanes)?;
+            self.meter.read(lane::advance(&mut lanes)?);
             for lane in lanes.extract_if(.., |lane| lane.is_finished()) {
                 let (layer, found, tar_split) = lane.finish();
                 if let (Some(all), Some(tar_split)) = (&self.tar_splits, tar_split) {
@@ -312,6 +326,9 @@ impl<'a> Digester<'a> {
         };
         if let Remembered::Known(known) = &remembered {
             it.check(known.digest)?;
+        }
+        if let Remembered::Nothing = &remembered {
+            self.meter.will_read(scanned.size);
         }
         self.table.scanned(layer, scanned, remembered);
         Ok(())

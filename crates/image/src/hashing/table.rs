@@ -248,6 +248,17 @@ impl Table {
         self.lock().slots.iter().map(|slot| slot.size).sum()
     }
 
+    /// Whether no layer's size is still to be found. That of a layer in `estimated` is not known
+    /// before its digest.
+    pub(super) fn sizes_are_known(&self, estimated: impl Fn(usize) -> bool) -> bool {
+        let inner = self.lock();
+        inner.slots.iter().enumerate().all(|(layer, slot)| match slot.state {
+            State::Unscanned | State::Skipped | State::Scanning => false,
+            State::Waiting | State::Hashing => !estimated(layer),
+            State::Known(_) => true,
+        })
+    }
+
     /// Lets threads work again, unless one of them has failed.
     pub(super) fn resume(&self) {
         let mut inner = self.lock();

@@ -201,6 +201,11 @@ impl Layer {
         }
     }
 
+    /// Whether the size that a scan finds is only about right, as the layer is to be decompressed.
+    pub(crate) fn has_estimated_size(&self) -> bool {
+        self.as_base().is_some_and(BaseLayer::is_unpacked_for_archives)
+    }
+
     /// Opens the layer at its first byte. `listings` come from its scan.
     pub(crate) fn open(
         &self,

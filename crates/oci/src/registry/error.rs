@@ -108,7 +108,7 @@ pub enum LoginError {
     #[error("{0}")]
     Credentials(CredentialsError),
     /// A registry that is reached by TLS names a token server that is not.
-    #[error("its token server is not reached by https")]
+    #[error("its token server is not reached over HTTPS")]
     Unsafe,
     /// The token server does not take the credentials, or no guests.
     #[error(
@@ -126,7 +126,7 @@ pub enum LoginError {
         message: String,
     },
     /// The token server does not answer, or not now.
-    #[error("its token server is of no help: {0}")]
+    #[error("its token server cannot be used: {0}")]
     Unavailable(Box<RegistryError>),
     /// The token server's answer is cut off, or too large.
     #[error("its token server's answer cannot be read")]
@@ -234,7 +234,7 @@ mod tests {
         assert!(error.is_insecure() && error.is_end_of_all() && !error.is_passing());
         assert_eq!(
             error.to_string(),
-            "cannot log in to `reg.io`: its token server is of no help: asking failed: it leads to \
+            "cannot log in to `reg.io`: its token server cannot be used: asking failed: it leads to \
              an address without TLS, which is not allowed"
         );
         let problem = LoginError::NoToken;

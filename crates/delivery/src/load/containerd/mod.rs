@@ -20,6 +20,7 @@ use crate::output::Writer;
 /// Where containerd is, unless that is said in [`ADDRESS`].
 const SOCKET: &str = "/run/containerd/containerd.sock";
 const ADDRESS: &str = "CONTAINERD_ADDRESS";
+const CONTAINERD: &str = "containerd";
 
 /// A program that talks to containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +44,18 @@ pub(super) fn check(timeout: Duration) -> Result<(), LoadError> {
 /// Sends the image.
 pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     if delivery.way == Some(Way::Archive) {
-        return Err(LoadError::whole_only("containerd"));
+        return Err(LoadError::whole_only(CONTAINERD));
     }
     let client = Client::find();
     let (name, limit) = (delivery.name.canonical(), delivery.command_limit());
     let pull = || {
-        delivery.with_registry(|source, patience| {
+        delivery.with_registry(CONTAINERD, |source, patience| {
             let hosts = source.hosts()?;
             let source = source.alias.to_string();
             client.pull(hosts.path(), &source, patience)?;
             let tagged = client
                 .image_id(&source, patience)
-                .and_then(|id| delivery.check_id("containerd", &id))
+                .and_then(|id| delivery.check_id(CONTAINERD, &id))
                 .and_then(|()| client.tag(&source, &name, patience));
             delivery.tagged(tagged, client.remove(&source, patience))
         })
@@ -169,7 +170,7 @@ impl Client {
         };
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
-        let write = |output: &mut dyn Writer| delivery.write(0, output);
+        let write = |output: &mut dyn Writer| delivery.write(0, output, CONTAINERD);
         command::feed(self.program(), arguments, variable, limit, write)
     }
 }
@@ -179,9 +180,9 @@ impl Client {
 enum GreetError {
     #[error(transparent)]
     Connect(#[from] io::Error),
-    #[error("it takes no greeting")]
+    #[error("it does not accept a greeting")]
     Send(#[source] io::Error),
-    #[error("it answers no greeting")]
+    #[error("it does not answer a greeting")]
     Answer(#[source] io::Error),
     #[error("what listens there is not containerd")]
     Other,

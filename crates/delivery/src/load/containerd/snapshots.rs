@@ -12,6 +12,7 @@ use rustix::process::geteuid;
 
 use super::super::preview::{Held, How};
 use super::super::{Delivery, Import, LoadError, Loaded};
+use super::CONTAINERD;
 use super::{Client, SOCKET, address};
 use crate::linked::{IntoContainerd, LinkError, chain_ids};
 
@@ -107,6 +108,7 @@ pub(in crate::load) fn put(
 ) -> Result<Loaded, LoadError> {
     let Place { socket, namespace, snapshotter } = place;
     let limit = delivery.command_limit();
+    delivery.asking(CONTAINERD);
     let client = containerd::Client::connect(socket, namespace, limit).map_err(LinkError::from)?;
     let placed = IntoContainerd {
         blobs: delivery.blobs,

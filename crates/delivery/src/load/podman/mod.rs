@@ -37,7 +37,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
         if delivery.way == Some(Way::Archive) {
             return Err(LoadError::whole_only(PODMAN));
         }
-        delivery.with_registry(|source, patience| {
+        delivery.with_registry(PODMAN, |source, patience| {
             let registries = source.registries_conf()?;
             let conf = registries.path().join(REGISTRIES_CONF);
             let source = source.alias.to_string();
@@ -55,6 +55,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     let tag_or_pull = || {
         // An image of that ID is this image, whole: podman keeps no other.
         if delivery.way.is_none() {
+            delivery.asking(PODMAN);
             match command::run(PODMAN, &["tag", &id, &name], &Patience::of(limit)) {
                 Ok(_) => {
                     keep_name(&id, &name, &Patience::of(limit))?;
@@ -68,7 +69,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     };
     let whole = || {
         let load = ["load", "--quiet"];
-        command::feed(PODMAN, &load, None, limit, |output| delivery.write(0, output))
+        command::feed(PODMAN, &load, None, limit, |output| delivery.write(0, output, PODMAN))
     };
     delivery.deliver(tag_or_pull, whole)
 }

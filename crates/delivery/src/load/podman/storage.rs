@@ -18,6 +18,7 @@ pub(in crate::load) fn put(
     question: Question,
     import: Import,
 ) -> Result<Loaded, LoadError> {
+    delivery.asking(PODMAN);
     let info = question.answer()?.map_err(|why| LoadError::NoImport { why })?;
     // Whatever went wrong, the storage may be another one by now.
     put_into(delivery, &info, import)
@@ -66,6 +67,7 @@ fn put_into(delivery: &Delivery<'_>, info: &Info, import: Import) -> Result<Load
         observer: delivery.observer,
     }
     .put()?;
+    delivery.asking(PODMAN);
     let patience = Patience::of(delivery.command_limit());
     let inspect = ["image", "inspect", "--format", "{{.Id}}", &name];
     let found = command::run(PODMAN, &inspect, &patience)?;

@@ -58,7 +58,7 @@ enum Problem {
     #[error("names a credential helper that failed; try it alone, as with `docker login`")]
     HelperFailed,
     /// The program that it names for the registry says something else than credentials.
-    #[error("names a credential helper whose answer makes no sense")]
+    #[error("names a credential helper whose answer is not valid")]
     HelperAnswer,
     /// It cannot be written.
     #[error("cannot be written: {0}")]

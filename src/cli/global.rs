@@ -1,0 +1,66 @@
+//! The options of all commands.
+
+use std::ffi::OsString;
+
+use clap::{ColorChoice, ValueEnum as _};
+
+use super::stdout;
+use crate::report::{Mode, Progress};
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// How to report on standard error
+    #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t)]
+    progress: Progress,
+    /// Report nothing but warnings and errors, like `--progress none`
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Explain choices, such as why an image is sent and not linked
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Print what came of it on standard output as one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to use colors
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
+}
+
+impl Global {
+    /// What the user wants to be told.
+    pub(super) fn mode(&self) -> Mode {
+        let progress = if self.quiet { Progress::None } else { self.progress };
+        Mode { progress, verbose: self.verbose, json: self.json }
+    }
+
+    /// Fails if results would be lost.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if self.json { stdout::check() } else { Ok(()) }
+    }
+}
+
+/// Applies `--color` before the arguments are parsed: what clap prints meanwhile, such as help, is
+/// coloured as well. What is no value of the option is for clap to complain about.
+pub(super) fn apply_color(arguments: impl Iterator<Item = OsString>) {
+    let mut arguments = arguments.take_while(|argument| argument != "--");
+    let mut choice = ColorChoice::Auto;
+    while let Some(argument) = arguments.next() {
+        let Some(rest) = argument.to_str().and_then(|text| text.strip_prefix("--color")) else {
+            continue;
+        };
+        let value = match rest.strip_prefix('=') {
+            Some(value) => Some(value.to_owned()),
+            None if rest.is_empty() => arguments.next().and_then(|value| value.into_string().ok()),
+            None => None,
+        };
+        let named = value.and_then(|value| ColorChoice::from_str(&value, false).ok());
+        choice = named.unwrap_or(choice);
+    }
+    match choice {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}

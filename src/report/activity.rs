@@ -1,0 +1,361 @@
+//! What a command is doing, and how far it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use delivery::{Observer, Step};
+use image::{Image, Layer, Meter};
+use parking_lot::Mutex;
+
+use super::Style;
+use super::units::{Bytes, Seconds};
+
+/// Time after which rates are steady enough to be shown.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// What a command is doing, kept up to date by what it reports.
+#[derive(Debug)]
+pub(super) struct Activity {
+    style: Style,
+    state: Mutex<State>,
+    /// Bytes that were moved in this step.
+    moved: AtomicU64,
+    /// Bytes of missing layers that became part of blobs.
+    made: AtomicU64,
+    /// Bytes that are read to hash layers, in all and so far.
+    to_read: AtomicU64,
+    read: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    what: What,
+    /// When that began.
+    since: Instant,
+    size: Size,
+    /// Bytes of layers that the destination lacks.
+    missing: u64,
+    /// The layers of the images, and how many of them the destination has.
+    layers: usize,
+    done: usize,
+    /// The layer whose turn it is, counted from 1.
+    turn: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// Nothing that is worth a word.
+    Nothing,
+    /// Bringing layers to where they belong.
+    Layers,
+    Documents,
+    Step(Step),
+}
+
+/// How many bytes a step moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    Unknown,
+    /// At least so many.
+    Growing(u64),
+    Known(u64),
+}
+
+/// Bytes at a moment.
+struct Counts {
+    moved: u64,
+    made: u64,
+    to_read: u64,
+    read: u64,
+}
+
+/// How much is done, of how much, and how that is said.
+struct Extent {
+    share: Option<(u64, u64)>,
+    facts: Vec<String>,
+    /// Whether there will be no more to do.
+    is_final: bool,
+}
+
+/// What is being done at a moment.
+#[derive(Debug)]
+pub(super) struct Moment {
+    /// Such as `linking layer 3 of 12`.
+    pub(super) what: String,
+    /// How much of it is done, from 0 to 1, if that is known.
+    pub(super) share: Option<f64>,
+    /// What else is to be said, the most important first.
+    pub(super) facts: Vec<String>,
+    /// How long it has been going on.
+    pub(super) elapsed: Duration,
+}
+
+impl Activity {
+    pub(super) fn new(style: Style) -> Self {
+        let state = State {
+            what: What::Nothing,
+            since: Instant::now(),
+            size: Size::Unknown,
+            missing: 0,
+            layers: 0,
+            done: 0,
+            turn: None,
+        };
+        let [moved, made, to_read, read] = [0, 0, 0, 0].map(AtomicU64::new);
+        Self { style, state: Mutex::new(state), moved, made, to_read, read }
+    }
+
+    /// What is being done now, if anything is.
+    pub(super) fn moment(&self) -> Option<Moment> {
+        let state = self.state.lock();
+        let counts = self.counts();
+        let what =
+            state.describe(if counts.is_reading() { "reading" } else { self.style.doing })?;
+        let Extent { share, mut facts, is_final } = state.extent(&counts);
+        let elapsed = state.since.elapsed();
+        if let Some((done, size)) = share.filter(|_| elapsed >= SETTLED) {
+            facts.extend(pace_of(done, size, elapsed, is_final));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a bar has few characters")]
+        let share = share.map(|(done, size)| (done as f64 / size as f64).min(1.0));
+        Some(Moment { what, share, facts, elapsed })
+    }
+
+    fn counts(&self) -> Counts {
+        let [moved, made, to_read, read] = [&self.moved, &self.made, &self.to_read, &self.read]
+            .map(|bytes| bytes.load(Ordering::Relaxed));
+        Counts { moved, made, to_read, read }
+    }
+
+    /// Nothing is being done any more.
+    pub(super) fn end(&self) {
+        self.begin(What::Nothing, Size::Unknown);
+    }
+
+    fn begin(&self, what: What, size: Size) {
+        let mut state = self.state.lock();
+        (state.what, state.size, state.since) = (what, size, Instant::now());
+        (state.turn, state.missing) = (None, 0);
+        for bytes in [&self.moved, &self.made, &self.to_read, &self.read] {
+            bytes.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Counts {
+    /// Whether layers are being hashed, of which no byte could be moved yet.
+    fn is_reading(&self) -> bool {
+        self.moved == 0 && self.read < self.to_read
+    }
+}
+
+impl State {
+    fn extent(&self, counts: &Counts) -> Extent {
+        let &Counts { moved, made, to_read, read } = counts;
+        let part = |done: u64, size: u64| (Some((done, size)), vec![of(done.min(size), size)]);
+        let is_final = counts.is_reading() || !matches!(self.size, Size::Growing(_));
+        let (share, facts) = match self.size {
+            _ if self.missing > 0 => {
+                let (share, facts) = part(made, self.missing);
+                (share, [facts, vec![format!("{} sent", Bytes(moved))]].concat())
+            }
+            _ if counts.is_reading() => part(read, to_read),
+            Size::Known(size) if size > 0 => part(moved, size),
+            Size::Growing(size) if size > 0 => {
+                let size = size.max(moved);
+                (Some((moved, size)), vec![format!("{} so far", of(moved, size))])
+            }
+            _ if moved > 0 => (None, vec![Bytes(moved).to_string()]),
+            _ => (None, Vec::new()),
+        };
+        Extent { share, facts, is_final }
+    }
+
+    fn describe(&self, doing: &str) -> Option<String> {
+        Some(match self.what {
+            What::Nothing => return None,
+            What::Documents => format!("{doing} the manifest"),
+            What::Step(Step::Reading) => "reading the image".into(),
+            What::Step(Step::Asking(whom)) => format!("asking {whom}"),
+            What::Step(Step::Unpacking(engine)) => format!("waiting for {engine} to unpack"),
+            What::Step(Step::Pulling(engine)) => format!("{engine} is pulling"),
+            What::Step(Step::Linking) => self.layer("linking"),
+            What::Step(Step::Fetching) => self.layer("fetching"),
+            What::Step(Step::Sending) | What::Layers => self.layer(doing),
+        })
+    }
+
+    /// Such as `linking layer 3 of 12`.
+    fn layer(&self, doing: &str) -> String {
+        let turn = self.turn.unwrap_or(self.done + 1).min(self.layers);
+        if turn == 0 {
+            format!("{doing} layers")
+        } else {
+            format!("{doing} layer {turn} of {}", self.layers)
+        }
+    }
+}
+
+/// As in `3.0 MB of 12.0 MB`.
+fn of(done: u64, size: u64) -> String {
+    format!("{} of {}", Bytes(done), Bytes(size))
+}
+
+/// How long it will take if all of it is known, and how fast it goes.
+fn pace_of(done: u64, size: u64, elapsed: Duration, is_final: bool) -> Vec<String> {
+    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+    let rate = done as f64 / elapsed.as_secs_f64();
+    if rate < 1.0 {
+        return Vec::new();
+    }
+    #[expect(clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "it is not negative")]
+    let (bytes, left) = (rate as u64, (size.saturating_sub(done) as f64 / rate) as u64);
+    let left = is_final.then(|| format!("{} left", Seconds(Duration::from_secs(left))));
+    [left, Some(format!("{}/s", Bytes(bytes)))].into_iter().flatten().collect()
+}
+
+impl Meter for Activity {
+    fn will_read(&self, bytes: u64) {
+        self.to_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Observer for Activity {
+    fn started(&self, images: &[Image]) {
+        let layers = images.iter().map(|image| image.layers().len()).sum();
+        {
+            let mut state = self.state.lock();
+            (state.layers, state.done) = (layers, 0);
+        }
+        self.begin(What::Layers, Size::Unknown);
+    }
+
+    fn step(&self, step: Step, bytes: Option<u64>) {
+        self.begin(What::Step(step), bytes.map_or(Size::Unknown, Size::Known));
+    }
+
+    fn layer_started(&self, index: usize, _layer: &Layer) {
+        self.state.lock().turn = Some(index + 1);
+    }
+
+    fn size_known(&self, bytes: u64, is_final: bool) {
+        self.state.lock().size = if is_final { Size::Known(bytes) } else { Size::Growing(bytes) };
+    }
+
+    fn layers_missing(&self, bytes: u64) {
+        self.begin(What::Layers, Size::Unknown);
+        self.state.lock().missing = bytes;
+    }
+
+    fn bytes_made(&self, bytes: u64) {
+        self.made.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn layer_found(&self, _index: usize) {
+        self.state.lock().done += 1;
+    }
+
+    fn layer_done(&self, _index: usize, _layer: &Layer, _sent: u64) {
+        self.state.lock().done += 1;
+    }
+
+    fn bytes_expected(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.size = match state.size {
+            Size::Unknown => Size::Growing(bytes),
+            Size::Growing(before) | Size::Known(before) => Size::Growing(before + bytes),
+        };
+    }
+
+    fn bytes(&self, bytes: u64) {
+        if self.moved.fetch_add(bytes, Ordering::Relaxed) == 0 {
+            let mut state = self.state.lock();
+            // The time that hashing took says nothing of how fast bytes move.
+            if state.missing == 0 {
+                state.since = Instant::now();
+            }
+        }
+    }
+
+    fn documents_started(&self) {
+        self.begin(What::Documents, Size::Unknown);
+    }
+
+    fn finished(&self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said, without how fast it goes.
+    fn said(activity: &Activity) -> String {
+        let Some(Moment { what, share, facts, .. }) = activity.moment() else {
+            return String::new();
+        };
+        let share = share.map(|share| format!("{:.0} %", share * 100.0));
+        [vec![what], share.into_iter().collect(), facts].concat().join(", ")
+    }
+
+    #[test]
+    fn sizes_are_said_where_they_are_known() {
+        let activity = Activity::new(Style::WRITE);
+        let mut all = vec![said(&activity)];
+        let steps: [&dyn Fn(); 13] = [
+            &|| activity.step(Step::Asking("podman"), None),
+            &|| activity.step(Step::Reading, None),
+            &|| activity.will_read(2000),
+            &|| activity.read(500),
+            &|| activity.read(1500),
+            &|| activity.step(Step::Sending, Some(0)),
+            &|| activity.step(Step::Sending, Some(4000)),
+            &|| activity.bytes(1000),
+            &|| activity.size_known(5000, false),
+            &|| activity.bytes(9000),
+            &|| activity.size_known(20_000, true),
+            &|| activity.step(Step::Pulling("podman"), None),
+            &|| activity.end(),
+        ];
+        for step in steps {
+            step();
+            all.push(said(&activity));
+        }
+        let expected = [
+            "",
+            "asking podman",
+            "reading the image",
+            "reading the image, 0 %, 0 bytes of 2.0 kB",
+            "reading the image, 25 %, 500 bytes of 2.0 kB",
+            "reading the image",
+            "writing layers",
+            "writing layers, 0 %, 0 bytes of 4.0 kB",
+            "writing layers, 25 %, 1.0 kB of 4.0 kB",
+            "writing layers, 20 %, 1.0 kB of 5.0 kB so far",
+            "writing layers, 100 %, 10.0 kB of 10.0 kB so far",
+            "writing layers, 50 %, 10.0 kB of 20.0 kB",
+            "podman is pulling",
+            "",
+        ];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_push_says_what_is_made_and_what_is_sent() {
+        let activity = Activity::new(Style::PUSH);
+        activity.layers_missing(4000);
+        activity.bytes_made(1000);
+        activity.bytes(300);
+        assert_eq!(said(&activity), "pushing layers, 25 %, 1.0 kB of 4.0 kB, 300 bytes sent");
+        // Made again after the upload broke.
+        activity.bytes_made(4000);
+        assert_eq!(said(&activity), "pushing layers, 100 %, 4.0 kB of 4.0 kB, 300 bytes sent");
+        activity.layers_missing(0);
+        assert_eq!(said(&activity), "pushing layers");
+    }
+}

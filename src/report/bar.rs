@@ -1,0 +1,61 @@
+//! A line on a terminal, which is drawn again and again.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use rustix::termios::tcgetwinsize;
+
+use super::activity::Activity;
+use super::{layout, say};
+
+const STEADY: Duration = Duration::from_millis(100);
+/// The width of a terminal that does not say it.
+const COLUMNS: u16 = 80;
+
+/// Shows what is being done; cleared when it is dropped.
+#[derive(Debug)]
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// A bar on standard error; `None` where that is no terminal, or one that cannot move its
+    /// cursor.
+    pub(super) fn start(activity: &Arc<Activity>) -> Option<Self> {
+        if !io::stderr().is_terminal() || !can_move_cursor() {
+            return None;
+        }
+        let (activity, in_color) = (Arc::clone(activity), say::in_color());
+        let line = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            if let Some(moment) = activity.moment() {
+                let _ = out.write_str(&layout::bar_line(&moment, columns(), in_color));
+            }
+        };
+        let style = ProgressStyle::with_template("{line}").ok()?.with_key("line", line);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(style);
+        bar.enable_steady_tick(STEADY);
+        Some(Self(bar))
+    }
+
+    /// Does something while the bar is not there.
+    pub(super) fn pause<T>(&self, then: impl FnOnce() -> T) -> T {
+        self.0.suspend(then)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn can_move_cursor() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// The terminal's width, which may change at any time.
+fn columns() -> usize {
+    let size = tcgetwinsize(io::stderr()).map_or(COLUMNS, |size| size.ws_col);
+    usize::from(if size == 0 { COLUMNS } else { size })
+}
