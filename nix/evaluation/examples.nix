@@ -88,8 +88,9 @@ let
     else if streamOf image != null then
       fields (streamOf image)
     else if image ? outputHash then
-      # However it is fetched, it is the same.
-      image.outPath
+      # However it is fetched, it is the same. What tests a fetcher has a hash of how
+      # it is fetched in its name.
+      if lib.hasInfix "-salted-" image.name then image.outputHash else image.outPath
     else
       image.drvPath;
 
