@@ -19,7 +19,7 @@ pub(super) struct Global {
     /// Explain choices, such as why an image is sent and not linked
     #[arg(short, long, global = true)]
     verbose: bool,
-    /// Print what came of it on standard output as one JSON object
+    /// Print the result on standard output as one JSON object
     #[arg(long, global = true)]
     json: bool,
     /// When to use colors

@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// Print which layers the engine lacks and how it would get them, without loading anything
     #[arg(long)]
     dry_run: bool,
-    /// How long to wait for an answer of the engine; while it works, ten times as long
+    /// How long to wait for an answer from the engine; while it works, ten times as long
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,

@@ -1,4 +1,4 @@
-//! What commands say: what they are doing, how it ended, and what came of it.
+//! What commands say: what they are doing, and how it ended.
 //!
 //! A [`Report`] is told what happens, as a [`delivery::Observer`]. Some of it is said at once, line
 //! by line; [`Activity`] keeps what is being done, of which a bar or a line every ten seconds shows
