@@ -1,0 +1,164 @@
+//! Counts the entries of an image's layers.
+
+use std::collections::HashMap;
+
+use planner::edges::Edges;
+
+use super::{Contents, Duplicates, Layer, Part, StorePath, names};
+use formats::digest::Digest;
+
+/// Counts the entries of an image, layer by layer from the lowest one, each with
+/// [`Census::begin_layer`] and [`Census::entry`].
+#[derive(Debug)]
+pub struct Census {
+    /// The store's directory with a slash at its end, and none at its start.
+    store: String,
+    layers: Vec<Layer>,
+    paths: Vec<StorePath>,
+    places: HashMap<String, usize>,
+}
+
+impl Census {
+    /// Counts paths of the store at `store_dir`, such as `/nix/store`.
+    pub fn new(store_dir: &str) -> Self {
+        let store = format!("{}/", store_dir.trim_matches('/'));
+        Self { store, layers: Vec::new(), paths: Vec::new(), places: HashMap::new() }
+    }
+
+    /// Begins with the next layer, of this digest and size.
+    pub fn begin_layer(&mut self, diff_id: Digest, size: u64) {
+        self.layers.push(Layer { diff_id, size, parts: Vec::new() });
+    }
+
+    /// Counts an entry that takes `bytes` of the layer's tar file. `name` is its path in the image,
+    /// with or without `/` or `./` at its start.
+    pub fn entry(&mut self, name: &[u8], bytes: u64) {
+        let Some(base_name) = self.store_path(name) else { return };
+        let layer = self.layers.len().saturating_sub(1);
+        let place = if let Some(&place) = self.places.get(base_name) {
+            place
+        } else {
+            let base_name = base_name.to_owned();
+            let path = format!("/{}{base_name}", self.store);
+            self.paths.push(StorePath { path, size: 0, entries: 0, layer });
+            self.places.insert(base_name, self.paths.len() - 1);
+            self.paths.len() - 1
+        };
+        self.paths[place].size += bytes;
+        self.paths[place].entries += 1;
+        let Some(layer) = self.layers.last_mut() else { return };
+        // Entries of one path come one after the other.
+        match layer.parts.iter_mut().rev().find(|part| part.path == place) {
+            Some(part) => part.bytes += bytes,
+            None => layer.parts.push(Part { path: place, bytes }),
+        }
+    }
+
+    /// The store path that an entry belongs to, as its base name; `None` for other entries.
+    fn store_path<'a>(&self, name: &'a [u8]) -> Option<&'a str> {
+        let name = name.strip_prefix(b".").unwrap_or(name);
+        let name = name.strip_prefix(b"/").unwrap_or(name);
+        let below = name.strip_prefix(self.store.as_bytes())?;
+        let base_name = below.split(|&byte| byte == b'/').next()?;
+        let base_name = std::str::from_utf8(base_name).ok()?;
+        // Anything else in the store's directory, such as `.links`, is not a path of it.
+        (names::hash(base_name).len() == names::HASH_LEN).then_some(base_name)
+    }
+
+    /// The paths that were found, in the order in which they were.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(|path| path.path.as_str())
+    }
+
+    /// The contents of the image of this name. `references` lists the paths that a path refers to;
+    /// those that the image does not have are left out. `None` if they are unknown.
+    pub fn finish(
+        self,
+        name: &str,
+        references: Option<&HashMap<String, Vec<String>>>,
+        duplicates: Option<Duplicates>,
+    ) -> Contents {
+        let place = |path: &String| self.places.get(names::base_name(path)).copied();
+        let edges = references.map(|references| {
+            Edges(
+                (self.paths.iter().enumerate())
+                    .map(|(own, path)| {
+                        let targets = references.get(&path.path).into_iter().flatten();
+                        let mut targets: Vec<_> = targets.filter_map(place).collect();
+                        targets.retain(|&target| target != own);
+                        targets.sort_unstable();
+                        targets.dedup();
+                        targets
+                    })
+                    .collect(),
+            )
+        });
+        Contents {
+            name: name.to_owned(),
+            layers: self.layers,
+            paths: self.paths,
+            references: edges,
+            duplicates,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-b-1";
+
+    #[test]
+    fn entries_count_for_the_store_path_that_they_are_in() {
+        let mut census = Census::new("/nix/store");
+        census.begin_layer(Digest::of(b"0"), 10_240);
+        for (name, bytes) in [
+            ("/nix".to_owned(), 512),
+            ("/nix/store".to_owned(), 512),
+            (format!("/nix/store/{A}"), 512),
+            (format!("./nix/store/{A}/bin"), 1024),
+            (format!("nix/store/{B}"), 2048),
+            ("/nix/store/.links/x".to_owned(), 512),
+            ("/etc/nix/store/x".to_owned(), 512),
+        ] {
+            census.entry(name.as_bytes(), bytes);
+        }
+        census.begin_layer(Digest::of(b"1"), 5120);
+        census.entry(format!("nix/store/{A}/late").as_bytes(), 512);
+        let path = |name: &str| format!("/nix/store/{name}");
+        let references = HashMap::from([(
+            path(B),
+            vec![path(A), path(B), path(A), "/nix/store/elsewhere".to_owned()],
+        )]);
+        let contents = census.finish("app:1", Some(&references), None);
+        assert_eq!(
+            contents.paths,
+            [
+                StorePath { path: path(A), size: 2048, entries: 3, layer: 0 },
+                StorePath { path: path(B), size: 2048, entries: 1, layer: 0 },
+            ]
+        );
+        assert_eq!(
+            contents.layers[0].parts,
+            [Part { path: 0, bytes: 1536 }, Part { path: 1, bytes: 2048 }]
+        );
+        assert_eq!(contents.layers[1].parts, [Part { path: 0, bytes: 512 }]);
+        assert_eq!(contents.layers[0].other_bytes(), 10_240 - 3584);
+        assert_eq!(contents.references, Some(Edges(vec![vec![], vec![0]])));
+        assert_eq!(contents.size(), 15_360);
+    }
+
+    #[test]
+    fn a_path_is_found_by_any_of_its_names() {
+        let mut census = Census::new("/nix/store/");
+        census.begin_layer(Digest::of(b""), 0);
+        census.entry(format!("/nix/store/{B}").as_bytes(), 1);
+        let contents = census.finish("", None, None);
+        for text in [&format!("/nix/store/{B}"), B, &B[..32], "b-1", "b"] {
+            assert_eq!(contents.find(text), [0], "{text}");
+        }
+        assert_eq!(contents.find("c"), [0; 0]);
+    }
+}

@@ -1,0 +1,69 @@
+//! The parts of a store path's name.
+
+/// A hash in the name of a store path has this many characters (Nix's base 32 of 160 bits).
+pub const HASH_LEN: usize = 32;
+
+/// `<hash>-<name>`, of a store path.
+pub fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The hash of a store path; the whole base name if it has none.
+pub fn hash(path: &str) -> &str {
+    split(base_name(path)).map_or(base_name(path), |(hash, _)| hash)
+}
+
+/// The name of a store path without its hash, such as `glibc-2.40-66`.
+pub fn full_name(path: &str) -> &str {
+    split(base_name(path)).map_or(base_name(path), |(_, name)| name)
+}
+
+/// The name of a store path's package and its version, as Nix's `parseDrvName` splits them: the
+/// version starts after the first dash that is not followed by a letter. Without one it is empty.
+pub fn package(path: &str) -> (&str, &str) {
+    let name = full_name(path);
+    let is_version = |&(dash, _): &(usize, &str)| {
+        let after = name[dash + 1..].chars().next();
+        after.is_some_and(|first| !first.is_ascii_alphabetic())
+    };
+    match name.match_indices('-').find(is_version) {
+        Some((dash, _)) => (&name[..dash], &name[dash + 1..]),
+        None => (name, ""),
+    }
+}
+
+fn split(base_name: &str) -> Option<(&str, &str)> {
+    let (hash, name) = base_name.split_at_checked(HASH_LEN)?;
+    Some((hash, name.strip_prefix('-')?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_split_as_nix_does() {
+        let hash = "0123456789abcdfghijklmnpqrsvwxyz";
+        for (name, expected) in [
+            ("glibc-2.40-66", ("glibc", "2.40-66")),
+            ("python3.12-requests-2.32.3", ("python3.12-requests", "2.32.3")),
+            ("source", ("source", "")),
+            ("a-b-", ("a-b-", "")),
+            ("gcc-14-20241116-lib", ("gcc", "14-20241116-lib")),
+            ("x-é", ("x", "é")),
+        ] {
+            let path = format!("/nix/store/{hash}-{name}");
+            assert_eq!(package(&path), expected);
+            assert_eq!(full_name(&path), name);
+            assert_eq!(super::hash(&path), hash);
+            assert_eq!(base_name(&path), format!("{hash}-{name}"));
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_hash_is_its_own_name() {
+        assert_eq!(full_name("/nix/store/short"), "short");
+        assert_eq!(hash("/nix/store/short"), "short");
+        assert_eq!(package("/nix/store/short-1"), ("short", "1"));
+    }
+}

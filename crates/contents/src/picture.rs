@@ -1,0 +1,321 @@
+//! Draws what an image contains as an SVG: a box for each store path, as large as its bytes.
+//!
+//! The picture needs nothing else: no script, no font, no network. It has colours for light and
+//! dark backgrounds, and a box tells its details when the pointer rests on it.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use super::treemap::{Rectangle, divide};
+use super::{Contents, Difference, names};
+
+/// Width and height of the picture, in pixels.
+const SIZE: (f64, f64) = (1200.0, 720.0);
+/// Height of the line of text above the boxes.
+const HEADER: f64 = 34.0;
+/// Height of the strip for what is gone, in pictures of differences.
+const GONE: f64 = 110.0;
+/// Boxes below this area are drawn without a name.
+const NAMED: f64 = 1500.0;
+/// About the width of a letter, at the size that names have.
+const LETTER: f64 = 6.6;
+
+/// A box to be drawn.
+struct Item {
+    /// The path's place, which the report looks boxes up by.
+    place: usize,
+    label: String,
+    title: String,
+    bytes: u64,
+    /// The class that colours it.
+    class: String,
+}
+
+/// The picture of one image: a colour for each layer, which are side by side.
+pub fn of_image(contents: &Contents) -> String {
+    let header = format!(
+        "{}: {} in {} layers, {} store paths",
+        contents.name,
+        bytes(contents.size()),
+        contents.layers.len(),
+        contents.paths.len()
+    );
+    let mut groups = Vec::new();
+    for (number, layer) in contents.layers.iter().enumerate() {
+        let mut items: Vec<Item> = (layer.parts.iter())
+            .map(|part| item(contents, part.path, part.bytes, number))
+            .collect();
+        let other = layer.other_bytes();
+        // The end of a tar file is not worth a box.
+        if other > 20_480 {
+            items.push(Item {
+                place: usize::MAX,
+                label: "other files".to_owned(),
+                title: format!(
+                    "files outside of the store\n{}\nlayer {}",
+                    bytes(other),
+                    number + 1
+                ),
+                bytes: other,
+                class: layer_class(number),
+            });
+        }
+        groups.push(items);
+    }
+    draw(&header, groups, Vec::new())
+}
+
+/// The picture of a difference: the new image's paths, coloured by what became of them, and below
+/// them those that are gone.
+pub fn of_difference(old: &Contents, new: &Contents, difference: &Difference) -> String {
+    let header = format!(
+        "{} → {}: {} → {}, {} of {} layers to be moved ({})",
+        old.name,
+        new.name,
+        bytes(old.size()),
+        bytes(new.size()),
+        difference.moved.layers,
+        new.layers.len(),
+        bytes(difference.moved.bytes),
+    );
+    let changes = &difference.changes;
+    let changed: HashSet<_> =
+        changes.iter().filter(|c| c.old.is_some()).filter_map(|c| c.new).collect();
+    let added: HashSet<_> =
+        changes.iter().filter(|c| c.old.is_none()).filter_map(|c| c.new).collect();
+    let gone: HashSet<_> =
+        changes.iter().filter(|c| c.new.is_none()).filter_map(|c| c.old).collect();
+    let class = |place: usize| {
+        if added.contains(&place) {
+            "added"
+        } else if changed.contains(&place) {
+            "changed"
+        } else {
+            "kept"
+        }
+    };
+    let paths = (0..new.paths.len())
+        .map(|place| Item { class: class(place).to_owned(), ..whole(new, place, class(place)) });
+    let gone = (0..old.paths.len())
+        .filter(|place| gone.contains(place))
+        .map(|place| Item { class: "gone".to_owned(), ..whole(old, place, "gone") });
+    draw(&header, vec![paths.collect()], gone.collect())
+}
+
+/// How a number of bytes is written: decimal units, as disks and registries count.
+pub fn bytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+    let value = bytes as f64;
+    match [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")].into_iter().find(|(unit, _)| value >= *unit) {
+        None => format!("{bytes} bytes"),
+        Some((unit, name)) => {
+            let value = value / unit;
+            format!("{value:.*} {name}", usize::from(value < 99.5))
+        }
+    }
+}
+
+fn item(contents: &Contents, place: usize, size: u64, layer: usize) -> Item {
+    let path = &contents.paths[place];
+    Item {
+        place,
+        label: names::full_name(&path.path).to_owned(),
+        title: format!("{}\n{}\nlayer {}", path.path, bytes(size), layer + 1),
+        bytes: size,
+        class: layer_class(layer),
+    }
+}
+
+fn whole(contents: &Contents, place: usize, state: &str) -> Item {
+    let path = &contents.paths[place];
+    Item {
+        place,
+        label: names::full_name(&path.path).to_owned(),
+        title: format!("{}\n{}\n{state}", path.path, bytes(path.size)),
+        bytes: path.size,
+        class: String::new(),
+    }
+}
+
+/// Twelve colours take turns, so that neighbours differ.
+fn layer_class(layer: usize) -> String {
+    format!("l{}", layer % 12)
+}
+
+/// Draws groups of boxes side by side, the largest first, and what is gone in a strip below.
+fn draw(header: &str, mut groups: Vec<Vec<Item>>, mut gone: Vec<Item>) -> String {
+    let (width, height) = SIZE;
+    let sum = |items: &Vec<Item>| items.iter().map(|item| item.bytes).sum::<u64>();
+    groups.sort_by_key(|items| std::cmp::Reverse(sum(items)));
+    let mut out = String::new();
+    let _ = write!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         font-family=\"system-ui, sans-serif\" role=\"img\">\n<style>{}</style>\n\
+         <rect class=\"back\" width=\"{width}\" height=\"{height}\"/>\n\
+         <text class=\"head\" x=\"8\" y=\"23\">{}</text>\n",
+        style(),
+        escape(header),
+    );
+    let gone_height = if gone.is_empty() { 0.0 } else { GONE };
+    let whole = Rectangle {
+        x: 4.0,
+        y: HEADER,
+        width: width - 8.0,
+        height: height - HEADER - 4.0 - gone_height,
+    };
+    let weights: Vec<u64> = groups.iter().map(sum).collect();
+    for (mut items, place) in groups.into_iter().zip(divide(&weights, whole)) {
+        draw_group(&mut out, &mut items, place.inset(1.0));
+    }
+    if !gone.is_empty() {
+        let y = height - gone_height;
+        let _ = writeln!(out, "<text class=\"head\" x=\"8\" y=\"{}\">gone</text>", y + 16.0);
+        let place =
+            Rectangle { x: 4.0, y: y + 22.0, width: width - 8.0, height: gone_height - 26.0 };
+        draw_group(&mut out, &mut gone, place);
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+fn draw_group(out: &mut String, items: &mut [Item], place: Rectangle) {
+    items.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.title.cmp(&b.title)));
+    let weights: Vec<u64> = items.iter().map(|item| item.bytes).collect();
+    for (item, place) in items.iter().zip(divide(&weights, place)) {
+        // Less than a fifth of a pixel cannot be seen.
+        if place.width < 0.2 || place.height < 0.2 {
+            continue;
+        }
+        draw_box(out, item, place);
+    }
+}
+
+fn draw_box(out: &mut String, item: &Item, place: Rectangle) {
+    let Rectangle { x, y, width, height } = place;
+    let data = if item.place == usize::MAX {
+        String::new()
+    } else {
+        format!(" data-path=\"{}\"", item.place)
+    };
+    let _ = write!(
+        out,
+        "<g{data}><title>{}</title><rect class=\"{}\" x=\"{x:.1}\" y=\"{y:.1}\" \
+         width=\"{width:.1}\" height=\"{height:.1}\"/>",
+        escape(&item.title),
+        item.class,
+    );
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few letters")]
+    let room = ((width - 8.0) / LETTER).max(0.0) as usize;
+    if width * height >= NAMED && height >= 16.0 && room >= 4 {
+        let label = shortened(&item.label, room);
+        let _ = write!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            x + 4.0,
+            y + 13.0,
+            escape(&label)
+        );
+        if height >= 30.0 {
+            let size = shortened(&bytes(item.bytes), room);
+            let _ = write!(
+                out,
+                "<text class=\"size\" x=\"{:.1}\" y=\"{:.1}\">{size}</text>",
+                x + 4.0,
+                y + 26.0
+            );
+        }
+    }
+    out.push_str("</g>\n");
+}
+
+fn shortened(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let mut text: String = text.chars().take(room.saturating_sub(1)).collect();
+    text.push('…');
+    text
+}
+
+/// The text as it stands in XML. Characters that XML does not allow are left out.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push('\n'),
+            other if other.is_control() || matches!(other, '\u{fffe}' | '\u{ffff}') => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Colours for light backgrounds, and for dark ones.
+fn style() -> String {
+    let mut style = String::from(
+        ".back{fill:#fff}.head{fill:#222;font-size:15px;font-weight:600}\
+         text{fill:#111;font-size:11px;pointer-events:none}.size{opacity:.7}\
+         rect{stroke:#fff;stroke-width:.6}.kept{fill:#d5d9de}.added{fill:#9fd8a4}\
+         .changed{fill:#f5d27a}.gone{fill:#efa8a0}g:hover rect{stroke:#000;stroke-width:1.5}",
+    );
+    let mut dark = String::from(
+        ".back{fill:#15181c}.head,text{fill:#eee}rect{stroke:#15181c}.kept{fill:#3a4048}\
+         .added{fill:#2c6b38}.changed{fill:#7d6016}.gone{fill:#7c3a34}g:hover rect{stroke:#fff}",
+    );
+    for colour in 0..12 {
+        // Steps of five twelfths of the circle keep colours that follow each other apart.
+        let hue = colour * 150 % 360;
+        let _ = write!(style, ".l{colour}{{fill:hsl({hue} 55% 80%)}}");
+        let _ = write!(dark, ".l{colour}{{fill:hsl({hue} 35% 32%)}}");
+    }
+    format!("{style}@media(prefers-color-scheme:dark){{{dark}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Census;
+    use formats::digest::Digest;
+
+    fn image(names: &[(&str, u64)]) -> Contents {
+        let mut census = Census::new("/nix/store");
+        for (name, size) in names {
+            census.begin_layer(Digest::of(name.as_bytes()), *size + 10_240);
+            let hash = Digest::of(name.as_bytes()).hex()[..32].to_owned();
+            census.entry(format!("/nix/store/{hash}-{name}").as_bytes(), *size);
+        }
+        census.finish("app:1 <&>", None, None)
+    }
+
+    #[test]
+    fn a_box_for_each_path_with_its_name_escaped() {
+        let picture = of_image(&image(&[("a&b-1", 50_000), ("large", 3_000_000)]));
+        assert_eq!(picture.matches("<rect class=\"l").count(), 2);
+        assert!(picture.contains("-a&amp;b-1\n50.0 kB\nlayer 1</title>"), "{picture}");
+        assert!(picture.contains(">large</text>"), "{picture}");
+        assert!(picture.contains("app:1 &lt;&amp;&gt;: 3.1 MB in 2 layers, 2 store paths"));
+    }
+
+    #[test]
+    fn a_difference_shows_what_became_of_each_path() {
+        let old = image(&[("app-1", 5000), ("gone-1", 5000), ("kept", 5000)]);
+        let new = image(&[("app-2", 5000), ("new", 5000), ("kept", 5000)]);
+        let picture = of_difference(&old, &new, &Difference::of(&old, &new));
+        for class in ["added", "changed", "kept", "gone"] {
+            let drawn = picture.matches(&format!("<rect class=\"{class}\"")).count();
+            assert_eq!(drawn, 1, "{class}\n{picture}");
+        }
+    }
+
+    #[test]
+    fn an_empty_image_is_an_empty_picture() {
+        let picture = of_image(&image(&[]));
+        assert!(picture.ends_with("</svg>\n"));
+        assert!(!picture.contains("NaN"), "{picture}");
+    }
+}
