@@ -7,6 +7,7 @@ mod error;
 mod key;
 mod source;
 mod stream;
+mod tar_reader;
 mod tar_stream;
 mod tree;
 mod trees;
@@ -17,6 +18,7 @@ pub use error::{ChecksumMismatch, LayerError};
 pub(crate) use key::{BaseFact, Scanned};
 pub use source::{Kind, Layer, Prebuilt};
 pub use stream::{LayerReader, LayerStream};
+pub use tar_reader::TarReader;
 pub use tar_stream::TarStream;
 pub use trees::{TreeEntry, Trees, Unpacked};
 
