@@ -54,7 +54,7 @@ Push an image to a registry. This is `examples/push.rs`:
 //! # Stability
 //!
 //! The interface is what is documented here, and a test pins it. The crates `nix-image-formats`,
-//! `nix-image-planner`, `nix-image-oci`, `nix-image-containerd`, `nix-image-containers-storage`,
+//! `nix-image-planner`, `nix-image-contents`, `nix-image-oci`, `nix-image-containerd`, `nix-image-containers-storage`,
 //! `nix-image-image` and `nix-image-delivery` are internal, and so is every type that this crate does
 //! not export: they may change with any version.
 
@@ -62,6 +62,8 @@ Push an image to a registry. This is `examples/push.rs`:
 #[doc(hidden)]
 pub mod cli;
 mod error;
+#[cfg(feature = "cli")]
+mod look;
 #[cfg(feature = "cli")]
 mod report;
 

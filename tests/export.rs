@@ -19,7 +19,7 @@ fn export(image: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 /// A layer of members given by type, name and content.
-fn layer(members: &[(u8, &str, &[u8])]) -> Vec<u8> {
+pub(crate) fn layer(members: &[(u8, &str, &[u8])]) -> Vec<u8> {
     let mut tar = Vec::new();
     for (typeflag, name, content) in members {
         Header::plain(*typeflag, name).write(&octal(content.len()), content, &mut tar);
@@ -28,7 +28,7 @@ fn layer(members: &[(u8, &str, &[u8])]) -> Vec<u8> {
     tar
 }
 
-fn docker_archive(layers: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn docker_archive(layers: &[Vec<u8>]) -> Vec<u8> {
     let diff_ids: Vec<_> = layers.iter().map(|tar| format!("sha256:{}", sha256(tar))).collect();
     let config = json!({"rootfs": {"diff_ids": diff_ids}}).to_string();
     let names: Vec<_> = (0..layers.len()).map(|number| format!("{number}.tar")).collect();
@@ -39,7 +39,7 @@ fn docker_archive(layers: &[Vec<u8>]) -> Vec<u8> {
     layer(&all)
 }
 
-fn put(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+pub(crate) fn put(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
     let place = folder.join(name);
     fs::write(&place, content).unwrap();
     place

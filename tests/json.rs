@@ -106,6 +106,11 @@ fn results_are_as_documented() {
         assert_eq!(wrote["layers"], json!({ "total": 2, "moved": 2 }));
         assert_eq!(wrote["way"], "written");
     }
+    let diff = check(store.nix_image("diff", &conf).arg("docker.tar"));
+    assert_eq!((&diff["reused"]["layers"], &diff["changes"]), (&json!(2), &json!([])));
+    let why = check(store.nix_image("why", &conf).arg("small"));
+    assert_eq!(why["chain"].as_array().unwrap().len(), 1);
+    assert_eq!(check(&mut store.nix_image("tree", &conf))["paths"][0]["path"], why["path"]);
     let index = std::fs::read(store.root().join("layout/index.json")).unwrap();
     let index: Value = serde_json::from_slice(&index).unwrap();
     let again = check(store.nix_image("write", &conf).args(["layout", "--format", "oci"]));

@@ -22,6 +22,7 @@ mod layouts;
 mod link;
 mod load;
 mod login;
+mod look;
 mod memory;
 mod merge;
 mod one_layer;

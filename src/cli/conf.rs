@@ -66,6 +66,19 @@ pub(super) fn find(operand: &Path, store_root: Option<&Path>) -> anyhow::Result<
     Ok(Found { conf, store_root: root })
 }
 
+/// Whether an operand names an image in an archive or layout, `PATH` or `PATH#NAME`, not a conf.
+pub(super) fn is_stored(operand: &str) -> bool {
+    let path = Path::new(operand);
+    let path = match operand.rsplit_once('#') {
+        Some((before, _)) if !path.exists() => Path::new(before),
+        _ => path,
+    };
+    // Opening a pipe takes what the conf's reader needs.
+    let head = || read_all(path, File::open(path).ok()?.take(HEAD)).ok();
+    path.join("index.json").exists()
+        || path.is_file() && head().is_some_and(|head| archive(&head).is_some())
+}
+
 /// Where an operand is read: below the root if it is nowhere else, as the target of a link `result`
 /// that Nix made for the store of that root.
 fn located(operand: &Path, root: Option<&Path>) -> PathBuf {

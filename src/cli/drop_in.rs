@@ -11,6 +11,9 @@ use clap::{Command, CommandFactory as _, Parser};
 use super::stream;
 use crate::report::Mode;
 
+/// What operands that take a conf are called in the commands that have one first.
+const IMAGES: [&str; 5] = ["conf", "confs", "inspected", "looked_at", "old"];
+
 /// Write the image that a conf describes to standard output as a docker-archive
 ///
 /// A program that Nix built, ./result, is this one with its conf: what follows CONF here follows
@@ -47,7 +50,8 @@ pub fn main() -> ExitCode {
     }
     let Cli { conf, repo_tag } = Cli::parse_from(arguments);
     let (args, mode) = (stream::Args::drop_in(conf, repo_tag), Mode::default());
-    super::exit(super::unless_closed(args.run(mode)), mode)
+    let result = super::unless_closed(args.run(mode));
+    super::exit(result.map(|()| ExitCode::SUCCESS), mode)
 }
 
 fn is_option(argument: &OsString) -> bool {
@@ -72,7 +76,7 @@ fn check_command(name: &OsString) {
 fn commands() -> Vec<Command> {
     let takes_image = |command: &Command| {
         let mut operands = command.get_positionals();
-        operands.next().is_some_and(|first| first.get_id() == "conf" || first.get_id() == "confs")
+        operands.next().is_some_and(|first| IMAGES.contains(&first.get_id().as_str()))
     };
     super::command().get_subcommands().filter(|command| takes_image(command)).cloned().collect()
 }

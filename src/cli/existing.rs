@@ -24,7 +24,7 @@ pub(super) struct ExistingArgs {
 impl ExistingArgs {
     /// Opens the image of this name.
     pub(super) fn open(&self, name: &str) -> anyhow::Result<Existing> {
-        Ok(Existing::open(name, self.architecture(), self.store_root.as_deref())?)
+        open(name, self.architecture.as_deref(), self.store_root.as_deref())
     }
 
     /// Opens the image of this name to merge it with others.
@@ -36,6 +36,15 @@ impl ExistingArgs {
     fn architecture(&self) -> &str {
         self.architecture.as_deref().unwrap_or(Platform::here())
     }
+}
+
+/// Opens the image of this name, for this architecture or this machine's.
+pub(super) fn open(
+    name: &str,
+    architecture: Option<&str>,
+    store_root: Option<&Path>,
+) -> anyhow::Result<Existing> {
+    Ok(Existing::open(name, architecture.unwrap_or(Platform::here()), store_root)?)
 }
 
 /// Has `write` write a file, or standard output, which `-` is the name of.

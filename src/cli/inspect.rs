@@ -1,21 +1,40 @@
 //! `nix-image inspect`.
 
+use std::io::{IsTerminal as _, stdout as standard_output};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use contents::{Contents, Part, picture, report as page};
+use image::{Depth, Existing};
 use serde_json::{Value, json};
 
-use super::image_args::ImageArgs;
+use super::image_args::TagArg;
+use super::looked::{LookArgs, Looked, PictureArgs};
 use super::stdout;
+use crate::look::{budget::Budget, image as table};
 use crate::report::{self, Mode, Style};
-use delivery::{Observer as _, Step};
 use formats::digest::Digest;
 
-/// Show an image as JSON: its ID, its configuration, and what each layer is made of
+/// Show what an image contains, and how large it is: its layers, its largest paths and why they are
+/// there, and what could be saved
+///
+/// On a terminal that is a table; otherwise it is JSON, with the image's ID and configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a JSON object.
+Standard output carries a JSON object, or a table if it is a terminal.
 
 Examples:
-  # Show all of an image
+  # Show what makes an image large
   nix-image inspect ./result
+
+  # Draw it, and explain each path, on a page for the browser
+  nix-image inspect ./result --html report.html
+
+  # Show how an image grew over several builds
+  nix-image inspect old.tar ./result-1 ./result --html history.html
+
+  # Fail in CI if the image is too large, or has a compiler in it
+  nix-image inspect ./result --max-size 200MB --fail-if-contains gcc
 
   # Print its ID
   nix-image inspect ./result | jq -r .Id
@@ -26,40 +45,90 @@ Examples:
   # Read the conf from standard input
   nix-image inspect - < conf.json")]
 pub(super) struct Args {
+    /// The image: the program that Nix built (`./result`) or its conf, a docker-archive, or an OCI
+    /// archive or layout; PATH#NAME is one of several, `-` is a conf on standard input. The last of
+    /// several images is shown, and with --html their history
+    #[arg(required = true, value_name = "IMAGE")]
+    inspected: Vec<String>,
     #[command(flatten)]
-    image: ImageArgs,
+    tag: TagArg,
+    #[command(flatten)]
+    look: LookArgs,
+    #[command(flatten)]
+    pictures: PictureArgs,
+    #[command(flatten)]
+    budget: Budget,
 }
 
 impl Args {
-    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<ExitCode> {
         stdout::check()?;
-        let image = self.image.image()?;
+        if self.inspected.len() > 1 && !self.pictures.has_page() {
+            bail!(
+                "several images are shown as a history only; add `--html FILE`, or give one image"
+            );
+        }
+        if self.inspected.len() > 1 && self.tag.tag.is_some() {
+            bail!("`--tag` was given for several images; give one image, or leave it out");
+        }
+        let is_table = standard_output().is_terminal() && !mode.json;
+        // A look at all files takes time, which JSON and pictures have no use for.
+        let needs_files = is_table || self.pictures.has_page() || self.budget.needs_files();
+        let depth = if needs_files { Depth::Files } else { Depth::Sizes };
+        let Some((last, earlier)) = self.inspected.split_last() else {
+            return Ok(ExitCode::SUCCESS);
+        };
         let report = report::new(mode, Style::READ);
-        report.step(Step::Reading, None);
-        image.warnings().iter().for_each(|warning| report.warn(warning));
-        let reading = &self.image.reading;
-        let cache = reading.cache();
-        let layers = reading.digester(&image, &cache, &report).digest_all()?;
-        let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
-        let config_text = image.config_json(&diff_ids);
-        let config: Value = serde_json::from_str(&config_text)?;
-        let shown = image.layers().iter().zip(&layers).map(|(layer, digest)| {
-            json!({
-                "DiffID": digest.digest.to_string(),
-                "Size": digest.size,
-                "Paths": layer.origins(),
-            })
-        });
-        let document = json!({
-            "RepoTag": image.repo_tag(),
-            "Id": Digest::of(config_text.as_bytes()).to_string(),
-            "Created": config["created"],
-            "Architecture": config["architecture"],
-            "Os": config["os"],
-            "Config": config["config"],
-            "Size": layers.iter().map(|layer| layer.size).sum::<u64>(),
-            "Layers": shown.collect::<Vec<_>>(),
-        });
-        report.answer(&format!("{document:#}"), &document)
+        let look = |operand: &String| self.look.look(operand, None, Depth::Sizes, &report);
+        let history = earlier.iter().map(|operand| Ok(look(operand)?.contents));
+        let mut history = history.collect::<anyhow::Result<Vec<Contents>>>()?;
+        let looked = self.look.look(last, self.tag.tag.clone(), depth, &report)?;
+        let html = || {
+            history.push(looked.contents.clone());
+            page::of_images(&history).unwrap_or_default()
+        };
+        self.pictures.write(|| picture::of_image(&looked.contents), html)?;
+        if !self.pictures.is_output() {
+            let document = document(&looked)?;
+            if is_table {
+                report.answer(&table::text(&looked.contents).trim_end(), &document)?;
+            } else {
+                report.answer(&format!("{document:#}"), &document)?;
+            }
+        }
+        let exceeded = self.budget.exceeded(&looked.contents);
+        for sentence in &exceeded {
+            report::failed(mode, sentence, None);
+        }
+        Ok(if exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+fn document(looked: &Looked) -> anyhow::Result<Value> {
+    let Looked { image, contents, config: config_text } = looked;
+    let config = looked.config()?;
+    let layers = image.layers().iter().zip(&contents.layers).map(|(layer, found)| {
+        let size =
+            |part: &Part| json!({ "Path": contents.paths[part.path].path, "Size": part.bytes });
+        json!({
+            "DiffID": found.diff_id.to_string(),
+            "Size": found.size,
+            "Paths": layer.origins(),
+            "PathSizes": found.parts.iter().map(size).collect::<Vec<_>>(),
+        })
+    });
+    let repo_tag = match image {
+        Existing::Made(image) => Some(image.repo_tag()),
+        Existing::Stored(stored) => stored.names().first().map(String::as_str),
+    };
+    Ok(json!({
+        "RepoTag": repo_tag,
+        "Id": Digest::of(config_text).to_string(),
+        "Created": config["created"],
+        "Architecture": config["architecture"],
+        "Os": config["os"],
+        "Config": config["config"],
+        "Size": contents.size(),
+        "Layers": layers.collect::<Vec<_>>(),
+    }))
 }

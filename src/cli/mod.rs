@@ -4,6 +4,7 @@ mod build_image;
 mod cache;
 mod completions;
 mod conf;
+mod diff;
 pub mod drop_in;
 mod existing;
 mod explain;
@@ -19,6 +20,7 @@ mod load;
 mod lock;
 #[cfg(feature = "push")]
 mod login;
+mod looked;
 mod merge;
 mod pages;
 mod plan;
@@ -37,6 +39,8 @@ mod stdout;
 #[cfg(all(feature = "load", target_os = "linux"))]
 mod store;
 mod stream;
+mod tree;
+mod why;
 mod write;
 
 use std::ffi::OsString;
@@ -96,6 +100,9 @@ enum Command {
     #[cfg(feature = "pull")]
     Lock(lock::Args),
     Inspect(inspect::Args),
+    Diff(diff::Args),
+    Why(why::Args),
+    Tree(tree::Args),
     Plan(plan::Args),
     Simulate(simulate::Args),
     Layers(layers::Args),
@@ -132,8 +139,11 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     exit(result, mode)
 }
 
-fn dispatch(command: Command, mode: Mode) -> anyhow::Result<()> {
-    match command {
+fn dispatch(command: Command, mode: Mode) -> anyhow::Result<ExitCode> {
+    let done: anyhow::Result<()> = match command {
+        // These have statuses of their own.
+        Command::Inspect(args) => return unless_closed(args.run(mode)),
+        Command::Diff(args) => return unless_closed(args.run(mode)),
         Command::Stream(args) => unless_closed(args.run(mode)),
         #[cfg(feature = "load")]
         Command::Load(args) => args.run(mode),
@@ -152,7 +162,8 @@ fn dispatch(command: Command, mode: Mode) -> anyhow::Result<()> {
         Command::Prefetch(args) => args.run(mode),
         #[cfg(feature = "pull")]
         Command::Lock(args) => unless_closed(args.run()),
-        Command::Inspect(args) => unless_closed(args.run(mode)),
+        Command::Why(args) => unless_closed(args.run(mode)),
+        Command::Tree(args) => unless_closed(args.run(mode)),
         Command::Plan(args) => unless_closed(args.run()),
         Command::Simulate(args) => unless_closed(args.run(mode)),
         Command::Layers(args) => unless_closed(args.run()),
@@ -164,21 +175,27 @@ fn dispatch(command: Command, mode: Mode) -> anyhow::Result<()> {
         Command::Logout(args) => args.run(mode),
         Command::Completions(args) => unless_closed(args.run()),
         Command::Pages(args) => args.run(),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// For commands that do nothing but write to standard output: that its reader went away is no
 /// error. For the others, a closed connection is one.
-fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
-    result.or_else(|error| if delivery::is_closed(error.as_ref()) { Ok(()) } else { Err(error) })
+fn unless_closed<T: Default>(result: anyhow::Result<T>) -> anyhow::Result<T> {
+    result.or_else(
+        |error| {
+            if delivery::is_closed(error.as_ref()) { Ok(T::default()) } else { Err(error) }
+        },
+    )
 }
 
 /// The exit status that a command's result comes to. Errors are reported with all their causes on
 /// one line, and with what helps on another.
-fn exit(result: anyhow::Result<()>, mode: Mode) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
-    report::failed(mode, &hint::message(&error), hint::find(&error));
-    ExitCode::FAILURE
+fn exit(result: anyhow::Result<ExitCode>, mode: Mode) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        report::failed(mode, &hint::message(&error), hint::find(&error));
+        ExitCode::FAILURE
+    })
 }
 
 // Examples name commands of all features.

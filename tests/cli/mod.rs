@@ -50,6 +50,11 @@ fn commands_print_what_they_found() {
 }
 
 #[test]
+fn looks_at_images_are_tables_and_trees() {
+    check("look.md");
+}
+
+#[test]
 fn progress_is_reported_as_asked() {
     check("progress.md");
 }

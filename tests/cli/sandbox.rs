@@ -45,6 +45,24 @@ impl Sandbox {
             conf
         };
         store.write_conf("conf", &conf);
+        // Images with references: a program that runs another one, and its next version.
+        let app = |version: &str, digit: &str, uses: &[&str]| {
+            let path = format!("/nix/store/{}-app-{version}", digit.repeat(32));
+            store.write(&format!("{path}/bin/app"), uses.join("\n"));
+            store.write(&format!("{path}/share/libc.so"), [0; 5000]);
+            path
+        };
+        let old = app("1.0", "5", &[&hello, &libc]);
+        let new = app("1.1", "6", &[&libc]);
+        for (name, layers) in
+            [("old", json!([[libc], [hello], [old]])), ("new", json!([[libc], [new]]))]
+        {
+            let mut conf = conf.clone();
+            conf["store_layers"] = layers;
+            conf["repo_tag"] = json!(format!("app:{name}"));
+            conf["config"] = json!({"Cmd": [name]});
+            store.write_conf(name, &conf);
+        }
         store.write_conf("no-path", &broken("store_layers", Some(json!([["/nix/store/3-gone"]]))));
         store.write_conf("no-tag", &broken("repo_tag", None));
         store.write_conf(

@@ -24,6 +24,40 @@ fn no_archive_is_written_to_a_terminal() {
     );
 }
 
+const TABLE: &str = "\
+app:old
+31.7 kB in 4 layers, 3 store paths
+
+LAYER     SIZE                        PATHS  LARGEST
+    1  10.2 kB  ████████████████████      1  libc-1.0
+    2  10.2 kB  ████████████████████      1  hello-1.0
+    3  10.2 kB  ████████████████████      1  app-1.0
+    4   1.0 kB  ██                        0  (no store path)
+
+PATH         SIZE  LAYER  CLOSURE  WOULD LEAVE  NEEDED BY
+app-1.0    8.2 kB      3  16.9 kB      16.9 kB
+libc-1.0   6.7 kB      1   6.7 kB       6.7 kB  app-1.0
+hello-1.0  2.0 kB      2   2.0 kB       2.0 kB  app-1.0
+
+Equal files: 5.0 kB more than if each were there once
+COPIES    EACH  FIRST
+   2 ×  5.0 kB  /nix/store/22222222222222222222222222222222-libc-1.0/lib/libc.so
+";
+
+#[test]
+fn a_terminal_shows_an_image_as_a_table() {
+    let Terminal { shown: mut terminal, program, .. } = Terminal::new(100);
+    let sandbox = Sandbox::new();
+    let mut shell = sandbox.shell("nix-image inspect old.json --store-root . 2>/dev/null");
+    let mut child = shell.stdout(program).spawn().unwrap();
+    drop(shell);
+    let mut shown = Vec::new();
+    let _ = terminal.read_to_end(&mut shown);
+    assert!(child.wait().unwrap().success());
+    let shown = String::from_utf8(shown).unwrap().replace('\r', "");
+    assert_eq!(shown, TABLE);
+}
+
 #[test]
 fn a_password_is_asked_for_and_not_shown() {
     need("setsid");

@@ -8,9 +8,10 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Ident, Item, UseTree, Visibility};
 
 /// The crates as the code calls them, and where they are. Each may use those before it.
-pub(crate) const CRATES: [(&str, &str); 8] = [
+pub(crate) const CRATES: [(&str, &str); 9] = [
     ("formats", "crates/formats/src"),
     ("planner", "crates/planner/src"),
+    ("contents", "crates/contents/src"),
     ("oci", "crates/oci/src"),
     ("containerd", "crates/containerd/src"),
     ("containers_storage", "crates/containers-storage/src"),

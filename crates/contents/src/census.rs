@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use planner::edges::Edges;
 
+use super::overlay::Overlay;
 use super::{Contents, Duplicates, Layer, Part, StorePath, names};
 use formats::digest::Digest;
 
-/// Counts the entries of an image, layer by layer from the lowest one, each with
-/// [`Census::begin_layer`] and [`Census::entry`].
+/// Counts the entries of an image, layer by layer from the lowest one: each with
+/// [`Census::begin_layer`], [`Census::entry`] and [`Census::directory`].
 #[derive(Debug)]
 pub struct Census {
     /// The store's directory with a slash at its end, and none at its start.
@@ -16,25 +17,62 @@ pub struct Census {
     layers: Vec<Layer>,
     paths: Vec<StorePath>,
     places: HashMap<String, usize>,
+    /// What is not in the store.
+    others: Overlay,
 }
 
 impl Census {
     /// Counts paths of the store at `store_dir`, such as `/nix/store`.
     pub fn new(store_dir: &str) -> Self {
         let store = format!("{}/", store_dir.trim_matches('/'));
-        Self { store, layers: Vec::new(), paths: Vec::new(), places: HashMap::new() }
+        Self {
+            store,
+            layers: Vec::new(),
+            paths: Vec::new(),
+            places: HashMap::new(),
+            others: Overlay::default(),
+        }
     }
 
     /// Begins with the next layer, of this digest and size.
     pub fn begin_layer(&mut self, diff_id: Digest, size: u64) {
-        self.layers.push(Layer { diff_id, size, parts: Vec::new() });
+        self.layers.push(Layer { diff_id, size, parts: Vec::new(), other_files: 0 });
     }
 
-    /// Counts an entry that takes `bytes` of the layer's tar file. `name` is its path in the image,
-    /// with or without `/` or `./` at its start.
+    /// The size of the layer that came last, which was not known when it began.
+    pub fn set_size(&mut self, size: u64) {
+        if let Some(layer) = self.layers.last_mut() {
+            layer.size = size;
+        }
+    }
+
+    /// Counts an entry, which is no directory, that takes `bytes` of the layer's tar file. `name` is
+    /// its path in the image, with or without `/` or `./` at its start.
     pub fn entry(&mut self, name: &[u8], bytes: u64) {
-        let Some(base_name) = self.store_path(name) else { return };
-        let layer = self.layers.len().saturating_sub(1);
+        if !self.count(name, bytes) {
+            self.others.put(relative(name), self.layer(), bytes);
+            if let Some(layer) = self.layers.last_mut() {
+                layer.other_files += bytes;
+            }
+        }
+    }
+
+    /// Counts a directory, in the same way.
+    pub fn directory(&mut self, name: &[u8], bytes: u64) {
+        if !self.count(name, bytes) {
+            self.others.put_directory(relative(name), self.layer());
+        }
+    }
+
+    /// The layer that is counted.
+    fn layer(&self) -> usize {
+        self.layers.len().saturating_sub(1)
+    }
+
+    /// Counts an entry of a store path; `false` if it is not in one.
+    fn count(&mut self, name: &[u8], bytes: u64) -> bool {
+        let layer = self.layer();
+        let Some(base_name) = self.store_path(name) else { return false };
         let place = if let Some(&place) = self.places.get(base_name) {
             place
         } else {
@@ -46,23 +84,56 @@ impl Census {
         };
         self.paths[place].size += bytes;
         self.paths[place].entries += 1;
-        let Some(layer) = self.layers.last_mut() else { return };
+        let Some(layer) = self.layers.last_mut() else { return true };
         // Entries of one path come one after the other.
         match layer.parts.iter_mut().rev().find(|part| part.path == place) {
             Some(part) => part.bytes += bytes,
             None => layer.parts.push(Part { path: place, bytes }),
         }
+        true
+    }
+
+    /// The place among [`Self::paths`] of the store path that an entry belongs to; `None` for other
+    /// entries.
+    pub fn place(&self, name: &[u8]) -> Option<usize> {
+        self.places.get(self.store_path(name)?).copied()
     }
 
     /// The store path that an entry belongs to, as its base name; `None` for other entries.
     fn store_path<'a>(&self, name: &'a [u8]) -> Option<&'a str> {
-        let name = name.strip_prefix(b".").unwrap_or(name);
-        let name = name.strip_prefix(b"/").unwrap_or(name);
-        let below = name.strip_prefix(self.store.as_bytes())?;
+        let below = relative(name).strip_prefix(self.store.as_bytes())?;
         let base_name = below.split(|&byte| byte == b'/').next()?;
         let base_name = std::str::from_utf8(base_name).ok()?;
         // Anything else in the store's directory, such as `.links`, is not a path of it.
         (names::hash(base_name).len() == names::HASH_LEN).then_some(base_name)
+    }
+
+    /// For each store path the layer that has most of it: of one that several layers have, the
+    /// others are repetitions.
+    pub fn main_layers(&self) -> Vec<usize> {
+        let mut most: Vec<(u64, usize)> = vec![(0, 0); self.paths.len()];
+        for (layer, it) in self.layers.iter().enumerate() {
+            for part in &it.parts {
+                if part.bytes >= most[part.path].0 {
+                    most[part.path] = (part.bytes, layer);
+                }
+            }
+        }
+        most.into_iter().map(|(_, layer)| layer).collect()
+    }
+
+    /// Whether a layer's file outside of the store is hidden by layers above.
+    pub fn is_hidden(&self, name: &[u8], layer: usize) -> bool {
+        self.others.hides(relative(name), layer)
+    }
+
+    /// Bytes that are in lower layers and not seen, as upper layers have the same.
+    fn hidden(&self) -> u64 {
+        let main = self.main_layers();
+        let parts = self.layers.iter().enumerate();
+        let parts = parts.flat_map(|(layer, it)| it.parts.iter().map(move |part| (layer, part)));
+        let repeated = parts.filter(|(layer, part)| main[part.path] != *layer);
+        self.others.hidden() + repeated.map(|(_, part)| part.bytes).sum::<u64>()
     }
 
     /// The paths that were found, in the order in which they were.
@@ -95,12 +166,19 @@ impl Census {
         });
         Contents {
             name: name.to_owned(),
+            hidden: self.hidden(),
             layers: self.layers,
             paths: self.paths,
             references: edges,
             duplicates,
         }
     }
+}
+
+/// A name without `/` or `./` at its start.
+fn relative(name: &[u8]) -> &[u8] {
+    let name = name.strip_prefix(b".").filter(|rest| rest.starts_with(b"/")).unwrap_or(name);
+    name.strip_prefix(b"/").unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -146,8 +224,10 @@ mod tests {
         );
         assert_eq!(contents.layers[1].parts, [Part { path: 0, bytes: 512 }]);
         assert_eq!(contents.layers[0].other_bytes(), 10_240 - 3584);
+        assert_eq!(contents.layers[0].other_files, 2048);
         assert_eq!(contents.references, Some(Edges(vec![vec![], vec![0]])));
         assert_eq!(contents.size(), 15_360);
+        assert_eq!(contents.hidden, 512);
     }
 
     #[test]

@@ -24,7 +24,16 @@ impl<'a> Closure<'a> {
     /// The closure of an image's paths; `None` if their references are unknown.
     pub fn of(contents: &'a Contents) -> Option<Self> {
         let uses = contents.references.as_ref()?;
-        Some(Self { contents, uses, users: uses.reversed(), roots: uses.roots() })
+        let mut roots = uses.roots();
+        // Nix makes no circles, but what was scanned may have some. A circle that nothing else refers
+        // to is represented by its first path.
+        let mut is_reached = uses.reach(roots.iter().copied());
+        while let Some(next) = is_reached.iter().position(|is_reached| !is_reached) {
+            roots.push(next);
+            let more = uses.reach([next]);
+            is_reached.iter_mut().zip(more).for_each(|(known, more)| *known |= more);
+        }
+        Some(Self { contents, uses, users: uses.reversed(), roots })
     }
 
     /// The paths to which no other path refers: what the image was made of.
@@ -40,6 +49,18 @@ impl<'a> Closure<'a> {
     /// The paths that refer to this one.
     pub fn users(&self, path: usize) -> &[usize] {
         &self.users.0[path]
+    }
+
+    /// The path and all that it refers to, directly or not.
+    pub fn all_uses(&self, path: usize) -> Vec<usize> {
+        reached(self.uses, path)
+    }
+
+    /// All paths that refer to this one, directly or not, without the path itself.
+    pub fn all_users(&self, path: usize) -> Vec<usize> {
+        let mut users = reached(&self.users, path);
+        users.retain(|&user| user != path);
+        users
     }
 
     /// Bytes of the path and of all that it refers to, directly or not.
@@ -101,6 +122,12 @@ impl<'a> Closure<'a> {
     }
 }
 
+/// The places that can be reached from one, in their order.
+fn reached(edges: &Edges, from: usize) -> Vec<usize> {
+    let reached = edges.reach([from]).into_iter().enumerate();
+    reached.filter(|(_, is_reached)| *is_reached).map(|(place, _)| place).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +148,7 @@ mod tests {
             paths: (0..references.len()).map(path).collect(),
             references: Some(Edges(references.iter().map(|uses| uses.to_vec()).collect())),
             duplicates: None,
+            hidden: 0,
         }
     }
 
@@ -132,12 +160,23 @@ mod tests {
         assert_eq!(closure.roots(), [0, 4]);
         assert_eq!(closure.size(0), 0b1111);
         assert_eq!(closure.users(3), [1, 2, 4]);
+        assert_eq!(closure.all_users(3), [0, 1, 2, 4]);
+        assert_eq!(closure.all_uses(1), [1, 3]);
         assert_eq!(closure.leaving(1), [1]);
         assert_eq!(closure.leaving(0), [2, 1, 0]);
         assert_eq!(closure.leaving_size(3), 8);
         assert_eq!(closure.shortest_chain(3), [4, 3]);
         assert_eq!(closure.shortest_chain(2), [0, 2]);
         assert_eq!(closure.shortest_chain(4), [4]);
+    }
+
+    #[test]
+    fn a_circle_has_a_root_too() {
+        let contents = contents(&[&[1], &[2], &[1], &[4], &[3]]);
+        let closure = Closure::of(&contents).unwrap();
+        assert_eq!(closure.roots(), [0, 3]);
+        assert_eq!(closure.shortest_chain(4), [3, 4]);
+        assert_eq!(closure.leaving(3), [4, 3]);
     }
 
     proptest! {

@@ -108,13 +108,9 @@ impl Difference {
     }
 }
 
-/// What tells the outputs of a package apart: what follows the last dash, if that starts with a
-/// letter; and the whole name.
-fn output(path: &str) -> (&str, &str) {
-    let (_, version) = names::package(path);
-    let output = version.rsplit_once('-').map_or("", |(_, output)| output);
-    let is_output = output.starts_with(|first: char| first.is_ascii_alphabetic());
-    (if is_output { output } else { "" }, names::full_name(path))
+/// What tells the paths of a package apart: the output, and the whole name.
+fn output(path: &str) -> (Option<&str>, &str) {
+    (names::output(path), names::full_name(path))
 }
 
 impl LayerCount {

@@ -1,7 +1,7 @@
 //! What an image contains: its layers, the store paths in them, and why those are there.
 //!
 //! A [`Census`] counts the entries of each layer and ends as the [`Contents`] of an image.
-//! [`Closure`] answers questions about references, [`Difference`] compares two images. Pictures of
+//! [`Hashes`] finds references in contents, [`EqualFiles`] equal ones. [`Closure`] answers questions about references, [`Difference`] compares two images. Pictures of
 //! both are drawn by [`picture`], and [`report`] makes an HTML page.
 //!
 //! Everything here takes values and returns values; reading images is the caller's business.
@@ -9,7 +9,10 @@
 mod census;
 mod closure;
 mod difference;
+mod equal_files;
+mod hashes;
 pub mod names;
+mod overlay;
 pub mod picture;
 pub mod report;
 mod treemap;
@@ -20,6 +23,8 @@ use planner::edges::Edges;
 pub use census::Census;
 pub use closure::Closure;
 pub use difference::{Change, Difference, LayerCount};
+pub use equal_files::EqualFiles;
+pub use hashes::{Hashes, Scanner};
 
 /// What an image contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,9 @@ pub struct Contents {
     pub references: Option<Edges>,
     /// Equal files. `None` if they were not looked for.
     pub duplicates: Option<Duplicates>,
+    /// Bytes of files in lower layers that upper ones replace or remove, and of store paths that
+    /// several layers have: all but the largest part of each.
+    pub hidden: u64,
 }
 
 /// A layer of an image.
@@ -46,6 +54,8 @@ pub struct Layer {
     pub size: u64,
     /// The store paths in it, and how many of its bytes each takes.
     pub parts: Vec<Part>,
+    /// Bytes that files and links outside of store paths take, without directories.
+    pub other_files: u64,
 }
 
 /// A store path in a layer.
@@ -84,7 +94,9 @@ pub struct Duplicates {
 pub struct Copies {
     /// Bytes of one of them.
     pub size: u64,
-    /// Where they are, as paths in the image.
+    /// How many there are.
+    pub count: usize,
+    /// Where some of them are, as paths in the image.
     pub files: Vec<String>,
 }
 
@@ -92,6 +104,11 @@ impl Contents {
     /// Bytes of all layers' tar files.
     pub fn size(&self) -> u64 {
         self.layers.iter().map(|layer| layer.size).sum()
+    }
+
+    /// Bytes that the image could do without: equal files but one, and what is hidden.
+    pub fn waste(&self) -> u64 {
+        self.duplicates.as_ref().map_or(0, |duplicates| duplicates.bytes) + self.hidden
     }
 
     /// The places of all paths, the largest path first.

@@ -32,6 +32,16 @@ pub fn package(path: &str) -> (&str, &str) {
     }
 }
 
+/// The names that outputs of packages have by nixpkgs' conventions, but for the main one.
+const OUTPUTS: [&str; 11] =
+    ["bin", "debug", "dev", "devdoc", "devman", "doc", "info", "lib", "libgcc", "man", "static"];
+
+/// The output of a package that a store path is, such as `dev`; `None` for the main one.
+pub fn output(path: &str) -> Option<&str> {
+    let (_, last) = full_name(path).rsplit_once('-')?;
+    OUTPUTS.contains(&last).then_some(last)
+}
+
 fn split(base_name: &str) -> Option<(&str, &str)> {
     let (hash, name) = base_name.split_at_checked(HASH_LEN)?;
     Some((hash, name.strip_prefix('-')?))
@@ -57,6 +67,15 @@ mod tests {
             assert_eq!(full_name(&path), name);
             assert_eq!(super::hash(&path), hash);
             assert_eq!(base_name(&path), format!("{hash}-{name}"));
+        }
+    }
+
+    #[test]
+    fn outputs_have_the_usual_names() {
+        for (name, expected) in
+            [("gcc-14-lib", Some("lib")), ("gcc-14", None), ("tool-1-beta", None), ("lib", None)]
+        {
+            assert_eq!(output(&format!("/nix/store/{}-{name}", "a".repeat(32))), expected);
         }
     }
 

@@ -61,7 +61,9 @@ fn fill(contents: &Contents, picture: &str, history: &Value, changes: &Value) ->
     });
     let duplicates = contents.duplicates.as_ref().map(|duplicates| {
         let groups = duplicates.groups.iter().take(100);
-        let groups = groups.map(|copies| json!({ "size": copies.size, "files": copies.files }));
+        let groups = groups.map(
+            |copies| json!({ "size": copies.size, "count": copies.count, "files": copies.files }),
+        );
         json!({ "bytes": duplicates.bytes, "groups": groups.collect::<Vec<_>>() })
     });
     let data = json!({

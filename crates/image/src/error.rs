@@ -1,6 +1,7 @@
 //! Why an image cannot be made, read or digested.
 
 use std::error;
+use std::io;
 
 use thiserror::Error;
 
@@ -104,6 +105,14 @@ pub enum Error {
         expected: Digest,
         /// What the layer is.
         found: Digest,
+    },
+    /// The tar file of a layer cannot be walked through.
+    #[error("layer {} cannot be read", layer + 1)]
+    Unreadable {
+        /// The layer, counted from 0.
+        layer: usize,
+        /// Why.
+        source: io::Error,
     },
     /// Another thread stopped before the layers were read.
     #[error("reading the layers ended early")]

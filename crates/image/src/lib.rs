@@ -21,6 +21,7 @@ pub mod members;
 pub mod one_layer;
 mod reading;
 pub mod store;
+mod survey;
 pub mod threads;
 
 pub use atomic_file::{AtomicFile, FileError, sync_directory};
@@ -32,3 +33,4 @@ pub use hashing::{Digester, Meter};
 pub use image::{Existing, Image, ImageError, Stored};
 pub use layer::Layer;
 pub use reading::{Chunks, read_ahead};
+pub use survey::{Depth, Survey};

@@ -7,6 +7,7 @@ use crate::base::{Base, Choice};
 use crate::conf::{Conf, Form};
 use crate::layer::Layer;
 use crate::store::{Store, StoreError};
+use formats::digest::Digest;
 
 /// Confs that build on confs, at most: engines take 127 layers, and each conf has one of its own.
 const MAX_BASES: usize = 127;
@@ -26,6 +27,8 @@ pub struct Stored {
     /// Its layers, lowest first.
     pub layers: Vec<Layer>,
     base: Base,
+    /// The store that its paths may be in as well.
+    store: Store,
 }
 
 /// Where images are looked for.
@@ -67,6 +70,14 @@ impl Existing {
         }
     }
 
+    /// The store that its paths are in, or may be in as well.
+    pub(crate) fn store(&self) -> &Store {
+        match self {
+            Self::Made(image) => &image.store,
+            Self::Stored(stored) => &stored.store,
+        }
+    }
+
     /// The variables that every image on top of this one inherits.
     pub(super) fn env(&self) -> Vec<String> {
         match self {
@@ -80,6 +91,11 @@ impl Existing {
 }
 
 impl Stored {
+    /// The diffIDs of its layers, as its configuration has them.
+    pub fn diff_ids(&self) -> Vec<Digest> {
+        self.layers.iter().filter_map(Layer::as_base).map(|layer| layer.diff_id).collect()
+    }
+
     /// The configuration, byte for byte.
     pub fn config(&self) -> &[u8] {
         self.base.config()
@@ -116,7 +132,7 @@ impl Search<'_> {
                 let choice = Choice { name, architecture: self.architecture };
                 let base = Base::open(path, &choice, self.store)?;
                 let layers = base.layers.iter().cloned().map(Layer::base).collect();
-                Ok(Existing::Stored(Stored { layers, base }))
+                Ok(Existing::Stored(Stored { layers, base, store: self.store.clone() }))
             }
             Err(error) => Err(ImageError::Conf(Box::new(error))),
         }

@@ -137,6 +137,11 @@ impl<S: Source> Members<S> {
         }
     }
 
+    /// Where the member that came last ends, in bytes from the archive's start: at its next header.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
     /// What is read, at the content of the member that came last.
     pub fn source(&mut self) -> &mut S {
         &mut self.archive

@@ -1,7 +1,7 @@
 //! Nix's database, which knows the NAR hash of every path in a store.
 //!
 //! Its schema is Nix's own: `ValidPaths` has a row for each path, with `path` and `hash`
-//! (`sha256:` and hexadecimal digits). See `src/libstore/schema.sql` of Nix.
+//! (`sha256:` and hexadecimal digits), and `Refs` one for each reference between two of them. See `src/libstore/schema.sql` of Nix.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,44 @@ pub type NarHashes = HashMap<String, String>;
 /// The NAR hashes that Nix has for these paths, in its own spelling. A path that it does not know,
 /// and every path where its database cannot be read, has none: that costs time alone.
 pub fn nar_hashes<'a>(store: &Store, paths: impl Iterator<Item = &'a str>) -> NarHashes {
+    let hashes = connect(store).and_then(|connection| look_up(&connection, paths).ok());
+    hashes.unwrap_or_default()
+}
+
+/// The paths that each of some store paths refers to.
+pub type References = HashMap<String, Vec<String>>;
+
+/// The references that Nix has for these paths; `None` if it does not know all of them, or its
+/// database cannot be read.
+pub fn references<'a>(store: &Store, paths: impl Iterator<Item = &'a str>) -> Option<References> {
+    look_up_references(&connect(store)?, paths).ok().flatten()
+}
+
+/// Opens the store's database; `None` if it has none that can be read.
+fn connect(store: &Store) -> Option<Connection> {
     let database = store.root().unwrap_or(Path::new("/")).join(DATABASE);
     // Opening a pipe that stands in its place would wait for a writer.
-    if store.dir() != Path::new(STORE_DIR) || !database.is_file() {
-        return HashMap::new();
+    let is_there = store.dir() == Path::new(STORE_DIR) && database.is_file();
+    is_there.then(|| open(&database).ok()).flatten()
+}
+
+fn look_up_references<'a>(
+    connection: &Connection,
+    paths: impl Iterator<Item = &'a str>,
+) -> rusqlite::Result<Option<References>> {
+    let mut known = connection.prepare("SELECT id FROM ValidPaths WHERE path = ?1")?;
+    let mut targets = connection.prepare(
+        "SELECT target.path FROM Refs JOIN ValidPaths target ON target.id = Refs.reference \
+         WHERE Refs.referrer = ?1",
+    )?;
+    let mut references = HashMap::new();
+    for path in paths {
+        let id: Option<i64> = known.query_row([path], |row| row.get(0)).optional()?;
+        let Some(id) = id else { return Ok(None) };
+        let targets = targets.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        references.insert(path.to_owned(), targets);
     }
-    open(&database).and_then(|connection| look_up(&connection, paths)).unwrap_or_default()
+    Ok(Some(references))
 }
 
 fn look_up<'a>(
@@ -86,7 +118,10 @@ mod tests {
         connection
             .execute_batch(
                 "CREATE TABLE ValidPaths (id INTEGER PRIMARY KEY, path TEXT UNIQUE, hash TEXT);
-                 INSERT INTO ValidPaths VALUES (1, '/nix/store/a-b', 'sha256:00');",
+                 INSERT INTO ValidPaths VALUES (1, '/nix/store/a-b', 'sha256:00');
+                 INSERT INTO ValidPaths VALUES (2, '/nix/store/e-f', 'sha256:01');
+                 CREATE TABLE Refs (referrer INTEGER, reference INTEGER);
+                 INSERT INTO Refs VALUES (1, 1), (1, 2);",
             )
             .unwrap();
         connection
@@ -122,6 +157,17 @@ mod tests {
         assert_eq!(before.len(), 1, "{before:?}");
         assert_eq!(look(&root), expected);
         assert_eq!(files(&root), before);
+    }
+
+    #[test]
+    fn references_are_those_of_paths_that_are_all_known() {
+        let root = tempfile::tempdir().unwrap();
+        drop(database(root.path()));
+        let store = Store::new(STORE_DIR, Some(root.path())).unwrap();
+        let [a, e] = ["/nix/store/a-b", "/nix/store/e-f"].map(str::to_owned);
+        let both = HashMap::from([(a.clone(), vec![a.clone(), e.clone()]), (e.clone(), vec![])]);
+        assert_eq!(references(&store, [&*a, &e].into_iter()), Some(both));
+        assert_eq!(references(&store, [&*a, "/nix/store/c-d"].into_iter()), None);
     }
 
     #[test]

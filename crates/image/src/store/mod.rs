@@ -8,7 +8,7 @@ mod path;
 mod scan;
 mod walk;
 
-pub use database::{NarHashes, nar_hashes};
+pub use database::{NarHashes, References, nar_hashes, references};
 pub use identity::{Identity, identity};
 pub use listing::{Entry, Listing, Node};
 pub(crate) use names::logical;

@@ -1,0 +1,143 @@
+//! Looks at what an image contains: the entries of its layers, and, in a second pass, what is in its
+//! files.
+
+mod findings;
+
+use std::collections::HashMap;
+
+use contents::{Census, Contents, EqualFiles, Hashes};
+
+use crate::error::Error;
+use crate::image::Existing;
+use crate::layer::{Layer, TarReader};
+use crate::members::{Member, Members};
+use crate::store::{self, References};
+use crate::threads;
+use findings::{Findings, Search};
+use formats::digest::Digest;
+use formats::tar::DIRECTORY;
+
+/// The smallest file that is compared with others, in bytes.
+const COMPARED: u64 = 4 << 10;
+
+/// How much of an image is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The headers of its layers: what takes how much.
+    Sizes,
+    /// Its files as well: what refers to what, and which files are equal.
+    Files,
+}
+
+/// Finds out what an image contains.
+///
+/// References are those that Nix knows if it knows all paths of the image; otherwise a path refers
+/// to those whose hashes are in its files, in the targets of its links, or in its names.
+#[derive(Debug)]
+pub struct Survey<'a> {
+    /// The image.
+    pub image: &'a Existing,
+    /// The diffIDs of its layers, lowest first.
+    pub diff_ids: &'a [Digest],
+    /// How much of it is looked at.
+    pub depth: Depth,
+    /// Threads that read files.
+    pub threads: usize,
+}
+
+impl Survey<'_> {
+    /// What the image contains. The result goes by this name.
+    ///
+    /// # Errors
+    ///
+    /// If a layer cannot be read, or is not the one that its image names.
+    pub fn contents(&self, name: &str) -> Result<Contents, Error> {
+        let layers = self.image.layers();
+        if let Existing::Stored(_) = self.image {
+            threads::map(self.readers(), layers, |layer| layer.verify().map_err(Error::from))?;
+        }
+        let store_dir = self.image.store().dir().to_string_lossy();
+        let mut census = Census::new(&store_dir);
+        // Only files of a size that is there more than once can be equal.
+        let mut sizes: HashMap<u64, u32> = HashMap::new();
+        for (number, diff_id) in self.diff_ids.iter().enumerate() {
+            census.begin_layer(*diff_id, 0);
+            let size = walk(layers, number, |member, bytes, _| {
+                if member.typeflag == DIRECTORY {
+                    census.directory(&member.name, bytes);
+                } else {
+                    census.entry(&member.name, bytes);
+                }
+                if self.depth == Depth::Files && member.is_file() && member.size >= COMPARED {
+                    *sizes.entry(member.size).or_default() += 1;
+                }
+                Ok(())
+            })?;
+            census.set_size(size);
+        }
+        if self.depth == Depth::Sizes {
+            return Ok(census.finish(name, None, None));
+        }
+        sizes.retain(|_, count| *count > 1);
+        let known = store::references(self.image.store(), census.paths());
+        let hashes = known.is_none().then(|| Hashes::of(census.paths()));
+        let search = Search {
+            main_layers: census.main_layers(),
+            census: &census,
+            hashes: hashes.as_ref(),
+            sizes: &sizes,
+        };
+        let numbers: Vec<_> = (0..layers.len()).collect();
+        let found = threads::map(self.readers(), &numbers, |&number| {
+            let mut findings = Findings::default();
+            walk(layers, number, |member, _, tar| findings.add(&search, number, member, tar))?;
+            Ok::<_, Error>(findings)
+        })?;
+        let mut files = EqualFiles::default();
+        let mut scanned = vec![Vec::new(); census.paths().count()];
+        for findings in found {
+            files.extend(findings.files);
+            for (path, targets) in findings.references {
+                scanned[path].extend(targets);
+            }
+        }
+        let references = known.unwrap_or_else(|| named(&census, &scanned));
+        Ok(census.finish(name, Some(&references), Some(files.finish())))
+    }
+
+    /// A compressed archive is read from its start for each thread that reads layers of it.
+    fn readers(&self) -> usize {
+        let mut archives = self.image.layers().iter().filter_map(Layer::as_base);
+        let is_whole = archives.any(|layer| layer.archive.is_compressed());
+        if is_whole { 1 } else { self.threads }
+    }
+}
+
+/// References between paths, which are given by their places, by name.
+fn named(census: &Census, references: &[Vec<usize>]) -> References {
+    let paths: Vec<_> = census.paths().map(str::to_owned).collect();
+    let targets = |places: &Vec<usize>| places.iter().map(|&place| paths[place].clone()).collect();
+    paths.iter().cloned().zip(references.iter().map(targets)).collect()
+}
+
+/// Walks through a layer. The visitor gets each member, the bytes that it takes, and what its content
+/// can be read from. Returns the bytes of the layer's tar file.
+fn walk(
+    layers: &[Layer],
+    number: usize,
+    mut visit: impl FnMut(&Member, u64, &mut TarReader<'_>) -> std::io::Result<()>,
+) -> Result<u64, Error> {
+    let unreadable = |source| Error::Unreadable { layer: number, source };
+    let mut members = Members::new(TarReader::new(layers[number].tar()?));
+    let mut end = 0;
+    while let Some(member) = members.next_member().map_err(unreadable)? {
+        members.forget();
+        let bytes = members.position() - end;
+        end = members.position();
+        visit(&member, bytes, members.source()).map_err(unreadable)?;
+    }
+    // To the end, where compressed layers are found to be the right ones.
+    let tar = members.source();
+    std::io::copy(tar, &mut std::io::sink()).map_err(unreadable)?;
+    Ok(tar.position())
+}

@@ -1,0 +1,107 @@
+//! `nix-image diff`.
+
+use std::process::ExitCode;
+
+use contents::{Difference, picture, report as page};
+use image::Depth;
+use serde_json::Value;
+
+use super::looked::{LookArgs, PictureArgs};
+use super::stdout;
+use crate::look::difference::Changes;
+use crate::report::{self, Mode, Style};
+
+/// Show what changed from one image to another: packages, bytes, and layers to be moved
+///
+/// A registry gets the layers that it lacks, and an engine fetches those that it lacks. An engine
+/// unpacks all layers from the first changed one on. A linked store makes these anew as well, but
+/// copies only what is in no store path. All sizes are those of uncompressed layers.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries the differences as text, or a JSON object with --json.
+
+Examples:
+  # Show what an update changed
+  nix-image diff ./old ./result
+
+  # Compare with a saved image, for a program
+  nix-image diff old.tar.gz ./result --json
+
+  # Draw what was added, changed and removed
+  nix-image diff ./old ./result --svg changes.svg
+
+  # Fail if anything changed
+  nix-image diff ./old ./result --exit-code")]
+pub(super) struct Args {
+    /// The old image: the program that Nix built or its conf, a docker-archive, or an OCI archive or
+    /// layout; PATH#NAME is one of several
+    old: String,
+    /// The new image
+    new: String,
+    /// Exit with status 1 if the images differ
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    pictures: PictureArgs,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+impl Args {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<ExitCode> {
+        stdout::check()?;
+        let report = report::new(mode, Style::READ);
+        let depth = if self.pictures.has_page() { Depth::Files } else { Depth::Sizes };
+        // References are shown for the new image alone.
+        let old = self.look.look(&self.old, None, Depth::Sizes, &report)?;
+        let new = self.look.look(&self.new, None, depth, &report)?;
+        let difference = Difference::of(&old.contents, &new.contents);
+        let changes = Changes {
+            old: &old.contents,
+            new: &new.contents,
+            difference: &difference,
+            configuration: changed_keys(&old.config()?, &new.config()?),
+        };
+        self.pictures.write(
+            || picture::of_difference(&old.contents, &new.contents, &difference),
+            || page::of_difference(&old.contents, &new.contents, &difference),
+        )?;
+        if !self.pictures.is_output() {
+            report.answer(&changes.text().trim_end(), &changes.json())?;
+        }
+        let differs = self.exit_code && !changes.is_empty();
+        Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+/// The keys under which two configurations differ, but for what follows from the layers.
+fn changed_keys(old: &Value, new: &Value) -> Vec<String> {
+    let mut changed = Vec::new();
+    let mut compare = |old: &Value, new: &Value, ignored: &[&str]| {
+        let keys = |value: &Value| -> Vec<String> {
+            value.as_object().into_iter().flat_map(|object| object.keys().cloned()).collect()
+        };
+        let mut all = [keys(old), keys(new)].concat();
+        all.sort();
+        all.dedup();
+        all.retain(|key| !ignored.contains(&key.as_str()) && old.get(key) != new.get(key));
+        changed.extend(all);
+    };
+    compare(old, new, &["config", "rootfs", "history"]);
+    compare(&old["config"], &new["config"], &[]);
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn configurations_are_compared_key_by_key() {
+        let old = json!({"os": "linux", "rootfs": 1, "config": {"Env": [], "Cmd": ["a"]}});
+        let new = json!({"os": "linux", "rootfs": 2, "config": {"Cmd": ["b"], "User": "me"}});
+        assert_eq!(changed_keys(&old, &new), ["Cmd", "Env", "User"]);
+        assert_eq!(changed_keys(&old, &old), [""; 0]);
+    }
+}

@@ -1,0 +1,48 @@
+//! `nix-image tree`.
+
+use image::Depth;
+
+use super::looked::LookArgs;
+use super::stdout;
+use crate::look::reasons;
+use crate::report::{self, Mode, Style};
+
+/// Show the store paths of an image as a tree: which refers to which, and their sizes
+///
+/// A path that comes again is marked with `…`, and what it refers to is left out the second time.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries a tree, or with --json an object: all paths with their references.
+
+Examples:
+  # Show the whole image
+  nix-image tree ./result
+
+  # Show what one path brings along
+  nix-image tree ./result python3
+
+  # List all paths, the largest first
+  nix-image tree ./result --json | jq -r '.paths | sort_by(-.size)[] | \"\\(.size) \\(.path)\"'")]
+pub(super) struct Args {
+    /// The image: the program that Nix built (`./result`) or its conf, a docker-archive, or an OCI
+    /// archive or layout; PATH#NAME is one of several
+    #[arg(value_name = "IMAGE")]
+    looked_at: String,
+    /// The store path to begin with: all of it, its hash, or its name with or without the version
+    /// [default: all paths that no other refers to]
+    path: Option<String>,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+impl Args {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        stdout::check()?;
+        let report = report::new(mode, Style::READ);
+        let looked = self.look.look(&self.looked_at, None, Depth::Files, &report)?;
+        let (contents, closure) = (&looked.contents, looked.closure()?);
+        let path = self.path.as_ref().map(|path| looked.path(path)).transpose()?;
+        let text = reasons::references(contents, &closure, path);
+        report.answer(&text.trim_end(), &reasons::references_json(contents, &closure, path))
+    }
+}

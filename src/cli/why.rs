@@ -1,0 +1,53 @@
+//! `nix-image why`.
+
+use image::Depth;
+
+use super::looked::LookArgs;
+use super::stdout;
+use crate::look::reasons;
+use crate::report::{self, Mode, Style};
+
+/// Show why a store path is in an image: the shortest way to it, what needs it, and what would leave
+/// the image with it
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Standard output carries a tree and what is said about the path, or a JSON object with --json.
+
+Examples:
+  # Show why openssl is in an image
+  nix-image why ./result openssl
+
+  # Show all that needs it
+  nix-image why ./result openssl --all
+
+  # List what would leave the image without it
+  nix-image why ./result openssl --json | jq -r '.would_leave.paths[]'")]
+pub(super) struct Args {
+    /// The image: the program that Nix built (`./result`) or its conf, a docker-archive, or an OCI
+    /// archive or layout; PATH#NAME is one of several
+    #[arg(value_name = "IMAGE")]
+    looked_at: String,
+    /// The store path: all of it, its hash, or its name with or without the version
+    path: String,
+    /// Show all that needs the path, as a tree from the path up
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+impl Args {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        stdout::check()?;
+        let report = report::new(mode, Style::READ);
+        let looked = self.look.look(&self.looked_at, None, Depth::Files, &report)?;
+        let (contents, closure) = (&looked.contents, looked.closure()?);
+        let path = looked.path(&self.path)?;
+        let text = if self.all {
+            reasons::users(contents, &closure, path)
+        } else {
+            reasons::why(contents, &closure, path)
+        };
+        report.answer(&text.trim_end(), &reasons::why_json(contents, &closure, path))
+    }
+}

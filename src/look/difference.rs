@@ -1,0 +1,183 @@
+//! What changed between two images, as text and as JSON.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use contents::{Change, Contents, Difference, LayerCount, names};
+use formats::peer_text;
+use serde_json::{Value, json};
+
+use super::bytes;
+use super::layout::{Side, table};
+use crate::report::count;
+
+/// Two images and what changed between them.
+#[derive(Debug)]
+pub(crate) struct Changes<'a> {
+    pub(crate) old: &'a Contents,
+    pub(crate) new: &'a Contents,
+    pub(crate) difference: &'a Difference,
+    /// The keys under which their configurations differ, such as `Env`.
+    pub(crate) configuration: Vec<String>,
+}
+
+impl Changes<'_> {
+    /// Whether the images are the same.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.difference.is_empty() && self.configuration.is_empty()
+    }
+
+    /// Packages, layers and what others have to move.
+    pub(crate) fn text(&self) -> String {
+        let Self { old, new, difference, .. } = self;
+        let name = |contents: &Contents| peer_text::plain(&contents.name);
+        let mut text = format!(
+            "{} → {}\n{} → {} ({}), {} → {}\n",
+            name(old),
+            name(new),
+            bytes(old.size()),
+            bytes(new.size()),
+            signed(old.size(), new.size()),
+            old.layers.len(),
+            count(new.layers.len(), "layer"),
+        );
+        if self.is_empty() {
+            return text + "\nno difference\n";
+        }
+        if !self.configuration.is_empty() {
+            let keys: Vec<_> = self.configuration.iter().map(|key| peer_text::plain(key)).collect();
+            let _ = writeln!(text, "\nConfiguration: {} changed", keys.join(", "));
+        }
+        text.push('\n');
+        if !difference.changes.is_empty() {
+            let rows: Vec<_> = difference.changes.iter().map(|change| self.row(change)).collect();
+            let columns = [
+                ("PACKAGE", Side::Left),
+                ("OLD", Side::Left),
+                ("NEW", Side::Left),
+                ("BYTES", Side::Right),
+            ];
+            text += &table(&columns, &rows);
+        }
+        let (linked, copied) = self.linked();
+        let _ = write!(
+            text,
+            "{} unchanged\n\n\
+             reused               {}\n\
+             fetched or uploaded  {}\n\
+             unpacked             {}\n\
+             linked store         {}, {} of it copied\n",
+            count(difference.kept, "path"),
+            layers(difference.reused),
+            layers(difference.moved),
+            layers(difference.unpacked),
+            layers(linked),
+            bytes(copied),
+        );
+        text
+    }
+
+    /// The same as a document.
+    pub(crate) fn json(&self) -> Value {
+        let Self { old, new, difference, .. } = self;
+        let image = |contents: &Contents| {
+            json!({
+                "name": contents.name,
+                "size": contents.size(),
+                "layers": contents.layers.len(),
+            })
+        };
+        let path = |contents: &Contents, place: Option<usize>| {
+            let path = place.map(|place| &contents.paths[place]);
+            path.map(|path| json!({ "path": path.path, "size": path.size }))
+        };
+        let changes = difference.changes.iter().map(|change| {
+            json!({
+                "name": change.name,
+                "kind": self.kind(change),
+                "old": path(old, change.old),
+                "new": path(new, change.new),
+            })
+        });
+        let layers = |count: LayerCount| json!({ "layers": count.layers, "bytes": count.bytes });
+        let (linked, copied) = self.linked();
+        json!({
+            "what": "compared",
+            "old": image(old),
+            "new": image(new),
+            "configuration": self.configuration,
+            "changes": changes.collect::<Vec<_>>(),
+            "unchanged": difference.kept,
+            "reused": layers(difference.reused),
+            "fetched": layers(difference.moved),
+            "unpacked": layers(difference.unpacked),
+            "linked": {
+                "layers": linked.layers,
+                "bytes": linked.bytes,
+                "copied": copied,
+            },
+        })
+    }
+
+    /// The layers that a linked store makes anew, and how many of their bytes it copies, as they are in
+    /// no store path.
+    fn linked(&self) -> (LayerCount, u64) {
+        let unpacked = self.difference.unpacked;
+        let first = self.new.layers.len() - unpacked.layers;
+        (unpacked, self.new.layers[first..].iter().map(|layer| layer.other_files).sum())
+    }
+
+    fn row(&self, change: &Change) -> Vec<String> {
+        let size = |contents: &Contents, place: Option<usize>| {
+            place.map_or(0, |place| contents.paths[place].size)
+        };
+        let version = |contents: &Contents, place: Option<usize>| {
+            let version = place.map(|place| names::package(&contents.paths[place].path).1);
+            version.map(peer_text::plain)
+        };
+        let shown = |version: Option<String>| match version {
+            None => "-".to_owned(),
+            Some(version) if version.is_empty() => "(no version)".to_owned(),
+            Some(version) => version,
+        };
+        let new = match self.kind(change) {
+            "rebuilt" => "rebuilt".to_owned(),
+            _ => shown(version(self.new, change.new)),
+        };
+        vec![
+            peer_text::plain(&change.name),
+            shown(version(self.old, change.old)),
+            new,
+            signed(size(self.old, change.old), size(self.new, change.new)),
+        ]
+    }
+
+    fn kind(&self, change: &Change) -> &'static str {
+        match (change.old, change.new) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            (Some(old), Some(new)) => {
+                let old = names::full_name(&self.old.paths[old].path);
+                if old == names::full_name(&self.new.paths[new].path) {
+                    "rebuilt"
+                } else {
+                    "changed"
+                }
+            }
+        }
+    }
+}
+
+/// By how much a number of bytes grew or shrank.
+fn signed(old: u64, new: u64) -> String {
+    let sign = match new.cmp(&old) {
+        Ordering::Less => "-",
+        Ordering::Equal => "",
+        Ordering::Greater => "+",
+    };
+    format!("{sign}{}", bytes(new.abs_diff(old)))
+}
+
+fn layers(LayerCount { layers, bytes: size }: LayerCount) -> String {
+    format!("{} ({})", count(layers, "layer"), bytes(size))
+}
