@@ -36,9 +36,9 @@ pub struct TarSplitWriter {
     split: tar_split::TarSplit,
     lines: Vec<u8>,
     output: GzEncoder<Sealed>,
-    file: AtomicFile,
-    /// Its place in the cache, if there is one.
-    path: Option<PathBuf>,
+    /// The file that it is written to, and its place in the cache; `None` for one that is not
+    /// remembered.
+    remembered: Option<(AtomicFile, PathBuf)>,
 }
 
 /// Writes to a file and hashes what is written.
@@ -88,14 +88,16 @@ impl Cache {
 
     /// Starts a tar-split that is remembered for a key, if the cache can be written to.
     pub(crate) fn new_tar_split(&self, key: &Key) -> io::Result<TarSplitWriter> {
-        let path = self.path_in(DIRECTORY, key);
-        let in_cache = path.as_ref().and_then(|path| {
+        let in_cache = self.path_in(DIRECTORY, key).and_then(|path| {
             let shard = path.parent()?;
             fs::create_dir_all(shard).ok()?;
-            AtomicFile::create_in(shard).ok()
+            Some((AtomicFile::create_in(shard).ok()?, path))
         });
         match in_cache {
-            Some(file) => TarSplitWriter::new(file, path, start(key)),
+            Some((file, path)) => {
+                let output = file.file().try_clone()?;
+                Ok(TarSplitWriter::new(output, Some((file, path)), start(key)))
+            }
             None => TarSplitWriter::temporary(),
         }
     }
@@ -114,19 +116,18 @@ impl TarSplitWriter {
     ///
     /// If the kernel refuses a temporary file.
     pub fn temporary() -> io::Result<Self> {
-        let file = AtomicFile::create_in(&std::env::temp_dir()).map_err(io::Error::other)?;
-        Self::new(file, None, Sha256::new())
+        // It has no name, so that nothing is left of it if the process is killed.
+        Ok(Self::new(tempfile::tempfile()?, None, Sha256::new()))
     }
 
-    fn new(file: AtomicFile, path: Option<PathBuf>, hash: Sha256) -> io::Result<Self> {
-        let writer = BufWriter::with_capacity(64 << 10, file.file().try_clone()?);
-        Ok(Self {
+    fn new(output: File, remembered: Option<(AtomicFile, PathBuf)>, hash: Sha256) -> Self {
+        let writer = BufWriter::with_capacity(64 << 10, output);
+        Self {
             split: tar_split::TarSplit::default(),
             lines: Vec::new(),
             output: GzEncoder::new(Sealed { file: writer, hash, size: 0 }, Compression::new(LEVEL)),
-            file,
-            path,
-        })
+            remembered,
+        }
     }
 
     /// Takes the next bytes of the layer.
@@ -150,8 +151,8 @@ impl TarSplitWriter {
         let Sealed { mut file, hash, size } = self.output.finish()?;
         file.write_all(&hash.finish())?;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        if let Some(path) = self.path {
-            self.file.persist(&path).map_err(io::Error::other)?;
+        if let Some((remembered, path)) = self.remembered {
+            remembered.persist(&path).map_err(io::Error::other)?;
         }
         Ok(TarSplit { file, size })
     }

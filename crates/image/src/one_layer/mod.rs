@@ -1,8 +1,8 @@
 //! Images of one layer, as nixpkgs' `dockerTools.buildImage` makes them: the same layer and the
 //! same documents to the byte, and the same archive.
 //!
-//! Such an image is made in steps, each of which a build in the Nix sandbox runs. [`copy`] brings
-//! trees into a root, in place of rsync. Commands of the author's may change it. [`pack`] turns it
+//! Such an image is made in steps, each of which a build in the Nix sandbox runs. [`copy()`] brings
+//! trees into a root, in place of rsync. Commands of the author's may change it. [`pack()`] turns it
 //! into the start of a layer. When Nix has found out what that refers to, [`OneLayerImage`] writes
 //! the archive, in which the closure's files stand behind the packed ones.
 
@@ -37,7 +37,7 @@ pub use writer::Owner;
 /// What an archive of one new layer is made of.
 #[derive(Debug)]
 pub struct OneLayerImage<'a> {
-    /// The directory that [`pack`] wrote to.
+    /// The directory that [`pack()`] wrote to.
     pub layer: &'a Path,
     /// The store paths that it refers to, with what these refer to, and itself.
     pub closure: &'a [String],
