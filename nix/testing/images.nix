@@ -6,6 +6,7 @@
   coreutils,
   dockerTools,
   nix,
+  nix-image,
   runCommand,
   runtimeShell,
   writeText,
@@ -19,6 +20,8 @@ let
     buildLayeredImage
     buildLayeredImageWithNixDb
     buildNixShellImage
+    exportImage
+    mergeImages
     streamLayeredImage
     streamNixShellImage
     ;
@@ -460,6 +463,62 @@ let
       ];
     };
 
+    # Several images in one archive.
+    merged = mergeImages [
+      images.owned
+      images.no-tag-layered
+      images.generation-1
+    ];
+    merged-with-base = mergeImages [
+      images.layered
+      images.on-top
+    ];
+    merged-compressors = mergeImages [
+      images.plain-file
+      images.zstd-file
+      images.gz-file
+    ];
+
+    # Root file systems.
+    exported = exportImage { fromImage = images.owned; };
+    exported-order = exportImage { fromImage = images.order-3; };
+    exported-chosen = exportImage {
+      name = "exported-chosen";
+      fromImage = images.merged;
+      fromImageName = "generation";
+      fromImageTag = "latest";
+    };
+
+    # Bases of other kinds.
+    on-stream = streamLayeredImage (onBase "on-stream" images.hello);
+    on-layout = streamLayeredImage (onBase "on-layout" layout);
+    on-merged = streamLayeredImage (onBase "on-merged" "${images.merged}#generation:latest");
+    order-1 = buildImage {
+      name = "order-1";
+      tag = "latest";
+      extraCommands = "echo 1 | tee layer-1 > last";
+    };
+    order-2 = buildLayeredImage {
+      name = "order-2";
+      tag = "latest";
+      fromImage = images.order-1;
+      extraCommands = "echo 2 | tee layer-2 > last";
+    };
+    order-3 = buildImage {
+      name = "order-3";
+      tag = "latest";
+      fromImage = images.order-2;
+      copyToRoot = coreutils;
+      extraCommands = "echo 3 | tee layer-3 > last";
+      config.Cmd = [
+        "/bin/cat"
+        "/layer-1"
+        "/layer-2"
+        "/layer-3"
+        "/last"
+      ];
+    };
+
     # Shells.
     shell-basic = shell "shell-basic" { } { };
     shell-hook = shell "shell-hook" { shellHook = "echo 'This is the shell hook!'; exit"; } { };
@@ -515,6 +574,24 @@ let
     config.Cmd = [ "/bin/hello" ];
   };
 
+  onBase = name: fromImage: {
+    inherit name fromImage;
+    tag = "latest";
+    config.Cmd = [ "${greeter name}/bin/${name}" ];
+  };
+  # As pullImageByDigest makes one: its blobs are links to other store paths.
+  layout =
+    let
+      written = runCommand "written" { nativeBuildInputs = [ nix-image ]; } ''
+        nix-image write --format oci --no-cache ${images.owned.conf} $out
+      '';
+    in
+    runCommand "layout" { } ''
+      mkdir -p $out/blobs/sha256
+      cp ${written}/oci-layout ${written}/index.json $out
+      ln -s ${written}/blobs/sha256/* $out/blobs/sha256
+    '';
+
   greeting = name: {
     inherit name;
     tag = "latest";
@@ -555,7 +632,9 @@ in
   table = writeText "images.json" (
     builtins.toJSON (
       builtins.mapAttrs (_: image: {
-        inherit (image) imageName imageTag;
+        # Merged and exported images have none.
+        imageName = image.imageName or null;
+        imageTag = image.imageTag or null;
         # An image of one layer has none.
         conf = image.conf or null;
         file = "${image}";

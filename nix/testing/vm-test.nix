@@ -12,6 +12,7 @@
   scripts ? [
     "layered"
     "one-layer"
+    "archives"
     "nix-shell"
   ],
   # The NixOS options that start the engine.
@@ -44,6 +45,7 @@ testers.runNixOSTest {
       ];
     };
     environment.systemPackages = [
+      pkgs.nix-image
       pkgs.skopeo
       pkgs.zstd
     ];
@@ -64,10 +66,15 @@ testers.runNixOSTest {
             "program": image["file"],
         }
 
+    def stream(conf):
+        return f"nix-image stream {conf}"
+
     engine = "${engine}"
     unpacks = ${builtins.toJSON unpacks}
     image_id_is_config = ${if imageIdIsConfig then "True" else "False"}
     images = {name: known(image) for name, image in json.load(open("${table}")).items()}
+    nix_image = "nix-image"
+    registry = "${pkgs.distribution}/bin/registry"
     store = "${builtins.storeDir}"
     unit_command = "${lib.getExe moduleUnit}"
 

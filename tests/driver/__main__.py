@@ -58,6 +58,9 @@ def main():
                     "image_id_is_config": True,
                     "unpacks": running.unpacks(),
                     "images": table,
+                    "stream": store.stream,
+                    "nix_image": str(store.nix_image),
+                    "registry": "docker-registry",
                     "store": str(store.path),
                     "unit_command": store.unit(running.folder),
                 }

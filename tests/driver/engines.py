@@ -81,7 +81,7 @@ class Engine:
 
 class Docker(Engine):
     command = "docker"
-    scripts = ["layered", "one-layer", "nix-shell", "nixos-module"]
+    scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module"]
 
     containerd_store = False
 
@@ -128,7 +128,7 @@ class DockerWithContainerdStore(Docker):
 
 class Podman(Engine):
     command = "podman"
-    scripts = ["layered", "one-layer", "nix-shell", "nixos-module", "nixos-module-store"]
+    scripts = [*Docker.scripts, "nixos-module-store"]
 
     def start(self):
         if not shutil.which("podman"):

@@ -60,12 +60,16 @@ class Store:
             conf = self.here(image["conf"])
             entry |= {"conf": json.loads(conf.read_text()), "confFile": str(conf)}
         if image["isProgram"]:
-            entry["archive"] = f"{self.nix_image} stream {conf} --store-root {self.root}"
+            entry["archive"] = self.stream(conf)
             # The program says /nix/store, which is there but for the program.
             entry["program"] = f"chroot {self.root} {image['file']}"
         else:
             entry["archive"] = f"cat {self.here(image['file'])}"
         return entry
+
+    def stream(self, conf):
+        """The command that prints the archive of a conf."""
+        return f"{self.nix_image} stream {conf} --store-root {self.root}"
 
     def unit(self, folder):
         """The command by which a unit of the NixOS module does its work, on this machine.

@@ -2,7 +2,10 @@
 #   engine   the program that loads and runs images: docker, podman
 #   images   for each image: `archive`, a command that prints it; `file`, what
 #            Nix has built; `program`, how to run that if it is a program; `conf`,
-#            its conf as a dictionary, `confFile`, where that is; `imageName`, `imageTag`
+#            its conf as a dictionary, `confFile`, where that is; `imageName`, `imageTag`;
+#            None for what it does not have
+#   stream   a function: the command that prints the archive of a conf's file
+#   nix_image, registry  how to run nix-image, and a registry
 #   store    where the machine has the store
 #   unpacks  the compressors whose archives the engine loads
 #   unit_command  what the units of the NixOS module run
