@@ -32,7 +32,7 @@ IMAGE = """functions: (functions.buildLayeredImage {
 }).drvPath"""
 FOR_PKGS = f'lib: ({IMAGE}) (lib.forPkgs (import NIXPKGS {{ system = "SYSTEM"; }}))'
 # Those that need nixpkgs' own expressions are run by a newer Nix: see CONTRIBUTING.md.
-EVALUATED = ["evaluation-override", "evaluation-platforms"]
+EVALUATED = ["evaluation-multi-arch", "evaluation-override", "evaluation-platforms"]
 FEATURES = ["--extra-experimental-features", "nix-command flakes"]
 
 
