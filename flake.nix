@@ -30,6 +30,12 @@
     {
       overlays.default = import ./nix/overlay.nix;
 
+      # The image functions for any nixpkgs, without the overlay: nix-image.lib.forPkgs pkgs
+      lib.forPkgs = import ./nix/for-pkgs.nix;
+
+      # For flake-parts: perSystem.nix-image.images makes packages and apps.
+      flakeModules.default = ./nix/flake-module.nix;
+
       # virtualisation.nix-image: images that are in a machine's container engines.
       nixosModules.default.imports = [ ./nix/modules ];
 

@@ -29,7 +29,16 @@ let
     };
     "nix-image" = {
       arguments.nix-image = "/other-nix-image";
-      shows = tools: lib.hasInfix "/other-nix-image/bin" (image tools).buildCommand;
+      shows =
+        tools:
+        builtins.all (program: lib.hasInfix "/other-nix-image/bin" program.buildCommand) [
+          (image tools)
+          (image tools).push
+          (tools.multiArch {
+            name = "override";
+            images = [ (image tools) ];
+          })
+        ];
     };
     "an argument of both" = {
       arguments.fakeNss = "/other-nss";

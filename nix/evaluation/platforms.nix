@@ -23,10 +23,16 @@ let
       tools = set.dockerTools;
       image = tools.streamLayeredImage {
         name = "platforms";
+        tag = "1";
         contents = [
           tools.binSh
           tools.usrBinEnv
         ];
+      };
+      index = tools.multiArch {
+        name = "platforms";
+        tag = "1";
+        images = [ image ];
       };
       pulled = tools.pullImage {
         imageName = "platforms";
@@ -38,6 +44,10 @@ let
       expected = {
         "the image's program" = [
           image.buildCommand
+          script
+        ];
+        "the index's push" = [
+          index.push.buildCommand
           script
         ];
         streamScript = [

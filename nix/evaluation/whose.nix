@@ -15,6 +15,7 @@ let
     "caCertificates"
     "exportImage"
     "mergeImages"
+    "multiArch"
     "pullImage"
     "pullImageByDigest"
     "streamLayeredImage"

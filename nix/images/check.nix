@@ -25,7 +25,7 @@ let
   show =
     value:
     if isAttrs value then
-      "a set"
+      if value ? outPath then "a package" else "a set"
     else if isList value then
       "a list"
     else if builtins.isFunction value then
@@ -194,6 +194,17 @@ let
         args.contents or null != null && args.copyToRoot or null != null
       ) "You can not specify both contents and copyToRoot.";
   };
+
+  index = import ./check-index.nix {
+    inherit
+      lib
+      any
+      common
+      rule
+      show
+      ;
+  };
+
   warnOfContents =
     args:
     if args.contents or null == null then
@@ -246,6 +257,8 @@ let
       args;
 in
 {
+  inherit (index) streamOf;
+  multiArch = checked index;
   streamLayeredImage = checked layered;
   buildImage = known: args: warnOfContents (checked oneLayer known args);
 }

@@ -53,6 +53,7 @@ let
       symlinkJoin
       ;
   };
+  program = import ./program.nix { inherit nix-image runCommand runtimeShell; };
   buildImage = import ./build-image.nix {
     inherit
       lib
@@ -74,6 +75,7 @@ let
       check
       customisationLayer
       nix-image
+      program
       runCommand
       runtimeShell
       stdenv
@@ -84,6 +86,7 @@ let
   buildLayeredImage = import ./build-layered-image.nix {
     inherit lib compressors streamLayeredImage;
   };
+  multiArch = import ./multi-arch.nix { inherit lib check program; };
   streamNixShellImage = import ./nix-shell-image.nix {
     inherit
       lib
@@ -134,6 +137,7 @@ helpers
     fakeNss
     buildImage
     mergeImages
+    multiArch
     streamLayeredImage
     buildLayeredImage
     streamNixShellImage

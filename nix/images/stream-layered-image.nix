@@ -4,6 +4,7 @@
   check,
   customisationLayer,
   nix-image,
+  program,
   runCommand,
   runtimeShell,
   stdenv,
@@ -25,6 +26,8 @@ let
     "push"
     "serve"
     "stream"
+    "tree"
+    "why"
     "write"
   ];
 
@@ -137,6 +140,7 @@ let
             fromImage = from;
             preferLocalBuild = true;
             nativeBuildInputs = [ nix-image ];
+            passthru.architecture = architecture;
             passthru.fromImage = fromImage;
             passthru.imageTag =
               if tag != null then
@@ -188,26 +192,6 @@ let
               echo '}'
             } > $out
           '';
-
-      # `nix run .#image.push -- registry/app:1`
-      program =
-        command:
-        runCommand "${command}-${baseName}"
-          {
-            preferLocalBuild = true;
-            meta = {
-              mainProgram = "${command}-${baseName}";
-              description = "Run nix-image ${command} on the image ${name}";
-            };
-          }
-          ''
-            mkdir -p $out/bin
-            cat > $out/bin/${command}-${baseName} <<'EOF'
-            #!${runtimeShell}
-            exec ${nix-image}/bin/nix-image ${command} ${conf} "$@"
-            EOF
-            chmod +x $out/bin/${command}-${baseName}
-          '';
     in
     runCommand "stream-${baseName}"
       {
@@ -215,7 +199,13 @@ let
         inherit (conf) imageName;
         preferLocalBuild = true;
         passthru =
-          lib.genAttrs commands program
+          lib.genAttrs commands (
+            command:
+            program {
+              inherit command name;
+              arguments = "${conf}";
+            }
+          )
           // passthru
           // {
             inherit (conf) imageTag;

@@ -22,6 +22,7 @@ let
     buildNixShellImage
     exportImage
     mergeImages
+    multiArch
     streamLayeredImage
     streamNixShellImage
     ;
@@ -627,6 +628,25 @@ let
 in
 {
   inherit images;
+
+  # One image for three platforms, of streams and of an archive.
+  index = multiArch {
+    name = "Team/App";
+    tag = "1";
+    images = {
+      amd64 = streamLayeredImage {
+        name = "app-for-amd64";
+        architecture = "amd64";
+        contents = [ hello ];
+      };
+      arm64 = buildLayeredImage {
+        name = "app-for-arm64";
+        architecture = "arm64";
+        contents = [ hello ];
+      };
+      s390x = images.other-architecture;
+    };
+  };
 
   # What the scripts know of each.
   table = writeText "images.json" (

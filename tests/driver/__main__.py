@@ -14,6 +14,7 @@ import arguments as wrong_arguments
 import engines
 import flake
 import images
+import index
 from machine import Failure, Machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -46,6 +47,10 @@ def main():
     started = time.monotonic()
     cases = wrong_arguments.check(store, ROOT)
     print(f"refused {cases} wrong arguments in {time.monotonic() - started:.1f} s", flush=True)
+
+    started = time.monotonic()
+    index.check(store)
+    print(f"pushed an index in {time.monotonic() - started:.1f} s", flush=True)
 
     failed = []
     for name in arguments.engine or engines.ENGINES:

@@ -5,7 +5,11 @@ import subprocess
 STREAM = "(import ./nix/testing { host = HOST; }).dockerTools.streamLayeredImage"
 SHELL = "(import ./nix/testing { host = HOST; }).dockerTools.streamNixShellImage"
 BUILD = "(import ./nix/testing { host = HOST; }).dockerTools.buildLayeredImage"
+INDEX = "(import ./nix/testing { host = HOST; }).dockerTools.multiArch"
 ONE = "(import ./nix/testing { host = HOST; }).dockerTools.buildImage"
+# An image, and an archive of one.
+IMAGE = f'({STREAM} {{ name = "y"; }})'
+ARCHIVE = f'({BUILD} {{ name = "z"; }})'
 
 # The function, its arguments, and part of what Nix has to say.
 CASES = [
@@ -57,6 +61,29 @@ CASES = [
     (ONE, '{ name = "x"; config.Cmd = [ 1 ]; }', "a list of strings"),
     (ONE, '{ name = "x"; runAsRoot = "true"; }', "runAsRoot needs the virtual machine"),
     (ONE, f'{{ name = "x"; fromImage = {STREAM} {{ name = "y"; }}; }}', "buildLayeredImage"),
+    (INDEX, "{ images = [ ]; }", 'write name = "app"'),
+    (INDEX, '{ name = "x:1"; images = [ ]; }', 'name = "x"; tag = "1"'),
+    (INDEX, '{ name = "x"; tag = "a b"; images = [ ]; }', "tag must be"),
+    (INDEX, '{ name = "x"; }', "write images = { amd64 = app;"),
+    (INDEX, '{ name = "x"; images = null; }', "write images = { amd64 = app;"),
+    (INDEX, '{ name = "x"; images = [ ]; }', "an index needs images"),
+    (INDEX, '{ name = "x"; images = { }; }', "an index needs images"),
+    (INDEX, '{ name = "x"; images = "app"; }', "images must be a list or set of images"),
+    (INDEX, f'{{ name = "x"; images = {IMAGE}; }}', "you wrote a package"),
+    (INDEX, '{ name = "x"; images = [ ]; config = { }; }', "an argument of each of the images"),
+    (INDEX, '{ name = "x"; images = [ ]; platforms = [ ]; }', "there is no argument platforms"),
+    (INDEX, '{ name = "x"; images.arm = "/image.tar"; }', "images.arm must be an image that"),
+    (INDEX, f'{{ name = "x"; images = [ {IMAGE} 5 ]; }}', "number 2 of images must be"),
+    (
+        INDEX,
+        f'{{ name = "x"; images = [ ({ONE} {{ name = "y"; }}) ]; }}',
+        "streamLayeredImage or buildLayeredImage",
+    ),
+    (
+        INDEX,
+        f'{{ name = "x"; images = {{ a = {IMAGE}; b = {ARCHIVE}; }}; }}',
+        "images.a and images.b are for linux/",
+    ),
     (
         SHELL,
         '{ drv = { name = "x"; drvAttrs = { }; }; run = "a"; command = "b"; }',

@@ -30,8 +30,9 @@ IMAGE = """functions: (functions.buildLayeredImage {
   name = "evaluated";
   contents = [ functions.fakeNss ];
 }).drvPath"""
+FOR_PKGS = f'lib: ({IMAGE}) (lib.forPkgs (import NIXPKGS {{ system = "SYSTEM"; }}))'
 # Those that need nixpkgs' own expressions are run by a newer Nix: see CONTRIBUTING.md.
-EVALUATED = ["evaluation-override", "evaluation-platforms"]
+EVALUATED = ["evaluation-multi-arch", "evaluation-override", "evaluation-platforms"]
 FEATURES = ["--extra-experimental-features", "nix-command flakes"]
 
 
@@ -89,6 +90,8 @@ def outputs_are_there(nix, ours):
     """Each output is evaluated down to its derivation, for every system."""
     outputs = json.loads(nix("flake", "show", "--json", f"path:{ours}"))
     assert "default" in outputs["nixosModules"], outputs
+    module = f"path:{ours}#flakeModules.default"
+    assert nix("eval", module, "--apply", "builtins.pathExists").strip() == "true"
     for system in SYSTEMS:
         assert "default" in outputs["packages"][system], outputs["packages"]
         checks = outputs["checks"][system]
@@ -101,6 +104,9 @@ def outputs_are_there(nix, ours):
             assert drv.endswith(f"-{name}.drv"), drv
         drv = nix("eval", "--raw", f"path:{ours}#legacyPackages.{system}", "--apply", IMAGE)
         assert drv.endswith("-evaluated.tar.gz.drv"), drv
+        for_pkgs = FOR_PKGS.replace("NIXPKGS", str(nix.nixpkgs)).replace("SYSTEM", system)
+        same = nix("eval", "--impure", "--raw", f"path:{ours}#lib", "--apply", for_pkgs)
+        assert same == drv, f"{same} is not {drv}"
 
 
 def init_template(ours, folder):

@@ -1,0 +1,92 @@
+# The flake-parts module: its images are the packages that streamLayeredImage makes,
+# and its apps run their programs. flake-parts itself is not needed: `perSystem` is
+# a module of its own for each system, with `pkgs` among its arguments.
+{ pkgs }:
+
+let
+  inherit (pkgs) lib;
+  inherit (lib) mkOption types;
+
+  # What flake-parts declares, as far as the module defines it.
+  top.options.perSystem = mkOption { type = types.deferredModule; };
+  outputs.options = {
+    packages = mkOption { type = types.lazyAttrsOf types.package; };
+    apps = mkOption {
+      type = types.lazyAttrsOf (
+        types.submodule {
+          options = {
+            type = mkOption { type = types.enum [ "app" ]; };
+            program = mkOption { type = types.str; };
+            meta = mkOption { type = types.lazyAttrsOf types.raw; };
+          };
+        }
+      );
+    };
+  };
+  flake =
+    modules:
+    let
+      whole = lib.evalModules {
+        modules = [
+          top
+          ../flake-module.nix
+        ]
+        ++ modules;
+      };
+      # nixpkgs as it is, without the overlay.
+      args.pkgs = import pkgs.path { inherit (pkgs.stdenv.hostPlatform) system; };
+    in
+    (lib.evalModules {
+      modules = [
+        outputs
+        whole.config.perSystem
+        { _module = { inherit args; }; }
+      ];
+    }).config;
+
+  made = flake [
+    {
+      perSystem =
+        { config, ... }:
+        {
+          nix-image.images = {
+            app.tag = "1";
+            other = {
+              name = "registry.example.org/other";
+              fromImage = config.packages.app;
+            };
+          };
+          # Beside the images there are other packages.
+          packages.hello = pkgs.hello;
+        };
+    }
+    # Arguments may come from several modules.
+    { perSystem.nix-image.images.app.config.Cmd = [ "app" ]; }
+  ];
+
+  app = pkgs.dockerTools.streamLayeredImage {
+    name = "app";
+    tag = "1";
+    config.Cmd = [ "app" ];
+  };
+  other = pkgs.dockerTools.streamLayeredImage {
+    name = "registry.example.org/other";
+    fromImage = app;
+  };
+
+  wrong = flake [ { perSystem.nix-image.images.app.contens = [ ]; } ];
+
+  expect =
+    what: expected: found:
+    lib.optional (expected != found) "${what}: expected ${toString expected}, found ${toString found}";
+in
+expect "the packages" [ "app" "hello" "other" ] (lib.attrNames made.packages)
+++ expect "the package app" app.drvPath made.packages.app.drvPath
+++ expect "the package other" other.drvPath made.packages.other.drvPath
+++ expect "the apps" [ "app-load" "app-push" "other-load" "other-push" ] (lib.attrNames made.apps)
+++ expect "what app-load runs" "${app.load}/bin/load-app" made.apps.app-load.program
+++ expect "what other-push runs" "${other.push}/bin/push-other" made.apps.other-push.program
+++ expect "without images, the packages" [ ] (lib.attrNames (flake [ ]).packages)
+++
+  expect "whether a wrong argument evaluates" false
+    (builtins.tryEval wrong.packages.app.drvPath).success
