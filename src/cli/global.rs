@@ -58,9 +58,17 @@ pub(super) fn apply_color(arguments: impl Iterator<Item = OsString>) {
         choice = named.unwrap_or(choice);
     }
     match choice {
+        // The library assumes that logs of CI want colors.
+        ColorChoice::Auto if is_dumb() => anstream::ColorChoice::Never,
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
         ColorChoice::Never => anstream::ColorChoice::Never,
     }
     .write_global();
+}
+
+/// Whether the terminal shows nothing but text, and colors are not forced on it.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+        && std::env::var_os("CLICOLOR_FORCE").is_none()
 }

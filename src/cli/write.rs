@@ -75,7 +75,10 @@ impl Args {
         };
         let cache = self.image.reading.cache();
         let digester = self.image.reading.digester(&image, &cache, report);
-        report.begin(&format!("writing {} to `{}`", image.repo_tag(), self.path.display()));
+        report.begin(&match self.path.to_str() {
+            Some("-") => format!("writing {} to standard output", image.repo_tag()),
+            _ => format!("writing {} to `{}`", image.repo_tag(), self.path.display()),
+        });
         let (transfer, manifest) = match (self.format, &name) {
             (Format::Oci, Some(name)) => {
                 let mut layout = OciLayout::open(&self.path, name)?.verify(self.verify);

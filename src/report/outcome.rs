@@ -152,6 +152,7 @@ impl Display for Delivered {
         let (names, place) = (self.references.join(", "), &self.place);
         match self.done {
             Done::Streamed => write!(formatter, "wrote {names} to standard output"),
+            Done::Wrote if place == "-" => write!(formatter, "wrote {names} to standard output"),
             Done::Wrote => write!(formatter, "wrote {names} to `{place}`"),
             #[cfg(feature = "load")]
             Done::Loaded => write!(formatter, "loaded {names} into {place}"),

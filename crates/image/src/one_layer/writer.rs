@@ -82,10 +82,11 @@ impl<W: Write> Archive<W> {
         let target = if typeflag == SYMLINK { entry.target()? } else { Vec::new() };
         let size = if typeflag == REGULAR { metadata.len() } else { 0 };
         let device = match typeflag {
-            CHARACTER | BLOCK_DEVICE => Device {
-                major: rustix::fs::major(metadata.rdev()),
-                minor: rustix::fs::minor(metadata.rdev()),
-            },
+            CHARACTER | BLOCK_DEVICE => {
+                // A Mac's have fewer bits.
+                let device = metadata.rdev() as rustix::fs::Dev;
+                Device { major: rustix::fs::major(device), minor: rustix::fs::minor(device) }
+            }
             _ => Device::default(),
         };
         let member = Member {
