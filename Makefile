@@ -24,8 +24,8 @@ test:
 # An image built by real Nix, delivered by today's way and by nix-image, side by side.
 demo:
 	scripts/setup demo
-	cargo build --release
-	scripts/demo $(release)/nix-image
+	cargo build --profile quick
+	scripts/demo $(or $(CARGO_TARGET_DIR),target)/quick/nix-image
 
 # The documentation as a book, in target/book.
 docs:
