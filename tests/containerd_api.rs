@@ -274,7 +274,7 @@ fn what_a_killed_program_leaves_is_collected() {
     let engine = engines::containerd();
     let client = connect(&engine);
     let kept = client.lease(HOUR).unwrap();
-    // As if it were killed: nobody ends the lease.
+    // As if it were killed: the lease is not ended.
     let killed = client.lease(Duration::from_secs(2)).unwrap();
     snapshot(&killed, "left", None);
     snapshot(&killed, "shared", None);

@@ -80,7 +80,7 @@ fn images_are_byte_for_byte_those_of_nixpkgs() {
     }
 }
 
-/// Which they are whoever owns the store's files.
+/// Whichever user owns the store's files.
 #[test]
 fn layers_and_image_ids_are_those_of_nixpkgs() {
     let golden = Golden::new();

@@ -293,7 +293,7 @@ fn a_refused_archive_is_followed_by_the_whole_one() {
     assert!(loaded[1] == whole, "the second archive is not the stream");
 }
 
-/// An image without its name is one that nobody finds.
+/// An image without its name cannot be found.
 #[test]
 fn an_image_that_does_not_get_its_name_is_not_loaded() {
     let (store, conf) = small_image();
@@ -546,7 +546,7 @@ fn the_choice_of_an_engine_is_made_once_and_explained() {
     }
 }
 
-/// For an engine in which nobody looks for the image.
+/// For an engine in which the image is not looked for.
 #[test]
 fn a_dockerd_that_does_not_answer_is_not_passed_over() {
     let (store, conf) = small_image();
@@ -555,7 +555,7 @@ fn a_dockerd_that_does_not_answer_is_not_passed_over() {
     docker_config(store.root(), &socket);
     let said = failure_of(&mut load_anywhere(&store, &conf, &["podman"], false));
     assert!(said.contains("cannot reach dockerd at") && said.contains("--engine podman"), "{said}");
-    // One that nobody listens at any more.
+    // One that is not listened at any more.
     drop(UnixListener::bind(&socket).unwrap());
     let said = failure_of(&mut load_anywhere(&store, &conf, &["podman", "docker"], false));
     assert!(said.contains("cannot reach dockerd at") && said.contains("--engine podman"), "{said}");

@@ -63,7 +63,7 @@ struct Case {
 
 #[derive(Debug, Clone)]
 enum Customisation {
-    /// A finished tar of so many bytes.
+    /// A finished tar of this many bytes.
     Tar(usize),
     /// A plain tree, as confs of the original schema have it.
     Tree(Vec<(Vec<u8>, Node)>),

@@ -56,7 +56,7 @@ enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Size {
     Unknown,
-    /// At least so many.
+    /// At least this many.
     Growing(u64),
     Known(u64),
 }

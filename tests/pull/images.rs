@@ -78,7 +78,7 @@ pub(super) fn compress(bytes: &[u8], compression: Compression) -> Vec<u8> {
     }
 }
 
-/// `nix-image COMMAND IMAGE`, with nobody's credentials.
+/// `nix-image COMMAND IMAGE`, without credentials.
 pub(super) fn nix_image(subcommand: &str, image: &str) -> Command {
     let mut command = command(NIX_IMAGE, &[subcommand, image, "--progress", "none"]);
     for variable in [

@@ -14,7 +14,7 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    /// An image of so many small layers, and a customisation layer.
+    /// An image of this many small layers, and a customisation layer.
     pub(super) fn new(layers: usize, nar_hashes: bool) -> Self {
         let store = TempStore::new();
         store.write_customisation_layer(&tar());
@@ -66,7 +66,7 @@ impl Fixture {
         self.store.write_conf(&name, &conf)
     }
 
-    /// `nix-image push CONF REFERENCE`, with the store's own cache and nobody's credentials.
+    /// `nix-image push CONF REFERENCE`, with the store's own cache and without credentials.
     pub(super) fn push(&self, reference: &str) -> Command {
         let mut command = self.store.nix_image("push", self.conf());
         command.arg(reference);

@@ -355,7 +355,7 @@ fn layers_keep_their_keys_when_the_conf_has_none() {
     assert!(manifest["layers"][1]["annotations"]["nix-image.layer-key"].is_string());
     said(&mut plain.push(&name));
     assert_eq!(registry.manifest("me/app", "1").unwrap(), manifest);
-    // So that whoever has the NAR hashes still needs nothing else.
+    // So that the NAR hashes alone are still enough.
     assert!(said(&mut image.push_from_nowhere(&name)).contains("0 of 4 layers"));
     // What is not believed is not passed on either.
     said(plain.push(&name).arg("--no-cache"));

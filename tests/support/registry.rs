@@ -25,11 +25,11 @@ pub(crate) enum Fault {
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The connection ends without one.
     Drop,
-    /// The connection ends after so many bytes of the body, which an upload keeps.
+    /// The connection ends after this many bytes of the body, which an upload keeps.
     DropAfter(usize),
     /// An answer without a length, which begins with these bytes and does not end.
     Endless(Vec<u8>),
-    /// The connection ends after so many bytes of the answer's body.
+    /// The connection ends after this many bytes of the answer's body.
     CutAnswer(usize),
     /// The registry does what it should, and the connection ends before it can say so.
     DropAnswer,
@@ -396,7 +396,7 @@ impl Body {
     }
 }
 
-/// Sends an answer until nobody takes more of it.
+/// Sends an answer until the client takes no more of it.
 fn endless(mut connection: &TcpStream, bytes: &[u8]) -> Option<()> {
     connection.write_all(b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n").ok()?;
     connection.write_all(bytes).ok()?;

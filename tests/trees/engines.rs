@@ -179,7 +179,7 @@ fn compare(
     for (theirs, (ours, items)) in loaded.iter().zip(&made) {
         let (mut ours, mut theirs) = (contents(ours), contents(theirs));
         if items.first().is_none_or(|item| item.path != "./") || !rules(Vec::new()).root_entry {
-            // That is made by whoever has the tree made.
+            // The caller makes that.
             ours.remove(b".".as_slice());
             theirs.remove(b".".as_slice());
         }
@@ -240,7 +240,7 @@ fn snapshot(engine: &engines::Engine, id: &str) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let key = format!("view-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let parent = format!("sha256:{id}");
-    // At once, as containerd soon deletes a view that nobody uses.
+    // At once, as containerd soon deletes an unused view.
     let view = ["snapshots", "view", "--target", "/mnt", &key, &parent];
     let text = String::from_utf8(stdout_of(&mut engine.command("ctr", &view))).unwrap();
     let start = text.find("/snapshots/").unwrap_or_else(|| panic!("{text}"));

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::Error;
 use crate::records::{Record, Records, text, texts};
 
-/// Records of what uses layers, read without their locks: whoever records a new image or container
+/// Records of what uses layers, read without their locks: a process that records a new image or container
 /// has a lock on the layers meanwhile, and files are replaced as a whole.
 #[derive(Debug)]
 pub(crate) struct Users {

@@ -46,7 +46,7 @@ impl Census {
         }
     }
 
-    /// Counts an entry, which is no directory, that takes `bytes` of the layer's tar file. `name` is
+    /// Counts an entry other than a directory that takes `bytes` of the layer's tar file. `name` is
     /// its path in the image, with or without `/` or `./` at its start.
     pub fn entry(&mut self, name: &[u8], bytes: u64) {
         if !self.count(name, bytes) {

@@ -24,7 +24,7 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    /// Puts something that is no directory into a layer, in place of what lower layers have there.
+    /// Puts something other than a directory into a layer, in place of what lower layers have there.
     pub(super) fn put(&mut self, name: &[u8], layer: usize, bytes: u64) {
         let (directory, base_name) = match name.iter().rposition(|&byte| byte == b'/') {
             Some(slash) => name.split_at(slash + 1),

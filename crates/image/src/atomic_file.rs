@@ -61,7 +61,7 @@ impl AtomicFile {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 created => created.map_err(error)?,
             };
-            // Where there are no locks, nobody removes what is abandoned either.
+            // Without locks, abandoned files are not removed either.
             let _ = flock(&file, FlockOperation::LockExclusive);
             // Until it was locked it looked abandoned.
             if file.metadata().map_err(error)?.nlink() > 0 {

@@ -144,7 +144,7 @@ impl Args {
         }
         let names: Vec<_> = order.targets.iter().map(Reference::to_string).collect();
         report.begin(&format!("pushing {}", names.join(", ")));
-        // That nobody takes the names on standard output keeps nothing from being pushed.
+        // A closed standard output is not a reason to stop pushing.
         let (mut printed, mut digests) = (Ok(()), Vec::new());
         push.to(&order.targets, |pushed| {
             let now = print(pushed, start, &report);

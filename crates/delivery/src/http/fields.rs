@@ -32,7 +32,7 @@ impl Fields {
         self.entries(name).any(|entry| entry.eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    /// Whether whoever sent this takes documents of a media type.
+    /// Whether the sender accepts documents of a media type.
     pub fn accepts(&self, media_type: &str) -> bool {
         // Preferences (`;q=`) do not matter where there is one document of each type.
         let ranges = self.entries(ACCEPT).map(|entry| entry.split(|&byte| byte == b';').next());

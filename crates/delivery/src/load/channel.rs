@@ -1,4 +1,4 @@
-//! A connection to dockerd, on which nobody is waited for without an end.
+//! A connection to dockerd. Every wait on it has a time limit.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -122,7 +122,7 @@ impl Channel {
 }
 
 /// Takes what a program says, so that it never waits for a reader. What it has started may hold
-/// its standard error open for ever, so nobody waits for the end of that.
+/// its standard error open for ever, so its end is not waited for.
 fn gather(mut stderr: ChildStderr) -> Receiver<Vec<u8>> {
     let (sender, complaints) = mpsc::channel();
     let take = move || {

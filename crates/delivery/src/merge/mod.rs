@@ -76,7 +76,7 @@ impl Input {
 /// Merges images into one docker-archive.
 ///
 /// What is not an archive is made into one on the way, for which digests are looked up in `cache`
-/// and found by so many threads.
+/// and found by this many threads.
 ///
 /// # Errors
 ///

@@ -194,7 +194,7 @@ impl Reader<'_> {
     fn send_full(&self, block: &mut Vec<u8>) -> Result<(), PushError> {
         let rest = block.split_off(self.pool.block());
         self.send(std::mem::take(block))?;
-        // Only now, so that nobody holds two while waiting.
+        // Only now, so that no thread holds two while it waits.
         *block = self.pool.buffers().take();
         block.extend_from_slice(&rest);
         Ok(())

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 
-/// Who owns on disk what belongs to a user and group in the image; `None` if nobody can.
+/// Who owns on disk what belongs to a user and group in the image; `None` if no user on disk stands for it.
 pub type OwnerOnDisk<'a> = dyn Fn(u32, u32) -> Option<(u32, u32)> + Sync + 'a;
 
 /// What becomes of a directory that no entry names. Its mode is 0755 where nothing else is said,

@@ -37,7 +37,7 @@ const MODE: u32 = 0o644;
 
 /// Where the files of a layout are.
 pub(super) trait Files {
-    /// A file of the layout, if it is there; at most so many bytes of it.
+    /// A file of the layout, if it is there; at most `limit` bytes of it.
     fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>>;
 
     /// Where a file's content is, if it is there.

@@ -83,7 +83,7 @@ impl Cache {
     #[doc(hidden)]
     pub fn put(&self, key: &Key, entry: &BlobId) {
         if let Some(path) = self.path(key) {
-            // Only speed is lost, so nobody needs to hear of it.
+            // Only speed is lost, so this is not reported.
             let _ = write(&path, &format(key, entry));
         }
     }

@@ -36,7 +36,7 @@ pub struct Digester<'a> {
     meter: &'a dyn Meter,
     table: Table,
     budget: Arc<Budget>,
-    /// The tar-splits that were made or remembered, unless nobody wants them.
+    /// The tar-splits that were made or remembered, if they were asked for.
     tar_splits: Option<TarSplits>,
 }
 

@@ -212,7 +212,7 @@ impl Table {
         }
     }
 
-    /// Keeps a layer that nobody has looked at from being worked on, or does so no longer.
+    /// Keeps a layer that was not looked at yet from being worked on, or stops doing so.
     pub(super) fn skip(&self, layer: usize, skip: bool) {
         let state = &mut self.lock().slots[layer].state;
         if matches!(state, State::Unscanned | State::Skipped) {
@@ -220,7 +220,7 @@ impl Table {
         }
     }
 
-    /// Whether the caller is to scan the layer, as nobody has or does.
+    /// Whether the caller should scan the layer, as no thread has done so or is doing it.
     pub(super) fn claim_scan(&self, layer: usize) -> bool {
         let state = &mut self.lock().slots[layer].state;
         let unscanned = matches!(state, State::Unscanned | State::Skipped);

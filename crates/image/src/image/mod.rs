@@ -127,7 +127,7 @@ impl Image {
         Self::at_depth(conf, repo_tag, store_root, 0)
     }
 
-    /// Makes the image of a conf that so many others build on, one on the other.
+    /// Makes the image of a conf that `depth` others build on, one on the other.
     fn at_depth(
         conf: Conf,
         repo_tag: Option<String>,

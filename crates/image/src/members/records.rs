@@ -26,7 +26,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// What is left where so many bytes are kept.
+    /// What is left of the budget if this many bytes are kept.
     pub(super) fn without(kept: usize) -> Self {
         Self(MAX_KEPT.saturating_sub(kept))
     }

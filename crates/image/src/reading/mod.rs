@@ -1,4 +1,4 @@
-//! Reads the layers ahead of whoever writes them.
+//! Reads the layers ahead of the thread that writes them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -139,7 +139,7 @@ impl Iterator for Chunks {
 }
 
 impl Reader {
-    /// Reads the layers in their order until the last one's end, or until nobody wants more.
+    /// Reads the layers in their order until the last one's end, or until no more are wanted.
     fn read(&self, digester: &Digester<'_>, first: usize, check: bool) {
         for layer in first..digester.image().layers.len() {
             match self.read_layer(digester, layer, check) {

@@ -82,7 +82,7 @@ fn open(database: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Without a log of writes the file holds everything, and nobody else has it open. With one,
+    // Without a log of writes the file holds everything, and no other process has it open. With one,
     // SQLite needs the log's index, which it would otherwise create.
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");

@@ -48,7 +48,7 @@ impl Source {
             (Err(error), Self::Netrc(_)) => return Err(Problem::Missing("NETRC", error)),
             (Err(_), _) => return Ok(None),
         };
-        // A pipe that nobody writes to would be waited for without end.
+        // A pipe without a writer would be waited for without end.
         if !metadata.is_file() {
             return Err(Problem::NotAFile);
         }

@@ -73,7 +73,7 @@ impl Repository {
         let digest = digest.to_string();
         let uploads = with_query(&self.uploads(), &[("mount", &digest), ("from", from)]);
         let answer = self.client.call(empty(Request::post(uploads))?, &UNABLE_TO_MOUNT)?;
-        // It may have begun an upload instead, which nobody will end.
+        // It may have begun an upload instead, which will not be finished.
         if answer.status() == StatusCode::ACCEPTED
             && let Some(location) = location(answer.headers())
         {
