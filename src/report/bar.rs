@@ -19,8 +19,7 @@ const COLUMNS: u16 = 80;
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar on standard error; `None` where that is no terminal, or one that cannot move its
-    /// cursor.
+    /// A bar on standard error; `None` if that is not a terminal, or cannot move its cursor.
     pub(super) fn start(activity: &Arc<Activity>) -> Option<Self> {
         if !io::stderr().is_terminal() || !can_move_cursor() {
             return None;

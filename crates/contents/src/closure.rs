@@ -190,7 +190,7 @@ mod tests {
             let references: Vec<Vec<usize>> = references
                 .into_iter()
                 .enumerate()
-                // Only upwards, so that there are no cycles.
+                // References only point upwards, which rules out cycles.
                 .map(|(own, uses)| uses.into_iter().filter(|&to| to > own && to < count).collect())
                 .collect();
             let path = path % count;

@@ -25,7 +25,7 @@ use super::graph::{self, GraphError, Node};
 /// Images in the order in which they replace each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// What kind of updates they are; nothing if the file does not say.
+    /// What kind of updates they are; empty if the file does not say.
     pub kind: String,
     /// The images. Each is what one update made of the one before.
     pub images: Vec<Image>,

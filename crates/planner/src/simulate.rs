@@ -38,7 +38,7 @@ impl Moved {
 }
 
 /// Plans each image of a series, the first one included, with the layers of the one before, and
-/// counts what each update moves; the first image is no update.
+/// counts what each update moves; the first image does not count as one.
 pub fn run(
     series: &Series,
     mut plan: impl FnMut(&Closure, Option<&Layers>) -> Result<Layers, GraphError>,
