@@ -305,7 +305,7 @@ layer 2: 20 bytes changed, 0 bytes reshuffled
     assert!(one.unwrap().contains("reshuffled  1.0 kB"));
 
     let missing = run(directory.path(), &["layers", "absent.json"]).unwrap_err();
-    assert!(missing.contains("reading `absent.json`"), "{missing}");
+    assert!(missing.contains("there is no file `absent.json`"), "{missing}");
     fs::write(directory.path().join("odd.json"), r#"[["a"], "b"]"#).unwrap();
     let odd = run(directory.path(), &["layers", "odd.json"]).unwrap_err();
     assert!(odd.contains("a list of lists of store paths"), "{odd}");

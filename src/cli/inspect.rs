@@ -105,7 +105,7 @@ impl Args {
 }
 
 fn document(looked: &Looked) -> anyhow::Result<Value> {
-    let Looked { image, contents, config: config_text } = looked;
+    let Looked { image, contents, config: config_text, .. } = looked;
     let config = looked.config()?;
     let layers = image.layers().iter().zip(&contents.layers).map(|(layer, found)| {
         let size =

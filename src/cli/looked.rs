@@ -8,10 +8,11 @@ use contents::{Closure, Contents};
 use formats::digest::{BlobId, Digest};
 use formats::peer_text;
 use image::{Depth, Existing, Survey};
-use oci::Reference;
+use planner::Layers;
 use serde_json::Value;
 
 use super::conf;
+use super::elsewhere::{ElsewhereArgs, Opened, Place, TemporaryFile};
 use super::existing::open;
 use super::image_args::ReadingArgs;
 use super::stdout;
@@ -22,12 +23,14 @@ use delivery::{Observer as _, Step};
 /// How images are found and read.
 #[derive(Debug, clap::Args)]
 pub(super) struct LookArgs {
-    /// The architecture to choose where an archive or layout has several images, by Go's name
-    /// [default: this machine's]
+    /// The architecture to choose where a name stands for several images, by Go's name [default:
+    /// this machine's]
     #[arg(long, value_name = "ARCH")]
     architecture: Option<String>,
     #[command(flatten)]
     reading: ReadingArgs,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
 }
 
 /// An image that was looked at.
@@ -37,6 +40,8 @@ pub(super) struct Looked {
     pub(super) contents: Contents,
     /// Its configuration, byte for byte.
     pub(super) config: Vec<u8>,
+    /// The file that it was fetched into.
+    _file: Option<TemporaryFile>,
 }
 
 /// Pictures of what was found.
@@ -53,6 +58,10 @@ pub(super) struct PictureArgs {
 }
 
 impl LookArgs {
+    pub(super) fn new(architecture: Option<String>, elsewhere: ElsewhereArgs) -> Self {
+        Self { architecture, reading: ReadingArgs::default(), elsewhere }
+    }
+
     /// Looks at the image that an operand names: at all that is in it, or at sizes only. `tag`
     /// replaces the name of a conf's image.
     pub(super) fn look(
@@ -62,7 +71,7 @@ impl LookArgs {
         depth: Depth,
         report: &Report,
     ) -> anyhow::Result<Looked> {
-        let image = self.open(operand, tag)?;
+        let Opened { image, file } = self.open(operand, tag, report)?;
         report.step(Step::Reading, None);
         let (diff_ids, config, name) = match &image {
             Existing::Made(made) => {
@@ -82,26 +91,50 @@ impl LookArgs {
         let threads = self.reading.threads();
         let survey = Survey { image: &image, diff_ids: &diff_ids, depth, threads };
         let contents = survey.contents(&name)?;
-        Ok(Looked { image, contents, config })
+        Ok(Looked { image, contents, config, _file: file })
     }
 
-    fn open(&self, operand: &str, tag: Option<String>) -> anyhow::Result<Existing> {
-        if is_elsewhere(operand) {
-            bail!(
-                "there is no file `{operand}`; an image in a registry is fetched first, with \
-                 `nix-image pull {operand} image.tar`, and one in an engine is saved, with \
-                 `docker save {operand} -o image.tar` or `podman save`"
-            );
+    /// The store paths of each layer of an image that has some, and of what is in a registry without
+    /// reading a layer if its documents say it.
+    pub(super) fn store_layers(&self, operand: &str, report: &Report) -> anyhow::Result<Layers> {
+        #[cfg(feature = "pull")]
+        if let Some(Place::Registry(name)) = Place::of(operand)?
+            && let Some(layers) =
+                self.elsewhere.find(name, self.architecture.as_deref())?.store_layers()
+        {
+            return Ok(layers);
         }
-        if !conf::is_stored(operand) {
+        let contents = self.look(operand, None, Depth::Sizes, report)?.contents;
+        let layers = contents.layers.iter().map(|layer| {
+            layer.parts.iter().map(|part| contents.paths[part.path].path.clone()).collect()
+        });
+        let layers: Layers = layers.filter(|paths: &Vec<String>| !paths.is_empty()).collect();
+        if layers.is_empty() {
+            bail!("`{operand}` has no store paths in its layers; expected an image made by Nix");
+        }
+        Ok(layers)
+    }
+
+    fn open(
+        &self,
+        operand: &str,
+        tag: Option<String>,
+        report: &Report,
+    ) -> anyhow::Result<Opened> {
+        let architecture = self.architecture.as_deref();
+        let place = Place::of(operand)?;
+        if place.is_none() && !conf::is_stored(operand) {
             let image = self.reading.image(Path::new(operand), tag)?;
-            return Ok(Existing::Made(Box::new(image)));
+            return Ok(Opened { image: Existing::Made(Box::new(image)), file: None });
         }
         if tag.is_some() {
             bail!("`--tag` names the image of a conf, and `{operand}` is no conf");
         }
-        let store_root = self.reading.store_root.as_deref();
-        open(operand, self.architecture.as_deref(), store_root)
+        if let Some(place) = place {
+            return self.elsewhere.fetch(place, architecture, report);
+        }
+        let image = open(operand, architecture, self.reading.store_root.as_deref())?;
+        Ok(Opened { image, file: None })
     }
 }
 
@@ -164,12 +197,6 @@ impl PictureArgs {
         }
         Ok(())
     }
-}
-
-/// Whether an operand is no file here, but the name of an image in a registry or an engine.
-fn is_elsewhere(operand: &str) -> bool {
-    let is_path = operand.starts_with(['.', '/']) || Path::new(operand).symlink_metadata().is_ok();
-    !is_path && operand.contains(':') && Reference::of_image(operand).is_ok()
 }
 
 /// Writes a picture to standard output.

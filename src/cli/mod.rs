@@ -6,6 +6,7 @@ mod completions;
 mod conf;
 mod diff;
 pub mod drop_in;
+mod elsewhere;
 mod existing;
 mod explain;
 mod export;
@@ -164,9 +165,9 @@ fn dispatch(command: Command, mode: Mode) -> anyhow::Result<ExitCode> {
         Command::Lock(args) => unless_closed(args.run()),
         Command::Why(args) => unless_closed(args.run(mode)),
         Command::Tree(args) => unless_closed(args.run(mode)),
-        Command::Plan(args) => unless_closed(args.run()),
+        Command::Plan(args) => unless_closed(args.run(mode)),
         Command::Simulate(args) => unless_closed(args.run(mode)),
-        Command::Layers(args) => unless_closed(args.run()),
+        Command::Layers(args) => unless_closed(args.run(mode)),
         Command::BuildImage(command) => command.run(),
         Command::Cache(command) => command.run(mode),
         #[cfg(feature = "push")]

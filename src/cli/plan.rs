@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use super::elsewhere::ElsewhereArgs;
+use super::looked::LookArgs;
 use super::{explain, layers, stdout};
+use crate::report::{self, Mode, Style};
 use image::Existing;
 use planner::graph::{self, Closure, Node};
 use planner::{Layers, auto, delta, ordered, own, pipeline, popularity};
@@ -56,7 +59,7 @@ pub(super) struct Args {
 
     /// The architecture that the image is for, where the base has several, by Go's name [default:
     /// this machine's]
-    #[arg(long, value_name = "ARCH", requires = "from_image")]
+    #[arg(long, value_name = "ARCH")]
     architecture: Option<String>,
 
     /// Leave this path out of the layers; can be given several times
@@ -69,9 +72,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     own: Vec<String>,
 
-    /// The image before, for delta: what `nix-image layers` printed, a conf, or an image that
-    /// nix-image has pushed
-    #[arg(long, value_name = "FILE|REFERENCE")]
+    /// The image before, for delta: what `nix-image layers` printed, or an image as that takes it, in
+    /// a file, a registry or an engine
+    #[arg(long, value_name = "FILE|IMAGE")]
     previous: Option<String>,
 
     /// Instead of the layers, print what has to be moved where this image was, and why: the same
@@ -82,6 +85,9 @@ pub(super) struct Args {
     /// Write to this file, as a JSON object, the narHash of each path in the layers
     #[arg(long, value_name = "FILE")]
     nar_hashes: Option<PathBuf>,
+
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,17 +110,17 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 
 impl Args {
     /// Reads the graph, plans and prints.
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let mut stdout = stdout::lock()?;
         let graph = read_graph(&self.graph)?;
         let nodes = graph::parse(&graph)
             .with_context(|| format!("reading the graph in {}", self.graph.display()))?;
         let printed = if let Some(old) = &self.explain {
-            let old = layers::of_image(old, true)?;
-            let layers = self.layers(nodes.clone())?;
+            let old = self.of_image(old, mode)?;
+            let layers = self.layers(nodes.clone(), mode)?;
             explain::text(&Closure::new(nodes)?, &layers, &old)
         } else {
-            let layers = self.layers(nodes)?;
+            let layers = self.layers(nodes, mode)?;
             if let Some(file) = &self.nar_hashes {
                 let hashes = serde_json::to_vec(&graph::nar_hashes(&graph, &layers)?)?;
                 std::fs::write(file, hashes)
@@ -146,7 +152,7 @@ impl Args {
         Ok(strategy)
     }
 
-    fn layers(&self, nodes: Vec<Node>) -> anyhow::Result<Layers> {
+    fn layers(&self, nodes: Vec<Node>, mode: Mode) -> anyhow::Result<Layers> {
         let strategy = self.strategy()?;
         let limit = match &self.from_image {
             Some(base) => left_by(base, self.architecture.as_deref(), self.limit)?,
@@ -168,12 +174,20 @@ impl Args {
             Strategy::Ordered => ordered::layers(&closure, limit, &excluded, &own)?,
             Strategy::Delta => {
                 let previous = self.previous.as_deref();
-                let previous = previous.map(|previous| layers::of_image(previous, true));
+                let previous = previous.map(|previous| self.of_image(previous, mode));
                 let previous = previous.transpose()?.unwrap_or_default();
                 delta::layers(&closure, limit, &excluded, &own, &previous)?
             }
             Strategy::Popularity => popularity::layers(&closure, limit, &excluded)?,
         })
+    }
+}
+
+impl Args {
+    /// The layers of an image that is there already.
+    fn of_image(&self, operand: &str, mode: Mode) -> anyhow::Result<Layers> {
+        let look = LookArgs::new(self.architecture.clone(), self.elsewhere.clone());
+        layers::of_image(operand, &look, &report::new(mode, Style::READ))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `inspect`, `diff`, `why` and `tree` find in images.
 
+mod elsewhere;
 mod hostile;
 mod page;
 mod references;

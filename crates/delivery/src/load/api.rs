@@ -78,6 +78,23 @@ impl Api {
         self.request(method, path, self.timeout * STANDSTILL)?.check(path)
     }
 
+    /// Writes an answer of any length into a file; `false` if dockerd answers 404.
+    pub(super) fn download(
+        &mut self,
+        path: &str,
+        file: &mut dyn io::Write,
+    ) -> Result<bool, LoadError> {
+        let limit = self.timeout * STANDSTILL;
+        self.put_head(&Method::GET, path, "Content-Length: 0\r\n")?;
+        let answer = self.read_answer_into(limit, Some(file)).map_err(|error| {
+            self.or_stalled(self.explained(error), &format!("not answered {path}"), limit)
+        })?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        answer.check(path).map(|()| true)
+    }
+
     /// Sends a body of unknown length, and waits for what is made of it.
     pub(super) fn send<T>(
         &mut self,
@@ -154,6 +171,15 @@ impl Api {
     }
 
     fn read_answer(&mut self, limit: Duration) -> Result<Answer, LoadError> {
+        self.read_answer_into(limit, None)
+    }
+
+    /// Reads an answer, whose body goes into a file if one is given and the answer is no error.
+    fn read_answer_into(
+        &mut self,
+        limit: Duration,
+        file: Option<&mut dyn io::Write>,
+    ) -> Result<Answer, LoadError> {
         let (_, input) = self.connection()?;
         input.get_mut().limit = limit;
         let ResponseHead { status, version, fields } = loop {
@@ -177,7 +203,10 @@ impl Api {
             close = true;
             &mut Body::to_end(input)
         };
-        reader.take(MAX_ANSWER + 1).read_to_end(&mut body).map_err(LoadError::Body)?;
+        match file.filter(|_| status.is_success()) {
+            Some(file) => drop(io::copy(reader, file).map_err(LoadError::Body)?),
+            None => drop(reader.take(MAX_ANSWER + 1).read_to_end(&mut body).map_err(LoadError::Body)?),
+        }
         if body.len() as u64 > MAX_ANSWER {
             return Err(LoadError::TooLarge);
         }

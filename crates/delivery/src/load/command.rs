@@ -1,5 +1,6 @@
 //! Programs of the engines, none of which is waited for without an end.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -61,10 +62,27 @@ pub(super) fn run_with(
     arguments: &[&str],
     patience: &Patience<'_>,
 ) -> Result<String, LoadError> {
-    let (running, _) = Running::start(program, arguments, variable, Stdio::null())?;
+    let (running, _) =
+        Running::start(program, arguments, variable, (Stdio::null(), Stdio::piped()))?;
     let output = running.wait(patience)?;
     running.check(&output)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a program whose output is a file, as long as that grows; with a variable in its environment.
+pub(super) fn fill(
+    program: &str,
+    arguments: &[&str],
+    variable: Option<(&str, &Path)>,
+    limit: Duration,
+    file: &File,
+) -> Result<(), LoadError> {
+    let start = |source| LoadError::Start { program: program.to_owned(), source };
+    let stdout = file.try_clone().map_err(start)?.into();
+    let (running, _) = Running::start(program, arguments, variable, (Stdio::null(), stdout))?;
+    let size = || file.metadata().map_or(0, |metadata| metadata.len());
+    let output = running.wait(&Patience { limit, pulse: &size })?;
+    running.check(&output)
 }
 
 /// Runs a program that reads what `write` writes, with a variable in its environment.
@@ -75,7 +93,8 @@ pub(super) fn feed<T>(
     limit: Duration,
     write: impl FnOnce(&mut dyn Writer) -> Result<T, LoadError>,
 ) -> Result<T, LoadError> {
-    let (running, stdin) = Running::start(program, arguments, variable, Stdio::piped())?;
+    let (running, stdin) =
+        Running::start(program, arguments, variable, (Stdio::piped(), Stdio::piped()))?;
     let stdin = stdin.ok_or_else(|| io::Error::other("it has no standard input"));
     let stdin = stdin.and_then(without_blocking).map_err(|source| {
         running.kill();
@@ -115,14 +134,14 @@ impl Running {
         program: &str,
         arguments: &[&str],
         variable: Option<(&str, &Path)>,
-        stdin: Stdio,
+        (stdin, stdout): (Stdio, Stdio),
     ) -> Result<(Self, Option<ChildStdin>), LoadError> {
         require(program)?;
         let mut child: Child = Command::new(program)
             .args(arguments)
             .envs(variable)
             .stdin(stdin)
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|source| LoadError::Start { program: program.to_owned(), source })?;

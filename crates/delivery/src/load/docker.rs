@@ -1,5 +1,6 @@
 //! dockerd, at its API.
 
+use std::fs::File;
 use std::path::Path;
 #[cfg(target_os = "linux")]
 use std::path::PathBuf;
@@ -49,6 +50,13 @@ pub(super) fn absence() -> Result<Option<String>, LoadError> {
         }
         Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Command(_) => None,
     })
+}
+
+/// Has the image of a name, or an ID, written to a file, as a docker-archive.
+pub(super) fn save(name: &str, timeout: Duration, file: &mut File) -> Result<(), LoadError> {
+    let mut api = Api::connect(Endpoint::of_user()?, timeout)?;
+    let found = api.download(&format!("/images/{name}/get"), file)?;
+    if found { Ok(()) } else { Err(LoadError::NoImage { engine: DOCKERD, name: name.to_owned() }) }
 }
 
 /// An error if dockerd does not answer.

@@ -87,7 +87,7 @@ impl Engine {
 
 impl Kind {
     /// What users call it.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Docker => "dockerd",
             Self::Podman => "podman",

@@ -99,6 +99,17 @@ pub enum LoadError {
         /// What dockerd says of it.
         message: String,
     },
+    /// The name of an image in an engine is not one.
+    #[error(transparent)]
+    Name(#[from] oci::ReferenceError),
+    /// An engine has no image of a name.
+    #[error("{engine} has no image `{name}`; its own list of images has the names that there are")]
+    NoImage {
+        /// The engine.
+        engine: &'static str,
+        /// The name.
+        name: String,
+    },
     /// dockerd took a request and failed at it.
     #[error("dockerd says: {0}")]
     Failed(String),

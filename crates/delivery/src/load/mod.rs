@@ -15,6 +15,7 @@ mod error;
 mod podman;
 mod preview;
 mod pull;
+mod save;
 #[cfg(target_os = "linux")]
 mod unpacked;
 #[cfg(not(target_os = "linux"))]
@@ -37,6 +38,7 @@ use formats::peer_text;
 use image::Blobs;
 use oci::Reference;
 pub use preview::{How, Preview};
+pub use save::save;
 
 /// Work may stand still for this many times as long as a question may take: a layer is being
 /// written to a slow disk, perhaps.

@@ -1,4 +1,4 @@
-//! Base images: fetched from a registry into an archive, or written down in a lock file.
+//! Images that are fetched from a registry into an archive, or written down in a lock file.
 //!
 //! A [`Source`] is an image that was found: its documents. [`write_archive`] reads its layers, each
 //! checked against the digest of its blob and its diffID.
@@ -8,6 +8,7 @@ mod blob;
 mod decompress;
 mod error;
 mod layers;
+mod layout;
 mod legacy;
 mod lock;
 mod name;
@@ -16,6 +17,7 @@ mod source;
 pub use archive::write_archive;
 pub use blob::write_blob;
 pub use error::PullError;
+pub use layout::write_oci_archive;
 pub use lock::lock;
 pub use name::FinalName;
 pub use source::Source;

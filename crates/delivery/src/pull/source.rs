@@ -12,6 +12,7 @@ use formats::peer_text;
 use oci::registry::{self, Client, Document, Repository};
 use oci::{
     Descriptor, DocumentError, Flavor, Index, MAX_DOCUMENT, Manifest, Reference, WantedPlatform,
+    annotation,
 };
 
 /// Characters of a registry's word that are shown.
@@ -77,6 +78,47 @@ impl Source {
     pub fn size(&self) -> u64 {
         self.manifest.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add)
     }
+
+    /// The store paths of each layer that has some, lowest layer first, as the documents say it; no
+    /// layer is read. `None` if they do not say it of any.
+    ///
+    /// What dockerTools makes has them in its configuration's history, as Python prints a list. Where a
+    /// registry or a tool wrote that anew, the annotations that nix-image gives its layers are left.
+    pub fn store_layers(&self) -> Option<Vec<Vec<String>>> {
+        let config: Value = serde_json::from_slice(&self.config).ok()?;
+        let history = config["history"].as_array().map_or(&[][..], Vec::as_slice);
+        let comments = history.iter().filter_map(|entry| listed(entry["comment"].as_str()?));
+        let layers = self.manifest.layers.iter();
+        let annotated = layers.filter_map(|layer| layer.annotations.get(annotation::STORE_PATHS));
+        let found = [comments.collect::<Vec<_>>(), annotated.filter_map(|it| named(it)).collect()];
+        found.into_iter().find(|layers| !layers.is_empty())
+    }
+}
+
+/// The store paths that the history lists for a layer. Not those of a customisation layer: the image
+/// has what is in that path, not the path.
+fn listed(comment: &str) -> Option<Vec<String>> {
+    let list = comment.strip_prefix("store paths: [")?.strip_suffix(']')?;
+    let path = |path: &str| {
+        let path = path.strip_prefix('\'')?.strip_suffix('\'')?;
+        let (store, name) = path.rsplit_once('/')?;
+        let is_store = store.starts_with('/') && is_printable(path);
+        (is_store && !name.ends_with("-customisation-layer")).then(|| path.to_owned())
+    };
+    list.split(", ").map(path).collect()
+}
+
+/// The paths of an annotated layer, unless there were too many to name them all.
+fn named(names: &str) -> Option<Vec<String>> {
+    let path = |name: &str| {
+        let is_name = is_printable(name) && !name.contains('/') && !name.starts_with('+');
+        is_name.then(|| format!("/nix/store/{name}"))
+    };
+    names.split(' ').map(path).collect()
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The repository of a reference, to read from.

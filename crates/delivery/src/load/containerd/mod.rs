@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::channel::Channel;
 use super::command::{self, Patience};
-use super::{Delivery, LoadError, Way};
+use super::{Delivery, LoadError, STANDSTILL, Way};
 use crate::Transfer;
 use crate::output::Writer;
 
@@ -62,6 +62,24 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     };
     let whole = || client.import(delivery, limit);
     delivery.deliver(pull, whole)
+}
+
+/// Has the image of a name written to a file, as an OCI archive of the blobs that containerd has.
+pub(super) fn save(
+    name: &str,
+    platform: &str,
+    timeout: Duration,
+    file: &File,
+) -> Result<(), LoadError> {
+    check(timeout)?;
+    let client = Client::find();
+    let arguments: &[&str] = match client {
+        Client::Nerdctl => &["save", "--platform", platform, name],
+        Client::Ctr => &["images", "export", "--platform", platform, "-", name],
+    };
+    let address = address();
+    let variable = address.as_deref().map(|address| (ADDRESS, address));
+    command::fill(client.program(), arguments, variable, timeout * STANDSTILL, file)
 }
 
 /// Where containerd is if that is said, as a plain path: ctr takes no other.

@@ -7,6 +7,9 @@ pub(super) mod remembered;
 #[cfg(target_os = "linux")]
 mod storage;
 
+use std::fs::File;
+use std::time::Duration;
+
 use super::command::Patience;
 use super::preview::{Held, How};
 use super::pull::REGISTRIES_CONF;
@@ -26,6 +29,11 @@ const TRIES: usize = 3;
 /// Fails where podman is not on PATH.
 pub(super) fn check() -> Result<(), LoadError> {
     command::require(PODMAN)
+}
+
+/// Has the image of a name, or an ID, written to a file, as a docker-archive.
+pub(super) fn save(name: &str, limit: Duration, file: &File) -> Result<(), LoadError> {
+    command::fill(PODMAN, &["save", "--quiet", "--", name], None, limit, file)
 }
 
 /// Sends the image.

@@ -1,0 +1,261 @@
+//! Images that are in no file: in a registry, or in a container engine.
+//!
+//! Such an image is fetched into a temporary file without a name, as it is there, and looked at there.
+
+use std::fmt;
+use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+#[cfg(feature = "load")]
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+#[cfg(feature = "load")]
+use delivery::load::{self, Kind};
+#[cfg(feature = "pull")]
+use delivery::pull::{Source, write_oci_archive};
+use image::Existing;
+#[cfg(feature = "pull")]
+use oci::registry::Options;
+#[cfg(feature = "pull")]
+use oci::WantedPlatform;
+use oci::{Platform, Reference};
+
+use super::existing::open;
+use crate::report::Report;
+
+/// What all images in Linux containers run on.
+const OS: &str = "linux";
+/// What stands before the name of an image that is in no file, as other tools write it.
+const TRANSPORTS: [(&str, Place<'static>); 4] = [
+    ("docker://", Place::Registry("")),
+    ("docker-daemon:", Place::Docker("")),
+    ("containers-storage:", Place::Podman("")),
+    ("containerd:", Place::Containerd("")),
+];
+
+/// Where an image is, and its name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    Registry(&'a str),
+    Docker(&'a str),
+    Podman(&'a str),
+    Containerd(&'a str),
+}
+
+/// How images in registries and engines are got at.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Registries and engines")]
+pub(super) struct ElsewhereArgs {
+    /// Check certificates, and refuse plain HTTP to other machines
+    #[cfg(feature = "pull")]
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    tls_verify: bool,
+    /// How long to wait for an answer from an engine; while it works, ten times as long
+    #[cfg(feature = "load")]
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: u32,
+}
+
+/// An image that was opened, and the file that it is in if it was fetched.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) image: Existing,
+    pub(super) file: Option<TemporaryFile>,
+}
+
+impl<'a> Place<'a> {
+    /// The place that an operand names, unless it is that of a file: `docker://NAME`,
+    /// `docker-daemon:NAME`, `containers-storage:NAME`, `containerd:NAME`, or a name that begins with
+    /// its registry.
+    ///
+    /// # Errors
+    ///
+    /// If it may be an image's name, and does not say where.
+    pub(super) fn of(operand: &'a str) -> anyhow::Result<Option<Self>> {
+        for (transport, place) in TRANSPORTS {
+            if let Some(name) = operand.strip_prefix(transport) {
+                return Ok(Some(place.with_name(name)));
+            }
+        }
+        let is_path = operand.starts_with(['.', '/', '-']) || is_file(operand);
+        let reference = Reference::parse(operand).ok().filter(|_| !is_path);
+        let Some(reference) = reference else { return Ok(None) };
+        // Without a tag it may as well be a file in a directory.
+        if reference.registry.is_some() && operand.contains([':', '@']) {
+            return Ok(Some(Self::Registry(operand)));
+        }
+        bail!(
+            "there is no file `{operand}`; expected the program that Nix built (./result) or its conf, \
+             an archive or a layout, or an image elsewhere: docker://{operand} in a registry, \
+             docker-daemon:{operand} in docker, containers-storage:{operand} in podman, or \
+             containerd:{operand}"
+        );
+    }
+
+    fn with_name(self, name: &str) -> Place<'_> {
+        match self {
+            Self::Registry(_) => Place::Registry(name),
+            Self::Docker(_) => Place::Docker(name),
+            Self::Podman(_) => Place::Podman(name),
+            Self::Containerd(_) => Place::Containerd(name),
+        }
+    }
+}
+
+impl ElsewhereArgs {
+    /// Fetches an image, for this architecture where the name stands for several.
+    pub(super) fn fetch(
+        &self,
+        place: Place<'_>,
+        architecture: Option<&str>,
+        report: &Report,
+    ) -> anyhow::Result<Opened> {
+        let architecture = architecture.unwrap_or(Platform::here());
+        let mut file = TemporaryFile::new()?;
+        match place {
+            Place::Registry(name) => self.pull(name, architecture, &file.file, report)?,
+            engine => self.save(engine, architecture, &mut file.file, report)?,
+        }
+        let image = open(&file.path(), Some(architecture), None)
+            .with_context(|| format!("reading what was fetched of `{place}`"))?;
+        Ok(Opened { image, file: Some(file) })
+    }
+
+    /// The image in a registry: its documents.
+    #[cfg(feature = "pull")]
+    pub(super) fn find(&self, name: &str, architecture: Option<&str>) -> anyhow::Result<Source> {
+        let architecture = architecture.unwrap_or(Platform::here()).to_owned();
+        let platform = WantedPlatform { os: OS.into(), architecture, variant: None };
+        let options = Options { tls_verify: self.tls_verify, login: None };
+        Ok(Source::find(&Reference::parse(name)?, &platform, &options)?)
+    }
+
+    #[cfg(feature = "pull")]
+    fn pull(&self, name: &str, arch: &str, file: &File, report: &Report) -> anyhow::Result<()> {
+        Ok(write_oci_archive(&self.find(name, Some(arch))?, file, report)?)
+    }
+
+    #[cfg(not(feature = "pull"))]
+    #[expect(clippy::unused_self, reason = "with registries it is used")]
+    fn pull(&self, name: &str, _: &str, _: &File, _: &Report) -> anyhow::Result<()> {
+        bail!("`docker://{name}` is in a registry, and this nix-image is built without registries")
+    }
+
+    #[cfg(feature = "load")]
+    fn save(
+        &self,
+        engine: Place<'_>,
+        architecture: &str,
+        file: &mut File,
+        report: &Report,
+    ) -> anyhow::Result<()> {
+        let (kind, name) = match engine {
+            Place::Registry(_) => return Ok(()),
+            Place::Docker(name) => (Kind::Docker, name),
+            Place::Podman(name) => (Kind::Podman, name),
+            Place::Containerd(name) => (Kind::Containerd, name),
+        };
+        let platform = Platform { architecture: architecture.into(), os: OS.into() };
+        let timeout = Duration::from_secs(self.timeout.into());
+        Ok(load::save(kind, name, &platform, timeout, file, report)?)
+    }
+
+    #[cfg(not(feature = "load"))]
+    #[expect(clippy::unused_self, reason = "with engines it is used")]
+    fn save(&self, engine: Place<'_>, _: &str, _: &mut File, _: &Report) -> anyhow::Result<()> {
+        bail!("`{engine}` is in an engine, and this nix-image is built without engines")
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Registry(name) | Self::Docker(name) | Self::Podman(name) | Self::Containerd(name)) =
+            self;
+        let transport = TRANSPORTS.iter().find(|(_, place)| place.with_name(name) == *self);
+        write!(formatter, "{}{name}", transport.map_or("", |(transport, _)| transport))
+    }
+}
+
+/// A large file that goes with the process.
+#[derive(Debug)]
+pub(super) struct TemporaryFile {
+    file: File,
+    /// Where files without names cannot be opened again, it has one.
+    #[cfg(not(target_os = "linux"))]
+    named: tempfile::TempPath,
+}
+
+impl TemporaryFile {
+    /// A file where large ones belong: below `TMPDIR` or `/var/tmp`, as `/tmp` may be in memory.
+    fn new() -> anyhow::Result<Self> {
+        let large = Path::new("/var/tmp");
+        let directory = match std::env::var_os("TMPDIR") {
+            None if large.is_dir() => large.to_owned(),
+            _ => std::env::temp_dir(),
+        };
+        let failed = || format!("making a temporary file in `{}`", directory.display());
+        #[cfg(target_os = "linux")]
+        return Ok(Self { file: tempfile::tempfile_in(&directory).with_context(failed)? });
+        #[cfg(not(target_os = "linux"))]
+        {
+            let named = tempfile::NamedTempFile::new_in(&directory).with_context(failed)?;
+            let (file, named) = named.into_parts();
+            Ok(Self { file, named })
+        }
+    }
+
+    /// What it can be opened by.
+    #[cfg(target_os = "linux")]
+    fn path(&self) -> String {
+        format!("/proc/self/fd/{}", self.file.as_raw_fd())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn path(&self) -> String {
+        self.named.to_string_lossy().into_owned()
+    }
+}
+
+/// Whether an operand is a file's name, which may have an image's after a `#`.
+fn is_file(operand: &str) -> bool {
+    let is_there = |path: &str| Path::new(path).symlink_metadata().is_ok();
+    is_there(operand) || operand.rsplit_once('#').is_some_and(|(path, _)| is_there(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_told_by_what_stands_before_the_name() {
+        for (operand, place) in [
+            ("docker://app", Some(Place::Registry("app"))),
+            ("docker-daemon:app:1", Some(Place::Docker("app:1"))),
+            ("docker-daemon:0123456789ab", Some(Place::Docker("0123456789ab"))),
+            ("containers-storage:localhost/app:1", Some(Place::Podman("localhost/app:1"))),
+            ("containerd:ghcr.io/me/app:1", Some(Place::Containerd("ghcr.io/me/app:1"))),
+            ("ghcr.io/me/app:1", Some(Place::Registry("ghcr.io/me/app:1"))),
+            ("localhost:5000/app:1", Some(Place::Registry("localhost:5000/app:1"))),
+            ("./result", None),
+            ("/nix/store/x", None),
+            ("-", None),
+            ("Cargo.toml", None),
+            ("src#ghcr.io/me/app:1", None),
+            ("NOT A NAME", None),
+        ] {
+            assert_eq!(Place::of(operand).unwrap(), place, "{operand}");
+            if let Some(place) = place.filter(|_| operand.starts_with(['d', 'c'])) {
+                assert_eq!(place.to_string(), operand);
+            }
+        }
+        for operand in ["app", "app:1", "me/app:1", "result.tar", "my.images/app"] {
+            let error = Place::of(operand).unwrap_err().to_string();
+            for form in ["docker://", "docker-daemon:", "containers-storage:", "containerd:"] {
+                assert!(error.contains(&format!("{form}{operand}")), "{error}");
+            }
+        }
+    }
+}
