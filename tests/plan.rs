@@ -338,3 +338,18 @@ fn writes_the_hashes_of_what_is_in_the_layers() {
     let error = printed(&plan(&graph, &options)).unwrap_err();
     assert!(error.contains("`narHash`"), "{error}");
 }
+
+#[test]
+fn references_are_written_for_the_paths_in_the_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = |path: &str, references: &[&str]| {
+        json!({"path": path, "narSize": 1, "narHash": "x", "references": references})
+    };
+    let graph = json!([node("a", &["b", "a", "root"]), node("b", &[]), node("root", &["a"])]);
+    let (file, written) = (folder.path().join("graph.json"), folder.path().join("out.json"));
+    fs::write(&file, graph.to_string()).unwrap();
+    let options = ["--exclude", "root", "--references", written.to_str().unwrap()];
+    printed(&plan(&file, &options)).unwrap();
+    let written: Value = serde_json::from_slice(&fs::read(&written).unwrap()).unwrap();
+    assert_eq!(written, json!({"a": ["b"], "b": []}));
+}

@@ -167,13 +167,13 @@ let
             storeLayers=$(
               nix-image plan "$NIX_ATTRS_JSON_FILE" ${lib.escapeShellArgs plan} \
                 ${lib.escapeShellArgs (map (root: "--exclude=${root}") roots)} \
-                --nar-hashes=nar-hashes.json
+                --nar-hashes=nar-hashes.json --references=references.json
             )
             ${lib.optionalString debug ''echo "layers: $storeLayers"''}
 
             # The base document without its closing brace, then the keys that
-            # nixpkgs adds, in its order, and the hashes by which nix-image
-            # remembers digests.
+            # nixpkgs adds, in its order, then the hashes by which nix-image
+            # remembers digests, and what it explains the image by.
             {
               head -c -1 ${baseJson}
               printf ',"%s":%s' \
@@ -188,7 +188,8 @@ let
                 gid ${json (toString gid)} \
                 uname ${json uname} \
                 gname ${json gname} \
-                nar_hashes "$(cat nar-hashes.json)"
+                nar_hashes "$(cat nar-hashes.json)" \
+                references "$(cat references.json)"
               echo '}'
             } > $out
           '';

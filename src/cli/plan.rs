@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use serde_json::{Map, Value};
 
 use super::elsewhere::ElsewhereArgs;
 use super::looked::LookArgs;
@@ -86,6 +87,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     nar_hashes: Option<PathBuf>,
 
+    /// Write to this file, as a JSON object, the paths in the layers that each of them refers to
+    #[arg(long, value_name = "FILE", conflicts_with = "explain")]
+    references: Option<PathBuf>,
+
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
 }
@@ -120,11 +125,12 @@ impl Args {
             let layers = self.layers(nodes.clone(), mode)?;
             explain::text(&Closure::new(nodes)?, &layers, &old)
         } else {
-            let layers = self.layers(nodes, mode)?;
+            let layers = self.layers(nodes.clone(), mode)?;
             if let Some(file) = &self.nar_hashes {
-                let hashes = serde_json::to_vec(&graph::nar_hashes(&graph, &layers)?)?;
-                std::fs::write(file, hashes)
-                    .with_context(|| format!("writing {}", file.display()))?;
+                write(file, graph::nar_hashes(&graph, &layers)?)?;
+            }
+            if let Some(file) = &self.references {
+                write(file, graph::references(&nodes, &layers))?;
             }
             serde_json::to_string(&layers)? + "\n"
         };
@@ -220,4 +226,9 @@ fn read_graph(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("reading {}", file.display()))
+}
+
+fn write(file: &Path, object: Map<String, Value>) -> anyhow::Result<()> {
+    let text = Value::Object(object).to_string();
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
 }

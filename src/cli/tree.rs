@@ -39,7 +39,7 @@ impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         stdout::check()?;
         let report = report::new(mode, Style::READ);
-        let looked = self.look.look(&self.looked_at, None, Depth::Files, &report)?;
+        let looked = self.look.look(&self.looked_at, None, Depth::References, &report)?;
         let (contents, closure) = (&looked.contents, looked.closure()?);
         let path = self.path.as_ref().map(|path| looked.path(path)).transpose()?;
         let text = reasons::references(contents, &closure, path);

@@ -40,7 +40,7 @@ impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         stdout::check()?;
         let report = report::new(mode, Style::READ);
-        let looked = self.look.look(&self.looked_at, None, Depth::Files, &report)?;
+        let looked = self.look.look(&self.looked_at, None, Depth::References, &report)?;
         let (contents, closure) = (&looked.contents, looked.closure()?);
         let path = looked.path(&self.path)?;
         let text = if self.all {

@@ -70,6 +70,25 @@ fn nix_is_believed_if_it_knows_all_paths() {
     assert_eq!(references(&fixture), scanned);
 }
 
+/// What a conf says goes before what Nix says, and needs no file.
+#[test]
+fn a_conf_is_believed_if_it_knows_all_paths() {
+    let fixture = Fixture::new();
+    let scanned = references(&fixture);
+    let [app, lib, libc] = [path('1', "app-1.0"), path('2', "lib-2.0"), path('3', "libc-3.0")];
+    let mut conf: Value = serde_json::from_slice(&fs::read(&fixture.conf).unwrap()).unwrap();
+    // Others than in the files, to be told apart; what is not in the image is left out.
+    conf["references"] =
+        json!({libc.clone(): [lib.clone(), path('4', "tool")], lib: [app.clone()], app: []});
+    fs::write(&fixture.conf, conf.to_string()).unwrap();
+    let told: [(&str, &[&str]); 3] =
+        [("app-1.0", &[]), ("lib-2.0", &["app-1.0"]), ("libc-3.0", &["lib-2.0"])];
+    assert_eq!(references(&fixture), expected(&told));
+    conf["references"].as_object_mut().unwrap().remove(&libc);
+    fs::write(&fixture.conf, conf.to_string()).unwrap();
+    assert_eq!(references(&fixture), scanned);
+}
+
 #[test]
 fn what_would_leave_is_what_nothing_else_needs() {
     let fixture = Fixture::new();

@@ -20,6 +20,16 @@ with subtest("The result tells what the image is"):
         [name.removesuffix("/layer.tar") for name in manifest["Layers"]],
     )
 
+with subtest("The conf says which path refers to which, and the tree shows it"):
+    said = images["hello"]["conf"]["references"]
+    expect(sorted(said), store_paths("hello"))
+    shown = json.loads(machine.succeed(f"{images['hello']['program']} tree --json"))
+    expect(
+        {row["path"]: sorted(row["references"]) for row in shown["paths"]},
+        {path: sorted(targets) for path, targets in said.items()},
+    )
+    assert any(said.values()), "hello refers to nothing"
+
 with subtest("The image's ID and layers are those of the archive"):
     manifest = in_archive("hello", "manifest.json")[0]
     config = in_archive("hello", manifest["Config"])

@@ -137,7 +137,7 @@ impl Census {
     }
 
     /// The paths that were found, in the order in which they were.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
+    pub fn paths(&self) -> impl Iterator<Item = &str> + Clone {
         self.paths.iter().map(|path| path.path.as_str())
     }
 

@@ -144,6 +144,19 @@ pub fn nar_hashes(json: &[u8], layers: &Layers) -> Result<Map<String, Value>, Gr
     layers.iter().flatten().filter_map(hash).collect()
 }
 
+/// The paths that each path in the layers refers to, but for itself and for what is in no layer.
+pub fn references(nodes: &[Node], layers: &Layers) -> Map<String, Value> {
+    let there: HashSet<&String> = layers.iter().flatten().collect();
+    let nodes: HashMap<_, _> = nodes.iter().map(|node| (&node.path, node)).collect();
+    let of = |path: &&String| {
+        let node = nodes.get(*path)?;
+        let targets = node.references.iter();
+        let targets = targets.filter(|target| *target != *path && there.contains(target));
+        Some(((*path).clone(), targets.map(String::as_str).collect()))
+    };
+    layers.iter().flatten().collect::<Vec<_>>().iter().filter_map(of).collect()
+}
+
 /// Reads a node, whose path is in it unless it is known.
 fn parse_node(number: usize, path: Option<&str>, node: &Value) -> Result<Node, GraphError> {
     let path = path.or_else(|| node.get("path").and_then(Value::as_str));

@@ -64,13 +64,28 @@ impl Fields {
         &mut self,
         key: &'static str,
     ) -> Result<Option<HashMap<String, String>>, ConfError> {
+        self.map_of(key, string)
+    }
+
+    pub(super) fn map_of_lists(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<HashMap<String, Vec<String>>>, ConfError> {
+        self.map_of(key, list_of_strings)
+    }
+
+    fn map_of<T>(
+        &mut self,
+        key: &'static str,
+        read: fn(&str, Value) -> Result<T, ConfError>,
+    ) -> Result<Option<HashMap<String, T>>, ConfError> {
         let map = match self.take(key) {
             None => return Ok(None),
             Some(Value::Object(map)) => map,
             Some(other) => return Err(wrong_type(key, "an object", &other)),
         };
         let entry = |(name, value)| {
-            let value = string(&format!("{key}.{name}"), value)?;
+            let value = read(&format!("{key}.{name}"), value)?;
             Ok((name, value))
         };
         map.into_iter().map(entry).collect::<Result<_, _>>().map(Some)

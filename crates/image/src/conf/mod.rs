@@ -75,6 +75,9 @@ pub struct Conf {
     /// The NAR hash of each store path for which the conf has one, as in Nix's database: `sha256:`
     /// and 64 hexadecimal digits.
     pub nar_hashes: HashMap<String, String>,
+    /// The store paths that each store path refers to, where the conf says it: a path with none has an
+    /// empty list.
+    pub references: HashMap<String, Vec<String>>,
     /// What is odd about the conf, though not an error: a sentence for each.
     pub warnings: Vec<String>,
 }
@@ -212,6 +215,7 @@ impl Conf {
             },
             created,
             nar_hashes: HashMap::new(),
+            references: fields.map_of_lists("references")?.unwrap_or_default(),
             warnings,
         };
         if conf.from_image.is_some() {
@@ -316,6 +320,7 @@ mod tests {
             (with("created", json!("yesterday")), "`created` must be \"now\" or a date"),
             (with("mtime", json!("2024-13-01")), "`mtime` must be \"now\" or a date"),
             (with("nar_hashes", json!([])), "`nar_hashes` must be an object"),
+            (with("references", json!({"/a": "/b"})), "`references./a` must be a list of strings"),
         ];
         for (conf, message) in cases {
             let error = Conf::from_json(conf.clone()).unwrap_err().to_string();

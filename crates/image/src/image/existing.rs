@@ -6,7 +6,7 @@ use super::{Image, ImageError};
 use crate::base::{Base, Choice};
 use crate::conf::{Conf, Form};
 use crate::layer::Layer;
-use crate::store::{Store, StoreError};
+use crate::store::{self, References, Store, StoreError};
 use formats::digest::Digest;
 
 /// Confs that build on confs, at most: engines take 127 layers, and each conf has one of its own.
@@ -76,6 +76,18 @@ impl Existing {
             Self::Made(image) => &image.store,
             Self::Stored(stored) => &stored.store,
         }
+    }
+
+    /// What these paths refer to, if a conf or Nix's database knows all of them.
+    pub(crate) fn references<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<References> {
+        let said = match self {
+            Self::Made(image) => image.references(paths.clone()),
+            Self::Stored(_) => None,
+        };
+        said.or_else(|| store::references(self.store(), paths))
     }
 
     /// The variables that every image on top of this one inherits.

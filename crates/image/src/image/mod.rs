@@ -15,7 +15,7 @@ use crate::cache::Key;
 use crate::conf::{Conf, ConfError, canonical_nar_hash};
 use crate::content::ReadError;
 use crate::layer::{Layer, LayerError, Naming, Ownership, Prebuilt, StoreLayer};
-use crate::store::{self, NarHashes, Store, StoreError};
+use crate::store::{self, NarHashes, References, Store, StoreError};
 use existing::Search;
 pub use existing::{Existing, Stored};
 use formats::digest::{Digest, DigestError};
@@ -37,6 +37,8 @@ pub struct Image {
     ownership: Arc<Ownership>,
     /// The NAR hash of each store path for which one is known.
     pub(crate) nar_hashes: NarHashes,
+    /// What each store path refers to, for those of which the confs say it.
+    references: References,
     warnings: Vec<String>,
     architecture: String,
     created: String,
@@ -152,14 +154,17 @@ impl Image {
         let search = Search { store: &store, architecture: &conf.architecture, depth };
         let base = conf.from_image.as_ref().map(|name| search.base(name)).transpose()?;
         let env = base.as_ref().map(Existing::env);
-        let (mut layers, mut nar_hashes) = match base {
+        let (mut layers, mut nar_hashes, mut references) = match base {
             Some(Existing::Made(image)) => image.into_lower(),
-            Some(Existing::Stored(stored)) => (stored.layers, NarHashes::new()),
-            None => (Vec::new(), NarHashes::new()),
+            Some(Existing::Stored(stored)) => {
+                (stored.layers, NarHashes::new(), References::new())
+            }
+            None => (Vec::new(), NarHashes::new(), References::new()),
         };
         layers.extend(store_layers);
         layers.push(customisation);
         nar_hashes.extend(conf.nar_hashes);
+        references.extend(conf.references);
         Ok(Self {
             layers,
             has_base: env.is_some(),
@@ -168,16 +173,17 @@ impl Image {
             repo_tag,
             ownership,
             nar_hashes,
+            references,
             warnings,
             architecture: conf.architecture,
             created: conf.created.isoformat(),
         })
     }
 
-    /// The layers as those of a base image, and the NAR hashes of their paths.
-    fn into_lower(self) -> (Vec<Layer>, NarHashes) {
+    /// The layers as those of a base image, and the NAR hashes and references of their paths.
+    fn into_lower(self) -> (Vec<Layer>, NarHashes, References) {
         let lower = |layer: Layer| layer.into_lower(&self.ownership);
-        (self.layers.into_iter().map(lower).collect(), self.nar_hashes)
+        (self.layers.into_iter().map(lower).collect(), self.nar_hashes, self.references)
     }
 }
 
@@ -222,6 +228,14 @@ impl Image {
     /// What is odd about the conf, though not an error: a sentence for each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What these paths refer to, if the confs say it of all of them.
+    pub(crate) fn references<'a>(
+        &self,
+        mut paths: impl Iterator<Item = &'a str>,
+    ) -> Option<References> {
+        paths.all(|path| self.references.contains_key(path)).then(|| self.references.clone())
     }
 
     /// Looks up in Nix's database the NAR hashes that the conf does not give.

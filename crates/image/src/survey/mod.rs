@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::image::Existing;
 use crate::layer::{Layer, TarReader};
 use crate::members::{Member, Members};
-use crate::store::{self, References};
+use crate::store::References;
 use crate::threads;
 use findings::{Findings, Search};
 use formats::digest::Digest;
@@ -25,14 +25,17 @@ const COMPARED: u64 = 4 << 10;
 pub enum Depth {
     /// The headers of its layers: what takes how much.
     Sizes,
-    /// Its files as well: what refers to what, and which files are equal.
+    /// As well, what refers to what; for that, its files are read where it is known from nowhere else.
+    References,
+    /// Its files as well: which are equal.
     Files,
 }
 
 /// Finds out what an image contains.
 ///
-/// References are those that Nix knows if it knows all paths of the image; otherwise a path refers
-/// to those whose hashes are in its files, in the targets of its links, or in its names.
+/// References are those that the conf says or that Nix knows, if it knows all paths of the image;
+/// otherwise a path refers to those whose hashes are in its files, in the targets of its links, or in
+/// its names.
 #[derive(Debug)]
 pub struct Survey<'a> {
     /// The image.
@@ -79,7 +82,10 @@ impl Survey<'_> {
             return Ok(census.finish(name, None, None));
         }
         sizes.retain(|_, count| *count > 1);
-        let known = store::references(self.image.store(), census.paths());
+        let known = self.image.references(census.paths());
+        if self.depth == Depth::References && known.is_some() {
+            return Ok(census.finish(name, known.as_ref(), None));
+        }
         let hashes = known.is_none().then(|| Hashes::of(census.paths()));
         let search = Search {
             main_layers: census.main_layers(),
@@ -102,7 +108,8 @@ impl Survey<'_> {
             }
         }
         let references = known.unwrap_or_else(|| named(&census, &scanned));
-        Ok(census.finish(name, Some(&references), Some(files.finish())))
+        let duplicates = (self.depth == Depth::Files).then(|| files.finish());
+        Ok(census.finish(name, Some(&references), duplicates))
     }
 
     /// A compressed archive is read from its start for each thread that reads layers of it.
