@@ -20,6 +20,7 @@ from statistics import median
 import deliver
 import layouts
 import links
+import looks
 from closures import Closure, enter_store
 from measuring import Contender, adopt_orphans, measure, present
 
@@ -28,6 +29,8 @@ CLOSURES = {"large": "Few large files", "small": "Many small files", "mix": "A r
 DELIVERIES = {f"deliver-{name}": name for name in ("large", "mix")}
 LINKS = {f"link-{name}": name for name in ("large", "small")}
 COLD, WARM = "nix-image, cold", "nix-image, warm"
+LOOKS = {f"look-{name}": name for name in ("large", "mix")}
+PLANS = "plans"
 LAYOUTS = "layouts"
 MARKS = ("<!-- {part}: begin -->", "<!-- {part}: end -->")
 
@@ -58,6 +61,15 @@ def main():
     linked = [LINKS[name] for name in args.only if name in LINKS]
     if linked:
         report(args, figures, "links", links.PROGRAMS, args.deliver_rounds, linked, measure_links)
+    looked = [LOOKS[name] for name in args.only if name in LOOKS]
+    if looked:
+        report(args, figures, "looks", (), args.rounds, looked, measure_looks)
+    if PLANS in args.only:
+        found = looks.plan(args)
+        figures["plans"] = found
+        text = "\n".join([machine(args, (), args.rounds) + ".", "", *looks.table(found), ""])
+        print(text, end="", flush=True)
+        update(args, PLANS, text)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1, default=vars) + "\n")
 
@@ -101,6 +113,11 @@ def measure_links(closure, args):
     return found, deliver.tables(found)
 
 
+def measure_looks(closure, args):
+    found = looks.look(closure, args)
+    return found, ["", *looks.table(found)]
+
+
 def parse_arguments():
     def path(text):
         return Path(text).resolve()
@@ -123,9 +140,10 @@ def parse_arguments():
                         help="series of updates that layouts are simulated over")
     parser.add_argument("--own", nargs="+", default=[], metavar="NAME",
                         help="the packages of the series that are the user's own")
-    parts = [*CLOSURES, *DELIVERIES, *LINKS, LAYOUTS]
+    parts = [*CLOSURES, *DELIVERIES, *LINKS, *LOOKS, PLANS, LAYOUTS]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts,
-                        help="the streams of these closures, and their deliveries and links [all]")
+                        help="the streams of these closures, their deliveries, links and looks, and "
+                             "plans [all]")
     parser.add_argument("--json", type=path, metavar="FILE", help="takes every single figure")
     parser.add_argument("--update", type=path, metavar="FILE",
                         help="a document that gets the tables between its marks")

@@ -3,6 +3,7 @@
 mod elsewhere;
 mod hostile;
 mod page;
+mod pictures;
 mod references;
 
 use crate::bad_input::gzip;

@@ -25,6 +25,15 @@ fn rows(dom: &str, section: &str) -> usize {
     section.split_once("<tbody>").map_or(0, |(_, body)| body.matches("<tr").count())
 }
 
+/// The paths that the page says to do without, the one that saves most first.
+fn savings(dom: &str) -> Vec<&str> {
+    let (_, section) = dom.split_once("<section id=\"savings\"").unwrap();
+    let (section, _) = section.split_once("</section>").unwrap();
+    let (_, body) = section.split_once("<tbody>").unwrap();
+    let names = body.split("<td class=\"name\">").skip(1).step_by(2);
+    names.map(|name| name.split_once("</a>").unwrap().0.rsplit_once('>').unwrap().1).collect()
+}
+
 #[test]
 fn its_tables_have_all_rows() {
     need("chromium");
@@ -35,6 +44,7 @@ fn its_tables_have_all_rows() {
     assert_eq!(rows(&dom, "layers"), 3);
     assert_eq!(rows(&dom, "paths"), 3);
     assert_eq!(rows(&dom, "duplicates"), 1);
+    assert_eq!(savings(&dom), ["app-1.0", "lib-2.0", "libc-3.0"]);
     // The script's last work: the tree, and what a click on a box does.
     assert!(dom.contains("<details><summary><a href=\"#path-"), "{dom}");
     assert!(dom.contains("<h1 id=\"name\">test:1</h1>"), "{dom}");

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Contents, Difference, picture};
+use super::{Contents, Difference, LayerCount, names, picture};
 
 /// The page; the words in double braces are replaced.
 const PAGE: &str = include_str!("report.html");
@@ -24,7 +24,15 @@ pub fn of_difference(old: &Contents, new: &Contents, difference: &Difference) ->
     let changes = difference.changes.iter().map(|change| {
         json!({ "name": change.name, "old": path(old, change.old), "new": path(new, change.new) })
     });
-    fill(new, &picture, &Value::Null, &Value::Array(changes.collect()))
+    let count = |count: &LayerCount| json!([count.layers, count.bytes]);
+    let changes = json!({
+        "old": { "name": old.name, "size": old.size() },
+        "moved": count(&difference.moved),
+        "unpacked": count(&difference.unpacked),
+        "kept": difference.kept,
+        "rows": changes.collect::<Vec<_>>(),
+    });
+    fill(new, &picture, &Value::Null, &changes)
 }
 
 /// What each image is against the one before it.
@@ -41,9 +49,31 @@ fn history(images: &[Contents]) -> Value {
             "moved": before.as_ref().map(|difference| difference.moved.bytes),
             "unpacked": before.as_ref().map(|difference| difference.unpacked.bytes),
             "changes": before.as_ref().map(|difference| difference.changes.len()),
+            "largest": before.map(|difference| largest(&images[place - 1], image, &difference)),
         })
     };
     images.iter().enumerate().map(row).collect()
+}
+
+/// The changes of most bytes: a package's name, what was and is there of it, and by how many bytes it
+/// grew.
+fn largest(old: &Contents, new: &Contents, difference: &Difference) -> Vec<Value> {
+    /// More do not fit into a row.
+    const SHOWN: usize = 4;
+    let side = |contents: &Contents, place: Option<usize>| {
+        let path = place.map(|place| &contents.paths[place]);
+        let version = path.map(|path| names::package(&path.path).1.to_owned());
+        (version, path.map_or(0, |path| path.size))
+    };
+    let rows = difference.changes.iter().map(|change| {
+        let ((before, from), (after, to)) = (side(old, change.old), side(new, change.new));
+        // A rebuilt path is moved as a whole.
+        let grown = i128::from(to) - i128::from(from);
+        (from.max(to), json!([change.name, before, after, grown as i64]))
+    });
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    rows.into_iter().take(SHOWN).map(|(_, row)| row).collect()
 }
 
 fn fill(contents: &Contents, picture: &str, history: &Value, changes: &Value) -> String {

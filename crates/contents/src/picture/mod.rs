@@ -3,18 +3,24 @@
 //! The picture needs nothing else: no script, no font, no network. It has colours for light and
 //! dark backgrounds, and a box tells its details when the pointer rests on it.
 
+mod style;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::treemap::{Rectangle, divide};
 use super::{Contents, Difference, names};
+use style::style;
 
 /// Width and height of the picture, in pixels.
 const SIZE: (f64, f64) = (1200.0, 720.0);
 /// Height of the line of text above the boxes.
 const HEADER: f64 = 34.0;
-/// Height of the strip for what is gone, in pictures of differences.
-const GONE: f64 = 110.0;
+/// The least and the greatest share of the boxes' height that the strip for what is gone has, in
+/// pictures of differences. Between them, its boxes have the scale of the others.
+const GONE: (f64, f64) = (0.12, 0.7);
+/// Height of the line of text above that strip.
+const GONE_HEADER: f64 = 22.0;
 /// Boxes below this area are drawn without a name.
 const NAMED: f64 = 1500.0;
 /// About the width of a letter, at the size that names have.
@@ -62,7 +68,7 @@ pub fn of_image(contents: &Contents) -> String {
         }
         groups.push(items);
     }
-    draw(&header, groups, Vec::new())
+    draw(&header, &[], groups, Vec::new())
 }
 
 /// The picture of a difference: the new image's paths, coloured by what became of them, and below
@@ -94,12 +100,17 @@ pub fn of_difference(old: &Contents, new: &Contents, difference: &Difference) ->
             "kept"
         }
     };
+    let sum = |state: &str| {
+        let places = (0..new.paths.len()).filter(|&place| class(place) == state);
+        places.map(|place| new.paths[place].size).sum()
+    };
+    let legend = ["added", "changed", "kept"].map(|state| (state, sum(state)));
     let paths = (0..new.paths.len())
         .map(|place| Item { class: class(place).to_owned(), ..whole(new, place, class(place)) });
     let gone = (0..old.paths.len())
         .filter(|place| gone.contains(place))
         .map(|place| Item { class: "gone".to_owned(), ..whole(old, place, "gone") });
-    draw(&header, vec![paths.collect()], gone.collect())
+    draw(&header, &legend, vec![paths.collect()], gone.collect())
 }
 
 /// How a number of bytes is written: decimal units, as disks and registries count.
@@ -142,8 +153,14 @@ fn layer_class(layer: usize) -> String {
     format!("l{}", layer % 12)
 }
 
-/// Draws groups of boxes side by side, the largest first, and what is gone in a strip below.
-fn draw(header: &str, mut groups: Vec<Vec<Item>>, mut gone: Vec<Item>) -> String {
+/// Draws groups of boxes side by side, the largest first, and what is gone in a strip below. `legend`
+/// has classes of boxes, and their bytes.
+fn draw(
+    header: &str,
+    legend: &[(&str, u64)],
+    mut groups: Vec<Vec<Item>>,
+    mut gone: Vec<Item>,
+) -> String {
     let (width, height) = SIZE;
     let sum = |items: &Vec<Item>| items.iter().map(|item| item.bytes).sum::<u64>();
     groups.sort_by_key(|items| std::cmp::Reverse(sum(items)));
@@ -157,7 +174,16 @@ fn draw(header: &str, mut groups: Vec<Vec<Item>>, mut gone: Vec<Item>) -> String
         style(),
         escape(header),
     );
-    let gone_height = if gone.is_empty() { 0.0 } else { GONE };
+    draw_legend(&mut out, legend);
+    let gone_bytes = sum(&gone);
+    let gone_height = if gone.is_empty() {
+        0.0
+    } else {
+        let all = gone_bytes + groups.iter().map(sum).sum::<u64>();
+        #[expect(clippy::cast_precision_loss, reason = "a share is drawn")]
+        let share = gone_bytes as f64 / all.max(1) as f64;
+        (height - HEADER - GONE_HEADER) * share.clamp(GONE.0, GONE.1) + GONE_HEADER
+    };
     let whole = Rectangle {
         x: 4.0,
         y: HEADER,
@@ -170,13 +196,40 @@ fn draw(header: &str, mut groups: Vec<Vec<Item>>, mut gone: Vec<Item>) -> String
     }
     if !gone.is_empty() {
         let y = height - gone_height;
-        let _ = writeln!(out, "<text class=\"head\" x=\"8\" y=\"{}\">gone</text>", y + 16.0);
-        let place =
-            Rectangle { x: 4.0, y: y + 22.0, width: width - 8.0, height: gone_height - 26.0 };
+        let _ = writeln!(
+            out,
+            "<text class=\"head\" x=\"8\" y=\"{:.1}\">gone: {}</text>",
+            y + 16.0,
+            bytes(gone_bytes)
+        );
+        let place = Rectangle {
+            x: 4.0,
+            y: y + GONE_HEADER,
+            width: width - 8.0,
+            height: gone_height - GONE_HEADER - 4.0,
+        };
         draw_group(&mut out, &mut gone, place);
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// Says at the right of the header what the colours mean.
+fn draw_legend(out: &mut String, legend: &[(&str, u64)]) {
+    /// Width of an entry: a square, a word, a number.
+    const ENTRY: f64 = 125.0;
+    let mut x = SIZE.0 - 4.0;
+    for (class, size) in legend.iter().rev().filter(|(_, size)| *size > 0) {
+        x -= ENTRY;
+        let word = if *class == "kept" { "unchanged" } else { class };
+        let _ = writeln!(
+            out,
+            "<rect class=\"{class}\" x=\"{x}\" y=\"12\" width=\"12\" height=\"12\"/>\
+             <text x=\"{}\" y=\"22\">{word} {}</text>",
+            x + 17.0,
+            bytes(*size)
+        );
+    }
 }
 
 fn draw_group(out: &mut String, items: &mut [Item], place: Rectangle) {
@@ -255,27 +308,6 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// Colours for light backgrounds, and for dark ones.
-fn style() -> String {
-    let mut style = String::from(
-        ".back{fill:#fff}.head{fill:#222;font-size:15px;font-weight:600}\
-         text{fill:#111;font-size:11px;pointer-events:none}.size{opacity:.7}\
-         rect{stroke:#fff;stroke-width:.6}.kept{fill:#d5d9de}.added{fill:#9fd8a4}\
-         .changed{fill:#f5d27a}.gone{fill:#efa8a0}g:hover rect{stroke:#000;stroke-width:1.5}",
-    );
-    let mut dark = String::from(
-        ".back{fill:#15181c}.head,text{fill:#eee}rect{stroke:#15181c}.kept{fill:#3a4048}\
-         .added{fill:#2c6b38}.changed{fill:#7d6016}.gone{fill:#7c3a34}g:hover rect{stroke:#fff}",
-    );
-    for colour in 0..12 {
-        // Steps of five twelfths of the circle keep colours that follow each other apart.
-        let hue = colour * 150 % 360;
-        let _ = write!(style, ".l{colour}{{fill:hsl({hue} 55% 80%)}}");
-        let _ = write!(dark, ".l{colour}{{fill:hsl({hue} 35% 32%)}}");
-    }
-    format!("{style}@media(prefers-color-scheme:dark){{{dark}}}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,8 +340,26 @@ mod tests {
         let picture = of_difference(&old, &new, &Difference::of(&old, &new));
         for class in ["added", "changed", "kept", "gone"] {
             let drawn = picture.matches(&format!("<rect class=\"{class}\"")).count();
-            assert_eq!(drawn, 1, "{class}\n{picture}");
+            // What is gone has a line of its own, all others have their place in the legend.
+            assert_eq!(drawn, if class == "gone" { 1 } else { 2 }, "{class}\n{picture}");
         }
+        for word in ["added 5.0 kB", "changed 5.0 kB", "unchanged 5.0 kB", "gone: 5.0 kB"] {
+            assert!(picture.contains(word), "{word}\n{picture}");
+        }
+    }
+
+    /// Its boxes have the scale of all others.
+    #[test]
+    fn what_is_gone_takes_its_share_of_the_picture() {
+        let (old, new) = (image(&[("gone", 60_000), ("kept", 40_000)]), image(&[("kept", 40_000)]));
+        let picture = of_difference(&old, &new, &Difference::of(&old, &new));
+        let height = |class: &str| -> f64 {
+            let (_, drawn) = picture.rsplit_once(&format!("<rect class=\"{class}\"")).unwrap();
+            let (_, height) = drawn.split_once("height=\"").unwrap();
+            height.split_once('"').unwrap().0.parse().unwrap()
+        };
+        let ratio = height("gone") / height("kept");
+        assert!((ratio - 1.5).abs() < 0.05, "{ratio}");
     }
 
     #[test]
