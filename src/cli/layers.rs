@@ -47,7 +47,8 @@ impl Args {
 pub(super) fn of_image(name: &str, tls_verify: bool) -> anyhow::Result<Layers> {
     match std::fs::read(name) {
         Ok(bytes) if bytes.starts_with(b"#!") => {
-            Ok(conf::find(name.as_ref(), None)?.conf.store_layers)
+            let layers = conf::find(name.as_ref(), None)?.conf.store_layers;
+            Ok(layers.into_iter().filter(|paths| !paths.is_empty()).collect())
         }
         Ok(bytes) => of_file(&bytes).with_context(|| format!("reading the layers in `{name}`")),
         Err(_) if !Path::new(name).exists() && is_like_reference(name) => {
@@ -76,7 +77,9 @@ fn of_file(bytes: &[u8]) -> anyhow::Result<Layers> {
         };
         list.as_array()?.iter().map(paths).collect()
     };
-    layers().context(EXPECTED)
+    // A layer that holds nothing but what is copied into the root has no paths.
+    let layers = layers().context(EXPECTED)?;
+    Ok(layers.into_iter().filter(|paths| !paths.is_empty()).collect())
 }
 
 #[cfg(not(feature = "push"))]

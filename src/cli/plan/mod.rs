@@ -1,14 +1,18 @@
 //! `nix-image plan`: a closure graph in, layers out.
 
+mod explicit;
+
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use serde_json::Value;
 
 use super::{explain, layers, stdout};
-use image::Existing;
+use explicit::Explicit;
+use image::{Existing, check_layer_options};
 use planner::graph::{self, Closure, Node};
 use planner::{Layers, auto, delta, ordered, own, pipeline, popularity};
 
@@ -28,7 +32,8 @@ Examples:
   nix-image plan graph.json --pipeline pipeline.json")]
 pub(super) struct Args {
     /// JSON file of Nix's exportReferencesGraph: the list of nodes, or an object whose `graph` is
-    /// that list; `-` reads standard input
+    /// that list; `-` reads standard input. The object may have `layers`, each with the key of its
+    /// own closure, which come first, and `copyToRoot`
     graph: PathBuf,
 
     /// How to choose the paths that share a layer [default: auto, or pipeline with --pipeline]
@@ -82,6 +87,19 @@ pub(super) struct Args {
     /// Write to this file, as a JSON object, the narHash of each path in the layers
     #[arg(long, value_name = "FILE")]
     nar_hashes: Option<PathBuf>,
+
+    /// Write to this file the conf's `layer_options`: what is copied into the root, and modes and
+    /// owners; the files are looked at, whether they can be merged
+    #[arg(long, value_name = "FILE")]
+    layer_options: Option<PathBuf>,
+
+    /// The store's directory
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    store_dir: String,
+
+    /// Read the store below this directory
+    #[arg(long, value_name = "DIR")]
+    store_root: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -107,18 +125,24 @@ impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let mut stdout = stdout::lock()?;
         let graph = read_graph(&self.graph)?;
-        let nodes = graph::parse(&graph)
-            .with_context(|| format!("reading the graph in {}", self.graph.display()))?;
+        let reading = || format!("reading the graph in {}", self.graph.display());
+        let nodes = graph::parse(&graph).with_context(reading)?;
+        let explicit = Explicit::parse(&graph).with_context(reading)?;
         let printed = if let Some(old) = &self.explain {
             let old = layers::of_image(old, true)?;
-            let layers = self.layers(nodes.clone())?;
+            let (layers, _) = self.layers(nodes.clone(), &explicit)?;
             explain::text(&Closure::new(nodes)?, &layers, &old)
         } else {
-            let layers = self.layers(nodes)?;
+            let (layers, options) = self.layers(nodes, &explicit)?;
             if let Some(file) = &self.nar_hashes {
-                let hashes = serde_json::to_vec(&graph::nar_hashes(&graph, &layers)?)?;
-                std::fs::write(file, hashes)
-                    .with_context(|| format!("writing {}", file.display()))?;
+                let paths = explicit.paths(&layers);
+                let hashes = graph::nar_hashes(&graph, &explicit.keys, paths)?;
+                write(file, &serde_json::to_vec(&hashes)?)?;
+            }
+            if let Some(file) = &self.layer_options {
+                let root = self.store_root.as_deref();
+                check_layer_options(&layers, options.clone(), &self.store_dir, root)?;
+                write(file, &serde_json::to_vec(&options)?)?;
             }
             serde_json::to_string(&layers)? + "\n"
         };
@@ -146,13 +170,22 @@ impl Args {
         Ok(strategy)
     }
 
-    fn layers(&self, nodes: Vec<Node>) -> anyhow::Result<Layers> {
+    /// All layers, and the conf's `layer_options`.
+    fn layers(&self, nodes: Vec<Node>, explicit: &Explicit) -> anyhow::Result<(Layers, Value)> {
+        let layers = explicit.layers();
+        let nodes = explicit.rest(nodes, &layers);
+        let planned = self.planned(nodes, explicit)?;
+        Ok(explicit.with(layers, planned))
+    }
+
+    fn planned(&self, nodes: Vec<Node>, explicit: &Explicit) -> anyhow::Result<Layers> {
         let strategy = self.strategy()?;
         let limit = match &self.from_image {
             Some(base) => left_by(base, self.architecture.as_deref(), self.limit)?,
             None => self.limit,
         };
-        let excluded = self.exclude.iter().cloned().collect();
+        let mut excluded = explicit.copied_alone(&nodes);
+        excluded.extend(self.exclude.iter().cloned());
         if strategy == Strategy::Pipeline {
             let Some(file) = &self.pipeline else {
                 bail!("there is no pipeline to follow: name its file with `--pipeline`")
@@ -161,6 +194,7 @@ impl Args {
                 .with_context(|| format!("reading the pipeline in {}", file.display()))?;
             return Ok(pipeline::layers(nodes, &steps, &excluded)?);
         }
+        let limit = explicit.left(limit)?;
         let closure = Closure::new(nodes)?;
         let own = own::find(&closure, &self.own)?;
         Ok(match strategy {
@@ -202,6 +236,10 @@ fn read_graph(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
     Ok(bytes)
+}
+
+fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(file, bytes).with_context(|| format!("writing {}", file.display()))
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
