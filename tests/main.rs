@@ -27,6 +27,7 @@ mod memory;
 mod merge;
 mod one_layer;
 mod original;
+mod own_layers;
 mod plan;
 mod properties;
 mod pull;

@@ -749,3 +749,145 @@ fn a_killed_run_leaves_a_valid_layout() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".tmp"));
     assert_eq!(left.count(), 0);
 }
+
+/// Confs of one image for two platforms, which share a layer.
+fn for_two_platforms(store: &TempStore) -> [PathBuf; 2] {
+    ["amd64", "arm64"].map(|architecture| {
+        let own = format!("/nix/store/{}-{architecture}", "p".repeat(32));
+        store.write(&format!("{own}/bin"), architecture);
+        store.write(&format!("/nix/store/{}-data/file", "d".repeat(32)), "shared");
+        let layers = json!([[format!("/nix/store/{}-data", "d".repeat(32))], [own]]);
+        let mut conf = TempStore::conf(&layers, &store.write_customisation_layer(&[0; 10240]));
+        conf["architecture"] = json!(architecture);
+        store.write_conf(architecture, &conf)
+    })
+}
+
+/// Writes both into a place; what is said.
+fn write_platforms(store: &TempStore, place: &Path, format: &str) -> String {
+    let [amd64, arm64] = for_two_platforms(store);
+    let mut command = write(store, &amd64, place, format, "me/app:1");
+    command.arg("--platform-conf").arg(arm64);
+    said(command)
+}
+
+/// Checks an index of both platforms, of which `read` gets a blob by its digest.
+fn check_platforms(index: &Value, read: impl Fn(&Value) -> Vec<u8>) {
+    let entries = index["manifests"].as_array().unwrap();
+    assert_eq!(entries.len(), 1);
+    let entry = &entries[0];
+    assert_eq!(entry["mediaType"], "application/vnd.oci.image.index.v1+json");
+    assert_eq!(entry["annotations"]["org.opencontainers.image.ref.name"], "1");
+    let index: Value = serde_json::from_slice(&read(&entry["digest"])).unwrap();
+    let mut layers = Vec::new();
+    for (entry, architecture) in
+        index["manifests"].as_array().unwrap().iter().zip(["amd64", "arm64"])
+    {
+        assert_eq!(entry["platform"], json!({ "architecture": architecture, "os": "linux" }));
+        let manifest: Value = serde_json::from_slice(&read(&entry["digest"])).unwrap();
+        let config: Value = serde_json::from_slice(&read(&manifest["config"]["digest"])).unwrap();
+        assert_eq!(config["architecture"], architecture);
+        layers.extend(manifest["layers"].as_array().unwrap().iter().cloned());
+    }
+    assert_eq!(layers.len(), 6);
+    for layer in &layers {
+        assert_eq!(layer["digest"], format!("sha256:{}", sha256(&read(&layer["digest"]))));
+    }
+    assert_eq!(layers[0]["digest"], layers[3]["digest"]);
+    assert_ne!(layers[1]["digest"], layers[4]["digest"]);
+}
+
+#[test]
+fn a_layout_has_the_images_of_several_platforms_under_one_name() {
+    let store = TempStore::new();
+    let layout = store.root().join("layout");
+    for expected in ["4 of 6 layers", "0 of 6 layers, 0 bytes"] {
+        let said = write_platforms(&store, &layout, "oci");
+        assert!(said.starts_with("wrote me/app:1 to ") && said.contains(expected), "{said}");
+        let index = json_file(&layout.join("index.json"));
+        check_platforms(&index, |digest| fs::read(blob(&layout, digest)).unwrap());
+    }
+}
+
+#[test]
+fn an_archive_has_the_images_of_several_platforms_under_one_name() {
+    let store = TempStore::new();
+    let place = store.root().join("app.tar");
+    write_platforms(&store, &place, "oci-archive");
+    let members: std::collections::HashMap<_, _> =
+        support::archive::members(&fs::read(&place).unwrap())
+            .into_iter()
+            .map(|member| (String::from_utf8(member.name).unwrap(), member.content))
+            .collect();
+    let index: Value = serde_json::from_slice(&members["index.json"]).unwrap();
+    check_platforms(&index, |digest| {
+        members[&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"))].clone()
+    });
+    // It would give the name to one of them.
+    assert!(!members.contains_key("manifest.json"));
+}
+
+#[test]
+fn skopeo_copies_the_images_of_all_platforms() {
+    need("skopeo");
+    let store = TempStore::new();
+    for (format, transport) in [("oci", "oci"), ("oci-archive", "oci-archive")] {
+        let place = store.root().join(format);
+        write_platforms(&store, &place, format);
+        let image = format!("{transport}:{}:1", place.display());
+        let raw = stdout_of(&mut support::command("skopeo", &["inspect", "--raw", &image]));
+        let raw: Value = serde_json::from_slice(&raw).unwrap();
+        assert_eq!(raw["manifests"].as_array().unwrap().len(), 2);
+        let copy = store.root().join(format!("copy-of-{format}"));
+        let to = format!("oci:{}:copy", copy.display());
+        let all = ["copy", "--insecure-policy", "--quiet", "--multi-arch", "all", &image, &to];
+        stdout_of(&mut support::command("skopeo", &all));
+        let mut index = json_file(&copy.join("index.json"));
+        index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] = json!("1");
+        check_platforms(&index, |digest| fs::read(blob(&copy, digest)).unwrap());
+        for architecture in ["amd64", "arm64"] {
+            let one = ["inspect", "--config", "--override-arch", architecture, &image];
+            let config = stdout_of(&mut support::command("skopeo", &one));
+            let config: Value = serde_json::from_slice(&config).unwrap();
+            assert_eq!(config["architecture"], architecture);
+        }
+    }
+}
+
+#[test]
+fn podman_takes_the_image_of_its_platform() {
+    let podman = engines::podman();
+    let store = TempStore::new();
+    for (format, transport) in [("oci", "oci"), ("oci-archive", "oci-archive")] {
+        let place = store.root().join(format);
+        write_platforms(&store, &place, format);
+        for architecture in ["amd64", "arm64"] {
+            let image = format!("{transport}:{format}:1");
+            let pull = ["pull", "--quiet", "--arch", architecture, &image];
+            let mut pull = podman.reach(support::command(podman.name, &pull));
+            // It makes a name of the path, which may have lower-case letters alone.
+            let id = stdout_of(pull.current_dir(store.root()));
+            let id = String::from_utf8(id).unwrap();
+            let inspect = ["image", "inspect", "--format", "{{.Architecture}}", id.trim()];
+            let found = stdout_of(&mut podman.reach(support::command(podman.name, &inspect)));
+            assert_eq!(String::from_utf8(found).unwrap().trim(), architecture);
+        }
+    }
+}
+
+#[test]
+fn two_images_for_one_platform_are_refused() {
+    let store = TempStore::new();
+    let [amd64, _] = for_two_platforms(&store);
+    for (format, part) in [
+        ("oci", "two of the images are for linux/amd64"),
+        ("oci-archive", "two of the images are for linux/amd64"),
+        ("docker-archive", "a docker-archive has no images for several platforms"),
+    ] {
+        let place = store.root().join(format);
+        let mut command = write(&store, &amd64, &place, format, "app:1");
+        let said = failure_of(command.arg("--platform-conf").arg(&amd64));
+        assert!(said.contains(part), "{said}");
+        assert!(!place.exists(), "{format}");
+    }
+}

@@ -43,6 +43,9 @@ let
   holds = {
     "the images are pushed in the order of a list" =
       lib.hasInfix "push ${conf "arm64"} --platform-conf ${conf "amd64"} " index.buildCommand;
+    "they are written in the same order" = lib.hasInfix (
+      "write ${conf "arm64"} --platform-conf ${conf "amd64"} "
+    ) index.write.buildCommand;
     "the images are pushed in the order of a set's names" =
       (index.override {
         images = {
@@ -61,7 +64,8 @@ let
       (untagged (buildNixShellImage { drv = pkgs.hello; })).drvPath
       == (untagged (streamNixShellImage { drv = pkgs.hello; })).drvPath;
     "push is the package itself" = index.push.drvPath == index.drvPath;
-    "the program is named after the image" = index.meta.mainProgram == "push-App";
+    "the programs are named after the image" =
+      index.meta.mainProgram == "push-App" && index.write.meta.mainProgram == "write-App";
     "the name is in lower case" = index.imageName == "team/app";
     "the tag is the one given" = index.imageTag == "1";
     "without a tag, it is a hash" =

@@ -132,9 +132,23 @@ let
     };
   isContents = contents: isText contents || isList contents;
 
+  ownLayers = import ./check-layers.nix {
+    inherit
+      lib
+      any
+      isId
+      isText
+      isTexts
+      rule
+      show
+      wrong
+      ;
+  };
+
   layered = {
     rules =
       common
+      // ownLayers.rules
       // any [ "mtime" ] common.created
       // any [ "enableFakechroot" "includeStorePaths" "debug" ] common.includeNixDB
       // any [ "uname" "gname" ] common.architecture
@@ -153,8 +167,7 @@ let
       };
     # Arguments of buildImage and of older days, for which there is another way.
     elsewhere = {
-      copyToRoot = "its contents are symlinks into the store: write contents";
-      keepContentsDirlinks = "its contents are symlinks into the store already: leave it out";
+      keepContentsDirlinks = "links are kept in copyToRoot, too: leave it out";
       runAsRoot = "write fakeRootCommands, with enableFakechroot = true for absolute paths";
       fromImageName = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
       fromImageTag = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
@@ -166,7 +179,8 @@ let
       args:
       lib.optional (args.enableFakechroot or false == true && stdenv.buildPlatform.isDarwin)
         "enableFakechroot needs proot, which Darwin does not have: write relative paths in fakeRootCommands, or build on Linux"
-      ++ layeringProblems args;
+      ++ layeringProblems args
+      ++ ownLayers.problems args;
   };
 
   oneLayer = {

@@ -21,6 +21,8 @@
   fakeRootCommands,
   enableFakechroot,
   includeNixDB,
+  # What a Nix database holds beside the contents.
+  databaseOf,
 }:
 
 let
@@ -72,7 +74,7 @@ in
 symlinkJoin {
   name = "${baseName}-customisation-layer";
   paths = contentsList;
-  extraCommands = lib.optionalString includeNixDB (nixDatabase contentsList) + extraCommands;
+  extraCommands = lib.optionalString includeNixDB (nixDatabase (contentsList ++ databaseOf)) + extraCommands;
   inherit fakeRootCommands;
   nativeBuildInputs = [ fakeroot ] ++ lib.optional enableFakechroot proot;
   # A tarball rather than a tree: Nix would normalise the modes and owners that

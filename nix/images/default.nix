@@ -70,6 +70,7 @@ let
   };
 
   streamLayeredImage = import ./stream-layered-image.nix {
+    layersOf = import ./layers.nix { inherit lib; };
     inherit
       lib
       check

@@ -3,6 +3,7 @@
   lib,
   check,
   customisationLayer,
+  layersOf,
   nix-image,
   program,
   runCommand,
@@ -53,6 +54,12 @@ let
       includeNixDB ? false,
       passthru ? { },
       meta ? { },
+      # Directories whose files are in the root as they are, and the modes and owners of some:
+      # { path, regex, mode, uid, gid, uname, gname }.
+      copyToRoot ? [ ],
+      perms ? [ ],
+      # Layers of their own below the others: { deps, copyToRoot, perms }.
+      layers ? [ ],
       # With a pipeline of one's own, maxLayers counts nothing: limit_layers does.
       layeringPipeline ? null,
       # { strategy, own, previous }: layouts that move less when the image is updated.
@@ -79,7 +86,17 @@ let
         }
       );
 
+      own = layersOf {
+        inherit
+          copyToRoot
+          perms
+          layers
+          includeStorePaths
+          ;
+      };
+
       customisation = customisationLayer {
+        databaseOf = own.deps;
         inherit
           baseName
           contents
@@ -125,31 +142,39 @@ let
 
       conf =
         runCommand "${baseName}-conf.json"
-          {
-            __structuredAttrs = true;
-            exportReferencesGraph.graph = lib.optionals includeStorePaths roots;
-            imageName = lib.toLower name;
-            inherit
-              created
-              gid
-              gname
-              mtime
-              uid
-              uname
-              ;
-            fromImage = from;
-            preferLocalBuild = true;
-            nativeBuildInputs = [ nix-image ];
-            passthru.architecture = architecture;
-            passthru.fromImage = fromImage;
-            passthru.imageTag =
-              if tag != null then
-                tag
-              else
-                builtins.head (
-                  builtins.split "-" (baseNameOf (builtins.unsafeDiscardStringContext conf.outPath))
-                );
-          }
+          (
+            {
+              __structuredAttrs = true;
+              exportReferencesGraph = {
+                graph = lib.optionals includeStorePaths (roots ++ own.attributes.copyToRoot);
+              }
+              // own.graphs;
+              imageName = lib.toLower name;
+              inherit
+                created
+                gid
+                gname
+                mtime
+                uid
+                uname
+                ;
+              fromImage = from;
+              preferLocalBuild = true;
+              nativeBuildInputs = [ nix-image ];
+            }
+            // lib.optionalAttrs own.isUsed own.attributes
+            // {
+              passthru.architecture = architecture;
+              passthru.fromImage = fromImage;
+              passthru.imageTag =
+                if tag != null then
+                  tag
+                else
+                  builtins.head (
+                    builtins.split "-" (baseNameOf (builtins.unsafeDiscardStringContext conf.outPath))
+                  );
+            }
+          )
           ''
             imageTag=${if tag != null then tag else ''$(basename "$out" | cut -d - -f 1)''}
 
@@ -167,7 +192,9 @@ let
             storeLayers=$(
               nix-image plan "$NIX_ATTRS_JSON_FILE" ${lib.escapeShellArgs plan} \
                 ${lib.escapeShellArgs (map (root: "--exclude=${root}") roots)} \
-                --nar-hashes=nar-hashes.json --references=references.json
+                --nar-hashes=nar-hashes.json --references=references.json${
+                  lib.optionalString own.isUsed " --layer-options=layer-options.json --store-dir=${storeDir}"
+                }
             )
             ${lib.optionalString debug ''echo "layers: $storeLayers"''}
 
@@ -188,7 +215,7 @@ let
                 gid ${json (toString gid)} \
                 uname ${json uname} \
                 gname ${json gname} \
-                nar_hashes "$(cat nar-hashes.json)" \
+                ${lib.optionalString own.isUsed ''layer_options "$(cat layer-options.json)" ''}nar_hashes "$(cat nar-hashes.json)" \
                 references "$(cat references.json)"
               echo '}'
             } > $out

@@ -53,6 +53,40 @@ let
     includeStorePaths = false;
   };
 
+  rootFiles = name: runCommand "root-files-${name}" { };
+  users = rootFiles "users" ''
+    mkdir -p $out/etc $out/home/alice $out/var
+    echo alice:x:1000:100::/home/alice:/bin/sh > $out/etc/passwd
+    echo secret > $out/etc/shadow
+    echo mine > $out/home/alice/file
+  '';
+  ownLayers.layers = [
+    { deps = [ bash ]; }
+    {
+      deps = [ coreutils ];
+      copyToRoot = [
+        users
+        (rootFiles "more" "mkdir -p $out/etc; echo more > $out/etc/more")
+      ];
+      perms = [
+        {
+          path = users;
+          regex = "^/etc/shadow$";
+          mode = "0600";
+        }
+        {
+          path = users;
+          regex = "^/home/alice";
+          mode = "0700";
+          uid = 1000;
+          gid = 100;
+          uname = "alice";
+          gname = "users";
+        }
+      ];
+    }
+  ];
+
   images = {
     # What is in the store and in the root.
     hello = streamLayeredImage {
@@ -234,6 +268,30 @@ let
           ]
         ]
       ];
+    };
+
+    # Layers of the author's own, and files in the root.
+    own-layers = streamLayeredImage (ownLayers // {
+      name = "own-layers";
+      tag = "latest";
+      copyToRoot = rootFiles "app" ''
+        mkdir -p $out/etc $out/bin
+        echo 1 > $out/etc/app
+        ln -s ${bash}/bin/bash $out/bin/sh
+      '';
+      contents = [ hello ];
+      config.Cmd = sh "${coreutils}/bin/cat /etc/passwd /etc/app; hello";
+    });
+    own-layers-changed = streamLayeredImage (ownLayers // {
+      name = "own-layers-changed";
+      tag = "latest";
+      contents = [ (greeter "hello-again") ];
+    });
+    own-layers-without-store = streamLayeredImage {
+      name = "own-layers-without-store";
+      tag = "latest";
+      layers = [ { copyToRoot = [ users ]; } ];
+      includeStorePaths = false;
     };
 
     # Environment.

@@ -55,7 +55,7 @@ pub(super) fn of_image(
             of_file(&bytes).with_context(|| format!("reading the layers in `{operand}`"))
         }
         // A script, or a link that says where it is.
-        _ => Ok(conf::find(operand.as_ref(), None)?.conf.store_layers),
+        _ => Ok(with_paths(conf::find(operand.as_ref(), None)?.conf.store_layers)),
     }
 }
 
@@ -72,5 +72,10 @@ fn of_file(bytes: &[u8]) -> anyhow::Result<Layers> {
         };
         list.as_array()?.iter().map(paths).collect()
     };
-    layers().context(EXPECTED)
+    layers().context(EXPECTED).map(with_paths)
+}
+
+/// Leaves out layers that hold nothing but what is copied into the root.
+fn with_paths(layers: Layers) -> Layers {
+    layers.into_iter().filter(|paths| !paths.is_empty()).collect()
 }

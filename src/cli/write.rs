@@ -10,6 +10,7 @@ use super::stdout;
 use crate::report::{self, Delivered, Done, Means, Mode, Style};
 use delivery::output::{Output, write_file};
 use delivery::{DockerArchive, Error, Observer as _, OciArchive, OciLayout, Sink as _};
+use image::Image;
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,9 @@ Examples:
   # Write a single file that docker, podman, skopeo and containerd read
   nix-image write ./result image.tar --format oci-archive
 
+  # Write an image for two platforms
+  nix-image write ./result-amd64 layout --format oci --platform-conf ./result-arm64
+
   # Write it to standard output
   nix-image write ./result - --format oci-archive | gzip > image.tar.gz")]
 pub(super) struct Args {
@@ -34,6 +38,10 @@ pub(super) struct Args {
     /// What to write
     #[arg(long, value_enum)]
     format: Format,
+    /// The program or conf of the same image for another platform, so that an index is written; can
+    /// be given several times
+    #[arg(long, value_name = "CONF")]
+    platform_conf: Vec<PathBuf>,
     /// Hash the blobs that a layout has already, and replace damaged ones; archives are always
     /// hashed
     #[arg(long)]
@@ -62,19 +70,27 @@ impl Args {
                  write an archive with `--format oci-archive`"
             );
         }
-        let mut image = self.image.image()?;
+        if self.format == Format::DockerArchive && !self.platform_conf.is_empty() {
+            bail!(
+                "a docker-archive has no images for several platforms; write `--format oci` or \
+                 `--format oci-archive`"
+            );
+        }
+        let mut images = self.images()?;
         if mode.json && self.is_stdout() {
             bail!("`--json` prints to standard output, which is for the archive");
         }
         let report = &report::new(mode, Style::WRITE);
-        image.warnings().iter().for_each(|warning| report.warn(warning));
+        images.iter().flat_map(Image::warnings).for_each(|warning| report.warn(warning));
         // An archive for Docker carries the name as it is written in the conf.
         let name = match self.format {
             Format::DockerArchive => None,
-            Format::Oci | Format::OciArchive => Some(full_name(&mut image)?),
+            Format::Oci | Format::OciArchive => Some(full_name(&mut images[0])?),
         };
+        let image = &images[0];
         let cache = self.image.reading.cache();
-        let digester = self.image.reading.digester(&image, &cache, report);
+        let digester = |image| self.image.reading.digester(image, &cache, report);
+        let digesters: Vec<_> = images.iter().map(digester).collect();
         report.begin(&match self.path.to_str() {
             Some("-") => format!("writing {} to standard output", image.repo_tag()),
             _ => format!("writing {} to `{}`", image.repo_tag(), self.path.display()),
@@ -82,27 +98,37 @@ impl Args {
         let (transfer, manifest) = match (self.format, &name) {
             (Format::Oci, Some(name)) => {
                 let mut layout = OciLayout::open(&self.path, name)?.verify(self.verify);
-                (layout.write(&digester, report)?, layout.digest())
+                (layout.write_platforms(&digesters, report)?, layout.digest())
             }
             (_, Some(name)) => self.write_file(|output| {
                 let mut archive = OciArchive::new(output, name);
-                Ok((archive.write(&digester, report)?, archive.digest()))
+                Ok((archive.write_platforms(&digesters, report)?, archive.digest()))
             })?,
             (_, None) => self.write_file(|output| {
                 let mut archive = DockerArchive::new(output).verify(true);
-                Ok((archive.write(&digester, report)?, None))
+                Ok((archive.write(&digesters[0], report)?, None))
             })?,
         };
         report.conclude(&Delivered {
             done: Done::Wrote,
             place: self.path.display().to_string(),
             references: vec![image.repo_tag().to_owned()],
-            image_id: Some(image_id(&digester)?),
+            image_id: match &*digesters {
+                [digester] => Some(image_id(digester)?),
+                _ => None,
+            },
             digest: manifest,
             transfer,
             means: Means::Whole("written"),
             start,
         })
+    }
+
+    /// The image, and those for other platforms.
+    fn images(&self) -> anyhow::Result<Vec<Image>> {
+        let reading = &self.image.reading;
+        let further = self.platform_conf.iter().map(|conf| reading.image(conf, None));
+        [self.image.image()].into_iter().chain(further).collect()
     }
 
     fn is_stdout(&self) -> bool {

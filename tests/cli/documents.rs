@@ -27,6 +27,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "nix-image push ./result registry.example.org/app:1 --platform-conf ./result-arm64",
         "its images are of one platform here; see tests/push",
     ),
+    (
+        "docs/write.md",
+        "nix-image write ./result-amd64 ./layout --format oci -t app:1 --platform-conf ./result-arm64",
+        "its images are of one platform here; see tests/write.rs",
+    ),
 ];
 
 /// Where documents have a registry, and a registry's address here.

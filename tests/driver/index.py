@@ -1,6 +1,7 @@
 """An index that Nix makes of images for several platforms, in a registry."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def check(store):
     assert names == ["team/app:1"] * 3, names
     # The program says /nix/store, which is there below the store's root.
     push = ["chroot", store.root, f"/{program.relative_to(store.root)}"]
+    written_as_one_layout(store)
     with Registry() as registry:
         name = f"{registry.address}/me/app:2"
         pushed = said(*push, name, "--no-cache")
@@ -55,6 +57,20 @@ def check(store):
                 *("--tls-verify=false", f"docker://{name}"),
             )
             assert json.loads(seen)["architecture"] == architecture, seen
+
+
+def written_as_one_layout(store):
+    """The same index, of images that are not compressed, in a directory."""
+    program = store.build(ROOT / "nix/testing", "-A", "testImages.index.write") / "bin/write-App"
+    layout = store.root / "tmp/index"
+    shutil.rmtree(layout, ignore_errors=True)
+    layout.parent.mkdir(exist_ok=True)
+    write = ["chroot", store.root, f"/{program.relative_to(store.root)}"]
+    said(*write, "/tmp/index", "--format", "oci", "--no-cache")
+    raw = said("skopeo", "inspect", "--raw", f"oci:{layout}:1")
+    platforms = [entry["platform"]["architecture"] for entry in json.loads(raw)["manifests"]]
+    assert platforms == ["amd64", "arm64", "s390x"], raw
+    shutil.rmtree(layout)
 
 
 def said(*command):

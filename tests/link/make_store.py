@@ -107,6 +107,16 @@ def awkward():
     return path
 
 
+def root_files(name, *files):
+    """What is copied into the root: one tree of several that share directories."""
+    path = store_path(name)
+    for file in files:
+        write(here(path) / file, noise(3000, file))
+    (here(path) / "var/link").parent.mkdir(exist_ok=True)
+    (here(path) / f"var/link-of-{name}").symlink_to("/etc/passwd")
+    return path
+
+
 def file_as_path():
     path = store_path("file.txt")
     write(here(path), b"a store path that is a file\n")
@@ -299,6 +309,18 @@ def main():
     conf("owned", [[busybox], [packages[0]]], customisation=owned)
     conf("strangers", [[busybox], [strange]], uid="1000", gid="100", uname="user", gname="users",
          mtime="2024-02-29T12:34:56+00:00")
+    first = root_files("first", "etc/passwd", "etc/shadow", "home/user/.profile", "bin/su")
+    second = root_files("second", "etc/app/conf", "home/user/file", "nix/var/db")
+    perms = [{"path": first, "regex": "^/etc/shadow$", "mode": "0600", "gid": 42},
+             {"path": first, "regex": "^/home/user", "uid": 1000, "gid": 100, "uname": "user"},
+             {"path": first, "regex": "^/bin/su$", "mode": "4755"},
+             {"path": second, "regex": "^/home/user", "uid": "1000", "gid": "100", "mode": "0700"},
+             {"path": packages[2], "regex": "program", "uid": 3}]
+    conf("copied", [[busybox], [packages[2]], []], layer_options=[
+        {"layer": 1, "copy_to_root": [first], "perms": [perms[0], perms[1], perms[2], perms[4]]},
+        {"layer": 2, "copy_to_root": [second], "perms": [perms[3]]}])
+    conf("merged", [[busybox]], layer_options=[
+        {"layer": 0, "copy_to_root": [first, second], "perms": perms[:4]}])
     base = base_image("base", [first_base_layer(), second_base_layer()])
     conf("based", [[busybox], [packages[1]]], from_image=base)
     base = base_image("repeating-base", [first_base_layer(), repeating_base_layer()])

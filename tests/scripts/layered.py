@@ -155,6 +155,33 @@ with subtest("A layeringPipeline decides the layers"):
     assert not any(name.startswith("coreutils") for name in of_its_own), of_its_own
     expect(run("pipeline"), "Hello from hello!\n")
 
+with subtest("Layers of the author's own come first, and no store path is in two of them"):
+    load("own-layers")
+    expect(run("own-layers"), "alice:x:1000:100::/home/alice:/bin/sh\n1\nHello from hello!\n")
+    planned = images["own-layers"]["conf"]["store_layers"]
+    names = [[path.split("-", 1)[1] for path in layer] for layer in planned]
+    assert any(name.startswith("bash") for name in names[0]), names
+    assert any(name.startswith("coreutils") for name in names[1]), names
+    expect(len(store_paths("own-layers")), len(set(store_paths("own-layers"))))
+
+with subtest("They are the same layers in another image"):
+    load("own-layers-changed")
+    expect(layers("own-layers")[:2], layers("own-layers-changed")[:2])
+    assert layers("own-layers")[2] != layers("own-layers-changed")[2]
+
+with subtest("copyToRoot makes files, no links, with the modes and owners of perms"):
+    files = ["/etc/shadow", "/etc/more", "/home/alice/file"]
+    coreutils = next(path for path in planned[1] if "-coreutils" in path)
+    expect(
+        run("own-layers", f"{coreutils}/bin/stat", "-c", "%F %a %u:%g", *files).splitlines(),
+        ["regular file 600 0:0", "regular file 444 0:0", "regular file 700 1000:100"],
+    )
+    assert not any("root-files" in path for path in store_paths("own-layers"))
+
+with subtest("copyToRoot needs no store path"):
+    expect(store_paths("own-layers-without-store"), [])
+    load("own-layers-without-store")
+
 with subtest("Nix in the container knows the store"):
     load("nix-db")
     known = run("nix-db", "nix-store", "--query", "--requisites", "/bin/bash").split()

@@ -15,10 +15,11 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use crate::archive::{BLOBS, put_blob};
 use crate::error::{LayoutError, MarkerError};
 use crate::output::{Output, Writer};
+use crate::sink::check_platforms;
 use crate::{Error, Observer, Sink, Step, Transfer};
 use formats::digest::{Digest, HashWriter};
 use image::{AtomicFile, Blob, Blobs, Digester, FileError, sync_directory, threads};
-use oci::{Documents, Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference};
+use oci::{Descriptor, Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference};
 
 /// Layers that are written at a time; more than these only make a disk slower.
 const MAX_WRITERS: usize = 4;
@@ -142,21 +143,21 @@ impl OciLayout {
         })
     }
 
-    /// Writes the documents that are not there, and those that are damaged.
-    fn write_documents(&self, documents: &Documents, observer: &dyn Observer) -> Result<(), Error> {
-        for (descriptor, text) in [
-            (&documents.config_descriptor, &documents.config),
-            (&documents.descriptor, &documents.manifest),
-        ] {
-            let path = self.blob(descriptor.digest);
-            let presence = self.presence(descriptor.digest, descriptor.size, true);
-            if presence == Presence::Whole {
-                continue;
-            }
-            self.put(&path, text)?;
-            if presence == Presence::Damaged {
-                warn_of_damage(&path, observer);
-            }
+    /// Writes a document that is not there, or is damaged.
+    fn write_document(
+        &self,
+        descriptor: &Descriptor,
+        text: &str,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let path = self.blob(descriptor.digest);
+        let presence = self.presence(descriptor.digest, descriptor.size, true);
+        if presence == Presence::Whole {
+            return Ok(());
+        }
+        self.put(&path, text)?;
+        if presence == Presence::Damaged {
+            warn_of_damage(&path, observer);
         }
         Ok(())
     }
@@ -220,32 +221,77 @@ impl OciLayout {
     }
 }
 
-impl Sink for OciLayout {
-    fn write(
+impl OciLayout {
+    /// Writes the images of one name for several platforms, each with its digester, and an index of
+    /// them; one image alone is written as [`Sink::write`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sink::write`], and if two of the images are for one architecture.
+    pub fn write_platforms(
         &mut self,
-        digester: &Digester<'_>,
+        digesters: &[Digester<'_>],
         observer: &dyn Observer,
     ) -> Result<Transfer, Error> {
+        check_platforms(digesters)?;
         // A broken index shows before hours of hashing and writing, not after.
         self.index()?;
+        let (mut transfer, mut entries) = (Transfer::default(), Vec::new());
+        for digester in digesters {
+            let (sent, entry) = self.write_image(digester, observer)?;
+            transfer.add(sent);
+            entries.push(entry);
+        }
+        let entry = match <[Descriptor; 1]>::try_from(entries) {
+            Ok([entry]) => entry,
+            Err(entries) => self.write_index(&entries, observer)?,
+        };
+        self.name_it(entry, observer)?;
+        observer.finished();
+        Ok(transfer)
+    }
+
+    /// Writes all of an image but its name.
+    fn write_image(
+        &self,
+        digester: &Digester<'_>,
+        observer: &dyn Observer,
+    ) -> Result<(Transfer, Descriptor), Error> {
         observer.step(Step::Reading, None);
         let blobs = Blobs::find(digester)?;
         observer.started(slice::from_ref(blobs.image()));
         observer.step(Step::Sending, Some(blobs.size()));
-        let directory = self.directory.join(BLOBS);
-        create_directory(&directory)?;
+        create_directory(&self.directory.join(BLOBS))?;
         AtomicFile::remove_abandoned(&self.directory);
         self.begin()?;
         let transfer = self.write_layers(&blobs, observer)?;
         observer.documents_started();
         let documents = blobs.documents(Flavor::Oci);
-        self.write_documents(&documents, observer)?;
+        self.write_document(&documents.config_descriptor, &documents.config, observer)?;
+        self.write_document(&documents.descriptor, &documents.manifest, observer)?;
+        Ok((transfer, documents.descriptor))
+    }
+
+    /// Writes the index of an image's platforms.
+    fn write_index(
+        &self,
+        entries: &[Descriptor],
+        observer: &dyn Observer,
+    ) -> Result<Descriptor, Error> {
+        let index = Index::of(Flavor::Oci, entries).to_json();
+        let descriptor = Descriptor::of(Flavor::Oci.index(), index.as_bytes());
+        self.write_document(&descriptor, &index, observer)?;
+        Ok(descriptor)
+    }
+
+    /// Gives what was written its name.
+    fn name_it(&mut self, entry: Descriptor, observer: &dyn Observer) -> Result<(), Error> {
         // The index must not get to the disk before what it names.
-        sync_directory(&directory)?;
+        sync_directory(&self.directory.join(BLOBS))?;
         let lock = self.lock()?;
         let mut index = self.index()?;
-        self.written = Some(documents.descriptor.digest);
-        let chosen_by = index.put(documents.descriptor, &self.name);
+        self.written = Some(entry.digest);
+        let chosen_by = index.put(entry, &self.name);
         self.put(&self.directory.join(INDEX), &index.to_json())?;
         drop(lock);
         sync_directory(&self.directory)?;
@@ -257,8 +303,17 @@ impl Sink for OciLayout {
                 names.join("`, `")
             ));
         }
-        observer.finished();
-        Ok(transfer)
+        Ok(())
+    }
+}
+
+impl Sink for OciLayout {
+    fn write(
+        &mut self,
+        digester: &Digester<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Transfer, Error> {
+        self.write_platforms(slice::from_ref(digester), observer)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What everything that an image is written to has in common.
 
-use image::Digester;
+use std::collections::HashSet;
+
+use image::{Digester, Image};
 
 use crate::{Error, Observer, Transfer};
 
@@ -21,4 +23,19 @@ pub trait Sink {
         digester: &Digester<'_>,
         observer: &dyn Observer,
     ) -> Result<Transfer, Error>;
+}
+
+/// The architecture that two of these images are for, if there is one.
+pub(crate) fn shared_architecture<'a>(images: impl Iterator<Item = &'a Image>) -> Option<String> {
+    let mut seen = HashSet::new();
+    let mut architectures = images.map(|image| image.platform().architecture);
+    architectures.find(|architecture| !seen.insert(architecture.clone()))
+}
+
+/// Fails if these do not make an index: each image is for another platform.
+pub(crate) fn check_platforms(digesters: &[Digester<'_>]) -> Result<(), Error> {
+    match shared_architecture(digesters.iter().map(Digester::image)) {
+        Some(architecture) => Err(Error::SamePlatform(architecture)),
+        None => Ok(()),
+    }
 }

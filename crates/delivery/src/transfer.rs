@@ -20,6 +20,14 @@ impl Transfer {
         Self { layers, bytes, ..Self::default() }
     }
 
+    /// Adds what was sent of another image.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.layers += other.layers;
+        self.layers_sent += other.layers_sent;
+        self.bytes += other.bytes;
+        self.bytes_sent += other.bytes_sent;
+    }
+
     /// All layers of an image were sent, this many with this many bytes.
     #[doc(hidden)]
     pub fn whole(layers: usize, bytes: u64) -> Self {

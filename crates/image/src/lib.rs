@@ -30,7 +30,7 @@ pub use buffers::Buffers;
 pub use content::{Chunk, Content, ReadError};
 pub use error::Error;
 pub use hashing::{Digester, Meter};
-pub use image::{Existing, Image, ImageError, Stored};
+pub use image::{Existing, Image, ImageError, Stored, check_layer_options};
 pub use layer::Layer;
 pub use reading::{Chunks, read_ahead};
 pub use survey::{Depth, Survey};

@@ -22,6 +22,13 @@ impl Index {
         Self { rest, entries: Vec::new() }
     }
 
+    /// An index of these entries.
+    pub fn of(flavor: Flavor, entries: &[Descriptor]) -> Self {
+        let mut index = Self::new(flavor);
+        entries.iter().for_each(|entry| index.push(entry));
+        index
+    }
+
     /// Reads a document.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let mut value = parse(bytes)?;

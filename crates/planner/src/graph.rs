@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::edges::Edges;
 use super::{Layers, describe};
+use super::edges::Edges;
 
 /// What can be wrong with a closure graph.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ pub fn parse(json: &[u8]) -> Result<Vec<Node>, GraphError> {
 }
 
 /// Reads the same out of a document.
-pub(super) fn nodes(document: &Value) -> Result<Vec<Node>, GraphError> {
+pub fn nodes(document: &Value) -> Result<Vec<Node>, GraphError> {
     let list = document.get("graph").unwrap_or(document);
     match list {
         Value::Array(nodes) => {
@@ -118,14 +118,19 @@ pub(super) fn nodes(document: &Value) -> Result<Vec<Node>, GraphError> {
     }
 }
 
-/// The narHash of each path in the layers, as the same JSON gives it.
-pub fn nar_hashes(json: &[u8], layers: &Layers) -> Result<Map<String, Value>, GraphError> {
+/// The narHash of each of these paths, as the same JSON gives it; `keys` are those of the lists of
+/// nodes in it beside `graph`.
+pub fn nar_hashes<'a>(
+    json: &[u8],
+    keys: &[String],
+    paths: impl Iterator<Item = &'a String>,
+) -> Result<Map<String, Value>, GraphError> {
     let document: Value = serde_json::from_slice(json).map_err(GraphError::Json)?;
-    let list = document.get("graph").unwrap_or(&document).as_array();
-    let nodes: HashMap<_, _> = list
-        .into_iter()
-        .flatten()
-        .enumerate()
+    let graph = document.get("graph").unwrap_or(&document);
+    let lists = keys.iter().filter_map(|key| document.get(key)).chain([graph]);
+    let nodes: HashMap<_, _> = lists
+        .filter_map(Value::as_array)
+        .flat_map(|list| list.iter().enumerate())
         .filter_map(|(index, node)| Some((node.get("path")?.as_str()?, (index + 1, node))))
         .collect();
     let hash = |path: &String| {
@@ -141,13 +146,16 @@ pub fn nar_hashes(json: &[u8], layers: &Layers) -> Result<Map<String, Value>, Gr
             }),
         })
     };
-    layers.iter().flatten().filter_map(hash).collect()
+    paths.filter_map(hash).collect()
 }
 
 /// The paths that each path in the layers refers to, but for itself and for what is in no layer.
-pub fn references(nodes: &[Node], layers: &Layers) -> Map<String, Value> {
+pub fn references<'a>(
+    nodes: impl Iterator<Item = &'a Node>,
+    layers: &Layers,
+) -> Map<String, Value> {
     let there: HashSet<&String> = layers.iter().flatten().collect();
-    let nodes: HashMap<_, _> = nodes.iter().map(|node| (&node.path, node)).collect();
+    let nodes: HashMap<_, _> = nodes.map(|node| (&node.path, node)).collect();
     let of = |path: &&String| {
         let node = nodes.get(*path)?;
         let targets = node.references.iter();

@@ -13,6 +13,8 @@
 //! - [`ordered`]: auto's layers, those that seldom change at the bottom;
 //! - [`delta`]: the layers of the image before, as far as they are still right.
 //!
+//! [`explicit`] layers are those that the author has put together; the others are made of the rest.
+//!
 //! [`simulate`] says how much each would have moved over a [`series`] of images.
 //!
 //! Everything here takes values and returns values; reading files is the caller's business.
@@ -24,6 +26,7 @@ pub mod compare;
 pub mod cpython;
 pub mod delta;
 pub mod edges;
+pub mod explicit;
 pub mod graph;
 pub mod ordered;
 pub mod own;

@@ -7,11 +7,12 @@ use std::slice;
 use super::{MEMBER_MODE, put_document};
 use crate::error::OutputError;
 use crate::output::Writer;
+use crate::sink::check_platforms;
 use crate::{Error, Observer, Sink, Step, Transfer};
 use formats::digest::{Digest, HashWriter};
 use formats::tar::{self, Member};
 use image::{Blobs, Chunk, Digester};
-use oci::{Flavor, Index, LAYOUT, LAYOUT_FILE, Reference};
+use oci::{Descriptor, Flavor, Index, LAYOUT, LAYOUT_FILE, Reference};
 
 /// Where blobs are, in layouts and in archives.
 pub(crate) const BLOBS: &str = "blobs/sha256";
@@ -25,13 +26,15 @@ const DIRECTORY_MODE: u32 = 0o755;
 pub struct OciArchive<'a> {
     output: &'a mut dyn Writer,
     name: &'a Reference,
+    /// The blobs that are in it.
+    blobs: HashSet<Digest>,
     written: Option<Digest>,
 }
 
 impl<'a> OciArchive<'a> {
     /// An archive written to `output`, in which the image has this name.
     pub fn new(output: &'a mut dyn Writer, name: &'a Reference) -> Self {
-        Self { output, name, written: None }
+        Self { output, name, blobs: HashSet::new(), written: None }
     }
 
     /// The digest of the manifest that was written, or `None` if none was.
@@ -46,11 +49,10 @@ impl<'a> OciArchive<'a> {
         observer: &dyn Observer,
     ) -> Result<(Vec<String>, Transfer), Error> {
         let mut transfer = Transfer::none(blobs.all().len(), blobs.size());
-        let mut written = HashSet::new();
         let mut members = Vec::with_capacity(blobs.all().len());
         for (index, (blob, layer)) in blobs.all().iter().zip(blobs.image().layers()).enumerate() {
             let member = member(blob.digest);
-            if written.insert(blob.digest) {
+            if self.blobs.insert(blob.digest) {
                 observer.layer_started(index, layer);
                 let mtime = blobs.image().mtime();
                 put_header(self.output, &member, tar::REGULAR, blob.size, mtime)?;
@@ -67,19 +69,91 @@ impl<'a> OciArchive<'a> {
         Ok((members, transfer))
     }
 
-    fn put_documents(&mut self, blobs: &Blobs<'_>, layers: &[String]) -> Result<(), OutputError> {
-        let (output, mtime) = (&mut *self.output, blobs.image().mtime());
-        let documents = blobs.documents(Flavor::Oci);
-        let config = member(documents.config_descriptor.digest);
-        put_document(output, &config, &documents.config, mtime)?;
-        put_document(output, &member(documents.descriptor.digest), &documents.manifest, mtime)?;
+    /// Writes the images of one name for several platforms, each with its digester, and an index of
+    /// them; one image alone is written as [`Sink::write`] does.
+    ///
+    /// Several have no docker-archive's manifest over them: a dockerd that reads that would give the
+    /// name to the image of some platform.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sink::write`], and if two of the images are for one architecture.
+    pub fn write_platforms(
+        &mut self,
+        digesters: &[Digester<'_>],
+        observer: &dyn Observer,
+    ) -> Result<Transfer, Error> {
+        check_platforms(digesters)?;
+        let mtime = digesters.first().map_or(0, |digester| digester.image().mtime());
+        let (mut transfer, mut entries) = (Transfer::default(), Vec::new());
+        let mut docker_manifest = None;
+        for digester in digesters {
+            observer.step(Step::Reading, None);
+            let blobs = Blobs::find(digester)?;
+            observer.started(slice::from_ref(blobs.image()));
+            observer.step(Step::Sending, Some(blobs.size()));
+            if entries.is_empty() {
+                for directory in ["blobs", BLOBS] {
+                    put_header(self.output, directory, tar::DIRECTORY, 0, mtime)?;
+                }
+            }
+            let (members, sent) = self.put_layers(&blobs, observer)?;
+            transfer.add(sent);
+            observer.documents_started();
+            let documents = blobs.documents(Flavor::Oci);
+            let config =
+                self.put_blob_document(&documents.config_descriptor, &documents.config, mtime)?;
+            self.put_blob_document(&documents.descriptor, &documents.manifest, mtime)?;
+            docker_manifest = Some(blobs.image().manifest_json(&config, &members));
+            entries.push(documents.descriptor);
+        }
+        let entry = match <[Descriptor; 1]>::try_from(entries) {
+            Ok([entry]) => entry,
+            Err(entries) => {
+                docker_manifest = None;
+                let index = Index::of(Flavor::Oci, &entries).to_json();
+                let descriptor = Descriptor::of(Flavor::Oci.index(), index.as_bytes());
+                self.put_blob_document(&descriptor, &index, mtime)?;
+                descriptor
+            }
+        };
+        self.put_names(entry, docker_manifest.as_deref(), mtime)?;
+        observer.finished();
+        Ok(transfer)
+    }
+
+    /// Writes a document as a blob, unless it is there; the name of its member.
+    fn put_blob_document(
+        &mut self,
+        descriptor: &Descriptor,
+        text: &str,
+        mtime: i64,
+    ) -> Result<String, OutputError> {
+        let member = member(descriptor.digest);
+        if self.blobs.insert(descriptor.digest) {
+            put_document(self.output, &member, text, mtime)?;
+        }
+        Ok(member)
+    }
+
+    /// Writes what names the image, and the archive's end.
+    fn put_names(
+        &mut self,
+        entry: Descriptor,
+        docker_manifest: Option<&str>,
+        mtime: i64,
+    ) -> Result<(), OutputError> {
+        let output = &mut *self.output;
         let mut index = Index::new(Flavor::Oci);
-        self.written = Some(documents.descriptor.digest);
-        index.put(documents.descriptor, self.name);
+        self.written = Some(entry.digest);
+        index.put(entry, self.name);
         put_document(output, "index.json", &index.to_json(), mtime)?;
-        let manifest = blobs.image().manifest_json(&config, layers);
-        put_document(output, "manifest.json", &manifest, mtime)?;
-        put_document(output, LAYOUT_FILE, LAYOUT, mtime)
+        if let Some(manifest) = docker_manifest {
+            put_document(output, "manifest.json", manifest, mtime)?;
+        }
+        put_document(output, LAYOUT_FILE, LAYOUT, mtime)?;
+        output.put(tar::trailer(output.position()))?;
+        output.finish()
     }
 }
 
@@ -89,20 +163,7 @@ impl Sink for OciArchive<'_> {
         digester: &Digester<'_>,
         observer: &dyn Observer,
     ) -> Result<Transfer, Error> {
-        observer.step(Step::Reading, None);
-        let blobs = Blobs::find(digester)?;
-        observer.started(slice::from_ref(blobs.image()));
-        observer.step(Step::Sending, Some(blobs.size()));
-        for directory in ["blobs", BLOBS] {
-            put_header(self.output, directory, tar::DIRECTORY, 0, blobs.image().mtime())?;
-        }
-        let (members, transfer) = self.put_layers(&blobs, observer)?;
-        observer.documents_started();
-        self.put_documents(&blobs, &members)?;
-        self.output.put(tar::trailer(self.output.position()))?;
-        self.output.finish()?;
-        observer.finished();
-        Ok(transfer)
+        self.write_platforms(slice::from_ref(digester), observer)
     }
 }
 

@@ -51,6 +51,9 @@ pub enum Error {
     /// A directory is where a file is to be written.
     #[error("`{}` is a directory; name a file", .0.display())]
     IsDirectory(PathBuf),
+    /// Two of the images of an index are for one platform.
+    #[error("two of the images are for linux/{0}; an index has one for each platform")]
+    SamePlatform(String),
     /// The layers make no tree.
     #[error(transparent)]
     Export(Box<ExportError>),
@@ -79,7 +82,7 @@ impl Error {
             Self::Export(error) => &**error,
             Self::Merge(error) => &**error,
             Self::Layout(error) => error,
-            Self::Writing { .. } | Self::IsDirectory(_) => self,
+            Self::Writing { .. } | Self::IsDirectory(_) | Self::SamePlatform(_) => self,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One layer, put into a directory.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::linked::LinkError;
@@ -8,7 +9,7 @@ use crate::trees::{Content, Counts, Entry, Rules, Time, TreeWriter, Ways};
 use containers_storage::Facts;
 use image::Blobs;
 use image::cache::TarSplit;
-use image::layer::{TreeEntry, Trees, Unpacked};
+use image::layer::{TreeEntry, Unpacked};
 use image::store::Node;
 
 /// A layer that is there now.
@@ -42,12 +43,15 @@ impl Place<'_> {
             Unpacked::Trees(trees) => trees,
             Unpacked::Tar(reader) => return archive::put(self, layer, reader, writer),
         };
-        let (uid, gid, mtime) = owner(&trees)?;
-        let mut root_mode = None;
+        let mtime = Time { seconds: trees.mtime(), nanoseconds: 0 };
+        let (mut uids, mut gids, mut root_mode) = (BTreeSet::new(), BTreeSet::new(), None);
         trees.visit(self.ways.store(), |entry| {
             if entry.path.is_empty() {
                 root_mode = Some(entry.mode);
             }
+            let (uid, gid) = (owner(entry.uid)?, owner(entry.gid)?);
+            uids.insert(uid);
+            gids.insert(gid);
             put_entry(&mut writer, &entry, uid, gid, mtime)
         })?;
         let tar_split = if self.tar_splits {
@@ -57,23 +61,16 @@ impl Place<'_> {
         };
         Ok(Made {
             counts: writer.finish()?,
-            facts: Facts {
-                size: self.blobs.all()[layer].size,
-                uids: [uid].into(),
-                gids: [gid].into(),
-            },
+            facts: Facts { size: self.blobs.all()[layer].size, uids, gids },
             root_mode,
             tar_split,
         })
     }
 }
 
-/// Owner, group and time of all entries, as a file system takes them.
-fn owner(trees: &Trees<'_>) -> Result<(u32, u32, Time), LinkError> {
-    let ownership = trees.ownership();
-    let id = |id: i64| u32::try_from(id).map_err(|_| LinkError::Owner(id.into()));
-    let mtime = Time { seconds: ownership.mtime, nanoseconds: 0 };
-    Ok((id(ownership.uid)?, id(ownership.gid)?, mtime))
+/// An owner or group as a file system takes it.
+fn owner(id: i64) -> Result<u32, LinkError> {
+    u32::try_from(id).map_err(|_| LinkError::Owner(id.into()))
 }
 
 fn put_entry(

@@ -15,7 +15,6 @@ mod remote;
 mod roots;
 mod session;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::{Observer, Step, Transfer};
@@ -123,9 +122,7 @@ impl<'a> Push<'a> {
         options: &'a Options,
         observer: &'a dyn Observer,
     ) -> Result<Self, PushError> {
-        let mut seen = HashSet::new();
-        let mut architectures = images.iter().map(|image| image.platform().architecture);
-        if let Some(twice) = architectures.find(|architecture| !seen.insert(architecture.clone())) {
+        if let Some(twice) = crate::sink::shared_architecture(images.iter()) {
             return Err(PushError::SamePlatform(twice));
         }
         let digesters = images

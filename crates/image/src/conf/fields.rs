@@ -131,7 +131,7 @@ pub(super) fn string(key: &str, value: Value) -> Result<String, ConfError> {
     }
 }
 
-fn list_of_strings(key: &str, value: Value) -> Result<Vec<String>, ConfError> {
+pub(super) fn list_of_strings(key: &str, value: Value) -> Result<Vec<String>, ConfError> {
     let Value::Array(items) = value else {
         return Err(wrong_type(key, "a list of strings", &value));
     };

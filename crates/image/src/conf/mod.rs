@@ -5,6 +5,7 @@
 
 mod docker_config;
 mod fields;
+mod layer_options;
 mod nar_hash;
 mod program;
 
@@ -17,6 +18,7 @@ use thiserror::Error;
 use crate::layer::Ownership;
 use fields::Fields;
 use formats::python::time::{DateTime, TimeError};
+pub use layer_options::LayerOptions;
 pub(crate) use nar_hash::canonical as canonical_nar_hash;
 pub use program::Form;
 
@@ -63,6 +65,9 @@ pub struct Conf {
     pub from_image: Option<String>,
     /// The store paths of each layer, lowest layer first.
     pub store_layers: Vec<Vec<String>>,
+    /// What some of the store layers hold beside store paths, in the layers' order.
+    #[doc(hidden)]
+    pub layer_options: Vec<LayerOptions>,
     /// The store path with the content of the image's root directory.
     pub customisation_layer: String,
     /// The image's name and tag. An image of a conf without needs another name:
@@ -144,6 +149,44 @@ pub enum ConfError {
         /// What it is.
         found: String,
     },
+    /// A key in the options of a layer is not known.
+    #[error("`{key}` is not known; the keys are {known}")]
+    Unknown {
+        /// The key's place.
+        key: String,
+        /// The keys that there are.
+        known: &'static str,
+    },
+    /// A regular expression is none.
+    #[error("`{key}` must be a regular expression, but it is `{value}`")]
+    Regex {
+        /// The value's place.
+        key: String,
+        /// What stands there.
+        value: String,
+        /// What is wrong with it.
+        source: Box<regex::Error>,
+    },
+    /// A mode is none.
+    #[error("`{key}` must be a mode in octal digits such as \"0755\", but it is `{value}`")]
+    Mode {
+        /// The value's place.
+        key: String,
+        /// What stands there.
+        value: String,
+    },
+    /// Options are of a layer that is not there, or that has some already.
+    #[error(
+        "`{key}` must be the number of one of the {layers} store layers, counted from 0, in ascending order, but it is {value}"
+    )]
+    Layer {
+        /// The value's place.
+        key: String,
+        /// How many store layers there are.
+        layers: usize,
+        /// What stands there.
+        value: String,
+    },
     /// A date is none.
     #[error(
         "`{key}` must be \"now\" or a date such as 1970-01-01T00:00:01+00:00, but it is `{value}`"
@@ -204,6 +247,7 @@ impl Conf {
             store_dir: fields.string("store_dir")?.unwrap_or_else(|| STORE_DIR.into()),
             from_image: fields.string_or_null("from_image")?,
             store_layers: fields.require("store_layers", Fields::lists_of_strings)?,
+            layer_options: Vec::new(),
             customisation_layer: fields.require("customisation_layer", Fields::string)?,
             repo_tag: fields.string("repo_tag")?,
             ownership: Ownership {
@@ -218,6 +262,9 @@ impl Conf {
             references: fields.map_of_lists("references")?.unwrap_or_default(),
             warnings,
         };
+        if let Some(options) = fields.take("layer_options") {
+            conf.layer_options = LayerOptions::parse(options, conf.store_layers.len())?;
+        }
         if conf.from_image.is_some() {
             docker_config::check_for_base(&conf.config)?;
         }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::base::BaseError;
 use crate::cache::Key;
-use crate::conf::{Conf, ConfError, canonical_nar_hash};
+use crate::conf::{Conf, ConfError, LayerOptions, canonical_nar_hash};
 use crate::content::ReadError;
 use crate::layer::{Layer, LayerError, Naming, Ownership, Prebuilt, StoreLayer};
 use crate::store::{self, NarHashes, References, Store, StoreError};
@@ -141,14 +141,16 @@ impl Image {
         let repo_tag = repo_tag.ok_or(ImageError::NoTag)?;
         let ownership = Arc::new(conf.ownership);
         let mut store_layers = Vec::with_capacity(conf.store_layers.len());
-        for origins in conf.store_layers {
-            let paths = origins.iter().map(|path| store.path(path)).collect::<Result<_, _>>()?;
-            let (store, ownership) = (Arc::clone(&store), Arc::clone(&ownership));
-            let layer = StoreLayer { store, paths, naming: Naming::Store, ownership };
+        let mut warnings = conf.warnings;
+        warnings.extend(repeated(&conf.store_layers));
+        let mut options = conf.layer_options.into_iter().peekable();
+        for (number, mut origins) in conf.store_layers.into_iter().enumerate() {
+            let options = options.next_if(|options| options.layer == number).unwrap_or_default();
+            let copied = options.copy_to_root.clone();
+            let layer = store_layer(&store, &origins, options, &ownership)?;
+            origins.extend(copied);
             store_layers.push(Layer::store(layer, origins));
         }
-        let mut warnings = conf.warnings;
-        warnings.extend(repeated(&store_layers));
         let has_hash = conf.nar_hashes.contains_key(&conf.customisation_layer);
         let customisation = customisation(&store, conf.customisation_layer, &ownership, has_hash)?;
         let search = Search { store: &store, architecture: &conf.architecture, depth };
@@ -259,11 +261,50 @@ impl Image {
     }
 }
 
+/// A layer of store paths, with its options.
+fn store_layer(
+    store: &Arc<Store>,
+    paths: &[String],
+    options: LayerOptions,
+    ownership: &Arc<Ownership>,
+) -> Result<StoreLayer, StoreError> {
+    Ok(StoreLayer {
+        paths: store.paths(paths)?,
+        copied: store.paths(&options.copy_to_root)?,
+        permissions: options.permissions,
+        store: Arc::clone(store),
+        naming: Naming::Store,
+        ownership: Arc::clone(ownership),
+    })
+}
+
+/// Checks what is to stand in a conf as `layer_options`, for these store layers: that what is copied
+/// into the root can be merged, and that each of the permissions is for something. The store is
+/// `store_dir`, and is read below `store_root`, as in [`Image::open`].
+///
+/// # Errors
+///
+/// If that is not so, or a value is of the wrong type, or a path of the options cannot be read.
+pub fn check_layer_options(
+    layers: &[Vec<String>],
+    options: Value,
+    store_dir: &str,
+    store_root: Option<&Path>,
+) -> Result<(), ImageError> {
+    let store = Arc::new(Store::new(store_dir, store_root)?);
+    let options = LayerOptions::parse(options, layers.len());
+    for options in options.map_err(|error| ImageError::Conf(Box::new(error)))? {
+        let paths = &layers[options.layer];
+        store_layer(&store, paths, options, &Arc::default())?.check()?;
+    }
+    Ok(())
+}
+
 /// A warning for each path that is listed more than once; each time it is written, as by nixpkgs.
-fn repeated(layers: &[Layer]) -> Vec<String> {
+fn repeated(layers: &[Vec<String>]) -> Vec<String> {
     let mut seen = HashSet::new();
     let mut warned = HashSet::new();
-    let paths = layers.iter().flat_map(Layer::origins);
+    let paths = layers.iter().flatten();
     paths
         .filter(|path| !seen.insert(*path) && warned.insert(*path))
         .map(|path| format!("`{path}` is listed more than once and will be written each time"))
@@ -309,9 +350,14 @@ fn customisation(
             Layer::prebuilt(Prebuilt { path: path.clone(), tar, checksum })
         }
         (false, false) => {
-            let (paths, store) = (vec![store.path(&path)?], Arc::clone(store));
-            let ownership = Arc::clone(ownership);
-            let layer = StoreLayer { store, paths, naming: Naming::Root, ownership };
+            let layer = StoreLayer {
+                paths: vec![store.path(&path)?],
+                copied: Vec::new(),
+                permissions: Vec::new(),
+                store: Arc::clone(store),
+                naming: Naming::Root,
+                ownership: Arc::clone(ownership),
+            };
             Layer::store(layer, vec![path.clone()])
         }
         (true, false) => return Err(problem("has a layer.tar, but no checksum; build it again")),

@@ -22,6 +22,24 @@ pub enum LayerError {
     /// The customisation layer is needed and not there.
     #[error("the customisation layer `{0}` does not exist; build it first")]
     Absent(String),
+    /// Permissions are for a tree that is not in the layer.
+    #[error("`perms` has the path `{path}`, which is not in its layer; that has {}", named(.layer))]
+    ForeignPermission {
+        /// The store path.
+        path: String,
+        /// Those that are in the layer.
+        layer: Vec<String>,
+    },
+    /// Permissions are for nothing.
+    #[error(
+        "`perms` has the regex `{regex}`, which is found in no name in `{path}`; names are those in the image, such as /etc/shadow"
+    )]
+    UnusedPermission {
+        /// The store path.
+        path: String,
+        /// The regular expression.
+        regex: String,
+    },
     /// The customisation layer is not what the file beside it says.
     #[error("the customisation layer `{path}` is damaged; build it again")]
     Damaged {
@@ -30,6 +48,17 @@ pub enum LayerError {
         /// The two digests.
         source: ChecksumMismatch,
     },
+}
+
+/// Paths in words; of many, the first.
+fn named(paths: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown = paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect::<Vec<_>>();
+    match paths.len().saturating_sub(SHOWN) {
+        0 if paths.is_empty() => "none".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// The digests of a finished layer, which should be the same.

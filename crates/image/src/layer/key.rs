@@ -28,7 +28,7 @@ pub(super) fn scan_store(
     budget: &Arc<Budget>,
 ) -> Result<Scanned, WalkError> {
     let scan = |path| store::scan(&layer.store.physical(path), Some(Listing::new(budget)));
-    let scans = layer.paths.iter().map(scan).collect::<Result<Vec<Scan>, _>>()?;
+    let scans = layer.trees().map(scan).collect::<Result<Vec<Scan>, _>>()?;
     Ok(Scanned {
         key: of_trees(layer, &scans),
         same_hashes: of_same_hashes(layer, &scans, nar_hashes),
@@ -75,7 +75,7 @@ pub(super) fn of_base(fact: BaseFact, layer: &BaseLayer) -> Result<Key, WalkErro
 /// digest of a damaged tree must not outlive its repair.
 fn of_trees(layer: &StoreLayer, scans: &[Scan]) -> Key {
     let mut key = start(layer);
-    for (path, scan) in layer.paths.iter().zip(scans) {
+    for (path, scan) in layer.trees().zip(scans) {
         key.add(path.as_str().as_bytes());
         key.add_identity(&scan.identity);
         key.add(&scan.fingerprint);
@@ -90,7 +90,7 @@ fn of_trees(layer: &StoreLayer, scans: &[Scan]) -> Key {
 fn of_same_hashes(layer: &StoreLayer, scans: &[Scan], nar_hashes: &NarHashes) -> Option<Key> {
     let mut key = start(layer);
     let mut hashed = false;
-    for (path, scan) in layer.paths.iter().zip(scans) {
+    for (path, scan) in layer.trees().zip(scans) {
         key.add(path.as_str().as_bytes());
         match nar_hashes.get(path.as_str()) {
             Some(hash) => add_nar_hash(&mut key, hash),
@@ -103,14 +103,14 @@ fn of_same_hashes(layer: &StoreLayer, scans: &[Scan], nar_hashes: &NarHashes) ->
     hashed.then(|| key.finish())
 }
 
-/// The key of a layer on every machine. It depends on `kind`, `ownership` and each path with its
-/// NAR hash. `None` if any hash is missing.
+/// Starts the key of a layer on every machine. It depends on `kind`, `ownership` and each path with
+/// its NAR hash. `None` if any hash is missing.
 pub(super) fn portable<'a>(
     kind: &str,
     ownership: &Ownership,
     paths: impl Iterator<Item = &'a str>,
     nar_hashes: &NarHashes,
-) -> Option<Key> {
+) -> Option<KeyBuilder> {
     let mut key = KeyBuilder::new("portable");
     key.add(kind.as_bytes());
     add_ownership(&mut key, ownership);
@@ -118,7 +118,7 @@ pub(super) fn portable<'a>(
         key.add(path.as_bytes());
         add_nar_hash(&mut key, nar_hashes.get(path)?);
     }
-    Some(key.finish())
+    Some(key)
 }
 
 /// A digest of which trees a layer is made of.
@@ -137,7 +137,21 @@ fn start(layer: &StoreLayer) -> KeyBuilder {
         Naming::Root => b"root",
     });
     add_ownership(&mut key, &layer.ownership);
+    add_copied(&mut key, layer);
     key
+}
+
+/// What a layer has beside its store paths. A layer without adds nothing, so its key is that of
+/// the time before there was any of this.
+pub(super) fn add_copied(key: &mut KeyBuilder, layer: &StoreLayer) {
+    for path in &layer.copied {
+        key.add(b"copied");
+        key.add(path.as_str().as_bytes());
+    }
+    for permission in &layer.permissions {
+        key.add(b"permission");
+        key.add(permission.text().as_bytes());
+    }
 }
 
 fn add_ownership(key: &mut KeyBuilder, ownership: &Ownership) {
@@ -162,7 +176,7 @@ mod tests {
         let hashes = NarHashes::from([("/a".into(), "1".into()), ("/b".into(), "2".into())]);
         let ownership = Ownership::default();
         let key = |kind, ownership: &Ownership, paths: &[&'static str]| {
-            portable(kind, ownership, paths.iter().copied(), &hashes)
+            portable(kind, ownership, paths.iter().copied(), &hashes).map(KeyBuilder::finish)
         };
         let base = key("store", &ownership, &["/a", "/b"]).unwrap();
         let later = Ownership { mtime: 1, ..Ownership::default() };

@@ -1,10 +1,14 @@
 //! An image's layers: what each is made of, how it is told from others, and how it becomes bytes.
 //! Where the bytes go is not known here.
 
+mod check;
 mod cursor;
 mod disk;
 mod error;
 mod key;
+mod merge;
+mod part;
+mod permissions;
 mod source;
 mod stream;
 mod tar_reader;
@@ -16,6 +20,7 @@ use std::sync::Arc;
 
 pub use error::{ChecksumMismatch, LayerError};
 pub(crate) use key::{BaseFact, Scanned};
+pub use permissions::{Attributes, Permission};
 pub use source::{Kind, Layer, Prebuilt};
 pub use stream::{LayerReader, LayerStream};
 pub use tar_reader::TarReader;
@@ -33,8 +38,24 @@ pub struct StoreLayer {
     pub paths: Vec<StorePath>,
     /// What their entries are called.
     pub naming: Naming,
+    /// Trees that become one, whose root is the image's; it comes after the others.
+    pub copied: Vec<StorePath>,
+    /// Modes and owners of some of the entries; of two for one entry, the later.
+    pub permissions: Vec<Permission>,
     /// Owner and time of every entry.
     pub ownership: Arc<Ownership>,
+}
+
+impl StoreLayer {
+    /// All trees, in the order in which they are archived.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &StorePath> {
+        self.paths.iter().chain(&self.copied)
+    }
+
+    /// Whether it starts with entries for the store's parents.
+    fn has_store_parents(&self) -> bool {
+        self.naming == Naming::Store && !(self.paths.is_empty() && !self.copied.is_empty())
+    }
 }
 
 /// How a layer's entries are named.

@@ -153,7 +153,7 @@ impl Layer {
     pub(crate) fn store_paths(&self) -> Vec<&str> {
         match &self.source {
             Source::Base(_) => Vec::new(),
-            Source::Store(layer) => layer.paths.iter().map(StorePath::as_str).collect(),
+            Source::Store(layer) => layer.trees().map(StorePath::as_str).collect(),
             Source::Prebuilt(layer) => vec![&layer.path],
             Source::Absent(path) => vec![path],
         }
@@ -314,7 +314,12 @@ impl Layer {
             // Which of its forms it has follows from its content.
             Kind::Customisation => "customisation",
         };
-        key::portable(kind, ownership, self.store_paths().into_iter(), nar_hashes)
+        let paths = self.store_paths().into_iter();
+        let mut key = key::portable(kind, ownership, paths, nar_hashes)?;
+        if let Source::Store(layer) = &self.source {
+            key::add_copied(&mut key, layer);
+        }
+        Some(key.finish())
     }
 
     /// A digest of which trees it is made of; `None` if not all of them are here.
@@ -322,9 +327,7 @@ impl Layer {
     pub fn trees(&self) -> Option<Digest> {
         let roots: Vec<PathBuf> = match &self.source {
             Source::Base(_) | Source::Absent(_) => return None,
-            Source::Store(layer) => {
-                layer.paths.iter().map(|path| layer.store.physical(path)).collect()
-            }
+            Source::Store(layer) => layer.trees().map(|path| layer.store.physical(path)).collect(),
             Source::Prebuilt(layer) => vec![layer.tar.clone()],
         };
         let roots = roots.iter().map(|root| store::identity(root).ok());

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::disk::{self, Disk};
-use super::tree::{self, Tree};
-use super::{Naming, Ownership, StoreLayer};
+use super::part::Part;
+use super::permissions::Attributes;
+use super::{StoreLayer, tree};
 use crate::content::{Chunk, Content, ReadError};
 use crate::store::{Listing, Node, WalkError};
 use formats::tar::{self, Member};
@@ -24,8 +25,8 @@ pub struct TarStream<'a> {
     layer: &'a StoreLayer,
     listings: Option<Arc<[Listing]>>,
     started: bool,
-    next_path: usize,
-    tree: Option<Tree>,
+    next_part: usize,
+    part: Option<Part>,
     /// Bytes handed out so far, contents of files among them.
     offset: u64,
     ended: bool,
@@ -41,8 +42,8 @@ impl<'a> TarStream<'a> {
             layer,
             listings,
             started: false,
-            next_path: 0,
-            tree: None,
+            next_part: 0,
+            part: None,
             offset: 0,
             ended: false,
             disk: Disk::default(),
@@ -115,9 +116,9 @@ impl<'a> TarStream<'a> {
                 self.offset += length - start as u64;
                 return Ok(Advance::Full);
             }
-            let Some(tree) = &mut self.tree else {
-                self.tree = self.next_tree()?;
-                if self.tree.is_none() {
+            let Some(part) = &mut self.part else {
+                self.part = self.next_part()?;
+                if self.part.is_none() {
                     let size = self.offset + length - start as u64;
                     out.extend_from_slice(tar::trailer(size));
                     self.offset = size + tar::trailer(size).len() as u64;
@@ -126,49 +127,59 @@ impl<'a> TarStream<'a> {
                 }
                 continue;
             };
-            match tree.put_header(&self.layer.ownership, out)? {
+            match part.put_header(self.layer, out)? {
                 Some(Node::File(size)) if size >= LARGE => {
                     self.offset += out.len() as u64 + skipped - start as u64 + size;
-                    // The tree is there: this entry came out of it.
-                    let cursor = self.tree.as_mut().map(|tree| &mut tree.cursor);
+                    // The part is there: this entry came out of it.
+                    let cursor = self.part.as_mut().and_then(Part::cursor);
                     return Ok(cursor.map_or(Advance::End, |cursor| Advance::Large(cursor, size)));
                 }
                 Some(Node::File(size)) => match contents {
-                    Contents::Read => tree.cursor.put_small(size, &mut self.disk, out)?,
+                    Contents::Read => {
+                        if let Some(cursor) = part.cursor() {
+                            cursor.put_small(size, &mut self.disk, out)?;
+                        }
+                    }
                     Contents::Skip => skipped += size.next_multiple_of(tar::BLOCK),
                     Contents::Fetch => {
-                        disk::fetch(&tree.cursor.open()?);
+                        if let Some(cursor) = part.cursor() {
+                            disk::fetch(&cursor.open()?);
+                        }
                         skipped += size.next_multiple_of(tar::BLOCK);
                     }
                 },
                 Some(_) => {}
-                None => self.tree = None,
+                None => self.part = None,
             }
         }
     }
 
     fn put_store_parents(&self, out: &mut Vec<u8>) {
-        if self.layer.naming == Naming::Root {
+        if !self.layer.has_store_parents() {
             return;
         }
+        let ownership = &self.layer.ownership;
+        let attributes = Attributes {
+            mode: tree::STORE_PARENT_MODE,
+            uid: ownership.uid,
+            gid: ownership.gid,
+            uname: &ownership.uname,
+            gname: &ownership.gname,
+        };
         for name in tree::STORE_PARENTS {
-            let header = Member {
-                name,
-                typeflag: tar::DIRECTORY,
-                mode: tree::STORE_PARENT_MODE,
-                ..owned(&self.layer.ownership)
-            };
+            let header =
+                Member { name, typeflag: tar::DIRECTORY, ..owned(&attributes, ownership.mtime) };
             tar::encode(&header, out);
         }
     }
 
-    fn next_tree(&mut self) -> Result<Option<Tree>, ReadError> {
-        if self.next_path == self.layer.paths.len() {
+    fn next_part(&mut self) -> Result<Option<Part>, ReadError> {
+        if self.next_part == self.layer.parts() {
             return Ok(None);
         }
-        let tree = Tree::new(self.layer, self.next_path, self.listings.as_ref(), None)?;
-        self.next_path += 1;
-        Ok(Some(tree))
+        let part = Part::new(self.layer, self.next_part, self.listings.as_ref(), None)?;
+        self.next_part += 1;
+        Ok(Some(part))
     }
 }
 
@@ -191,16 +202,16 @@ enum Advance<'a> {
     End,
 }
 
-impl Tree {
-    /// Appends the next entry's header and tells what the entry is; nothing at the tree's end.
+impl Part {
+    /// Appends the next entry's header and tells what the entry is; nothing at the part's end.
     fn put_header(
         &mut self,
-        ownership: &Ownership,
+        layer: &StoreLayer,
         out: &mut Vec<u8>,
     ) -> Result<Option<Node<'_>>, WalkError> {
-        let Some((entry, cursor)) = self.next_entry()? else { return Ok(None) };
+        let Some((entry, cursor, attributes)) = self.next_entry(layer)? else { return Ok(None) };
         let mut header =
-            Member { name: cursor.name(), mode: entry.mode.into(), ..owned(ownership) };
+            Member { name: cursor.name(), ..owned(&attributes, layer.ownership.mtime) };
         match entry.node {
             Node::File(size) => (header.typeflag, header.size) = (tar::REGULAR, size),
             Node::Directory => header.typeflag = tar::DIRECTORY,
@@ -214,14 +225,15 @@ impl Tree {
     }
 }
 
-/// A header with the fields that all entries of a layer share.
-fn owned(ownership: &Ownership) -> Member<'_> {
+/// A header with the fields that every kind of entry has.
+fn owned<'a>(attributes: &Attributes<'a>, mtime: i64) -> Member<'a> {
     Member {
-        uid: ownership.uid,
-        gid: ownership.gid,
-        uname: ownership.uname.as_bytes(),
-        gname: ownership.gname.as_bytes(),
-        mtime: ownership.mtime,
+        mode: attributes.mode.into(),
+        uid: attributes.uid,
+        gid: attributes.gid,
+        uname: attributes.uname.as_bytes(),
+        gname: attributes.gname.as_bytes(),
+        mtime,
         ..Member::default()
     }
 }
@@ -230,7 +242,16 @@ fn owned(ownership: &Ownership) -> Member<'_> {
 mod tests {
     use super::*;
     use crate::budget::Budget;
-    use crate::store::Store;
+    use crate::layer::Naming;
+    use crate::store::{Store, StorePath};
+
+    impl StoreLayer {
+        fn of_paths(store: Arc<Store>, paths: Vec<StorePath>) -> Self {
+            let (copied, permissions) = (Vec::new(), Vec::new());
+            let (naming, ownership) = (Naming::Store, Arc::default());
+            Self { store, paths, naming, copied, permissions, ownership }
+        }
+    }
 
     fn bytes(mut stream: TarStream<'_>) -> Vec<u8> {
         let mut out = Vec::new();
@@ -258,8 +279,7 @@ mod tests {
                 std::fs::create_dir_all(&directory).unwrap();
                 std::fs::write(directory.join("file"), content).unwrap();
             }
-            let (naming, ownership) = (Naming::Store, Arc::default());
-            let layer = StoreLayer { store, paths: vec![path], naming, ownership };
+            let layer = StoreLayer::of_paths(store, vec![path]);
             bytes(TarStream::new(&layer, None))
         });
         assert!(trees[0] == trees[1]);
@@ -281,8 +301,7 @@ mod tests {
             }
             paths.push(path);
         }
-        let (naming, ownership) = (Naming::Store, Arc::default());
-        let layer = StoreLayer { store, paths, naming, ownership };
+        let layer = StoreLayer::of_paths(store, paths);
         let budget = Budget::new(1 << 20);
         let scan = |path| {
             let listing = Some(Listing::new(&budget));

@@ -1,17 +1,18 @@
 //! One of a layer's trees, entry by entry.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::{Naming, StoreLayer};
+use crate::content::ReadError;
 use crate::store::{Entry, Listing, Walk, WalkError};
 
 /// Directories that every layer of store paths starts with, whatever the store's directory.
 /// Part of every user's layer digests.
 pub(super) const STORE_PARENTS: [&[u8]; 2] = [b"/nix", b"/nix/store"];
 /// Their mode.
-pub(super) const STORE_PARENT_MODE: u32 = 0o755;
+pub(super) const STORE_PARENT_MODE: u16 = 0o755;
 
 /// A store path that is being read.
 #[derive(Debug)]
@@ -30,15 +31,18 @@ enum Source {
 }
 
 impl Tree {
-    /// The tree of one of the layer's paths, before its first entry. `store` is the store's
-    /// directory if files are to be opened through that and not by their paths.
+    /// One of the layer's trees, before its first entry. `store` is the store's directory if files
+    /// are to be opened through that and not by their paths.
     pub(super) fn new(
         layer: &StoreLayer,
         index: usize,
         listings: Option<&Arc<[Listing]>>,
-        store: Option<OwnedFd>,
-    ) -> Result<Self, WalkError> {
-        let path = &layer.paths[index];
+        store: Option<BorrowedFd<'_>>,
+    ) -> Result<Self, ReadError> {
+        let (path, naming) = match index.checked_sub(layer.paths.len()) {
+            None => (&layer.paths[index], Some(layer.naming)),
+            Some(index) => (&layer.copied[index], None),
+        };
         let root = layer.store.physical(path);
         let source = match listings {
             Some(listings) => {
@@ -46,13 +50,20 @@ impl Tree {
             }
             None => Source::Walk(Walk::new(&root)?),
         };
-        let name = match layer.naming {
-            Naming::Store => path.as_str(),
-            Naming::Root => &path.as_str()[path.entry_length()..],
+        let name = match naming {
+            Some(Naming::Store) => path.as_str(),
+            Some(Naming::Root) => &path.as_str()[path.entry_length()..],
+            None => "",
         };
         let name = name.as_bytes().to_owned();
         let cursor = match store {
-            Some(store) => Cursor::within(store, layer.store.relative(path), name),
+            Some(store) => {
+                let store = store.try_clone_to_owned().map_err(|source| {
+                    let path = layer.store.physical_dir();
+                    ReadError::Io { action: "open", path, source }
+                })?;
+                Cursor::within(store, layer.store.relative(path), name)
+            }
             None => Cursor::new(root, name),
         };
         Ok(Self { source, cursor })

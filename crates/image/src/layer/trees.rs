@@ -1,11 +1,11 @@
 //! A layer as an engine unpacks it: entries of a tree, and where they are already.
 
 use std::ffi::OsStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use super::tree::{self, Tree};
-use super::{LayerReader, Naming, Ownership, StoreLayer};
+use super::part::Part;
+use super::{LayerReader, StoreLayer, tree};
 use crate::content::ReadError;
 use crate::store::{Listing, Node};
 
@@ -32,6 +32,10 @@ pub struct TreeEntry<'a> {
     pub path: &'a [u8],
     /// Permission bits, set-id and sticky bits among them.
     pub mode: u32,
+    /// The owner's ID.
+    pub uid: i64,
+    /// The group's ID.
+    pub gid: i64,
     /// What it is.
     pub node: Node<'a>,
     /// Where it is in the store: the directory that it is in, and its name there. `None` for the
@@ -45,9 +49,9 @@ impl<'a> Trees<'a> {
         Self { layer, listings }
     }
 
-    /// Owner and time of all the entries.
-    pub fn ownership(&self) -> &'a Ownership {
-        &self.layer.ownership
+    /// The time of all the entries, in seconds since 1970.
+    pub fn mtime(&self) -> i64 {
+        self.layer.ownership.mtime
     }
 
     /// Visits the entries in their order, directories before what is in them. `store` is the
@@ -61,39 +65,36 @@ impl<'a> Trees<'a> {
         store: BorrowedFd<'_>,
         mut visitor: impl FnMut(TreeEntry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.layer.naming == Naming::Store {
+        let layer = self.layer;
+        if layer.has_store_parents() {
             for name in tree::STORE_PARENTS {
                 visitor(TreeEntry {
                     path: relative(name),
-                    mode: tree::STORE_PARENT_MODE,
+                    mode: tree::STORE_PARENT_MODE.into(),
+                    uid: layer.ownership.uid,
+                    gid: layer.ownership.gid,
                     node: Node::Directory,
                     origin: None,
                 })?;
             }
         }
-        for path in 0..self.layer.paths.len() {
-            let store = self.open_again(store)?;
-            let listings = self.listings.as_ref();
-            let tree = Tree::new(self.layer, path, listings, Some(store));
-            let mut tree = tree.map_err(ReadError::from)?;
-            while let Some((entry, cursor)) = tree.next_entry().map_err(ReadError::from)? {
+        for part in 0..layer.parts() {
+            let mut part = Part::new(layer, part, self.listings.as_ref(), Some(store))?;
+            while let Some((entry, cursor, attributes)) =
+                part.next_entry(layer).map_err(ReadError::from)?
+            {
                 cursor.open_parent()?;
                 visitor(TreeEntry {
                     path: relative(cursor.name()),
-                    mode: entry.mode.into(),
+                    mode: attributes.mode.into(),
+                    uid: attributes.uid,
+                    gid: attributes.gid,
                     node: entry.node,
                     origin: Some(cursor.location()),
                 })?;
             }
         }
         Ok(())
-    }
-
-    fn open_again(&self, store: BorrowedFd<'_>) -> Result<OwnedFd, ReadError> {
-        store.try_clone_to_owned().map_err(|source| {
-            let path = self.layer.store.physical_dir();
-            ReadError::Io { action: "open", path, source }
-        })
     }
 }
 

@@ -46,9 +46,26 @@ pub enum Node<'a> {
     Block(Device),
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    /// The entry of a packed form, and the bytes behind it; nothing at the end.
+    pub(crate) fn unpack(packed: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let mut rest = Reader(packed);
+        let mode = u16::from_le_bytes([rest.byte()?, rest.byte()?]);
+        let depth = rest.number()? as usize;
+        let name = rest.text()?;
+        let node = match rest.byte()? {
+            0 => Node::File(rest.number()?),
+            1 => Node::Directory,
+            2 => Node::Symlink(rest.text()?),
+            3 => Node::Fifo,
+            4 => Node::Character(rest.device()?),
+            _ => Node::Block(rest.device()?),
+        };
+        Some((Self { depth, name, mode, node }, rest.0))
+    }
+
     /// Appends the entry's packed form.
-    pub(super) fn pack(&self, out: &mut Vec<u8>) {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.mode.to_le_bytes());
         put_number(out, self.depth as u64);
         put_text(out, self.name);
@@ -102,19 +119,8 @@ impl Listing {
     /// The entry at an offset, which starts at 0, and the offset of the next one; nothing at the
     /// listing's end.
     pub fn entry(&self, offset: usize) -> Option<(Entry<'_>, usize)> {
-        let mut rest = Reader(self.bytes.get(offset..)?);
-        let mode = u16::from_le_bytes([rest.byte()?, rest.byte()?]);
-        let depth = rest.number()? as usize;
-        let name = rest.text()?;
-        let node = match rest.byte()? {
-            0 => Node::File(rest.number()?),
-            1 => Node::Directory,
-            2 => Node::Symlink(rest.text()?),
-            3 => Node::Fifo,
-            4 => Node::Character(rest.device()?),
-            _ => Node::Block(rest.device()?),
-        };
-        Some((Entry { depth, name, mode, node }, self.bytes.len() - rest.0.len()))
+        let (entry, rest) = Entry::unpack(self.bytes.get(offset..)?)?;
+        Some((entry, self.bytes.len() - rest.len()))
     }
 }
 

@@ -11,7 +11,7 @@ mod walk;
 pub use database::{NarHashes, References, nar_hashes, references};
 pub use identity::{Identity, identity};
 pub use listing::{Entry, Listing, Node};
-pub(crate) use names::logical;
+pub(crate) use names::{compare as compare_names, logical};
 pub use path::{Store, StoreError, StorePath};
 pub use scan::{Scan, scan};
 pub(crate) use walk::open_directory;

@@ -82,7 +82,7 @@ pub(crate) fn logical(name: &[u8]) -> &[u8] {
 
 /// Compares names as Python compares the strings that `os.fsdecode` makes of them: by code
 /// point, a byte 0x80 to 0xff that is not UTF-8 standing for U+DC80 to U+DCFF.
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
+pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     fn code_points(bytes: &[u8]) -> impl Iterator<Item = u32> {
         bytes.utf8_chunks().flat_map(|chunk| {
             let invalid = chunk.invalid().iter().map(|&byte| 0xdc00 + u32::from(byte));

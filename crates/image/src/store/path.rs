@@ -102,6 +102,11 @@ impl Store {
         Ok(StorePath { logical, entry_end })
     }
 
+    /// Checks that all of these lie in the store.
+    pub fn paths(&self, paths: &[String]) -> Result<Vec<StorePath>, StoreError> {
+        paths.iter().map(|path| self.path(path)).collect()
+    }
+
     /// Where a store path is to be read.
     pub fn physical(&self, path: &StorePath) -> PathBuf {
         self.location(Path::new(&path.logical))

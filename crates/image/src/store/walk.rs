@@ -81,6 +81,22 @@ pub enum WalkError {
     /// A socket.
     #[error("`{}` is a socket, which no archive can hold; remove it", .0.display())]
     Socket(PathBuf),
+    /// Two trees that are copied into the root have something of one name.
+    #[error(
+        "`{}` is in `{}` and in `{}`, and only directories are merged; leave one of them out",
+        name.display(), paths[0], paths[1]
+    )]
+    Collision {
+        /// The name in the image.
+        name: PathBuf,
+        /// The store paths.
+        paths: [String; 2],
+    },
+    /// What should be copied into the root has no files to copy.
+    #[error(
+        "`{0}` cannot be copied into the root, as it is not a directory; make one that holds it"
+    )]
+    NotDirectory(String),
     /// A path too long to be opened by name.
     #[error("`{}...` is longer than the {MAX_PATH} bytes that a path may have", .0.display())]
     TooLong(PathBuf),

@@ -1,18 +1,21 @@
 //! `nix-image plan`: a closure graph in, layers out.
 
+mod explicit;
+
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::elsewhere::ElsewhereArgs;
 use super::looked::LookArgs;
 use super::{explain, layers, stdout};
 use crate::report::{self, Mode, Style};
-use image::Existing;
+use explicit::Explicit;
+use image::{Existing, check_layer_options};
 use planner::graph::{self, Closure, Node};
 use planner::{Layers, auto, delta, ordered, own, pipeline, popularity};
 
@@ -32,7 +35,8 @@ Examples:
   nix-image plan graph.json --pipeline pipeline.json")]
 pub(super) struct Args {
     /// JSON file of Nix's exportReferencesGraph: the list of nodes, or an object whose `graph` is
-    /// that list; `-` reads standard input
+    /// that list; `-` reads standard input. The object may have `layers`, each with the key of its
+    /// own closure, which come first, and `copyToRoot`
     graph: PathBuf,
 
     /// How to choose the paths that share a layer [default: auto, or pipeline with --pipeline]
@@ -91,6 +95,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "explain")]
     references: Option<PathBuf>,
 
+    /// Write to this file the conf's `layer_options`: what is copied into the root, and modes and
+    /// owners; the files are looked at, whether they can be merged
+    #[arg(long, value_name = "FILE")]
+    layer_options: Option<PathBuf>,
+
+    /// The store's directory
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    store_dir: String,
+
+    /// Read the store below this directory
+    #[arg(long, value_name = "DIR")]
+    store_root: Option<PathBuf>,
+
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
 }
@@ -118,19 +135,26 @@ impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let mut stdout = stdout::lock()?;
         let graph = read_graph(&self.graph)?;
-        let nodes = graph::parse(&graph)
-            .with_context(|| format!("reading the graph in {}", self.graph.display()))?;
+        let reading = || format!("reading the graph in {}", self.graph.display());
+        let nodes = graph::parse(&graph).with_context(reading)?;
+        let explicit = Explicit::parse(&graph).with_context(reading)?;
         let printed = if let Some(old) = &self.explain {
             let old = self.of_image(old, mode)?;
-            let layers = self.layers(nodes.clone(), mode)?;
+            let (layers, _) = self.layers(nodes.clone(), &explicit, mode)?;
             explain::text(&Closure::new(nodes)?, &layers, &old)
         } else {
-            let layers = self.layers(nodes.clone(), mode)?;
+            let (layers, options) = self.layers(nodes.clone(), &explicit, mode)?;
             if let Some(file) = &self.nar_hashes {
-                write(file, graph::nar_hashes(&graph, &layers)?)?;
+                let paths = explicit.paths(&layers);
+                write(file, &graph::nar_hashes(&graph, &explicit.keys, paths)?.into())?;
             }
             if let Some(file) = &self.references {
-                write(file, graph::references(&nodes, &layers))?;
+                write(file, &graph::references(explicit.nodes().chain(&nodes), &layers).into())?;
+            }
+            if let Some(file) = &self.layer_options {
+                let root = self.store_root.as_deref();
+                check_layer_options(&layers, options.clone(), &self.store_dir, root)?;
+                write(file, &options)?;
             }
             serde_json::to_string(&layers)? + "\n"
         };
@@ -158,13 +182,32 @@ impl Args {
         Ok(strategy)
     }
 
-    fn layers(&self, nodes: Vec<Node>, mode: Mode) -> anyhow::Result<Layers> {
+    /// All layers, and the conf's `layer_options`.
+    fn layers(
+        &self,
+        nodes: Vec<Node>,
+        explicit: &Explicit,
+        mode: Mode,
+    ) -> anyhow::Result<(Layers, Value)> {
+        let layers = explicit.layers();
+        let nodes = explicit.rest(nodes, &layers);
+        let planned = self.planned(nodes, explicit, mode)?;
+        Ok(explicit.with(layers, planned))
+    }
+
+    fn planned(
+        &self,
+        nodes: Vec<Node>,
+        explicit: &Explicit,
+        mode: Mode,
+    ) -> anyhow::Result<Layers> {
         let strategy = self.strategy()?;
         let limit = match &self.from_image {
             Some(base) => left_by(base, self.architecture.as_deref(), self.limit)?,
             None => self.limit,
         };
-        let excluded = self.exclude.iter().cloned().collect();
+        let mut excluded = explicit.copied_alone(&nodes);
+        excluded.extend(self.exclude.iter().cloned());
         if strategy == Strategy::Pipeline {
             let Some(file) = &self.pipeline else {
                 bail!("there is no pipeline to follow: name its file with `--pipeline`")
@@ -173,6 +216,7 @@ impl Args {
                 .with_context(|| format!("reading the pipeline in {}", file.display()))?;
             return Ok(pipeline::layers(nodes, &steps, &excluded)?);
         }
+        let limit = explicit.left(limit)?;
         let closure = Closure::new(nodes)?;
         let own = own::find(&closure, &self.own)?;
         Ok(match strategy {
@@ -228,7 +272,6 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("reading {}", file.display()))
 }
 
-fn write(file: &Path, object: Map<String, Value>) -> anyhow::Result<()> {
-    let text = Value::Object(object).to_string();
-    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+fn write(file: &Path, value: &Value) -> anyhow::Result<()> {
+    std::fs::write(file, value.to_string()).with_context(|| format!("writing {}", file.display()))
 }

@@ -1,0 +1,98 @@
+//! Modes and owners that differ from what the store and the image's conf say.
+
+use regex::bytes::Regex;
+
+use super::StoreLayer;
+use crate::store::{Node, StorePath};
+
+/// Mode and owner of those entries of a tree whose names match.
+#[derive(Clone, Debug)]
+pub struct Permission {
+    /// The store path of the tree.
+    pub path: String,
+    /// Is searched for in an entry's name in the image, such as `/etc/shadow`.
+    pub regex: Regex,
+    /// Permission bits, set-id and sticky bits among them; `None` leaves them as they are. A
+    /// symbolic link has none.
+    pub mode: Option<u16>,
+    /// The owner's ID; `None` leaves owner and name as they are.
+    pub uid: Option<i64>,
+    /// The group's ID; `None` leaves group and name as they are.
+    pub gid: Option<i64>,
+    /// The owner's name.
+    pub uname: Option<String>,
+    /// The group's name.
+    pub gname: Option<String>,
+}
+
+/// Mode and owner of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes<'a> {
+    /// Permission bits, set-id and sticky bits among them.
+    pub mode: u16,
+    /// The owner's ID.
+    pub uid: i64,
+    /// The group's ID.
+    pub gid: i64,
+    /// The owner's name.
+    pub uname: &'a str,
+    /// The group's name.
+    pub gname: &'a str,
+}
+
+impl Permission {
+    /// Whether it is meant for the entry of this name in the tree at this path.
+    pub(super) fn is_for(&self, path: &StorePath, name: &[u8]) -> bool {
+        self.path == path.as_str() && self.regex.is_match(name)
+    }
+
+    fn apply<'a>(&'a self, attributes: &mut Attributes<'a>, is_link: bool) {
+        if let Some(mode) = self.mode.filter(|_| !is_link) {
+            attributes.mode = mode;
+        }
+        // A name goes before a number for some readers, so the old one must not stay.
+        if let Some(uid) = self.uid {
+            (attributes.uid, attributes.uname) = (uid, "");
+        }
+        if let Some(gid) = self.gid {
+            (attributes.gid, attributes.gname) = (gid, "");
+        }
+        if let Some(uname) = &self.uname {
+            attributes.uname = uname;
+        }
+        if let Some(gname) = &self.gname {
+            attributes.gname = gname;
+        }
+    }
+
+    /// What a layer's key holds of it.
+    pub(super) fn text(&self) -> String {
+        let Self { path, regex, mode, uid, gid, uname, gname } = self;
+        format!("{path:?} {:?} {mode:?} {uid:?} {gid:?} {uname:?} {gname:?}", regex.as_str())
+    }
+}
+
+impl StoreLayer {
+    /// Mode and owner of an entry that has this mode in the store and is in these trees.
+    pub(super) fn attributes<'a>(
+        &'a self,
+        mode: u16,
+        node: Node<'_>,
+        name: &[u8],
+        trees: impl Iterator<Item = &'a StorePath> + Clone,
+    ) -> Attributes<'a> {
+        let mut attributes = Attributes {
+            mode,
+            uid: self.ownership.uid,
+            gid: self.ownership.gid,
+            uname: &self.ownership.uname,
+            gname: &self.ownership.gname,
+        };
+        for permission in &self.permissions {
+            if trees.clone().any(|path| permission.is_for(path, name)) {
+                permission.apply(&mut attributes, matches!(node, Node::Symlink(_)));
+            }
+        }
+        attributes
+    }
+}
