@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import deliver
+import deploys
 import layouts
 import links
 from closures import Closure, enter_store
@@ -25,10 +26,11 @@ from measuring import Contender, adopt_orphans, measure, present
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLOSURES = {"large": "Few large files", "small": "Many small files", "mix": "A real mix"}
+TITLES = {**CLOSURES, "deploy": "One small program of 121 paths"}
 DELIVERIES = {f"deliver-{name}": name for name in ("large", "mix")}
 LINKS = {f"link-{name}": name for name in ("large", "small")}
 COLD, WARM = "nix-image, cold", "nix-image, warm"
-LAYOUTS = "layouts"
+LAYOUTS, DEPLOYS = "layouts", "deploys"
 MARKS = ("<!-- {part}: begin -->", "<!-- {part}: end -->")
 
 
@@ -58,6 +60,9 @@ def main():
     linked = [LINKS[name] for name in args.only if name in LINKS]
     if linked:
         report(args, figures, "links", links.PROGRAMS, args.deliver_rounds, linked, measure_links)
+    if DEPLOYS in args.only:
+        report(args, figures, DEPLOYS, deploys.PROGRAMS, args.deliver_rounds, ["deploy"],
+               measure_deploys)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1, default=vars) + "\n")
 
@@ -68,7 +73,7 @@ def report(args, figures, part, programs, rounds, names, measure_one):
     for name in names:
         closure = Closure.make(name, args.directory)
         results[name], tables = measure_one(closure, args)
-        lines += ["", f"### {CLOSURES[name]}", "", closure.describe(), *tables]
+        lines += ["", f"### {TITLES[name]}", "", closure.describe(), *tables]
     lines[0] += f", when they ended: {os.getloadavg()[0]:.1f}."
     figures[part] = {"machine": lines[0], "closures": results}
     text = "\n".join([*lines, ""])
@@ -101,6 +106,13 @@ def measure_links(closure, args):
     return found, deliver.tables(found)
 
 
+def measure_deploys(closure, args):
+    found, moved = deploys.deploys(closure, args)
+    named = {engine: {" ".join(label): runs for label, runs in every.items()}
+             for engine, every in found.items()}
+    return named, deploys.tables(found, moved)
+
+
 def parse_arguments():
     def path(text):
         return Path(text).resolve()
@@ -123,7 +135,7 @@ def parse_arguments():
                         help="series of updates that layouts are simulated over")
     parser.add_argument("--own", nargs="+", default=[], metavar="NAME",
                         help="the packages of the series that are the user's own")
-    parts = [*CLOSURES, *DELIVERIES, *LINKS, LAYOUTS]
+    parts = [*CLOSURES, *DELIVERIES, *LINKS, DEPLOYS, LAYOUTS]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts,
                         help="the streams of these closures, and their deliveries and links [all]")
     parser.add_argument("--json", type=path, metavar="FILE", help="takes every single figure")
