@@ -1,9 +1,8 @@
-# The closures that the benchmark streams, each of about twenty paths, as confs of images with one
-# layer a path. Nothing of nixpkgs takes part: the builders are the host's.
+# The benchmark's closures, as confs of images with one layer a path. Nothing of nixpkgs takes part:
+# the builders are the host's.
 { python }:
 let
   pathCount = 20;
-  numbers = builtins.genList (number: number) pathCount;
 
   make = name: arguments: derivation {
     name = "bench-${name}";
@@ -30,11 +29,14 @@ let
   };
 
   # `path` makes the path of a number; `changed` has another one in the middle.
-  closure = name: path: {
-    conf = conf name (map (path "first") numbers);
-    changed = conf name (map (number:
-      path (if number == pathCount / 2 then "second" else "first") number) numbers);
-  };
+  closureOf = count: name: path:
+    let numbers = builtins.genList (number: number) count; in
+    {
+      conf = conf name (map (path "first") numbers);
+      changed = conf name (map (number:
+        path (if number == count / 2 then "second" else "first") number) numbers);
+    };
+  closure = closureOf pathCount;
 
   random = name: count: smallest: largest: variant: number:
     make "${name}-${toString number}"
@@ -54,4 +56,13 @@ in
       "copies" number pathCount (if variant == "first" then 25000000 else 24500000)
       "/usr/bin" "/usr/lib" "/usr/share"
     ]);
+
+  # A program of 6 MB in the middle of other paths, of which a few are large and most are small:
+  # 121 paths, 700 MB.
+  deploy = closureOf 121 "deploy" (variant: number:
+    let
+      sizes = [ 1 2 2 4 8 16 48 380 ];
+      files = if number == 60 then 60 else builtins.elemAt sizes (number - number / 8 * 8);
+    in
+    random "deploy" files 80000 120000 variant number);
 }

@@ -75,7 +75,17 @@ class Links:
                    for said, options in self.variants.items()]
         copied = self.ours(", `--import copy`, digests remembered", ["--import", "copy"], "same",
                            self.empty_and_remember)
-        return {"first load": [*first, copied, archive], "one path of twenty changed": changed}
+        # The limit of copies: it makes the files, and nothing else.
+        target = self.bench.folder / "copies"
+
+        def remove_copies():
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+
+        plain = Contender("`cp -r` of the store paths",
+                          ["cp", "-r", "--reflink=never", *self.bench.closure.paths, target],
+                          self.environment, remove_copies)
+        return {"first load": [*first, copied, plain, archive], "one path of twenty changed": changed}
 
 
 class Podman(Links):

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import deliver
+import deploys
 import layouts
 import links
 import looks
@@ -26,12 +27,12 @@ from measuring import Contender, adopt_orphans, measure, present
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLOSURES = {"large": "Few large files", "small": "Many small files", "mix": "A real mix"}
+TITLES = {**CLOSURES, "deploy": "One small program of 121 paths"}
 DELIVERIES = {f"deliver-{name}": name for name in ("large", "mix")}
 LINKS = {f"link-{name}": name for name in ("large", "small")}
 COLD, WARM = "nix-image, cold", "nix-image, warm"
 LOOKS = {f"look-{name}": name for name in ("large", "mix")}
-PLANS = "plans"
-LAYOUTS = "layouts"
+PLANS, LAYOUTS, DEPLOYS = "plans", "layouts", "deploys"
 MARKS = ("<!-- {part}: begin -->", "<!-- {part}: end -->")
 
 
@@ -70,6 +71,9 @@ def main():
         text = "\n".join([machine(args, (), args.rounds) + ".", "", *looks.table(found), ""])
         print(text, end="", flush=True)
         update(args, PLANS, text)
+    if DEPLOYS in args.only:
+        report(args, figures, DEPLOYS, deploys.PROGRAMS, args.deliver_rounds, ["deploy"],
+               measure_deploys)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1, default=vars) + "\n")
 
@@ -80,7 +84,7 @@ def report(args, figures, part, programs, rounds, names, measure_one):
     for name in names:
         closure = Closure.make(name, args.directory)
         results[name], tables = measure_one(closure, args)
-        lines += ["", f"### {CLOSURES[name]}", "", closure.describe(), *tables]
+        lines += ["", f"### {TITLES[name]}", "", closure.describe(), *tables]
     lines[0] += f", when they ended: {os.getloadavg()[0]:.1f}."
     figures[part] = {"machine": lines[0], "closures": results}
     text = "\n".join([*lines, ""])
@@ -118,6 +122,13 @@ def measure_looks(closure, args):
     return found, ["", *looks.table(found)]
 
 
+def measure_deploys(closure, args):
+    found, moved = deploys.deploys(closure, args)
+    named = {engine: {" ".join(label): runs for label, runs in every.items()}
+             for engine, every in found.items()}
+    return named, deploys.tables(found, moved)
+
+
 def parse_arguments():
     def path(text):
         return Path(text).resolve()
@@ -140,7 +151,7 @@ def parse_arguments():
                         help="series of updates that layouts are simulated over")
     parser.add_argument("--own", nargs="+", default=[], metavar="NAME",
                         help="the packages of the series that are the user's own")
-    parts = [*CLOSURES, *DELIVERIES, *LINKS, *LOOKS, PLANS, LAYOUTS]
+    parts = [*CLOSURES, *DELIVERIES, *LINKS, *LOOKS, DEPLOYS, PLANS, LAYOUTS]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts,
                         help="the streams of these closures, their deliveries, links and looks, and "
                              "plans [all]")
