@@ -78,6 +78,33 @@ fn a_closed_standard_output_is_an_error() {
     }
 }
 
+/// Memory would be full before what does not end is found to be no document.
+#[test]
+fn a_document_that_does_not_end_is_not_read_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let endless = |command: &str| {
+        let mut endless = Command::new(NIX_IMAGE);
+        endless.arg(command).current_dir(directory.path());
+        endless
+    };
+    for (arguments, stdin) in [
+        (&["stream", "/dev/zero"][..], None),
+        (&["stream", "-"], Some("/dev/zero")),
+        (&["plan", "/dev/zero"], None),
+        (&["plan", "-"], Some("/dev/zero")),
+        (&["simulate", "/dev/zero", "/dev/zero"], None),
+        (&["layers", "/dev/zero"], None),
+    ] {
+        let mut command = endless(arguments[0]);
+        command.args(&arguments[1..]);
+        if let Some(file) = stdin {
+            command.stdin(fs::File::open(file).unwrap());
+        }
+        let output = command.output().unwrap();
+        assert_failed(&arguments.join(" "), &output, &["expected 256 MiB at most, found more"]);
+    }
+}
+
 /// A base image in a plain archive was read whole once, and is damaged then.
 #[test]
 fn a_base_image_that_was_damaged_after_its_use_is_found_by_verifying() {

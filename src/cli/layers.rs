@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::{conf, stdout};
+use image::bounded;
 use planner::Layers;
 
 /// Print which store paths are in each layer of an image, as a JSON list of lists
@@ -45,7 +46,7 @@ impl Args {
 
 /// The layers of store paths that an image has: one of a file, or else of a registry.
 pub(super) fn of_image(name: &str, tls_verify: bool) -> anyhow::Result<Layers> {
-    match std::fs::read(name) {
+    match bounded::read_file(name.as_ref()) {
         Ok(bytes) if bytes.starts_with(b"#!") => {
             Ok(conf::find(name.as_ref(), None)?.conf.store_layers)
         }

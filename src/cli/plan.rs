@@ -1,6 +1,6 @@
 //! `nix-image plan`: a closure graph in, layers out.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use super::{explain, layers, stdout};
-use image::Existing;
+use image::{Existing, bounded};
 use planner::graph::{self, Closure, Node};
 use planner::{Layers, auto, delta, ordered, own, pipeline, popularity};
 
@@ -199,11 +199,9 @@ fn read_graph(file: &Path) -> anyhow::Result<Vec<u8>> {
     if file.as_os_str() != "-" {
         return read(file);
     }
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
-    Ok(bytes)
+    bounded::read_document(std::io::stdin().lock()).context("reading standard input")
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("reading {}", file.display()))
+    bounded::read_file(file).with_context(|| format!("reading {}", file.display()))
 }
