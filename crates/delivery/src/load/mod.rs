@@ -15,6 +15,7 @@ mod error;
 mod podman;
 mod preview;
 mod pull;
+mod temporary;
 #[cfg(target_os = "linux")]
 mod unpacked;
 #[cfg(not(target_os = "linux"))]
