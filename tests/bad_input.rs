@@ -291,7 +291,7 @@ const CASES: &[Case] = &[
         &["`created` must be \"now\" or a date", "`yesterday`"],
     ),
     (
-        "a uid that is no number",
+        "a uid that is not a number",
         |_, conf| conf["uid"] = json!("root"),
         &["`uid` must be a whole number", "`root`"],
     ),
@@ -647,7 +647,7 @@ fn base_images_that_are_broken_are_errors() {
             &["layer `layer.tar` has the digest sha256:", "says sha256:0000"],
         ),
         (
-            "a diff_id that is no digest",
+            "a diff_id that is not a digest",
             base_archive(&good, |_, config| config["rootfs"]["diff_ids"] = json!(["sha256:1"])),
             &["diff_id", "expected 64 hexadecimal digits"],
         ),
@@ -659,7 +659,7 @@ fn base_images_that_are_broken_are_errors() {
         ),
         ("a linked layer", linked_base(), &["`layer.tar` is a link", "save it again"]),
         (
-            "layers that are no strings",
+            "layers that are not strings",
             base_archive(&good, |manifest, _| manifest[0]["Layers"] = json!([1])),
             &["manifest.json's Layers is not a list of strings"],
         ),

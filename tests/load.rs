@@ -148,7 +148,7 @@ enum Behaviour {
     Lies,
     /// Closes the connection in the middle of each archive.
     GoesAway,
-    /// Answers what is no HTTP.
+    /// Answers with something other than HTTP.
     Babbles,
     /// Answers without an end.
     Floods,
@@ -511,13 +511,13 @@ fn a_load_that_a_signal_ends_leaves_nothing_in_tmpdir() {
     }
 }
 
-/// A socket at which everybody gets the same answer.
+/// A socket that answers every client with the same bytes.
 fn listen(path: &Path, answer: &'static [u8]) -> String {
     let listener = UnixListener::bind(path).unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            // Who is not waited for has gone.
+            // A client that does not wait has gone already.
             let _ = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(answer));
         }
     });
@@ -536,7 +536,7 @@ fn with_script(program: &Path, script: &str) {
     std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Where dockerd is unless somebody says something else.
+/// Where dockerd is by default.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// A docker configuration whose context leads to a socket, for who names no other.
@@ -765,7 +765,7 @@ fn others_cannot_find_the_image_in_the_registry_of_a_load() {
     assert_ne!(tags[0], tags[1]);
 }
 
-/// The engine may be in another network, or somebody may have got in between.
+/// The engine may be in another network, or something may sit in between.
 #[test]
 fn an_image_that_is_another_one_gets_no_name() {
     let (store, conf) = small_image();
