@@ -4,7 +4,10 @@ release := $(or $(CARGO_TARGET_DIR),target)/release
 # Engines have to be started by root.
 as_root := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH",)
 
-.PHONY: build setup test demo docs bench fmt lint check-darwin
+# How long each fuzzer runs.
+SECONDS ?= 60
+
+.PHONY: build setup test demo docs bench fmt lint check-darwin fuzz conformance
 
 build:
 	cargo build --release
@@ -38,8 +41,20 @@ bench:
 	cargo build --release
 	python3 benches/suite/run.py $(ARGS)
 
+# Each fuzzer for SECONDS, or some of them: TARGETS='conf image'.
+fuzz:
+	scripts/setup fuzz
+	scripts/fuzz $(SECONDS) $(TARGETS)
+
+# What other programs say of our images: the OCI conformance suite, crane, umoci and skopeo.
+conformance:
+	scripts/setup conformance
+	cargo build
+	scripts/conformance $(or $(CARGO_TARGET_DIR),target)/debug/nix-image
+
 fmt:
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 lint:
 	scripts/setup lint

@@ -46,6 +46,7 @@ let
       lib.optionals (!isLinux) [
         "examples"
         "nixos-module"
+        "nixpkgs-tests"
       ]
     )
   );

@@ -78,6 +78,33 @@ fn a_closed_standard_output_is_an_error() {
     }
 }
 
+/// Memory would be full before what does not end is found to be no document.
+#[test]
+fn a_document_that_does_not_end_is_not_read_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let endless = |command: &str| {
+        let mut endless = Command::new(NIX_IMAGE);
+        endless.arg(command).current_dir(directory.path());
+        endless
+    };
+    for (arguments, stdin) in [
+        (&["stream", "/dev/zero"][..], None),
+        (&["stream", "-"], Some("/dev/zero")),
+        (&["plan", "/dev/zero"], None),
+        (&["plan", "-"], Some("/dev/zero")),
+        (&["simulate", "/dev/zero", "/dev/zero"], None),
+        (&["layers", "/dev/zero"], None),
+    ] {
+        let mut command = endless(arguments[0]);
+        command.args(&arguments[1..]);
+        if let Some(file) = stdin {
+            command.stdin(fs::File::open(file).unwrap());
+        }
+        let output = command.output().unwrap();
+        assert_failed(&arguments.join(" "), &output, &["expected 256 MiB at most, found more"]);
+    }
+}
+
 /// A base image in a plain archive was read whole once, and is damaged then.
 #[test]
 fn a_base_image_that_was_damaged_after_its_use_is_found_by_verifying() {
@@ -264,7 +291,7 @@ const CASES: &[Case] = &[
         &["`created` must be \"now\" or a date", "`yesterday`"],
     ),
     (
-        "a uid that is no number",
+        "a uid that is not a number",
         |_, conf| conf["uid"] = json!("root"),
         &["`uid` must be a whole number", "`root`"],
     ),
@@ -620,7 +647,7 @@ fn base_images_that_are_broken_are_errors() {
             &["layer `layer.tar` has the digest sha256:", "says sha256:0000"],
         ),
         (
-            "a diff_id that is no digest",
+            "a diff_id that is not a digest",
             base_archive(&good, |_, config| config["rootfs"]["diff_ids"] = json!(["sha256:1"])),
             &["diff_id", "expected 64 hexadecimal digits"],
         ),
@@ -632,7 +659,7 @@ fn base_images_that_are_broken_are_errors() {
         ),
         ("a linked layer", linked_base(), &["`layer.tar` is a link", "save it again"]),
         (
-            "layers that are no strings",
+            "layers that are not strings",
             base_archive(&good, |manifest, _| manifest[0]["Layers"] = json!([1])),
             &["manifest.json's Layers is not a list of strings"],
         ),

@@ -128,7 +128,7 @@ fn content_is_written_once() {
     assert!(lease.upload("elsewhere", large, &more).unwrap().is_none());
     let all: Labels = named.into_iter().chain(more).collect();
     assert_eq!(client.content(&large.digest).unwrap().unwrap().labels, all);
-    // In another namespace it is not, until somebody asks for it who knows its digest.
+    // Another namespace does not have it until a client that knows its digest asks for it.
     let socket = Path::new(engine.variable("CONTAINERD_ADDRESS"));
     let other = Client::connect(socket, "other", Duration::from_secs(60)).unwrap();
     assert_eq!(other.content(&large.digest).unwrap(), None);
@@ -191,7 +191,7 @@ fn a_write_that_broke_is_taken_up() {
 /// Waits until containerd has got as much of what is being written.
 fn wait_until_written(engine: &Engine, client: &Client, reference: &str, size: &str) {
     let is_written = || {
-        // The connection moves while somebody waits for an answer.
+        // The connection moves while a caller waits for an answer.
         client.version().unwrap();
         let active = ctr(engine, &["content", "active"]);
         let mut lines = active.lines();

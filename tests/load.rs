@@ -6,12 +6,14 @@ use crate::support::{
     NIX_IMAGE, TempStore, cannot_run, failure_of, need, need_root, stdout_of, without_start,
 };
 use delivery::http::{Body, RequestHead};
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// What `load` says of what it sent.
@@ -146,7 +148,7 @@ enum Behaviour {
     Lies,
     /// Closes the connection in the middle of each archive.
     GoesAway,
-    /// Answers what is no HTTP.
+    /// Answers with something other than HTTP.
     Babbles,
     /// Answers without an end.
     Floods,
@@ -463,13 +465,59 @@ fn a_command_that_hangs_is_not_waited_for_without_an_end() {
     });
 }
 
-/// A socket at which everybody gets the same answer.
+/// Engines are given a directory with their configuration for the time of a pull.
+#[test]
+fn a_load_that_a_signal_ends_leaves_nothing_in_tmpdir() {
+    let (store, conf) = small_image();
+    let containerd = listen(&store.root().join("s"), b"\0\0\0\x04\0\0\0\0\0");
+    let cases = [
+        ("podman", "podman", &[Signal::INT][..]),
+        ("containerd", "ctr", &[Signal::TERM]),
+        ("podman", "podman", &[Signal::HUP]),
+        // A signal that was ignored from the start, as by nohup, stays ignored.
+        ("containerd", "ctr", &[Signal::HUP, Signal::INT]),
+    ];
+    for (number, (engine, program, signals)) in cases.into_iter().enumerate() {
+        let folder = store.root().join(number.to_string());
+        let (pulling, tmpdir) = (folder.join("pulling"), folder.join("tmp"));
+        let started =
+            format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000", pulling.display());
+        let script = format!("case \"$*\" in *pull*) {started};; *) exit 1;; esac");
+        let path = with_program(&folder, program, &script);
+        std::fs::create_dir(&tmpdir).unwrap();
+        let load = store.nix_image("load", &conf);
+        let mut command = Command::new("sh");
+        let ignored = if signals.len() > 1 { "trap '' HUP; " } else { "" };
+        command.args(["-c", &format!("{ignored}exec \"$@\""), "sh"]);
+        command.arg(load.get_program()).args(load.get_args());
+        command.envs(load.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(["--engine", engine, "--import", "off"]);
+        command.env("PATH", path).env("TMPDIR", &tmpdir).env("CONTAINERD_ADDRESS", &containerd);
+        let mut load = command.stderr(Stdio::null()).spawn().unwrap();
+        while !pulling.exists() {
+            assert!(load.try_wait().unwrap().is_none(), "{engine} was not asked to pull");
+            std::thread::yield_now();
+        }
+        let entries = || std::fs::read_dir(&tmpdir).unwrap().count();
+        assert_eq!(entries(), 1, "{engine}");
+        for &signal in signals {
+            rustix::process::kill_process(Pid::from_child(&load), signal).unwrap();
+        }
+        let status = load.wait().unwrap();
+        let pulling = std::fs::read_to_string(&pulling).unwrap().trim().parse().unwrap();
+        rustix::process::kill_process(Pid::from_raw(pulling).unwrap(), Signal::KILL).unwrap();
+        assert_eq!(status.signal(), signals.last().map(|signal| signal.as_raw()), "{engine}");
+        assert_eq!(entries(), 0, "{engine}");
+    }
+}
+
+/// A socket that answers every client with the same bytes.
 fn listen(path: &Path, answer: &'static [u8]) -> String {
     let listener = UnixListener::bind(path).unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            // Who is not waited for has gone.
+            // A client that does not wait has gone already.
             let _ = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(answer));
         }
     });
@@ -488,7 +536,7 @@ fn with_script(program: &Path, script: &str) {
     std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Where dockerd is unless somebody says something else.
+/// Where dockerd is by default.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// A docker configuration whose context leads to a socket, for who names no other.
@@ -717,7 +765,7 @@ fn others_cannot_find_the_image_in_the_registry_of_a_load() {
     assert_ne!(tags[0], tags[1]);
 }
 
-/// The engine may be in another network, or somebody may have got in between.
+/// The engine may be in another network, or something may sit in between.
 #[test]
 fn an_image_that_is_another_one_gets_no_name() {
     let (store, conf) = small_image();

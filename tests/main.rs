@@ -15,6 +15,7 @@ mod cli;
 mod containerd_api;
 mod examples;
 mod export;
+mod fuzz;
 mod golden;
 mod json;
 mod layering;

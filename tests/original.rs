@@ -2,7 +2,7 @@
 //!
 //! Everything is equal but for what the first version got wrong: entries come in no certain order,
 //! `/nix` and `/nix/store` have the wrong mode and no owner's name, and a file whose other name
-//! came before has no content. Store paths that are no directories are left out: it writes such
+//! came before has no content. Store paths that are not directories are left out: it writes such
 //! layers broken.
 
 use crate::support::archive::{self, Image, Member};

@@ -162,7 +162,7 @@ fn other_users_list_it() {
     let store = Store::new();
     stdout_of(&mut store.add("everything"));
     let program = Path::new(crate::support::NIX_IMAGE);
-    // Whoever cannot get at the program cannot run it.
+    // A user who cannot reach the program cannot run it.
     let copy = store.folder.path().join("nix-image");
     std::fs::copy(program, &copy).unwrap();
     let mut list = Command::new("setpriv");

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf, absolute};
 
 use anyhow::bail;
 
+use image::bounded;
 use image::conf::{Conf, ConfError};
 use image::store::Store;
 
@@ -180,10 +181,8 @@ fn check_directory(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_all(path: &Path, mut from: impl Read) -> Result<Vec<u8>, ConfError> {
-    let mut text = Vec::new();
-    from.read_to_end(&mut text).map_err(|source| unreadable(path, source))?;
-    Ok(text)
+fn read_all(path: &Path, from: impl Read) -> Result<Vec<u8>, ConfError> {
+    bounded::read_document(from).map_err(|source| unreadable(path, source))
 }
 
 fn unreadable(path: &Path, source: io::Error) -> ConfError {

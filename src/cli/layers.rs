@@ -7,6 +7,7 @@ use super::elsewhere::Place;
 use super::looked::LookArgs;
 use super::{conf, stdout};
 use crate::report::{self, Mode, Report, Style};
+use image::bounded;
 use planner::Layers;
 
 /// Print which store paths are in each layer of an image, as a JSON list of lists
@@ -50,7 +51,7 @@ pub(super) fn of_image(
     if Place::of(operand)?.is_some() || conf::is_stored(operand) {
         return look.store_layers(operand, report);
     }
-    match std::fs::read(operand) {
+    match bounded::read_file(operand.as_ref()) {
         Ok(bytes) if !bytes.starts_with(b"#!") => {
             of_file(&bytes).with_context(|| format!("reading the layers in `{operand}`"))
         }

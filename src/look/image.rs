@@ -90,7 +90,8 @@ fn waste(contents: &Contents) -> String {
         });
         let columns = [("COPIES", Side::Right), ("EACH", Side::Right), ("FIRST", Side::Left)];
         let wasted = bytes(equal.bytes);
-        format!("Equal files: {wasted} more than if each were there once\n")
+        let least = bytes(equal.least);
+        format!("Equal files of {least} or more: {wasted} more than if each were there once\n")
             + &table(&columns, &rows.collect::<Vec<_>>())
     });
     let hidden = (contents.hidden > 0).then(|| {

@@ -54,7 +54,7 @@ fn check(optimised: bool) {
     conf["config"] = json!({"Cmd": [format!("{tools}/bin/sh"), "-c",
         run_it.replace("cat ", &format!("{tools}/bin/sh /dev/null; cat "))]});
     let conf = store.write_conf("image", &conf);
-    // What Nix does not know would be garbage to it, and is no path of its kind.
+    // Nix would collect what it does not know, and would not recognize it as a store path.
     let engine = engines::podman();
     super::state::graph_root(&engine);
     let mut load = engine.reach(command(NIX_IMAGE, &["load"]));

@@ -1,5 +1,5 @@
-//! Who loads, and where the store and the storage are: which way files get there, and that the
-//! image then runs and is given back as it was.
+//! Which way files take, depending on the user and on where the store and the storage are, and that
+//! the image then runs and is given back as it was.
 
 use super::disk::Disk;
 use super::fixture::{Fixture, HELLO, assert_saved, is_control, said, ways};

@@ -8,7 +8,7 @@ use crate::support::{command, run, stdout_of};
 use std::fs;
 
 /// What a container does as root to all that it can reach. What it may not do, such as to rename a
-/// folder of another layer, is no matter here.
+/// folder of another layer, does not matter here.
 pub(super) const ABUSE: &str = "
 set +e
 for file in $(find /nix /bin /tmp -xdev -type f | grep -v busybox | grep -v ' '); do

@@ -153,7 +153,7 @@ fn what_is_there_twice_or_hidden_is_waste() {
     assert!(said.contains(&format!("error: {share:.1}% of the image (27.4 kB)")), "{said}");
 }
 
-/// What is repeated whole, as a path that is listed twice, is no duplicate besides.
+/// What is repeated whole, as a path that is listed twice, does not count as a duplicate as well.
 #[test]
 fn a_store_path_in_two_layers_is_wasted_once() {
     let fixture = Fixture::new();

@@ -158,7 +158,7 @@ impl Registry {
 
     /// Checks that all that a manifest names is there and is what it says.
     pub(crate) fn check(&self, repository: &str, name: &str) {
-        let manifest = self.manifest(repository, name).expect("there is no such manifest");
+        let manifest = self.manifest(repository, name).expect("the manifest is not there");
         let layers = manifest["layers"].as_array().unwrap();
         for descriptor in layers.iter().chain([&manifest["config"]]) {
             let digest = descriptor["digest"].as_str().unwrap();

@@ -114,7 +114,8 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Writes a node where nothing is yet. Who is not root gets no devices, and can read all.
+    /// Writes a node at a path that does not exist yet. Without root there are no devices, and every
+    /// file is readable.
     pub(crate) fn write(&mut self, place: &Path, node: &Node) {
         match node {
             Node::File { size, mode } => self.write_file(place, *size, *mode),

@@ -2,42 +2,92 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{Copies, Duplicates};
 use formats::digest::Digest;
+use formats::peer_text;
 
 /// Names that are kept of equal files, at most.
 const NAMES: usize = 16;
+/// Contents that are kept, at most: about 30 MiB.
+const MOST: usize = 100_000;
+/// Characters that are kept of a name.
+const NAME: usize = 500;
 
-/// Files by the digests of their contents.
-#[derive(Debug, Default)]
-pub struct EqualFiles(HashMap<Digest, Copies>);
+/// Where a file is: the number of its layer, and the place of its content in there.
+pub type Place = (usize, u64);
+
+/// Files by the digests of their contents, at most [`MOST`] of these. Of more, the large ones are
+/// kept, as small ones waste less. Files may come in any order: the result is the same.
+#[derive(Debug)]
+pub struct EqualFiles {
+    contents: HashMap<Digest, Known>,
+    /// The least size of what is kept.
+    least: u64,
+    most: usize,
+}
+
+/// What is known of a content.
+#[derive(Debug)]
+struct Known {
+    size: u64,
+    count: usize,
+    /// The first files that have it, in their order.
+    files: Vec<(Place, String)>,
+}
 
 impl EqualFiles {
+    /// No files yet, of which those with at least this many bytes are compared.
+    pub fn of_size(least: u64) -> Self {
+        Self { contents: HashMap::new(), least, most: MOST }
+    }
+
+    /// The least size of files that are compared, in bytes. It grows.
+    pub fn least(&self) -> u64 {
+        self.least
+    }
+
     /// Counts a file of this content and size in bytes.
-    pub fn put(&mut self, digest: Digest, size: u64, name: String) {
-        self.add(digest, Copies { size, count: 1, files: vec![name] });
-    }
-
-    /// Adds what was counted elsewhere.
-    pub fn extend(&mut self, others: Self) {
-        others.0.into_iter().for_each(|(digest, copies)| self.add(digest, copies));
-    }
-
-    fn add(&mut self, digest: Digest, copies: Copies) {
-        let none = Copies { size: copies.size, count: 0, files: Vec::new() };
-        let known = self.0.entry(digest).or_insert(none);
-        known.count += copies.count;
-        let room = NAMES.saturating_sub(known.files.len());
-        known.files.extend(copies.files.into_iter().take(room));
+    pub fn put(&mut self, digest: Digest, size: u64, place: Place, name: &str) {
+        if size < self.least {
+            return;
+        }
+        let file = (place, peer_text::shortened(name, NAME));
+        match self.contents.entry(digest) {
+            Entry::Vacant(new) => drop(new.insert(Known { size, count: 1, files: vec![file] })),
+            Entry::Occupied(known) => known.into_mut().add(file),
+        }
+        while self.contents.len() > self.most {
+            self.least = self.least.saturating_mul(2).max(1);
+            self.contents.retain(|_, known| known.size >= self.least);
+        }
     }
 
     /// The files that are there more than once, those that waste most first.
     pub fn finish(self) -> Duplicates {
         let wasted = |copies: &Copies| copies.size * (copies.count as u64 - 1);
-        let mut groups: Vec<_> = self.0.into_values().filter(|copies| copies.count > 1).collect();
+        let several = self.contents.into_values().filter(|known| known.count > 1);
+        let mut groups: Vec<_> = several
+            .map(|Known { size, count, files }| Copies {
+                size,
+                count,
+                files: files.into_iter().map(|(_, name)| name).collect(),
+            })
+            .collect();
         groups.sort_by(|a, b| (Reverse(wasted(a)), &a.files).cmp(&(Reverse(wasted(b)), &b.files)));
-        Duplicates { bytes: groups.iter().map(wasted).sum(), groups }
+        Duplicates { bytes: groups.iter().map(wasted).sum(), groups, least: self.least }
+    }
+}
+
+impl Known {
+    fn add(&mut self, file: (Place, String)) {
+        self.count += 1;
+        let place = self.files.partition_point(|known| known.0 < file.0);
+        if place < NAMES {
+            self.files.truncate(NAMES - 1);
+            self.files.insert(place, file);
+        }
     }
 }
 
@@ -47,21 +97,43 @@ mod tests {
 
     #[test]
     fn all_copies_but_one_are_waste() {
-        let put = |files: &mut EqualFiles, content: &[u8], name: String| {
-            files.put(Digest::of(content), content.len() as u64, name);
+        let mut files = EqualFiles::of_size(4);
+        let mut put = |content: &[u8], place: u64, name: &str| {
+            files.put(Digest::of(content), content.len() as u64, (0, place), name);
         };
-        let (mut files, mut others) = (EqualFiles::default(), EqualFiles::default());
-        put(&mut files, b"once", "a".into());
-        put(&mut files, b"twice", "b".into());
-        put(&mut others, b"twice", "c".into());
+        put(b"tiny", 0, "a");
+        put(b"twice", 2, "c");
+        put(b"twice", 1, "b");
         for number in 0..20 {
-            put(&mut others, b"often", format!("d{number}"));
+            put(b"often", 30 - number, &format!("d{number}"));
+            put(b"few", 30 + number, "e");
         }
-        files.extend(others);
-        let Duplicates { bytes, groups } = files.finish();
+        let Duplicates { bytes, groups, least } = files.finish();
+        assert_eq!(least, 4);
         assert_eq!(bytes, 5 + 19 * 5);
         assert_eq!(groups.iter().map(|copies| copies.count).collect::<Vec<_>>(), [20, 2]);
         assert_eq!(groups[0].files.len(), NAMES);
+        assert_eq!((&*groups[0].files[0], &*groups[0].files[15]), ("d19", "d4"));
         assert_eq!(groups[1].files, ["b", "c"]);
+    }
+
+    /// As threads of different speed bring them.
+    #[test]
+    fn of_too_many_the_large_ones_are_kept_in_whatever_order_they_come() {
+        let mut cases: Vec<_> = (1..=200_u64).flat_map(|size| [(size, 0), (size, 1)]).collect();
+        let mut results = Vec::new();
+        for turn in 0..3 {
+            cases.sort_by_key(|(size, copy)| (size * 7919 * (turn + 1) + copy) % 1009);
+            let mut files = EqualFiles { most: 100, ..EqualFiles::of_size(1) };
+            for &(size, copy) in &cases {
+                let name = format!("{size} {copy}");
+                files.put(Digest::of(&size.to_le_bytes()), size, (0, 2 * size + copy), &name);
+            }
+            assert!(files.contents.len() <= 100);
+            results.push(files.finish());
+        }
+        assert_eq!((results[0].least, results[0].groups.len()), (128, 73));
+        assert_eq!(results[0].bytes, (128..=200).sum::<u64>());
+        assert!(results.iter().all(|result| *result == results[0]));
     }
 }

@@ -23,7 +23,7 @@ use planner::edges::Edges;
 pub use census::Census;
 pub use closure::Closure;
 pub use difference::{Change, Difference, LayerCount};
-pub use equal_files::EqualFiles;
+pub use equal_files::{EqualFiles, Place};
 pub use hashes::{Hashes, Scanner};
 
 /// What an image contains.
@@ -87,6 +87,8 @@ pub struct Duplicates {
     pub bytes: u64,
     /// The groups of equal files, the one that wastes most first.
     pub groups: Vec<Copies>,
+    /// The size in bytes from which on files were compared.
+    pub least: u64,
 }
 
 /// Equal files.

@@ -94,7 +94,11 @@ fn fill(contents: &Contents, picture: &str, history: &Value, changes: &Value) ->
         let groups = groups.map(
             |copies| json!({ "size": copies.size, "count": copies.count, "files": copies.files }),
         );
-        json!({ "bytes": duplicates.bytes, "groups": groups.collect::<Vec<_>>() })
+        json!({
+            "bytes": duplicates.bytes,
+            "groups": groups.collect::<Vec<_>>(),
+            "least": duplicates.least,
+        })
     });
     let data = json!({
         "name": contents.name,

@@ -7,6 +7,7 @@
 mod atomic_file;
 pub mod base;
 mod blobs;
+pub mod bounded;
 pub mod budget;
 mod buffers;
 pub mod cache;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::stdout;
+use image::bounded;
 use image::one_layer::OneLayerImage;
 use planner::graph;
 
@@ -63,7 +64,7 @@ impl Args {
 }
 
 fn closure(file: &Path) -> anyhow::Result<Vec<String>> {
-    let json = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let json = bounded::read_file(file).with_context(|| format!("reading {}", file.display()))?;
     let nodes = graph::parse(&json)
         .with_context(|| format!("reading the closure in {}", file.display()))?;
     Ok(nodes.into_iter().map(|node| node.path).collect())

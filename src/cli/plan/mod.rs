@@ -2,7 +2,7 @@
 
 mod explicit;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use super::looked::LookArgs;
 use super::{explain, layers, stdout};
 use crate::report::{self, Mode, Style};
 use explicit::Explicit;
-use image::{Existing, check_layer_options};
+use image::{Existing, bounded, check_layer_options};
 use planner::graph::{self, Closure, Node};
 use planner::{Layers, auto, delta, ordered, own, pipeline, popularity};
 
@@ -263,13 +263,11 @@ fn read_graph(file: &Path) -> anyhow::Result<Vec<u8>> {
     if file.as_os_str() != "-" {
         return read(file);
     }
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
-    Ok(bytes)
+    bounded::read_document(std::io::stdin().lock()).context("reading standard input")
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("reading {}", file.display()))
+    bounded::read_file(file).with_context(|| format!("reading {}", file.display()))
 }
 
 fn write(file: &Path, value: &Value) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use image::bounded;
 use planner::series::{self, Contents, Image, Series};
 
 /// The first bytes of what zstd has compressed.
@@ -38,9 +39,9 @@ pub(super) fn all(files: &[PathBuf]) -> anyhow::Result<Vec<(String, Series)>> {
 }
 
 fn read(file: &Path) -> anyhow::Result<Contents> {
-    let mut bytes = std::fs::read(file)?;
+    let mut bytes = bounded::read_file(file)?;
     if bytes.starts_with(&ZSTD) {
-        bytes = zstd::stream::decode_all(&*bytes)?;
+        bytes = bounded::read_document(zstd::Decoder::new(&*bytes)?)?;
     }
     Ok(series::parse(&bytes)?)
 }

@@ -59,6 +59,9 @@ pub enum HeadError {
     /// The first line is HTTP's, what follows is not.
     #[error("the message is not HTTP/1.1")]
     Malformed,
+    /// More announcements of an answer than there is a use for.
+    #[error("the answer itself does not come")]
+    NotFinal,
     /// The kernel refused.
     #[error("the connection broke")]
     Io(#[source] io::Error),

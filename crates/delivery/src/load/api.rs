@@ -1,6 +1,6 @@
 //! Docker's API: requests and answers over one connection.
 
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,12 +9,15 @@ use super::channel::{Channel, Input};
 use super::endpoint::Endpoint;
 use super::{LoadError, STANDSTILL};
 use crate::http::header::{CONNECTION, TRANSFER_ENCODING};
-use crate::http::{Body, ChunkedOutput, Method, ResponseHead, StatusCode, Version};
+use crate::http::{Body, ChunkedOutput, HeadError, Method, ResponseHead, StatusCode, Version};
 use crate::output::{Output, Writer};
 use formats::peer_text;
 
 /// The largest answer that is read: a list of very many images.
 pub(super) const MAX_ANSWER: u64 = 64 << 20;
+
+/// How many answers may announce another one.
+const MAX_INFORMATIONAL: usize = 8;
 
 /// The maximum number of characters shown of dockerd's answers.
 const MAX_SAID: usize = 500;
@@ -182,13 +185,7 @@ impl Api {
     ) -> Result<Answer, LoadError> {
         let (_, input) = self.connection()?;
         input.get_mut().limit = limit;
-        let ResponseHead { status, version, fields } = loop {
-            let head = ResponseHead::read(input, None)?;
-            // Those announce another one.
-            if !head.status.is_informational() {
-                break head;
-            }
-        };
+        let ResponseHead { status, version, fields } = final_head(input)?;
         let mut body = Vec::new();
         let length = fields.content_length()?;
         let mut close = fields.lists(CONNECTION, "close") || version == Version::HTTP_10;
@@ -257,9 +254,31 @@ impl Answer {
     }
 }
 
+/// The head of the answer itself, behind those that only announce it.
+fn final_head(input: &mut impl BufRead) -> Result<ResponseHead, HeadError> {
+    for _ in 0..=MAX_INFORMATIONAL {
+        let head = ResponseHead::read(input, None)?;
+        if !head.status.is_informational() {
+            return Ok(head);
+        }
+    }
+    Err(HeadError::NotFinal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_answers_may_come_before_the_last_one() {
+        let read = |count| {
+            let text = "HTTP/1.1 103 Early\r\n\r\n".repeat(count) + "HTTP/1.1 200 OK\r\n\r\n";
+            final_head(&mut text.as_bytes()).map(|head| head.status)
+        };
+        assert_eq!(read(0).unwrap(), StatusCode::OK);
+        assert_eq!(read(MAX_INFORMATIONAL).unwrap(), StatusCode::OK);
+        assert!(matches!(read(MAX_INFORMATIONAL + 1), Err(HeadError::NotFinal)));
+    }
 
     #[test]
     fn what_dockerd_says_is_shown_plain_and_short() {

@@ -21,7 +21,8 @@ pub(super) enum Endpoint {
     Unix(PathBuf),
     /// At a host and port, without encryption.
     Tcp(String),
-    /// Where only the docker command can get to, by ssh or TLS.
+    /// Where only the docker command can get to, by ssh or TLS. It reads the address itself; this is
+    /// the one to be shown.
     Command(String),
 }
 
@@ -102,22 +103,27 @@ impl Endpoint {
     }
 
     fn parse(host: &str, tls: bool) -> Result<Self, EndpointError> {
+        let shown = without_password(host);
         Ok(match host.split_once("://") {
             Some(("unix", path)) if path.starts_with('/') => Self::Unix(path.into()),
-            Some(("tcp" | "http", _)) if tls => Self::Command(host.into()),
+            Some(("tcp" | "http", _)) if tls => Self::Command(shown),
             Some(("tcp" | "http", location)) => {
                 let location = location.split('/').next().unwrap_or_default();
+                // dockerd knows no users, and the docker command connects to no such address.
+                if location.contains('@') {
+                    return Err(EndpointError::Address(shown));
+                }
                 match location.rsplit_once(':') {
                     Some(("", port)) => Self::Tcp(format!("localhost:{port}")),
                     Some((_, port)) if port.parse::<u16>().is_ok() => Self::Tcp(location.into()),
                     _ => Self::Tcp(format!("{location}:{DEFAULT_PORT}")),
                 }
             }
-            Some(("ssh" | "https", _)) => Self::Command(host.into()),
+            Some(("ssh" | "https", _)) => Self::Command(shown),
             None if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
                 Self::parse(&format!("tcp://{host}"), tls)?
             }
-            _ => return Err(EndpointError::Address(host.into())),
+            _ => return Err(EndpointError::Address(shown)),
         })
     }
 
@@ -170,6 +176,16 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// An address as it may be shown: with a user's name, but without a password.
+fn without_password(address: &str) -> String {
+    let start = address.find("://").map_or(0, |end| end + 3);
+    let (scheme, rest) = address.split_at(start);
+    match rest.rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
+        Some((Some((user, _)), host)) => format!("{scheme}{user}:***@{host}"),
+        _ => address.to_owned(),
+    }
+}
+
 fn current_context(folder: &Path) -> Result<Option<String>, EndpointError> {
     let path = folder.join("config.json");
     let config = match std::fs::read(&path) {
@@ -208,8 +224,28 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(host, tls).unwrap(), endpoint);
         }
-        for bad in ["", "host", "unix://docker.sock", "npipe:////./pipe/docker"] {
+        for bad in ["", "host", "unix://docker.sock", "npipe:////./pipe/docker", "tcp://me@host:1"]
+        {
             assert!(Endpoint::parse(bad, false).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_not_shown() {
+        for (host, tls, shown) in [
+            ("tcp://me:secret@host:1", false, "tcp://me:***@host:1"),
+            ("tcp://me:secret@host:1", true, "tcp://me:***@host:1"),
+            ("me:secret@host:1", false, "tcp://me:***@host:1"),
+            ("me:secret@host", false, "me:***@host"),
+            ("ssh://me:s:e@cret@host/x", false, "ssh://me:***@host/x"),
+            ("https://:secret@host", false, "https://:***@host"),
+            ("fd://me:secret@", false, "fd://me:***@"),
+        ] {
+            let said = match Endpoint::parse(host, tls) {
+                Ok(endpoint) => endpoint.to_string(),
+                Err(error) => error.to_string(),
+            };
+            assert!(said.contains(shown) && !said.contains("secret"), "{host}: {said}");
         }
     }
 

@@ -16,6 +16,7 @@ mod podman;
 mod preview;
 mod pull;
 mod save;
+mod temporary;
 #[cfg(target_os = "linux")]
 mod unpacked;
 #[cfg(not(target_os = "linux"))]

@@ -3,13 +3,10 @@
 //! Whoever is on this machine can connect to it. So the image is at a path that cannot be guessed,
 //! and that stands in no command's arguments, which everybody can read, nor in a name that stays.
 
-use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt as _;
-
-use tempfile::TempDir;
 
 use super::command::Patience;
+use super::temporary::Temporary;
 use super::{Delivery, LoadError};
 use crate::Transfer;
 use crate::causes;
@@ -57,9 +54,9 @@ impl Source {
     }
 
     /// What containerd's clients are given as `--hosts-dir`.
-    pub(super) fn hosts(&self) -> Result<TempDir, LoadError> {
+    pub(super) fn hosts(&self) -> Result<Temporary, LoadError> {
         let url = format!("http://{}", self.base("/v2"));
-        private_file(
+        file(
             &format!("{ALIAS}/hosts.toml"),
             &format!(
                 "server = \"{url}\"\n\n[host.\"{url}\"]\ncapabilities = [\"pull\", \"resolve\"]\n\
@@ -69,9 +66,9 @@ impl Source {
     }
 
     /// What podman is given as its `registries.conf`, a file of that name in a directory.
-    pub(super) fn registries_conf(&self) -> Result<TempDir, LoadError> {
+    pub(super) fn registries_conf(&self) -> Result<Temporary, LoadError> {
         let base = self.base("");
-        private_file(
+        file(
             REGISTRIES_CONF,
             &format!(
                 "[[registry]]\nprefix = \"{ALIAS}\"\nlocation = \"{base}\"\n\
@@ -91,19 +88,9 @@ fn random() -> Result<String, LoadError> {
 /// The file's name in [`Source::registries_conf`].
 pub(super) const REGISTRIES_CONF: &str = "registries.conf";
 
-/// A file in a directory that others may not enter.
-fn private_file(name: &str, text: &str) -> Result<TempDir, LoadError> {
-    let writing = |source| LoadError::Temporary { name: name.to_owned(), source };
-    let owner_alone = Permissions::from_mode(0o700);
-    let mut directory = tempfile::Builder::new();
-    let directory = directory.prefix("nix-image-").permissions(owner_alone);
-    let directory = directory.tempdir().map_err(writing)?;
-    let path = directory.path().join(name);
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(writing)?;
-    }
-    std::fs::write(path, text).map_err(writing)?;
-    Ok(directory)
+fn file(name: &str, text: &str) -> Result<Temporary, LoadError> {
+    Temporary::with_file(name, text)
+        .map_err(|source| LoadError::Temporary { name: name.to_owned(), source })
 }
 
 impl Delivery<'_> {

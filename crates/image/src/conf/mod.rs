@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::bounded;
 use crate::layer::Ownership;
 use fields::Fields;
 use formats::python::time::{DateTime, TimeError};
@@ -216,7 +217,7 @@ impl Conf {
     ///
     /// If the file cannot be read or is not JSON, and those of [`Self::from_json`].
     pub fn load(path: &Path) -> Result<Self, ConfError> {
-        let text = std::fs::read(path)
+        let text = bounded::read_file(path)
             .map_err(|source| ConfError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }

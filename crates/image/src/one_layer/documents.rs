@@ -1,11 +1,11 @@
 //! The documents of an image of one layer, as nixpkgs' buildImage has jq and jshon write them.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::OneLayerError;
+use crate::bounded;
 use formats::digest::Digest;
 use formats::json;
 
@@ -17,7 +17,7 @@ pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// Reads a file that holds a JSON object.
 pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>, OneLayerError> {
-    let text = fs::read(path).map_err(OneLayerError::io("read", path))?;
+    let text = bounded::read_file(path).map_err(OneLayerError::io("read", path))?;
     let problem = match serde_json::from_slice(&text) {
         Ok(Value::Object(object)) => return Ok(object),
         Ok(_) => "it is not a JSON object".to_owned(),

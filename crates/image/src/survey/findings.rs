@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead as _};
 
 use contents::{Census, EqualFiles, Hashes};
+use parking_lot::Mutex;
 
-use super::COMPARED;
+use super::sizes::Sizes;
 use crate::layer::TarReader;
 use crate::members::Member;
 use formats::digest::HashWriter;
@@ -19,13 +20,14 @@ pub(super) struct Search<'a> {
     /// The hashes of the image's paths; `None` if the references are known already.
     pub(super) hashes: Option<&'a Hashes>,
     /// The sizes that several files have.
-    pub(super) sizes: &'a HashMap<u64, u32>,
+    pub(super) sizes: &'a Sizes,
+    /// The files of all layers.
+    pub(super) files: &'a Mutex<EqualFiles>,
 }
 
 /// What was found in a layer.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    pub(super) files: EqualFiles,
     /// The places of the paths that each path of the layer refers to, by its own place.
     pub(super) references: HashMap<usize, BTreeSet<usize>>,
 }
@@ -45,9 +47,9 @@ impl Findings {
             None => search.census.is_hidden(&member.name, layer),
         };
         let is_compared = member.is_file()
-            && member.size >= COMPARED
-            && search.sizes.contains_key(&member.size)
-            && !hidden;
+            && search.sizes.are_several(member.size)
+            && !hidden
+            && member.size >= search.files.lock().least();
         // What is not in a store path has no references of its own.
         let scanned = place.zip(search.hashes);
         if let Some((place, hashes)) = scanned {
@@ -81,7 +83,8 @@ impl Findings {
         if let Some(hash) = hash {
             let name = String::from_utf8_lossy(&member.name);
             let name = format!("/{}", name.trim_start_matches("./").trim_start_matches('/'));
-            self.files.put(hash.finish(), member.size, name);
+            let place = (layer, member.offset);
+            search.files.lock().put(hash.finish(), member.size, place, &name);
         }
         Ok(())
     }

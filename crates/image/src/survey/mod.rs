@@ -2,10 +2,10 @@
 //! files.
 
 mod findings;
-
-use std::collections::HashMap;
+mod sizes;
 
 use contents::{Census, Contents, EqualFiles, Hashes};
+use parking_lot::Mutex;
 
 use crate::error::Error;
 use crate::image::Existing;
@@ -16,6 +16,7 @@ use crate::threads;
 use findings::{Findings, Search};
 use formats::digest::Digest;
 use formats::tar::DIRECTORY;
+use sizes::Sizes;
 
 /// The smallest file that is compared with others, in bytes.
 const COMPARED: u64 = 4 << 10;
@@ -62,7 +63,7 @@ impl Survey<'_> {
         let store_dir = self.image.store().dir().to_string_lossy();
         let mut census = Census::new(&store_dir);
         // Only files of a size that is there more than once can be equal.
-        let mut sizes: HashMap<u64, u32> = HashMap::new();
+        let mut sizes = Sizes::default();
         for (number, diff_id) in self.diff_ids.iter().enumerate() {
             census.begin_layer(*diff_id, 0);
             let size = walk(layers, number, |member, bytes, _| {
@@ -72,7 +73,7 @@ impl Survey<'_> {
                     census.entry(&member.name, bytes);
                 }
                 if self.depth == Depth::Files && member.is_file() && member.size >= COMPARED {
-                    *sizes.entry(member.size).or_default() += 1;
+                    sizes.add(member.size);
                 }
                 Ok(())
             })?;
@@ -81,17 +82,18 @@ impl Survey<'_> {
         if self.depth == Depth::Sizes {
             return Ok(census.finish(name, None, None));
         }
-        sizes.retain(|_, count| *count > 1);
         let known = self.image.references(census.paths());
         if self.depth == Depth::References && known.is_some() {
             return Ok(census.finish(name, known.as_ref(), None));
         }
+        let files = Mutex::new(EqualFiles::of_size(COMPARED));
         let hashes = known.is_none().then(|| Hashes::of(census.paths()));
         let search = Search {
             main_layers: census.main_layers(),
             census: &census,
             hashes: hashes.as_ref(),
             sizes: &sizes,
+            files: &files,
         };
         let numbers: Vec<_> = (0..layers.len()).collect();
         let found = threads::map(self.readers(), &numbers, |&number| {
@@ -99,16 +101,14 @@ impl Survey<'_> {
             walk(layers, number, |member, _, tar| findings.add(&search, number, member, tar))?;
             Ok::<_, Error>(findings)
         })?;
-        let mut files = EqualFiles::default();
         let mut scanned = vec![Vec::new(); census.paths().count()];
         for findings in found {
-            files.extend(findings.files);
             for (path, targets) in findings.references {
                 scanned[path].extend(targets);
             }
         }
         let references = known.unwrap_or_else(|| named(&census, &scanned));
-        let duplicates = (self.depth == Depth::Files).then(|| files.finish());
+        let duplicates = (self.depth == Depth::Files).then(|| files.into_inner().finish());
         Ok(census.finish(name, Some(&references), duplicates))
     }
 

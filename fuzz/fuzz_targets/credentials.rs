@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: nix_image_fuzz::peers::credentials::prepare(), |input: &[u8]| nix_image_fuzz::peers::credentials::credentials(input));

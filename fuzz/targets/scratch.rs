@@ -1,0 +1,36 @@
+//! A directory for what has to be a file, in memory where there is such a place.
+
+use std::cell::LazyCell;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+thread_local! {
+    static SCRATCH: LazyCell<TempDir> = LazyCell::new(|| {
+        let place = Path::new("/dev/shm");
+        let builder = tempfile::Builder::new().prefix("nix-image-fuzz-").to_owned();
+        let made = if place.is_dir() { builder.tempdir_in(place) } else { builder.tempdir() };
+        made.unwrap()
+    });
+}
+
+/// The path of this name in this thread's directory.
+pub fn path(name: &str) -> PathBuf {
+    SCRATCH.with(|directory| directory.path().join(name))
+}
+
+/// A file of this name with this content.
+pub fn file(name: &str, content: &[u8]) -> PathBuf {
+    let path = path(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+/// An empty directory of this name.
+pub fn empty(name: &str) -> PathBuf {
+    let path = path(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
