@@ -27,14 +27,18 @@ Examples:
   # Compare with a saved image, for a program
   nix-image diff old.tar.gz ./result --json
 
+  # Compare with what is in the registry
+  nix-image diff docker://ghcr.io/me/app:1 ./result
+
   # Draw what was added, changed and removed
   nix-image diff ./old ./result --svg changes.svg
 
   # Fail if anything changed
   nix-image diff ./old ./result --exit-code")]
 pub(super) struct Args {
-    /// The old image: the program that Nix built or its conf, a docker-archive, or an OCI archive or
-    /// layout; PATH#NAME is one of several
+    /// The old image: the program that Nix built or its conf, an archive or layout (PATH or
+    /// PATH#NAME), or one that is elsewhere: docker://NAME, docker-daemon:NAME,
+    /// containers-storage:NAME or containerd:NAME
     old: String,
     /// The new image
     new: String,

@@ -27,6 +27,12 @@ Examples:
   # Show what makes an image large
   nix-image inspect ./result
 
+  # Show the same of an image in a registry
+  nix-image inspect docker://ghcr.io/me/app:1
+
+  # Show the same of an image in docker
+  nix-image inspect docker-daemon:app:1
+
   # Draw it, and explain each path, on a page for the browser
   nix-image inspect ./result --html report.html
 
@@ -45,9 +51,10 @@ Examples:
   # Read the conf from standard input
   nix-image inspect - < conf.json")]
 pub(super) struct Args {
-    /// The image: the program that Nix built (`./result`) or its conf, a docker-archive, or an OCI
-    /// archive or layout; PATH#NAME is one of several, `-` is a conf on standard input. The last of
-    /// several images is shown, and with --html their history
+    /// The image: the program that Nix built (`./result`) or its conf (`-` is one on standard input),
+    /// an archive or layout (PATH or PATH#NAME), or one that is elsewhere: docker://NAME,
+    /// docker-daemon:NAME, containers-storage:NAME or containerd:NAME. The last of several
+    /// images is shown, and with --html their history
     #[arg(required = true, value_name = "IMAGE")]
     inspected: Vec<String>,
     #[command(flatten)]

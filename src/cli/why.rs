@@ -20,11 +20,15 @@ Examples:
   # Show all that needs it
   nix-image why ./result openssl --all
 
+  # Show why it is in an image of podman's
+  nix-image why containers-storage:app:1 openssl
+
   # List what would leave the image without it
   nix-image why ./result openssl --json | jq -r '.would_leave.paths[]'")]
 pub(super) struct Args {
-    /// The image: the program that Nix built (`./result`) or its conf, a docker-archive, or an OCI
-    /// archive or layout; PATH#NAME is one of several
+    /// The image: the program that Nix built (`./result`) or its conf,
+    /// an archive or layout (PATH or PATH#NAME), or one that is elsewhere: docker://NAME,
+    /// docker-daemon:NAME, containers-storage:NAME or containerd:NAME
     #[arg(value_name = "IMAGE")]
     looked_at: String,
     /// The store path: all of it, its hash, or its name with or without the version

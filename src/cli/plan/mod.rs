@@ -31,6 +31,9 @@ Examples:
   # Make ten layers at most, beside those of a base image
   nix-image plan graph.json --limit 10 --from-image base.tar.gz
 
+  # Keep the layers of the image in the registry
+  nix-image plan graph.json --strategy delta --previous docker://ghcr.io/me/app:1
+
   # Follow a layering pipeline
   nix-image plan graph.json --pipeline pipeline.json")]
 pub(super) struct Args {
