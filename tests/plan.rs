@@ -342,9 +342,7 @@ fn writes_the_hashes_of_what_is_in_the_layers() {
 #[test]
 fn references_are_written_for_the_paths_in_the_layers() {
     let folder = tempfile::tempdir().unwrap();
-    let node = |path: &str, references: &[&str]| {
-        json!({"path": path, "narSize": 1, "narHash": "x", "references": references})
-    };
+    let node = |path: &str, references: &[&str]| json!({"path": path, "narSize": 1, "narHash": "x", "references": references});
     let graph = json!([node("a", &["b", "a", "root"]), node("b", &[]), node("root", &["a"])]);
     let (file, written) = (folder.path().join("graph.json"), folder.path().join("out.json"));
     fs::write(&file, graph.to_string()).unwrap();

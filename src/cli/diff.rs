@@ -6,6 +6,7 @@ use contents::{Difference, picture, report as page};
 use image::Depth;
 use serde_json::Value;
 
+use super::elsewhere::Place;
 use super::looked::{LookArgs, PictureArgs};
 use super::stdout;
 use crate::look::difference::Changes;
@@ -57,8 +58,17 @@ impl Args {
         let report = report::new(mode, Style::READ);
         let depth = if self.pictures.has_page() { Depth::Files } else { Depth::Sizes };
         // References are shown for the new image alone.
-        let old = self.look.look(&self.old, None, Depth::Sizes, &report)?;
-        let new = self.look.look(&self.new, None, depth, &report)?;
+        let (old, new) = if is_far(&self.new) && !is_far(&self.old) {
+            let old = self.look.look(&self.old, None, Depth::Sizes, &report)?;
+            let known = Some(&old.contents);
+            let new = self.look.look_beside(known, &self.new, None, depth, &report)?;
+            (old, new)
+        } else {
+            let new = self.look.look(&self.new, None, depth, &report)?;
+            let known = Some(&new.contents);
+            let old = self.look.look_beside(known, &self.old, None, Depth::Sizes, &report)?;
+            (old, new)
+        };
         let difference = Difference::of(&old.contents, &new.contents);
         let changes = Changes {
             old: &old.contents,
@@ -76,6 +86,11 @@ impl Args {
         let differs = self.exit_code && !changes.is_empty();
         Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+/// Whether an image is in a registry, so that what is here is better looked at first.
+fn is_far(operand: &str) -> bool {
+    matches!(Place::of(operand), Ok(Some(Place::Registry(_))))
 }
 
 /// The keys under which two configurations differ, but for what follows from the layers.

@@ -2,6 +2,7 @@
 //!
 //! Such an image is fetched into a temporary file without a name, as it is there, and looked at there.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 #[cfg(target_os = "linux")]
@@ -15,14 +16,14 @@ use anyhow::{Context as _, bail};
 use delivery::load::{self, Kind};
 #[cfg(feature = "pull")]
 use delivery::pull::{Source, write_oci_archive};
+use formats::digest::Digest;
 use image::Existing;
 #[cfg(feature = "pull")]
-use oci::registry::Options;
-#[cfg(feature = "pull")]
 use oci::WantedPlatform;
+#[cfg(feature = "pull")]
+use oci::registry::Options;
 use oci::{Platform, Reference};
 
-use super::existing::open;
 use crate::report::Report;
 
 /// What all images in Linux containers run on.
@@ -106,20 +107,24 @@ impl<'a> Place<'a> {
 }
 
 impl ElsewhereArgs {
-    /// Fetches an image, for this architecture where the name stands for several.
+    /// Fetches an image, for this architecture where the name stands for several. Of one in a registry,
+    /// layers of the diffIDs in `without` are left out.
     pub(super) fn fetch(
         &self,
         place: Place<'_>,
         architecture: Option<&str>,
+        without: &HashSet<Digest>,
         report: &Report,
     ) -> anyhow::Result<Opened> {
         let architecture = architecture.unwrap_or(Platform::here());
         let mut file = TemporaryFile::new()?;
         match place {
-            Place::Registry(name) => self.pull(name, architecture, &file.file, report)?,
+            Place::Registry(name) => {
+                self.pull(name, architecture, without, &file.file, report)?;
+            }
             engine => self.save(engine, architecture, &mut file.file, report)?,
         }
-        let image = open(&file.path(), Some(architecture), None)
+        let image = Existing::open_without(file.path().as_ref(), architecture, without)
             .with_context(|| format!("reading what was fetched of `{place}`"))?;
         Ok(Opened { image, file: Some(file) })
     }
@@ -134,13 +139,27 @@ impl ElsewhereArgs {
     }
 
     #[cfg(feature = "pull")]
-    fn pull(&self, name: &str, arch: &str, file: &File, report: &Report) -> anyhow::Result<()> {
-        Ok(write_oci_archive(&self.find(name, Some(arch))?, file, report)?)
+    fn pull(
+        &self,
+        name: &str,
+        architecture: &str,
+        without: &HashSet<Digest>,
+        file: &File,
+        report: &Report,
+    ) -> anyhow::Result<()> {
+        Ok(write_oci_archive(&self.find(name, Some(architecture))?, without, file, report)?)
     }
 
     #[cfg(not(feature = "pull"))]
     #[expect(clippy::unused_self, reason = "with registries it is used")]
-    fn pull(&self, name: &str, _: &str, _: &File, _: &Report) -> anyhow::Result<()> {
+    fn pull(
+        &self,
+        name: &str,
+        _: &str,
+        _: &HashSet<Digest>,
+        _: &File,
+        _: &Report,
+    ) -> anyhow::Result<()> {
         bail!("`docker://{name}` is in a registry, and this nix-image is built without registries")
     }
 
@@ -172,8 +191,10 @@ impl ElsewhereArgs {
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Registry(name) | Self::Docker(name) | Self::Podman(name) | Self::Containerd(name)) =
-            self;
+        let (Self::Registry(name)
+        | Self::Docker(name)
+        | Self::Podman(name)
+        | Self::Containerd(name)) = self;
         let transport = TRANSPORTS.iter().find(|(_, place)| place.with_name(name) == *self);
         write!(formatter, "{}{name}", transport.map_or("", |(transport, _)| transport))
     }

@@ -43,11 +43,7 @@ impl Args {
 }
 
 /// The layers of store paths that an image has.
-pub(super) fn of_image(
-    operand: &str,
-    look: &LookArgs,
-    report: &Report,
-) -> anyhow::Result<Layers> {
+pub(super) fn of_image(operand: &str, look: &LookArgs, report: &Report) -> anyhow::Result<Layers> {
     if Place::of(operand)?.is_some() || conf::is_stored(operand) {
         return look.store_layers(operand, report);
     }

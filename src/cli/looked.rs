@@ -1,5 +1,6 @@
 //! The arguments of commands that look at what images contain.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,23 @@ impl LookArgs {
         depth: Depth,
         report: &Report,
     ) -> anyhow::Result<Looked> {
-        let Opened { image, file } = self.open(operand, tag, report)?;
+        self.look_beside(None, operand, tag, depth, report)
+    }
+
+    /// The same, if another image may be known already. If only sizes are wanted, layers that it has as
+    /// well are neither fetched nor read.
+    pub(super) fn look_beside(
+        &self,
+        known: Option<&Contents>,
+        operand: &str,
+        tag: Option<String>,
+        depth: Depth,
+        report: &Report,
+    ) -> anyhow::Result<Looked> {
+        let known = known.filter(|_| depth == Depth::Sizes);
+        let layers = known.into_iter().flat_map(|known| &known.layers);
+        let without = layers.map(|layer| layer.diff_id).collect();
+        let Opened { image, file } = self.open(operand, tag, &without, report)?;
         report.step(Step::Reading, None);
         let (diff_ids, config, name) = match &image {
             Existing::Made(made) => {
@@ -89,7 +106,7 @@ impl LookArgs {
             }
         };
         let threads = self.reading.threads();
-        let survey = Survey { image: &image, diff_ids: &diff_ids, depth, threads };
+        let survey = Survey { image: &image, diff_ids: &diff_ids, depth, known, threads };
         let contents = survey.contents(&name)?;
         Ok(Looked { image, contents, config, _file: file })
     }
@@ -119,6 +136,7 @@ impl LookArgs {
         &self,
         operand: &str,
         tag: Option<String>,
+        without: &HashSet<Digest>,
         report: &Report,
     ) -> anyhow::Result<Opened> {
         let architecture = self.architecture.as_deref();
@@ -131,7 +149,7 @@ impl LookArgs {
             bail!("`--tag` names the image of a conf, and `{operand}` is no conf");
         }
         if let Some(place) = place {
-            return self.elsewhere.fetch(place, architecture, report);
+            return self.elsewhere.fetch(place, architecture, without, report);
         }
         let image = open(operand, architecture, self.reading.store_root.as_deref())?;
         Ok(Opened { image, file: None })

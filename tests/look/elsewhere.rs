@@ -102,6 +102,41 @@ fn the_layers_of_an_image_in_a_registry_are_printed_without_reading_one() {
     assert_eq!(blobs.count(), 1);
 }
 
+/// Of two images, layers of both are read once, where they are nearer.
+#[test]
+fn a_difference_fetches_only_what_is_not_here() {
+    let fixture = Fixture::new();
+    let registry = Registry::start();
+    let name = registry.name("me/app:1");
+    fixture.push(&name, &[]);
+    let mut conf: Value = serde_json::from_slice(&std::fs::read(&fixture.conf).unwrap()).unwrap();
+    conf["store_layers"].as_array_mut().unwrap().pop();
+    let changed = fixture.store.write_conf("changed", &conf);
+    let archive = fixture.store.root().join("image.tar");
+    stdout_of(fixture.store.nix_image("write", &fixture.conf).arg(&archive).args(ARCHIVE));
+    let diff = |images: [&str; 2]| {
+        let mut diff = command(NIX_IMAGE, &["diff"]);
+        diff.args(images).arg("--json").arg("--store-root").arg(fixture.store.root());
+        let mut diff: Value = serde_json::from_slice(&stdout_of(&mut diff)).unwrap();
+        for side in ["old", "new"] {
+            diff[side]["name"] = Value::Null;
+        }
+        diff
+    };
+    let archive = archive.to_str().unwrap();
+    // The configuration, and of the layers the one with app and lib.
+    for (here, fetched) in [(&fixture.conf, 1), (&changed, 2)] {
+        let here = here.to_str().unwrap();
+        for (far, near) in [([&*name, here], [archive, here]), ([here, &*name], [here, archive])] {
+            registry.requests();
+            assert_eq!(diff(far), diff(near));
+            let requests = registry.requests();
+            let blobs = requests.iter().filter(|request| request.target.contains("/blobs/"));
+            assert_eq!(blobs.count(), fetched, "{far:?}");
+        }
+    }
+}
+
 fn looks_the_same_in(engine: &Engine, transport: &str) {
     let fixture = Fixture::new();
     let expected = fixture.expected();

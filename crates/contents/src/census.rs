@@ -39,6 +39,23 @@ impl Census {
         self.layers.push(Layer { diff_id, size, parts: Vec::new(), other_files: 0 });
     }
 
+    /// Counts a layer that another image has as well, by what was counted there. Which of its files
+    /// outside of the store are hidden is not known then.
+    pub fn repeat_layer(&mut self, of: &Contents, layer: usize) {
+        let Layer { diff_id, size, parts, other_files } = &of.layers[layer];
+        self.begin_layer(*diff_id, *size);
+        for part in parts {
+            let path = &of.paths[part.path];
+            self.count(path.path.as_bytes(), part.bytes);
+            if let Some(&place) = self.places.get(names::base_name(&path.path)) {
+                self.paths[place].entries += path.entries.saturating_sub(1);
+            }
+        }
+        if let Some(layer) = self.layers.last_mut() {
+            layer.other_files = *other_files;
+        }
+    }
+
     /// The size of the layer that came last, which was not known when it began.
     pub fn set_size(&mut self, size: u64) {
         if let Some(layer) = self.layers.last_mut() {

@@ -202,7 +202,9 @@ impl Api {
         };
         match file.filter(|_| status.is_success()) {
             Some(file) => drop(io::copy(reader, file).map_err(LoadError::Body)?),
-            None => drop(reader.take(MAX_ANSWER + 1).read_to_end(&mut body).map_err(LoadError::Body)?),
+            None => {
+                drop(reader.take(MAX_ANSWER + 1).read_to_end(&mut body).map_err(LoadError::Body)?)
+            }
         }
         if body.len() as u64 > MAX_ANSWER {
             return Err(LoadError::TooLarge);

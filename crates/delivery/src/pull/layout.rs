@@ -16,20 +16,26 @@ use oci::{Descriptor, Index, LAYOUT, LAYOUT_FILE};
 const BLOBS: &str = "blobs/sha256";
 const MODE: u32 = 0o444;
 
-/// Writes an OCI archive of an image: its blobs, each of which is checked, as they are.
+/// Writes an OCI archive of an image: its blobs, each of which is checked, as they are. Layers of the
+/// diffIDs in `without` are left out.
 ///
 /// # Errors
 ///
 /// If a blob cannot be fetched or is not what the manifest says, or the file cannot be written.
 pub fn write_oci_archive(
     source: &Source,
+    without: &HashSet<Digest>,
     file: &File,
     observer: &dyn Observer,
 ) -> Result<(), PullError> {
-    observer.step(Step::Fetching, Some(source.size()));
+    let layers = source.manifest.layers.iter().zip(&source.diff_ids).enumerate();
+    let layers = layers.filter(|(_, (_, diff_id))| !without.contains(diff_id));
+    let layers: Vec<_> = layers.map(|(index, (layer, _))| (index, layer)).collect();
+    let size = layers.iter().map(|(_, layer)| layer.size).fold(0, u64::saturating_add);
+    observer.step(Step::Fetching, Some(size));
     let mut archive = Archive { file: BufWriter::new(file), size: 0 };
     let mut written = HashSet::new();
-    for (index, layer) in source.manifest.layers.iter().enumerate() {
+    for (index, layer) in layers {
         if written.insert(layer.digest) {
             let put = archive.put_layer(source, layer, observer);
             put.map_err(|error| PullError::Layer {
@@ -91,8 +97,7 @@ impl Archive<'_> {
 
     fn put_header(&mut self, name: &str, size: u64) -> std::io::Result<()> {
         let name = name.as_bytes();
-        let member =
-            Member { name, typeflag: tar::REGULAR, mode: MODE, size, ..Member::default() };
+        let member = Member { name, typeflag: tar::REGULAR, mode: MODE, size, ..Member::default() };
         let mut header = Vec::new();
         tar::encode(&member, &mut header);
         self.put(&header)

@@ -1,5 +1,8 @@
 //! Which of several images is meant.
 
+use std::collections::HashSet;
+
+use formats::digest::Digest;
 use oci::{Platform, Reference};
 
 /// The operating system of all images that are made here.
@@ -13,6 +16,8 @@ pub struct Choice<'a> {
     pub name: Option<&'a str>,
     /// The architecture that it is for, by Go's name, where there are several.
     pub architecture: &'a str,
+    /// Layers of a layout, by their diffIDs, whose blobs need not be there: they are not read.
+    pub without: Option<&'a HashSet<Digest>>,
 }
 
 impl Choice<'_> {
@@ -62,7 +67,7 @@ mod tests {
     fn images_are_found_by_name_whole_name_and_tag() {
         let items = [vec!["app:1"], vec!["me/app:2", "app:3"], vec!["x.y/app:2"], vec!["1"]];
         let find = |name| {
-            let choice = Choice { name: Some(name), architecture: "amd64" };
+            let choice = Choice { name: Some(name), architecture: "amd64", without: None };
             let found = choice.find(&items, Vec::clone);
             found.ok().map(|found| items.iter().position(|item| item == found).unwrap())
         };

@@ -52,6 +52,18 @@ pub(super) struct Place {
     codec: Codec,
 }
 
+impl Place {
+    /// The place of a blob that is not there: beyond the end of every file, so that reading fails.
+    fn absent(path: &Path, size: u64, compression: Compression) -> Self {
+        let codec = match compression {
+            Compression::None => Codec::None,
+            Compression::Gzip => Codec::Gzip,
+            Compression::Zstd => Codec::Zstd,
+        };
+        Self { archive: Archive::new(path, Codec::None), offset: u64::MAX, size, codec }
+    }
+}
+
 /// A layout in a directory.
 pub(super) struct Directory<'a> {
     pub(super) path: &'a Path,
@@ -93,7 +105,10 @@ pub(super) fn open(
     let layers = layers.iter().zip(diff_ids);
     Ok(Base {
         layers: layers
-            .map(|(layer, diff_id)| layout.layer(&part(layer)?, diff_id))
+            .map(|(layer, diff_id)| {
+                let without = choice.without.is_some_and(|without| without.contains(&diff_id));
+                layout.layer(&part(layer)?, diff_id, without)
+            })
             .collect::<Result<_, _>>()?,
         env: document::env(&broken, &config)?,
         config: text,
@@ -206,7 +221,13 @@ impl<F: Files> Layout<'_, F> {
         Ok((document::parse_named(&text, self.path, &blob_name(*digest))?, text))
     }
 
-    fn layer(&self, descriptor: &Descriptor, diff_id: Digest) -> Result<BaseLayer, BaseError> {
+    /// A layer. It may be missing if the image is opened without it.
+    fn layer(
+        &self,
+        descriptor: &Descriptor,
+        diff_id: Digest,
+        without: bool,
+    ) -> Result<BaseLayer, BaseError> {
         let Descriptor { digest, size, .. } = descriptor;
         let bad = |problem: String| self.blob(*digest, format!("of a layer {problem}"));
         let media_type = peer_text::start(&descriptor.media_type, 80);
@@ -222,6 +243,8 @@ impl<F: Files> Layout<'_, F> {
             ))
         })?;
         let place = self.files.find(&blob_name(*digest)).map_err(|error| self.unreadable(error))?;
+        let absent = || Place::absent(self.path, *size, compression);
+        let place = place.or_else(|| without.then(absent));
         let place = place.ok_or_else(|| bad("is not there".into()))?;
         if place.size != *size {
             let found = place.size;

@@ -1,5 +1,6 @@
 //! Images that exist already, whatever they are kept as.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{Image, ImageError};
@@ -39,6 +40,8 @@ pub(super) struct Search<'a> {
     pub(super) architecture: &'a str,
     /// Confs that led here.
     pub(super) depth: usize,
+    /// Layers of a layout, by their diffIDs, that need not be there.
+    pub(super) without: Option<&'a HashSet<Digest>>,
 }
 
 impl Existing {
@@ -59,7 +62,22 @@ impl Existing {
     ) -> Result<Self, ImageError> {
         let store = Store::new(crate::conf::STORE_DIR, store_root)?;
         let (path, name) = split(name, |path| Ok(PathBuf::from(path)))?;
-        Search { store: &store, architecture, depth: 0 }.open(&path, name)
+        Search { store: &store, architecture, depth: 0, without: None }.open(&path, name)
+    }
+
+    /// Opens the image of an OCI archive or layout, of which some layers need not be there: those of
+    /// these diffIDs. To read one of them is an error.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`].
+    pub fn open_without(
+        path: &Path,
+        architecture: &str,
+        without: &HashSet<Digest>,
+    ) -> Result<Self, ImageError> {
+        let store = Store::new(crate::conf::STORE_DIR, None)?;
+        Search { store: &store, architecture, depth: 0, without: Some(without) }.open(path, None)
     }
 
     /// The layers, lowest first.
@@ -141,7 +159,8 @@ impl Search<'_> {
                 of_conf(&self.store.locate(conf, "the program's conf")?)
             }
             Ok(Form::Other) | Err(crate::conf::ConfError::Read { .. }) => {
-                let choice = Choice { name, architecture: self.architecture };
+                let choice =
+                    Choice { name, architecture: self.architecture, without: self.without };
                 let base = Base::open(path, &choice, self.store)?;
                 let layers = base.layers.iter().cloned().map(Layer::base).collect();
                 Ok(Existing::Stored(Stored { layers, base, store: self.store.clone() }))

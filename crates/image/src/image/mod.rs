@@ -153,14 +153,13 @@ impl Image {
         }
         let has_hash = conf.nar_hashes.contains_key(&conf.customisation_layer);
         let customisation = customisation(&store, conf.customisation_layer, &ownership, has_hash)?;
-        let search = Search { store: &store, architecture: &conf.architecture, depth };
+        let architecture = &*conf.architecture;
+        let search = Search { store: &store, architecture, depth, without: None };
         let base = conf.from_image.as_ref().map(|name| search.base(name)).transpose()?;
         let env = base.as_ref().map(Existing::env);
         let (mut layers, mut nar_hashes, mut references) = match base {
             Some(Existing::Made(image)) => image.into_lower(),
-            Some(Existing::Stored(stored)) => {
-                (stored.layers, NarHashes::new(), References::new())
-            }
+            Some(Existing::Stored(stored)) => (stored.layers, NarHashes::new(), References::new()),
             None => (Vec::new(), NarHashes::new(), References::new()),
         };
         layers.extend(store_layers);

@@ -45,6 +45,8 @@ pub struct Survey<'a> {
     pub diff_ids: &'a [Digest],
     /// How much of it is looked at.
     pub depth: Depth,
+    /// Another image that was looked at. If only sizes are wanted, layers of both are not read again.
+    pub known: Option<&'a Contents>,
     /// Threads that read files.
     pub threads: usize,
 }
@@ -58,13 +60,20 @@ impl Survey<'_> {
     pub fn contents(&self, name: &str) -> Result<Contents, Error> {
         let layers = self.image.layers();
         if let Existing::Stored(_) = self.image {
-            threads::map(self.readers(), layers, |layer| layer.verify().map_err(Error::from))?;
+            let unknown = layers.iter().zip(self.diff_ids);
+            let unknown = unknown.filter(|(_, diff_id)| self.known(**diff_id).is_none());
+            let unknown: Vec<&Layer> = unknown.map(|(layer, _)| layer).collect();
+            threads::map(self.readers(), &unknown, |layer| layer.verify().map_err(Error::from))?;
         }
         let store_dir = self.image.store().dir().to_string_lossy();
         let mut census = Census::new(&store_dir);
         // Only files of a size that is there more than once can be equal.
         let mut sizes = Sizes::default();
         for (number, diff_id) in self.diff_ids.iter().enumerate() {
+            if let Some((other, place)) = self.known(*diff_id) {
+                census.repeat_layer(other, place);
+                continue;
+            }
             census.begin_layer(*diff_id, 0);
             let size = walk(layers, number, |member, bytes, _| {
                 if member.typeflag == DIRECTORY {
@@ -110,6 +119,13 @@ impl Survey<'_> {
         let references = known.unwrap_or_else(|| named(&census, &scanned));
         let duplicates = (self.depth == Depth::Files).then(|| files.into_inner().finish());
         Ok(census.finish(name, Some(&references), duplicates))
+    }
+
+    /// Where a layer of this digest was looked at before.
+    fn known(&self, diff_id: Digest) -> Option<(&Contents, usize)> {
+        let other = self.known.filter(|_| self.depth == Depth::Sizes)?;
+        let place = other.layers.iter().position(|layer| layer.diff_id == diff_id)?;
+        Some((other, place))
     }
 
     /// A compressed archive is read from its start for each thread that reads layers of it.
