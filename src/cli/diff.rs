@@ -37,9 +37,9 @@ Examples:
   # Fail if anything changed
   nix-image diff ./old ./result --exit-code")]
 pub(super) struct Args {
-    /// The old image: the program that Nix built or its conf, an archive or layout (PATH or
-    /// PATH#NAME), or one that is elsewhere: docker://NAME, docker-daemon:NAME,
-    /// containers-storage:NAME or containerd:NAME
+    /// The old image: the program that Nix built or its conf, an archive or layout (`PATH` or
+    /// `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// `containers-storage:NAME` or `containerd:NAME`
     old: String,
     /// The new image
     new: String,

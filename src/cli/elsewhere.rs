@@ -2,7 +2,6 @@
 //!
 //! Such an image is fetched into a temporary file without a name, as it is there, and looked at there.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 #[cfg(target_os = "linux")]
@@ -113,7 +112,7 @@ impl ElsewhereArgs {
         &self,
         place: Place<'_>,
         architecture: Option<&str>,
-        without: &HashSet<Digest>,
+        without: &[Digest],
         report: &Report,
     ) -> anyhow::Result<Opened> {
         let architecture = architecture.unwrap_or(Platform::here());
@@ -143,7 +142,7 @@ impl ElsewhereArgs {
         &self,
         name: &str,
         architecture: &str,
-        without: &HashSet<Digest>,
+        without: &[Digest],
         file: &File,
         report: &Report,
     ) -> anyhow::Result<()> {
@@ -152,14 +151,7 @@ impl ElsewhereArgs {
 
     #[cfg(not(feature = "pull"))]
     #[expect(clippy::unused_self, reason = "with registries it is used")]
-    fn pull(
-        &self,
-        name: &str,
-        _: &str,
-        _: &HashSet<Digest>,
-        _: &File,
-        _: &Report,
-    ) -> anyhow::Result<()> {
+    fn pull(&self, name: &str, _: &str, _: &[Digest], _: &File, _: &Report) -> anyhow::Result<()> {
         bail!("`docker://{name}` is in a registry, and this nix-image is built without registries")
     }
 

@@ -51,10 +51,10 @@ Examples:
   # Read the conf from standard input
   nix-image inspect - < conf.json")]
 pub(super) struct Args {
-    /// The image: the program that Nix built (`./result`) or its conf (`-` is one on standard input),
-    /// an archive or layout (PATH or PATH#NAME), or one that is elsewhere: docker://NAME,
-    /// docker-daemon:NAME, containers-storage:NAME or containerd:NAME. The last of several
-    /// images is shown, and with --html their history
+    /// The image: the program that Nix built (`./result`) or its conf (`-` is one on standard
+    /// input), an archive or layout (`PATH` or `PATH#NAME`), or one that is elsewhere:
+    /// `docker://NAME`, `docker-daemon:NAME`, `containers-storage:NAME` or `containerd:NAME`. The
+    /// last of several images is shown, and with --html their history
     #[arg(required = true, value_name = "IMAGE")]
     inspected: Vec<String>,
     #[command(flatten)]

@@ -24,9 +24,9 @@ Examples:
   # Print those of an image in a registry
   nix-image layers docker://ghcr.io/me/app:1")]
 pub(super) struct Args {
-    /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (PATH or
-    /// PATH#NAME), or one that is elsewhere: docker://NAME, docker-daemon:NAME,
-    /// containers-storage:NAME or containerd:NAME
+    /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (`PATH`
+    /// or `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// `containers-storage:NAME` or `containerd:NAME`
     #[arg(value_name = "IMAGE")]
     conf: String,
     #[command(flatten)]

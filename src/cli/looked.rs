@@ -1,6 +1,5 @@
 //! The arguments of commands that look at what images contain.
 
-use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +86,7 @@ impl LookArgs {
     ) -> anyhow::Result<Looked> {
         let known = known.filter(|_| depth == Depth::Sizes);
         let layers = known.into_iter().flat_map(|known| &known.layers);
-        let without = layers.map(|layer| layer.diff_id).collect();
+        let without: Vec<Digest> = layers.map(|layer| layer.diff_id).collect();
         let Opened { image, file } = self.open(operand, tag, &without, report)?;
         report.step(Step::Reading, None);
         let (diff_ids, config, name) = match &image {
@@ -136,7 +135,7 @@ impl LookArgs {
         &self,
         operand: &str,
         tag: Option<String>,
-        without: &HashSet<Digest>,
+        without: &[Digest],
         report: &Report,
     ) -> anyhow::Result<Opened> {
         let architecture = self.architecture.as_deref();

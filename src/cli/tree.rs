@@ -27,9 +27,9 @@ Examples:
   # List all paths, the largest first
   nix-image tree ./result --json | jq -r '.paths | sort_by(-.size)[] | \"\\(.size) \\(.path)\"'")]
 pub(super) struct Args {
-    /// The image: the program that Nix built (`./result`) or its conf,
-    /// an archive or layout (PATH or PATH#NAME), or one that is elsewhere: docker://NAME,
-    /// docker-daemon:NAME, containers-storage:NAME or containerd:NAME
+    /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (`PATH`
+    /// or `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// `containers-storage:NAME` or `containerd:NAME`
     #[arg(value_name = "IMAGE")]
     looked_at: String,
     /// The store path to begin with: all of it, its hash, or its name with or without the version

@@ -26,9 +26,9 @@ Examples:
   # List what would leave the image without it
   nix-image why ./result openssl --json | jq -r '.would_leave.paths[]'")]
 pub(super) struct Args {
-    /// The image: the program that Nix built (`./result`) or its conf,
-    /// an archive or layout (PATH or PATH#NAME), or one that is elsewhere: docker://NAME,
-    /// docker-daemon:NAME, containers-storage:NAME or containerd:NAME
+    /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (`PATH`
+    /// or `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// `containers-storage:NAME` or `containerd:NAME`
     #[arg(value_name = "IMAGE")]
     looked_at: String,
     /// The store path: all of it, its hash, or its name with or without the version

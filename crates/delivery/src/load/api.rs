@@ -200,12 +200,11 @@ impl Api {
             close = true;
             &mut Body::to_end(input)
         };
-        match file.filter(|_| status.is_success()) {
-            Some(file) => drop(io::copy(reader, file).map_err(LoadError::Body)?),
-            None => {
-                drop(reader.take(MAX_ANSWER + 1).read_to_end(&mut body).map_err(LoadError::Body)?)
-            }
-        }
+        let read = match file.filter(|_| status.is_success()) {
+            Some(file) => io::copy(reader, file).map(drop),
+            None => reader.take(MAX_ANSWER + 1).read_to_end(&mut body).map(drop),
+        };
+        read.map_err(LoadError::Body)?;
         if body.len() as u64 > MAX_ANSWER {
             return Err(LoadError::TooLarge);
         }

@@ -27,9 +27,12 @@ pub fn save(
     observer: &dyn Observer,
 ) -> Result<(), LoadError> {
     let is_id = name.len() >= SHORT_ID && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let named = |form: fn(&Reference) -> String| match is_id {
-        true => Ok(name.to_owned()),
-        false => Reference::parse(name).map(|reference| form(&reference)),
+    let named = |form: fn(&Reference) -> String| {
+        if is_id {
+            Ok(name.to_owned())
+        } else {
+            Reference::parse(name).map(|reference| form(&reference))
+        }
     };
     observer.step(Step::Asking(kind.name()), None);
     match kind {

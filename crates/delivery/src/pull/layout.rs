@@ -24,7 +24,7 @@ const MODE: u32 = 0o444;
 /// If a blob cannot be fetched or is not what the manifest says, or the file cannot be written.
 pub fn write_oci_archive(
     source: &Source,
-    without: &HashSet<Digest>,
+    without: &[Digest],
     file: &File,
     observer: &dyn Observer,
 ) -> Result<(), PullError> {

@@ -1,7 +1,5 @@
 //! Which of several images is meant.
 
-use std::collections::HashSet;
-
 use formats::digest::Digest;
 use oci::{Platform, Reference};
 
@@ -17,7 +15,7 @@ pub struct Choice<'a> {
     /// The architecture that it is for, by Go's name, where there are several.
     pub architecture: &'a str,
     /// Layers of a layout, by their diffIDs, whose blobs need not be there: they are not read.
-    pub without: Option<&'a HashSet<Digest>>,
+    pub without: &'a [Digest],
 }
 
 impl Choice<'_> {
@@ -67,7 +65,7 @@ mod tests {
     fn images_are_found_by_name_whole_name_and_tag() {
         let items = [vec!["app:1"], vec!["me/app:2", "app:3"], vec!["x.y/app:2"], vec!["1"]];
         let find = |name| {
-            let choice = Choice { name: Some(name), architecture: "amd64", without: None };
+            let choice = Choice { name: Some(name), architecture: "amd64", without: &[] };
             let found = choice.find(&items, Vec::clone);
             found.ok().map(|found| items.iter().position(|item| item == found).unwrap())
         };

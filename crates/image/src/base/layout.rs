@@ -106,7 +106,7 @@ pub(super) fn open(
     Ok(Base {
         layers: layers
             .map(|(layer, diff_id)| {
-                let without = choice.without.is_some_and(|without| without.contains(&diff_id));
+                let without = choice.without.contains(&diff_id);
                 layout.layer(&part(layer)?, diff_id, without)
             })
             .collect::<Result<_, _>>()?,

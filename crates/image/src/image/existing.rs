@@ -1,6 +1,5 @@
 //! Images that exist already, whatever they are kept as.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{Image, ImageError};
@@ -41,7 +40,7 @@ pub(super) struct Search<'a> {
     /// Confs that led here.
     pub(super) depth: usize,
     /// Layers of a layout, by their diffIDs, that need not be there.
-    pub(super) without: Option<&'a HashSet<Digest>>,
+    pub(super) without: &'a [Digest],
 }
 
 impl Existing {
@@ -62,7 +61,7 @@ impl Existing {
     ) -> Result<Self, ImageError> {
         let store = Store::new(crate::conf::STORE_DIR, store_root)?;
         let (path, name) = split(name, |path| Ok(PathBuf::from(path)))?;
-        Search { store: &store, architecture, depth: 0, without: None }.open(&path, name)
+        Search { store: &store, architecture, depth: 0, without: &[] }.open(&path, name)
     }
 
     /// Opens the image of an OCI archive or layout, of which some layers need not be there: those of
@@ -74,10 +73,10 @@ impl Existing {
     pub fn open_without(
         path: &Path,
         architecture: &str,
-        without: &HashSet<Digest>,
+        without: &[Digest],
     ) -> Result<Self, ImageError> {
         let store = Store::new(crate::conf::STORE_DIR, None)?;
-        Search { store: &store, architecture, depth: 0, without: Some(without) }.open(path, None)
+        Search { store: &store, architecture, depth: 0, without }.open(path, None)
     }
 
     /// The layers, lowest first.

@@ -154,7 +154,7 @@ impl Image {
         let has_hash = conf.nar_hashes.contains_key(&conf.customisation_layer);
         let customisation = customisation(&store, conf.customisation_layer, &ownership, has_hash)?;
         let architecture = &*conf.architecture;
-        let search = Search { store: &store, architecture, depth, without: None };
+        let search = Search { store: &store, architecture, depth, without: &[] };
         let base = conf.from_image.as_ref().map(|name| search.base(name)).transpose()?;
         let env = base.as_ref().map(Existing::env);
         let (mut layers, mut nar_hashes, mut references) = match base {
