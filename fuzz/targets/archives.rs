@@ -51,7 +51,7 @@ pub fn archive(input: &[u8]) {
     }
 }
 
-/// An image of parts, whose digests are right: the configuration, `manifest.json`, the manifest, the
+/// An image of parts with the right digests: the configuration, `manifest.json`, the manifest, the
 /// index, and layers. `$c`, `$m` and `$0` are the digests of configuration, manifest and layers,
 /// `$sc`, `$sm` and `$s0` their sizes, `$d0` is the digest of a layer's tar file.
 pub fn image(input: &[u8]) {

@@ -51,7 +51,7 @@ pub fn script(input: &[u8]) {
     }
 }
 
-/// NAR hashes: each form of a hash is taken, as the same one, and what is taken is one of the forms.
+/// NAR hashes: each form of a hash is read as the same hash, and nothing else is.
 pub fn nar_hash(input: &[u8]) {
     let read = |hash: &str| {
         let conf = json!({

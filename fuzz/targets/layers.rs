@@ -104,8 +104,8 @@ pub fn tar_split(input: &[u8]) {
     assert!(joined == tar, "the tar file is another one");
 }
 
-/// Layers that are made into one tree: the tree is a tar file, names each entry once, and is its own
-/// tree.
+/// Layers that are merged into one tree: it is a tar file that names each entry once, and merged
+/// alone it stays the same.
 pub fn export(input: &[u8]) {
     let layers = parts::split(input);
     if layers.len() > 4 {
@@ -121,7 +121,7 @@ pub fn export(input: &[u8]) {
         let parts: Vec<_> = name.split(|&byte| byte == b'/').collect();
         assert!(!parts.contains(&&b".."[..]) && !name.starts_with(b"/"), "{name:?}");
     }
-    assert!(self::tree(std::slice::from_ref(&tree)) == Some(tree), "its tree is another one");
+    assert!(self::tree(std::slice::from_ref(&tree)) == Some(tree), "merged alone it is another one");
 }
 
 /// The tree of layers, as a tar file; `None` if they are refused.

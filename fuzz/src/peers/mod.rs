@@ -1,6 +1,6 @@
 //! Peers that answer whatever the fuzzer makes up: registries and dockerd.
 //!
-//! They need environment variables and pauses that are none, so these targets are for fuzzing alone.
+//! They need environment variables, and no pauses between attempts, so they run in fuzzers alone.
 
 pub mod credentials;
 pub mod dockerd;
@@ -21,8 +21,8 @@ fn set_environment(variables: &[(&str, &str)]) {
     }
 }
 
-/// The answers in an input. In those before it, `$1` is the digest of the body of the second one and
-/// `$s1` its size.
+/// The answers in an input. In the first one, `$1` is the digest of the second one's body, and `$s1`
+/// its size.
 fn answers(input: &[u8], values: &[(String, String)]) -> Vec<Vec<u8>> {
     let mut values = values.to_vec();
     let mut answers = Vec::new();
