@@ -27,12 +27,15 @@ rm copied.tar
 shown=(/dev /proc "$storeDir")
 [[ ! -d /sys ]] || shown+=(/sys)
 made=()
-for place in "${shown[@]}" "${storeDir%/*}"; do
-  if [[ -L root$place ]]; then
-    echo "in docker image $image: runAsRoot needs the directory $place, which is a link in the root" >&2
-    exit 1
-  fi
-  [[ -e root$place ]] || made+=("root$place")
+for place in "${shown[@]}"; do
+  while [[ -n $place ]]; do
+    if [[ -L root$place ]]; then
+      echo "in docker image $image: runAsRoot needs the directory $place, which is a link in the root" >&2
+      exit 1
+    fi
+    [[ -e root$place ]] || made+=("root$place")
+    place=${place%/*}
+  done
 done
 for place in "${shown[@]}" /tmp; do
   mkdir -p "root$place"
@@ -63,11 +66,23 @@ runInNamespaces() {
 }
 
 runInProot() {
-  local binds=()
+  local binds=() result
   for place in "${shown[@]}"; do
     binds+=("--bind=$place/:$place/!")
   done
-  proot -r "$PWD/root" "${binds[@]}" --pwd=/ "$shell" "$commands"
+  # proot waits for all that the commands have started, until a signal has it end them. What
+  # it says itself matters only if it cannot run them.
+  exec 4>&1 5>&2
+  # shellcheck disable=SC2016 # the inner shell's variables
+  exec 3< <(exec proot -r "$PWD/root" "${binds[@]}" --pwd=/ "$shell" \
+    -c '"$shell" "$commands" >&4 2>&5 4>&- 5>&-; echo $?' 2> proot.log)
+  read -r result <&3 || {
+    cat proot.log >&2
+    result=1
+  }
+  kill -QUIT $! 2> /dev/null || :
+  wait $! || :
+  return "$result"
 }
 
 status=0
@@ -77,8 +92,8 @@ status=0
 ) || status=$?
 if [[ $status != 0 ]]; then
   echo "in docker image $image: runAsRoot ended with exit status $status" >&2
-  echo "hint: without a virtual machine, no disk can be mounted, devices that it makes cannot be used," \
-    "and all its programs must be linked with the libc of nixpkgs; if it needs that, write" \
+  echo "hint: without a virtual machine, no disk can be mounted, devices that it makes cannot be" \
+    "used, and programs of another libc than nixpkgs' may fail; if that is why, write" \
     "runAsRootInVM = true" >&2
   exit "$status"
 fi

@@ -81,6 +81,7 @@ let
         [ -c /dev/null ] && [ "$(cat /proc/self/comm)" = cat ] && [ "$(umask)" = 0022 ]
         [ "$PWD" = / ] && [ "$TMPDIR" = /tmp ] && [ -n "$out" ]
         rm "$(mktemp)"
+        sleep 1000 &
       '';
       # What is in the base is not to be seen.
       extraCommands = "[ -e opt/id ] && [ ! -e opt/file ] && echo extra > extra";
@@ -165,7 +166,6 @@ in
       touch /mounted/file /made/file
       mknod /made/zero c 1 5
       chmod 666 /made/zero
-      sleep 1000 &
     '';
     config.Cmd = [
       "/bin/stat"

@@ -145,7 +145,7 @@ for name in ["as-root-changes", "as-root-in-proot"]:
 with subtest("The layer is the same with namespaces and without"):
     expect(layers("as-root-changes"), layers("as-root-in-proot"))
 
-with subtest("What runAsRoot mounts and starts ends with it, and devices stay"):
+with subtest("What runAsRoot mounts is gone, and devices stay"):
     load("as-root-mounts")
     expect(
         run("as-root-mounts"),
