@@ -54,7 +54,7 @@ let
       maxLayers = layers.maxLayers or (if limit conf == null then null else 1 + lib.toInt (lib.head (limit conf)));
     };
 
-  # nixpkgs' function makes an image for whose commands a virtual machine is needed.
+  # The layer of one whose commands run as root is made in another way.
   oneLayer =
     image:
     let
@@ -69,7 +69,11 @@ let
     }
     // (
       if buildArgs ? runAsRoot then
-        { inherit (buildArgs) runAsRoot; }
+        {
+          inherit (buildArgs) runAsRoot;
+          extraCommands = buildArgs.extraCommands or "";
+          contents = list (buildArgs.copyToRoot or null);
+        }
       else
         {
           inherit (layer) extraCommands;

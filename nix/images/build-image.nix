@@ -1,16 +1,17 @@
-# An image of one layer, as a file: nixpkgs' buildImage, without rsync, jq and jshon.
+# An image of one layer, as a file: nixpkgs' buildImage, without rsync, jq and jshon, and
+# without a virtual machine.
 #
-# `copyToRoot` is copied into the root, which extraCommands may change. Its files and
-# the closure of what they refer to are the layer.
+# `copyToRoot` is copied into the root, which runAsRoot and extraCommands may change. Its
+# files and the closure of what they refer to are the layer.
 {
   lib,
-  # nixpkgs' buildImage, which runs commands as root in a virtual machine; null where
-  # there is none.
+  # nixpkgs' buildImage, for runAsRootInVM; null where there is none.
   buildImageInVM,
   check,
   compressors,
   nix-image,
   nixDatabase,
+  rootLayer,
   runCommand,
   stdenv,
   storeDir,
@@ -23,7 +24,7 @@ let
       name,
       tag ? null,
       fromImage ? null,
-      # For runAsRoot alone; the base is always the archive's first image.
+      # Without effect, as in nixpkgs: the base is always the archive's first image.
       fromImageName ? null,
       fromImageTag ? null,
       copyToRoot ? null,
@@ -34,7 +35,8 @@ let
       uid ? 0,
       gid ? 0,
       runAsRoot ? null,
-      # Of the virtual machine for runAsRoot.
+      # Whether nixpkgs' function makes the image, in a virtual machine of this size.
+      runAsRootInVM ? false,
       diskSize ? 1024,
       buildVMMemorySize ? 512,
       created ? "1970-01-01T00:00:01Z",
@@ -92,12 +94,14 @@ let
             }
           );
 
-      layer =
+      allExtraCommands = lib.optionalString includeNixDB (nixDatabase items) + extraCommands;
+
+      pureLayer =
         runCommand "docker-layer-${baseName}"
           {
             contents = items;
             baseJson = description;
-            extraCommands = lib.optionalString includeNixDB (nixDatabase items) + extraCommands;
+            extraCommands = allExtraCommands;
             nativeBuildInputs = [ nix-image ];
           }
           ''
@@ -117,6 +121,24 @@ let
               --mtime "$SOURCE_DATE_EPOCH" \
               layer $out
           '';
+
+      layer =
+        if runAsRoot == null then
+          pureLayer
+        else
+          # Owners are as the commands leave them, whatever uid and gid are.
+          rootLayer {
+            inherit
+              baseName
+              description
+              fromImage
+              keepContentsDirlinks
+              name
+              runAsRoot
+              ;
+            contents = items;
+            extraCommands = allExtraCommands;
+          };
 
       result =
         runCommand "docker-image-${baseName}.tar${chosen.extension}"
@@ -152,12 +174,12 @@ let
               | ${chosen.command} > $out
           '';
     in
-    if runAsRoot == null then
+    if runAsRoot == null || !runAsRootInVM then
       result
     else if buildImageInVM != null then
-      buildImageInVM args
+      buildImageInVM (removeAttrs args [ "runAsRootInVM" ])
     else
-      throw "in docker image ${name}: runAsRoot needs the virtual machine of nixpkgs, which is not here: write buildLayeredImage with fakeRootCommands";
+      throw "in docker image ${name}: runAsRootInVM needs the virtual machine of nixpkgs, which is not here: use the overlay, or leave it out";
 
   known = builtins.functionArgs buildImage;
 in

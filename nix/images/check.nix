@@ -189,7 +189,7 @@ let
       // any [ "copyToRoot" "contents" ] (
         rule isContents "a package or a list of packages, whose files are copied into the root"
       )
-      // any [ "keepContentsDirlinks" ] common.includeNixDB
+      // any [ "keepContentsDirlinks" "runAsRootInVM" ] common.includeNixDB
       // any [ "runAsRoot" ] common.extraCommands
       // any [ "fromImageName" "fromImageTag" ] (rule isString "a string")
       // any [ "diskSize" "buildVMMemorySize" ] (rule isInt "a number of MiB");
@@ -206,7 +206,15 @@ let
       args:
       lib.optional (
         args.contents or null != null && args.copyToRoot or null != null
-      ) "You can not specify both contents and copyToRoot.";
+      ) "You can not specify both contents and copyToRoot."
+      ++
+        lib.optional
+          (
+            args.runAsRoot or null != null
+            && args.runAsRootInVM or false != true
+            && stdenv.buildPlatform.isDarwin
+          )
+          "runAsRoot needs Linux' namespaces or proot, which Darwin does not have: write relative paths in extraCommands, or build on Linux";
   };
 
   index = import ./check-index.nix {

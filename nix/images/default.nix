@@ -7,7 +7,7 @@
   lib,
   stdenv,
   storeDir ? builtins.storeDir,
-  # nixpkgs' own buildImage, for what needs a virtual machine.
+  # nixpkgs' own buildImage, for runAsRootInVM.
   buildImageInVM ? null,
 
   # What runs where images are made: at the build, and after it to deliver them.
@@ -20,6 +20,7 @@
   runCommand,
   runtimeShell,
   symlinkJoin,
+  util-linux,
   writeShellScriptBin,
   writeText,
   zstd,
@@ -54,6 +55,19 @@ let
       ;
   };
   program = import ./program.nix { inherit nix-image runCommand runtimeShell; };
+  rootLayer = import ./root-layer.nix {
+    inherit
+      lib
+      buildPackages
+      fakeroot
+      nix-image
+      proot
+      runCommand
+      runtimeShell
+      util-linux
+      writeText
+      ;
+  };
   buildImage = import ./build-image.nix {
     inherit
       lib
@@ -62,6 +76,7 @@ let
       compressors
       nix-image
       nixDatabase
+      rootLayer
       runCommand
       stdenv
       storeDir

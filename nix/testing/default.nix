@@ -120,6 +120,7 @@ let
       "cat"
       "chmod"
       "chown"
+      "chroot"
       "cp"
       "cut"
       "date"
@@ -130,10 +131,14 @@ let
       "ln"
       "ls"
       "mkdir"
+      "mknod"
+      "mktemp"
       "mv"
       "readlink"
       "rm"
+      "rmdir"
       "sha256sum"
+      "sleep"
       "sort"
       "stat"
       "tee"
@@ -156,7 +161,15 @@ let
     ];
     pigz = package "pigz" [ "pigz" ];
     proot = package "proot" [ "proot" ];
+    shadow = package "shadow" [
+      "groupadd"
+      "useradd"
+    ];
     sqlite = package "sqlite" [ "sqlite3" ];
+    util-linux = package "util-linux" [
+      "mount"
+      "unshare"
+    ];
     zstd = package "zstd" [ "zstd" ];
 
     fakeroot =

@@ -9,6 +9,8 @@
   nix-image,
   runCommand,
   runtimeShell,
+  shadow,
+  util-linux,
   writeText,
   writeTextDir,
 }:
@@ -609,6 +611,19 @@ let
       compressor = "zstd";
       run = built;
     };
+  }
+  // import ./root-images.nix {
+    inherit
+      bash
+      coreutils
+      dockerTools
+      root
+      runCommand
+      runtimeShell
+      sh
+      shadow
+      util-linux
+      ;
   };
 
   storeSymlink = runCommand "symlink" { } "ln -s ${writeTextDir "dir/target" "anything"} $out";

@@ -12,6 +12,7 @@ import time
 
 import arguments as wrong_arguments
 import engines
+import failures
 import flake
 import images
 import index
@@ -47,6 +48,10 @@ def main():
     started = time.monotonic()
     cases = wrong_arguments.check(store, ROOT)
     print(f"refused {cases} wrong arguments in {time.monotonic() - started:.1f} s", flush=True)
+
+    started = time.monotonic()
+    cases = failures.check(store, ROOT)
+    print(f"failed to build {cases} images in {time.monotonic() - started:.1f} s", flush=True)
 
     started = time.monotonic()
     index.check(store)

@@ -7,6 +7,7 @@ SHELL = "(import ./nix/testing { host = HOST; }).dockerTools.streamNixShellImage
 BUILD = "(import ./nix/testing { host = HOST; }).dockerTools.buildLayeredImage"
 INDEX = "(import ./nix/testing { host = HOST; }).dockerTools.multiArch"
 ONE = "(import ./nix/testing { host = HOST; }).dockerTools.buildImage"
+MAC = ONE.replace("{ host", '{ system = "aarch64-darwin"; host')
 # An image, and an archive of one.
 IMAGE = f'({STREAM} {{ name = "y"; }})'
 ARCHIVE = f'({BUILD} {{ name = "z"; }})'
@@ -81,7 +82,9 @@ CASES = [
     (ONE, '{ name = "x"; maxLayers = 2; }', "it makes one layer: write buildLayeredImage"),
     (ONE, '{ name = "x"; copyToRot = [ ]; }', "there is no argument copyToRot"),
     (ONE, '{ name = "x"; config.Cmd = [ 1 ]; }', "a list of strings"),
-    (ONE, '{ name = "x"; runAsRoot = "true"; }', "runAsRoot needs the virtual machine"),
+    (ONE, '{ name = "x"; runAsRoot = ":"; runAsRootInVM = true; }', "the virtual machine of nixpkgs"),
+    (ONE, '{ name = "x"; runAsRootInVM = "yes"; }', "runAsRootInVM must be true or false"),
+    (MAC, '{ name = "x"; runAsRoot = ":"; }', "or build on Linux"),
     (ONE, f'{{ name = "x"; fromImage = {STREAM} {{ name = "y"; }}; }}', "buildLayeredImage"),
     (INDEX, "{ images = [ ]; }", 'write name = "app"'),
     (INDEX, '{ name = "x:1"; images = [ ]; }', 'name = "x"; tag = "1"'),

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use super::{Case, build_image};
+use crate::export::{docker_archive, layer, put};
 use crate::support::{failure_of, python3, stdout_of};
 
 #[test]
@@ -72,5 +73,56 @@ archive("large", [("manifest.json", b" " * (5 << 20))])
         let said = case.ours().unwrap_err();
         assert!(said.contains(expected), "{name}: {said}");
         assert!(said.contains("nothing") || said.contains(name), "{said}");
+    }
+}
+
+#[test]
+fn tar_files_must_be_of_trees() {
+    let script = r#"
+import io, sys, tarfile
+def archive(file, **fields):
+    with tarfile.open(f"{sys.argv[1]}/{file}", "w") as out:
+        member = tarfile.TarInfo()
+        for key, value in fields.items():
+            setattr(member, key, value)
+        out.addfile(member, io.BytesIO(bytes(member.size)))
+archive("outside.tar", name="../x")
+archive("absolute.tar", name="/etc/x")
+archive("type.tar", name="./x", type=b"V")
+archive("link.tar", name="./x", type=tarfile.LNKTYPE, linkname="./absent")
+archive("whole.tar", name="./x", size=5000)
+data = open(f"{sys.argv[1]}/whole.tar", "rb").read()
+open(f"{sys.argv[1]}/cut.tar", "wb").write(data[:2048])
+open(f"{sys.argv[1]}/text.tar", "w").write("no archive" * 100)
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    stdout_of(Command::new(python3()).args(["-c", script]).arg(folder));
+    let config = put(folder, "config.json", b"{}");
+    let base = put(folder, "base.tar", &docker_archive(&[layer(&[(b'5', "./", b"")])]));
+    for (tree, of_layer, of_changes) in [
+        ("outside", "has the member `../x`", "layer 2 has the entry `../x`, whose name leads out"),
+        ("absolute", "has the member `/etc/x`", ""),
+        ("type", "has the member `./x`", "whose type `V` is not one of a file"),
+        ("link", "", "a hard link to `absent`, which is not there"),
+        ("cut", "changed while it was being read: 5000 bytes expected", "layer 2 cannot be read"),
+        ("text", "wrong checksum", "wrong checksum"),
+        ("absent", "No such file or directory", "No such file or directory"),
+    ] {
+        let tree = folder.join(format!("{tree}.tar"));
+        let out = folder.join("out");
+        let mut pack = build_image("layer");
+        pack.arg(&tree).arg(&out).arg("--config").arg(&config).args(["--mtime", "1"]);
+        let mut changes = build_image("changes");
+        changes.arg(&base).arg(&tree);
+        for (command, expected) in [(pack, of_layer), (changes, of_changes)] {
+            if !expected.is_empty() {
+                let said = failure_of(&mut { command });
+                assert!(said.contains(expected), "{}: {said}", tree.display());
+            }
+        }
+        // What ends with an error has no description, without which it is no layer.
+        assert!(of_layer.is_empty() || !out.join("json").exists());
+        let _ = fs::remove_dir_all(out);
     }
 }

@@ -1,6 +1,7 @@
 //! Images of one layer, against the programs that nixpkgs' buildImage calls: rsync, GNU tar, jq and
 //! jshon. `steps.py` calls them.
 
+mod changes;
 mod hostile;
 
 use std::fs::{self, File};

@@ -94,3 +94,61 @@ with subtest("Nix in the container knows the store"):
     held = run("one-layer-nix-db", "ls", "/nix/store").split()
     assert known and {path.rpartition("/")[2] for path in known} <= set(held), known
     run("one-layer-nix-db", "nix-store", "--verify", "--check-contents")
+
+with subtest("runAsRoot and extraCommands write into the root"):
+    load("as-root-extra-commands")
+    expect(run("as-root-extra-commands"), "(runAsRoot)\n(extraCommand)\n")
+
+with subtest("runAsRoot on top of a base image"):
+    load("as-root-parent")
+    expect(run("as-root-parent"), "/etc/hosts\n/example-file\n")
+
+with subtest("Layers are there in their order when runAsRoot runs"):
+    load("as-root-order")
+    expect(run("as-root-order"), "abc")
+
+with subtest("runAsRoot on top of layers that are there several times"):
+    load("as-root-repeated")
+    run("as-root-repeated")
+
+CHANGED = """/opt/id 4755 0:0 regular file
+/opt/secret 700 3001:3000 directory
+/home/alice 755 3001:3000 directory
+/home/alice/file 644 3001:3000 regular file
+/lib 777 0:0 symbolic link
+/lib64 755 0:0 directory
+moved
+tree
+two
+moved/file
+tree/new
+/opt/file
+/opt/id
+/opt/secret
+/opt/two
+new
+old
+old
+extra
+2
+2
+root alice root staff
+"""
+
+for name in ["as-root-changes", "as-root-in-proot"]:
+    with subtest(f"What runAsRoot changes in the image {name} is so in the container"):
+        load(name)
+        expect(run(name), CHANGED)
+        run_fails(name, "/bin/ls", "/opt/secret", options="--user 1000:1000")
+        expect(run(name, "/bin/ls", "/opt/secret", options="--user 3001:3000"), "")
+
+with subtest("The layer is the same with namespaces and without"):
+    expect(layers("as-root-changes"), layers("as-root-in-proot"))
+
+with subtest("What runAsRoot mounts is gone, and devices stay"):
+    load("as-root-mounts")
+    expect(
+        run("as-root-mounts"),
+        "/mounted 755 directory\n/made/file 644 regular empty file\n"
+        "/made/zero 666 character special file\n",
+    )

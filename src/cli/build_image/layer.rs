@@ -7,14 +7,14 @@ use image::one_layer::{self, Owner};
 /// Pack a root into a layer
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The directory to pack
+    /// The directory to pack, or a tar file of one, whose files stay their owners'
     root: PathBuf,
     /// The directory to write layer.tar, json and VERSION to
     out: PathBuf,
     /// JSON file of the image's architecture, configuration and date
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Whom the files belong to
+    /// Whom the files of a directory belong to
     #[arg(long, value_name = "ID", default_value_t)]
     uid: u32,
     /// The group that they belong to
@@ -27,6 +27,9 @@ pub(in crate::cli) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.root.is_file() {
+            return Ok(one_layer::pack_tar(&self.root, &self.config, self.mtime, &self.out)?);
+        }
         // tar writes the names that the numbers have where the layer is made.
         let user = uzers::get_user_by_uid(self.uid).map(|user| user.name().to_owned());
         let group = uzers::get_group_by_gid(self.gid).map(|group| group.name().to_owned());

@@ -1,8 +1,10 @@
 //! `nix-image build-image`: the steps of the Nix function `buildImage`, which calls them in builds.
 
 mod archive;
+mod changes;
 mod copy;
 mod layer;
+mod root;
 
 use clap::Subcommand;
 
@@ -10,6 +12,8 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Copy(copy::Args),
+    Root(root::Args),
+    Changes(changes::Args),
     Layer(layer::Args),
     Archive(archive::Args),
 }
@@ -18,6 +22,8 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Copy(args) => args.run(),
+            Self::Root(args) => super::unless_closed(args.run()),
+            Self::Changes(args) => super::unless_closed(args.run()),
             Self::Layer(args) => args.run(),
             Self::Archive(args) => super::unless_closed(args.run()),
         }

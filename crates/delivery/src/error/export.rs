@@ -36,6 +36,14 @@ pub enum ExportError {
         /// What is wrong with it.
         problem: Problem,
     },
+    /// What changed cannot be put into a layer.
+    #[error("the layer of what changed cannot have `{path}`, {problem}")]
+    Changed {
+        /// Its name.
+        path: String,
+        /// What is wrong with it.
+        problem: Problem,
+    },
     /// A file that holds contents cannot be read again.
     #[error("cannot read `{}`", path.display())]
     Content {

@@ -6,14 +6,10 @@
 //! the layers that made it. Changing any of this is a change of [`FORMAT`](super::FORMAT).
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
 
-use super::source::{Contents, Location};
+use super::source::{ContentReader, Contents, Location};
 use super::tree::{Content, Inode, Metadata, Tree, Visited};
 use crate::Error;
-use crate::error::ExportError;
 use crate::output::Writer;
 use formats::tar::{self, Member};
 
@@ -35,15 +31,13 @@ pub(super) fn emit(
         }
         Ok::<_, Error>(())
     })?;
-    let (open, buffer) = (None, vec![0; COPY]);
     let mut emitter = Emitter {
-        contents,
+        contents: ContentReader::new(contents),
         mtime,
         output,
         names,
         firsts: HashMap::new(),
-        open,
-        buffer,
+        buffer: vec![0; COPY],
         entries: 0,
     };
     tree.visit(|path, visited| emitter.put(path, &visited))?;
@@ -54,15 +48,13 @@ pub(super) fn emit(
 }
 
 struct Emitter<'a> {
-    contents: &'a Contents,
+    contents: ContentReader<'a>,
     mtime: Option<i64>,
     output: &'a mut dyn Writer,
     /// How many names each inode has.
     names: Vec<u32>,
     /// The first name of those that have several.
     firsts: HashMap<usize, Vec<u8>>,
-    /// The file that was read last.
-    open: Option<(u32, File)>,
     buffer: Vec<u8>,
     entries: usize,
 }
@@ -147,30 +139,13 @@ impl Emitter<'_> {
     }
 
     fn copy(&mut self, location: Location, size: u64) -> Result<(), Error> {
-        let (path, file) = match location.file {
-            None => (std::env::temp_dir(), self.contents.spool.as_ref().map(|spool| &spool.file)),
-            Some(number) => {
-                let path = &self.contents.files[number as usize];
-                if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
-                    let file = File::open(path).map_err(|source| content_error(path, source))?;
-                    self.open = Some((number, file));
-                }
-                (PathBuf::clone(path), self.open.as_ref().map(|(_, file)| file))
-            }
-        };
-        let Some(file) = file else { return Ok(()) };
         let mut done = 0;
         while done < size {
             let bytes = (size - done).min(COPY as u64) as usize;
-            let read = file.read_exact_at(&mut self.buffer[..bytes], location.offset + done);
-            read.map_err(|source| content_error(&path, source))?;
+            self.contents.read(location, done, &mut self.buffer[..bytes])?;
             self.output.put(&self.buffer[..bytes])?;
             done += bytes as u64;
         }
         Ok(())
     }
-}
-
-fn content_error(path: &Path, source: std::io::Error) -> Error {
-    ExportError::Content { path: path.to_owned(), source }.into()
 }

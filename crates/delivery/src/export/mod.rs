@@ -4,11 +4,13 @@
 //! stay where they are, in archives and in the store; those of compressed layers, and small ones
 //! that are made into a layer while it is read, are put into a temporary file without a name.
 
+mod changes;
 mod emit;
 mod paths;
 mod source;
 mod tree;
 
+use std::path::Path;
 use std::thread;
 
 pub use crate::error::{ExportError, Problem};
@@ -17,12 +19,13 @@ use crate::Error;
 use crate::output::Writer;
 use formats::peer_text;
 use formats::tar;
-use image::layer::Layer;
+use image::Content;
+use image::layer::{Layer, LayerError, LayerStream};
 use image::members::{Member, Members};
 use image::threads;
 use paths::Meaning;
-use source::{Contents, LayerSource};
-use tree::{Content, Inode, Metadata, Tree};
+use source::{Contents, LayerSource, Location};
+use tree::{Content as NodeContent, Inode, Metadata, Tree};
 
 /// Names the bytes that this module makes of a tree.
 pub const FORMAT: &str = "export-1";
@@ -45,18 +48,60 @@ pub fn export(
     mtime: Option<i64>,
     output: &mut dyn Writer,
 ) -> Result<usize, Error> {
-    thread::scope(|scope| {
-        // What is not read through is hashed beside.
-        let verifying = threads::spawn(scope, || verify(layers))?;
+    verified(layers, || {
         let mut contents = Contents::default();
+        let tree = tree_of(layers, mtime.is_some(), &mut contents)?;
+        emit::emit(&tree, &contents, mtime, output)
+    })
+}
+
+/// Writes the tree that layers make with that of the tar file `upper` on top of them, whose names
+/// hide nothing but what has the same ones. Returns the number of entries.
+///
+/// # Errors
+///
+/// Those of [`export()`]; the tar file counts as one more layer.
+pub fn export_with(
+    layers: &[Layer],
+    upper: &Path,
+    output: &mut dyn Writer,
+) -> Result<usize, Error> {
+    verified(layers, || {
+        let mut contents = Contents::default();
+        let mut tree = tree_of(layers, false, &mut contents)?;
+        add_file(&mut tree, layers.len(), upper, &mut contents)?;
+        emit::emit(&tree, &contents, None, output)
+    })
+}
+
+/// Writes a layer: what the tree of the tar file `changed` has that the tree which layers make has
+/// not, and whiteouts for what it lacks. Times make no difference. Returns the number of entries.
+///
+/// # Errors
+///
+/// Those of [`export()`]; the tar file counts as one more layer.
+pub fn export_changes(
+    layers: &[Layer],
+    changed: &Path,
+    output: &mut dyn Writer,
+) -> Result<usize, Error> {
+    verified(layers, || {
+        let mut contents = Contents::default();
+        let base = tree_of(layers, true, &mut contents)?;
         let mut tree = Tree::new();
-        for (number, layer) in layers.iter().enumerate() {
-            tree.begin_layer();
-            add(&mut tree, number, layer, mtime.is_some(), &mut contents)?;
-        }
-        let entries = emit::emit(&tree, &contents, mtime, output)?;
+        add_file(&mut tree, layers.len(), changed, &mut contents)?;
+        let layer = changes::changes(&base, &tree, &contents)?;
+        emit::emit(&layer, &contents, None, output)
+    })
+}
+
+/// Does something with layers. Beside it, those layers are hashed that it does not read through.
+fn verified<T>(layers: &[Layer], something: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    thread::scope(|scope| {
+        let verifying = threads::spawn(scope, || verify(layers))?;
+        let done = something()?;
         verifying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok(entries)
+        Ok(done)
     })
 }
 
@@ -67,17 +112,47 @@ fn verify(layers: &[Layer]) -> Result<(), ExportError> {
     layers.iter().enumerate().try_for_each(check)
 }
 
-/// Puts the entries of a layer into the tree.
-fn add(
-    tree: &mut Tree,
-    number: usize,
-    layer: &Layer,
+/// The tree that layers make.
+fn tree_of(
+    layers: &[Layer],
     without_times: bool,
     contents: &mut Contents,
+) -> Result<Tree, ExportError> {
+    let mut tree = Tree::new();
+    for (number, layer) in layers.iter().enumerate() {
+        let stream = layer.tar().map_err(|source| ExportError::Layer { layer: number, source })?;
+        tree.begin_layer();
+        add(number, stream, contents, |member, location| {
+            put_in_layer(&mut tree, member, location, without_times)
+        })?;
+    }
+    Ok(tree)
+}
+
+/// Puts the entries of a tar file on top of a tree, all under the names that they have.
+fn add_file(
+    tree: &mut Tree,
+    number: usize,
+    path: &Path,
+    contents: &mut Contents,
 ) -> Result<(), ExportError> {
-    let opened = layer.tar().map_err(|source| ExportError::Layer { layer: number, source })?;
+    let content = Content::open(path)
+        .map_err(|error| ExportError::Layer { layer: number, source: LayerError::from(error) })?;
+    tree.begin_layer();
+    add(number, LayerStream::File(Some(content)), contents, |member, location| {
+        put(tree, &paths::components(&member.name)?, member, location, true)
+    })
+}
+
+/// Has `put` put each entry of a layer where it belongs.
+fn add(
+    number: usize,
+    stream: LayerStream<'_>,
+    contents: &mut Contents,
+    mut put: impl FnMut(&Member, Option<Location>) -> Result<(), Problem>,
+) -> Result<(), ExportError> {
     let unreadable = |source| ExportError::Archive { layer: number, source };
-    let mut members = Members::new(LayerSource::new(opened, contents));
+    let mut members = Members::new(LayerSource::new(stream, contents));
     while let Some(member) = members.next_member().map_err(unreadable)? {
         members.forget();
         let location = if member.is_file() {
@@ -85,7 +160,7 @@ fn add(
         } else {
             None
         };
-        put(tree, &member, location, without_times).map_err(|problem| ExportError::Entry {
+        put(&member, location).map_err(|problem| ExportError::Entry {
             layer: number,
             path: peer_text::start(&String::from_utf8_lossy(&member.name), SHOWN),
             problem,
@@ -96,10 +171,11 @@ fn add(
     Ok(())
 }
 
-fn put(
+/// Does what a layer's entry says: puts something, or hides it.
+fn put_in_layer(
     tree: &mut Tree,
     member: &Member,
-    location: Option<source::Location>,
+    location: Option<Location>,
     without_times: bool,
 ) -> Result<(), Problem> {
     let path = paths::components(&member.name)?;
@@ -111,21 +187,31 @@ fn put(
             Meaning::Ignored => return Ok(()),
         }
     }
+    put(tree, &path, member, location, without_times)
+}
+
+fn put(
+    tree: &mut Tree,
+    path: &[&[u8]],
+    member: &Member,
+    location: Option<Location>,
+    without_times: bool,
+) -> Result<(), Problem> {
     let metadata = metadata(member, without_times);
     let content = match (member.typeflag, location) {
         _ if member.is_sparse => return Err(Problem::Sparse),
-        (tar::DIRECTORY, _) => return tree.put_directory(&path, metadata),
+        (tar::DIRECTORY, _) => return tree.put_directory(path, metadata),
         (tar::HARD_LINK, _) => {
-            return tree.put_link(&path, &paths::components(&member.target)?, metadata);
+            return tree.put_link(path, &paths::components(&member.target)?, metadata);
         }
-        (_, Some(location)) => Content::File { location, size: member.size },
-        (tar::SYMLINK, _) => Content::Symlink(member.target.clone().into()),
-        (tar::CHARACTER, _) => Content::Character(member.device),
-        (tar::BLOCK_DEVICE, _) => Content::Block(member.device),
-        (tar::FIFO, _) => Content::Fifo,
+        (_, Some(location)) => NodeContent::File { location, size: member.size },
+        (tar::SYMLINK, _) => NodeContent::Symlink(member.target.clone().into()),
+        (tar::CHARACTER, _) => NodeContent::Character(member.device),
+        (tar::BLOCK_DEVICE, _) => NodeContent::Block(member.device),
+        (tar::FIFO, _) => NodeContent::Fifo,
         (other, None) => return Err(Problem::Type(other)),
     };
-    tree.put(&path, Inode { metadata, content })
+    tree.put(path, Inode { metadata, content })
 }
 
 /// What a member says of its node, whatever that is.

@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, Read, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
+use crate::error::ExportError;
 use image::layer::{LayerStream, TarReader};
 use image::members::Source;
 
@@ -29,6 +31,43 @@ pub(super) struct Location {
     /// Which of the files of others it is in; `None` is the temporary one.
     pub(super) file: Option<u32>,
     pub(super) offset: u64,
+}
+
+/// Reads contents again.
+#[derive(Debug)]
+pub(super) struct ContentReader<'a> {
+    contents: &'a Contents,
+    /// The file that was read last.
+    open: Option<(u32, File)>,
+}
+
+impl<'a> ContentReader<'a> {
+    pub(super) fn new(contents: &'a Contents) -> Self {
+        Self { contents, open: None }
+    }
+
+    /// Fills the buffer with what is `offset` bytes behind the start of a content.
+    pub(super) fn read(
+        &mut self,
+        location: Location,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<(), ExportError> {
+        let error = |path: &Path, source| ExportError::Content { path: path.to_owned(), source };
+        let Some(number) = location.file else {
+            let Some(spool) = &self.contents.spool else { return Ok(()) };
+            let read = spool.file.read_exact_at(buffer, location.offset + offset);
+            return read.map_err(|source| error(&std::env::temp_dir(), source));
+        };
+        let path = &self.contents.files[number as usize];
+        let file = match self.open.take() {
+            Some((open, file)) if open == number => file,
+            _ => File::open(path).map_err(|source| error(path, source))?,
+        };
+        let read = file.read_exact_at(buffer, location.offset + offset);
+        self.open = Some((number, file));
+        read.map_err(|source| error(path, source))
+    }
 }
 
 /// Reads a layer's tar file.

@@ -46,7 +46,7 @@ pub(super) enum Content {
 }
 
 /// Something that may have many names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inode {
     pub(super) metadata: Metadata,
     pub(super) content: Content,
@@ -211,6 +211,23 @@ impl Tree {
         Ok(())
     }
 
+    /// What has exactly this path: no link on the way is followed.
+    pub(super) fn at(&self, path: &[&[u8]]) -> Option<Visited<'_>> {
+        Some(match &self.nodes[self.exactly(path)?].kind {
+            Kind::Directory { metadata, .. } => Visited::Directory(metadata),
+            Kind::Leaf(inode) => Visited::Inode(*inode, &self.inodes[*inode]),
+        })
+    }
+
+    /// The names in the directory that has exactly this path; none if there is none.
+    pub(super) fn names(&self, path: &[&[u8]]) -> impl Iterator<Item = &[u8]> {
+        let children = self.exactly(path).and_then(|id| match &self.nodes[id].kind {
+            Kind::Directory { children, .. } => Some(children),
+            Kind::Leaf(_) => None,
+        });
+        children.into_iter().flat_map(BTreeMap::keys).map(|name| &**name)
+    }
+
     /// How many inodes there were in all layers.
     pub(super) fn inodes(&self) -> usize {
         self.inodes.len()
@@ -288,6 +305,10 @@ impl Tree {
         }
     }
 
+    fn exactly(&self, path: &[&[u8]]) -> Option<Id> {
+        path.iter().try_fold(ROOT, |id, name| self.child(id, name))
+    }
+
     fn insert(&mut self, parent: Id, name: &[u8], kind: Kind) -> Result<(), Problem> {
         self.charge(name.len() + OVERHEAD)?;
         self.nodes.push(Node { layer: self.layer, kind });
@@ -349,4 +370,4 @@ fn records_size(metadata: &Metadata) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -73,6 +73,17 @@ pub enum OneLayerError {
         /// Bytes that were written.
         found: u64,
     },
+    /// A tar file has something that is not of a tree.
+    #[error(
+        "`{}` has the member `{name}`, which is not a file of a tree as `tar -c .` writes it",
+        path.display()
+    )]
+    Member {
+        /// The tar file.
+        path: PathBuf,
+        /// The member.
+        name: String,
+    },
     /// A document is not what it must be.
     #[error("`{}` is broken: {problem}", path.display())]
     Document {

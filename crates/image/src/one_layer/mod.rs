@@ -3,7 +3,8 @@
 //!
 //! Such an image is made in steps, each of which a build in the Nix sandbox runs. [`copy()`] brings
 //! trees into a root, in place of rsync. Commands of the author's may change it. [`pack()`] turns it
-//! into the start of a layer. When Nix has found out what that refers to, [`OneLayerImage`] writes
+//! into the start of a layer, and [`pack_tar()`] does so where the commands were run as root and a
+//! tar file says who owns what. When Nix has found out what that refers to, [`OneLayerImage`] writes
 //! the archive, in which the closure's files stand behind the packed ones.
 
 mod base;
@@ -30,7 +31,7 @@ use formats::tar::{DIRECTORY, Member, REGULAR, SYMLINK};
 use layer::Layer;
 use listing::Listing;
 use members::{Content, Members, Node, parse};
-pub use pack::pack;
+pub use pack::{pack, pack_tar};
 use writer::Archive;
 pub use writer::Owner;
 

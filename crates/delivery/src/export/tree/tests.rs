@@ -15,7 +15,7 @@ fn symlink(target: &str) -> Inode {
 
 /// A tree of layers, each of which is a list of words: `a/` is a directory, `a` a pipe, `a=b` a
 /// hard link, `a>b` a symbolic link, `-a` a whiteout and `a/-` an opaque directory.
-fn tree(layers: &[&str]) -> Result<Tree, Problem> {
+pub(in crate::export) fn tree(layers: &[&str]) -> Result<Tree, Problem> {
     let mut tree = Tree::new();
     for (number, layer) in layers.iter().enumerate() {
         tree.begin_layer();
@@ -43,7 +43,7 @@ fn tree(layers: &[&str]) -> Result<Tree, Problem> {
 }
 
 /// What is there: a path and its mode, and for names of the same inode its number.
-fn show(tree: &Tree) -> String {
+pub(in crate::export) fn show(tree: &Tree) -> String {
     let mut shown = Vec::new();
     tree.visit(|path, visited| {
         let path = String::from_utf8_lossy(&path[2..]).into_owned();
