@@ -25,7 +25,8 @@ use oci::{Platform, Reference};
 
 use crate::report::Report;
 
-/// What all images in Linux containers run on.
+/// The system of all images that are looked for.
+#[cfg(any(feature = "load", feature = "pull"))]
 const OS: &str = "linux";
 /// What stands before the name of an image that is in no file, as other tools write it.
 const TRANSPORTS: [(&str, Place<'static>); 4] = [
