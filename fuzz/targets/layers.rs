@@ -121,7 +121,10 @@ pub fn export(input: &[u8]) {
         let parts: Vec<_> = name.split(|&byte| byte == b'/').collect();
         assert!(!parts.contains(&&b".."[..]) && !name.starts_with(b"/"), "{name:?}");
     }
-    assert!(self::tree(std::slice::from_ref(&tree)) == Some(tree), "merged alone it is another one");
+    assert!(
+        self::tree(std::slice::from_ref(&tree)) == Some(tree),
+        "merged alone it is another one"
+    );
 }
 
 /// The tree of layers, as a tar file; `None` if they are refused.
