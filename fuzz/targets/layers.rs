@@ -57,6 +57,10 @@ pub fn members(input: &[u8]) {
     let mut archive = tar::Archive::new(&*tar);
     for (entry, member) in archive.entries().unwrap().raw(true).zip(&found) {
         let Ok(entry) = entry else { return };
+        // An extended header without a record.
+        if !entry.header().entry_type().is_file() {
+            return;
+        }
         assert_eq!(entry.raw_file_position(), member.offset);
         // It takes sizes that are not octal numbers for others.
         if entry.header().entry_size().is_ok_and(|size| size == member.size) {
@@ -112,7 +116,7 @@ pub fn export(input: &[u8]) {
         return;
     }
     let layers: Vec<_> = layers.iter().map(|layer| parts::with_checksums(layer)).collect();
-    let Some(tree) = tree(&layers) else { return };
+    let Some(tree) = tree(&layers, None) else { return };
     let members = all_members(&tree).unwrap();
     let mut names: Vec<_> = members.iter().map(|member| &member.name).collect();
     names.sort();
@@ -121,11 +125,49 @@ pub fn export(input: &[u8]) {
         let parts: Vec<_> = name.split(|&byte| byte == b'/').collect();
         assert!(!parts.contains(&&b".."[..]) && !name.starts_with(b"/"), "{name:?}");
     }
-    assert!(self::tree(std::slice::from_ref(&tree)) == Some(tree), "merged alone it is another one");
+    let alone = self::tree(std::slice::from_ref(&tree), None);
+    assert!(alone == Some(tree), "merged alone it is another one");
 }
 
-/// The tree of layers, as a tar file; `None` if they are refused.
-fn tree(layers: &[Vec<u8>]) -> Option<Vec<u8>> {
+/// Changes between the tree of layers and another one: the layer of changes on top of the layers
+/// makes the other tree. Times do not count.
+pub fn changes(input: &[u8]) {
+    let mut layers: Vec<_> =
+        parts::split(input).iter().map(|layer| parts::with_checksums(layer)).collect();
+    let Some(changed) = layers.pop().filter(|_| layers.len() < 4) else { return };
+    // In a tree, these are files; in a layer they are whiteouts.
+    if changed.windows(4).any(|window| window == b".wh.") {
+        return;
+    }
+    let path = scratch::file("changed.tar", &changed);
+    let image = image_of(&layers);
+    let Some(layer) = written(|output| export::export_changes(image.layers(), &path, output))
+    else {
+        return;
+    };
+    layers.push(layer);
+    let (made, wanted) = (tree(&layers, Some(0)), tree(&[changed], Some(0)));
+    assert!(made.is_some(), "the layer is refused");
+    assert!(made == wanted, "it makes another tree");
+}
+
+/// The tree of layers, as a tar file, with this time or their own; `None` if they are refused.
+fn tree(layers: &[Vec<u8>], mtime: Option<i64>) -> Option<Vec<u8>> {
+    let image = image_of(layers);
+    written(|output| export::export(image.layers(), mtime, output))
+}
+
+/// What a function writes to an output; `None` if it fails.
+fn written<T, E>(write: impl FnOnce(&mut Output) -> Result<T, E>) -> Option<Vec<u8>> {
+    let path = scratch::path("written.tar");
+    let mut output = Output::of_file(&File::create(&path).unwrap()).unwrap();
+    write(&mut output).ok()?;
+    drop(output);
+    Some(std::fs::read(path).unwrap())
+}
+
+/// An image of these layers, in a docker-archive.
+fn image_of(layers: &[Vec<u8>]) -> Existing {
     let ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
     let names: Vec<_> = (0..layers.len()).map(|number| number.to_string()).collect();
     let config = json!({ "rootfs": { "type": "layers", "diff_ids": ids } }).to_string();
@@ -133,12 +175,7 @@ fn tree(layers: &[Vec<u8>]) -> Option<Vec<u8>> {
     let mut members = vec![("manifest.json", manifest.as_bytes()), ("config", config.as_bytes())];
     members.extend(names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice)));
     let path = scratch::file("layers.tar", &parts::archive(&members));
-    let image = Existing::open(path.to_str().unwrap(), "amd64", None).unwrap();
-    let tree = scratch::path("tree.tar");
-    let mut output = Output::of_file(&File::create(&tree).unwrap()).unwrap();
-    export::export(image.layers(), None, &mut output).ok()?;
-    drop(output);
-    Some(std::fs::read(tree).unwrap())
+    Existing::open(path.to_str().unwrap(), "amd64", None).unwrap()
 }
 
 /// Compression: what is packed is unpacked as the same bytes.

@@ -20,6 +20,7 @@ pub type Target = fn(&[u8]);
 /// All targets by their names.
 pub const ALL: &[(&str, Target)] = &[
     ("archive", archives::archive),
+    ("changes", layers::changes),
     ("chunks", http::chunks),
     ("codec", layers::codec),
     ("conf", documents::conf),

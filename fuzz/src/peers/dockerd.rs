@@ -1,6 +1,6 @@
 //! What dockerd answers.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use delivery::load::{Delivery, Engine, Import, Kind};
@@ -18,6 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Says where dockerd is.
 pub fn prepare() {
+    // As in a program of Rust's: a closed connection is an error, not the end.
+    signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::default()).unwrap();
     let socket = scratch::path("docker.sock");
     set_environment(&[("DOCKER_HOST", &format!("unix://{}", socket.display()))]);
 }

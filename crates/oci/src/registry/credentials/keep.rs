@@ -70,8 +70,9 @@ fn forget_in(sources: &[Source], registry: &str) -> Result<Vec<String>, Credenti
     Ok(removed)
 }
 
+/// The sources that can be written: those of docker's format.
 fn files(sources: &[Source]) -> impl Iterator<Item = &Source> {
-    sources.iter().filter(|source| !matches!(source, Source::Variable(_)))
+    sources.iter().filter(|source| matches!(source, Source::File(_) | Source::Named(_)))
 }
 
 fn error(source: &Source, problem: Problem) -> CredentialsError {
@@ -273,6 +274,22 @@ mod tests {
             text.starts_with("{\n\t\"psFormat\": \"{{.ID}}\",\n\t\"currentContext\""),
             "{text}"
         );
+    }
+
+    /// It is read as well, but has a format of its own.
+    #[test]
+    fn what_netrc_names_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let [dockers, netrc] = ["config.json", "netrc"].map(|name| directory.path().join(name));
+        let text = "machine a.io login u password old";
+        fs::write(&netrc, text).unwrap();
+        let sources = [Source::File(dockers), Source::Netrc(netrc.clone())];
+        assert_eq!(save_in(&sources, &login("a.io", "new")).unwrap().len(), 1);
+        assert_eq!(found(&sources, "a.io/x"), Some(basic("new")));
+        assert_eq!(forget_in(&sources, "a.io").unwrap().len(), 1);
+        assert_eq!(found(&sources, "a.io/x"), Some(basic("old")));
+        assert_eq!(fs::read_to_string(netrc).unwrap(), text);
+        assert!(save_in(&sources[1..], &login("a.io", "x")).is_err());
     }
 
     #[test]
