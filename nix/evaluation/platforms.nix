@@ -39,6 +39,11 @@ let
         imageDigest = "sha256:${emptyHash}";
         sha256 = emptyHash;
       };
+      asRoot = tools.buildImage {
+        name = "platforms";
+        tag = "1";
+        runAsRoot = ":";
+      };
       emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
       script = "${pkgs.runtimeShell}${pkgs.nix-image}${image.conf}";
       expected = {
@@ -69,6 +74,19 @@ let
         "/usr/bin/env" = [
           tools.usrBinEnv.buildCommand
           set.pkgsLinux.coreutils
+        ];
+      }
+      # A Mac cannot.
+      // lib.optionalAttrs (!pkgs.stdenv.buildPlatform.isDarwin) {
+        "what runs commands as root" = [
+          (asRoot.layer.nativeBuildInputs ++ [ asRoot.layer.commands.text ])
+          [
+            pkgs.fakeroot
+            pkgs.nix-image
+            pkgs.proot
+            pkgs.util-linux
+            pkgs.coreutils
+          ]
         ];
       }
       // lib.mapAttrs' (command: program: {
