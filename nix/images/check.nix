@@ -183,6 +183,23 @@ let
       ++ ownLayers.problems args;
   };
 
+  nixos = layered // {
+    rules = layered.rules // {
+      modules = rule isList "a list of NixOS modules: write [ ./configuration.nix ]";
+      specialArgs = rule isAttrs "a set of arguments of the modules";
+      toplevel = rule isText "a system: write nixos.config.system.build.toplevel";
+    };
+    elsewhere = layered.elsewhere // {
+      system = "write modules, or toplevel = nixos.config.system.build.toplevel";
+    };
+    problems =
+      args:
+      lib.optional (
+        (args.toplevel or null == null) == (args.modules or null == null)
+      ) "a system is either its modules or its toplevel: write modules = [ ./configuration.nix ]"
+      ++ layered.problems args;
+  };
+
   oneLayer = {
     rules =
       common
@@ -282,5 +299,6 @@ in
   inherit (index) streamOf;
   multiArch = checked index;
   streamLayeredImage = checked layered;
+  buildNixosImage = checked nixos;
   buildImage = known: args: warnOfContents (checked oneLayer known args);
 }

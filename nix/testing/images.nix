@@ -10,6 +10,7 @@
   runCommand,
   runtimeShell,
   shadow,
+  systemd,
   util-linux,
   writeText,
   writeTextDir,
@@ -22,6 +23,7 @@ let
     buildLayeredImage
     buildLayeredImageWithNixDb
     buildNixShellImage
+    buildNixosImage
     exportImage
     mergeImages
     multiArch
@@ -294,6 +296,50 @@ let
       tag = "latest";
       layers = [ { copyToRoot = [ users ]; } ];
       includeStorePaths = false;
+    };
+
+    # A system, of which there is no more than systemd and a service: NixOS cannot be
+    # built of this machine's programs.
+    machine = buildNixosImage {
+      name = "machine";
+      tag = "latest";
+      toplevel = runCommand "toplevel" { } ''
+        mkdir $out
+        ln -s ${systemd}/lib/systemd/systemd $out/init
+      '';
+      copyToRoot = rootFiles "units" ''
+        mkdir -p $out/bin $out/etc/systemd/system
+        ln -s ${bash}/bin/bash $out/bin/sh
+        cd $out/etc/systemd/system
+        cat > default.target <<'EOF'
+        [Unit]
+        Requires=hello.service
+        AllowIsolate=yes
+        EOF
+        cat > hello.service <<'EOF'
+        [Unit]
+        DefaultDependencies=no
+        [Service]
+        Type=oneshot
+        RemainAfterExit=yes
+        ExecStart=${bash}/bin/bash -c 'echo started > /run/hello'
+        EOF
+        # What systemd starts at SIGRTMIN+3.
+        cat > halt.target <<'EOF'
+        [Unit]
+        DefaultDependencies=no
+        Requires=goodbye.service
+        AllowIsolate=yes
+        EOF
+        cat > goodbye.service <<'EOF'
+        [Unit]
+        DefaultDependencies=no
+        SuccessAction=exit-force
+        [Service]
+        Type=oneshot
+        ExecStart=${bash}/bin/bash -c :
+        EOF
+      '';
     };
 
     # Environment.
