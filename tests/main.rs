@@ -39,6 +39,7 @@ mod screen;
 mod serve;
 mod storage;
 mod store;
+mod stored;
 mod support;
 mod trees;
 mod write;

@@ -125,9 +125,6 @@ let
     // any [ "created" ] (rule isString "a string such as \"now\" or \"2030-01-31T12:00:00Z\"")
     // {
       tag = rule isTag "null, or letters, digits, '_', '.' and '-' in a string";
-      fromImage = rule (
-        image: isText image && !isStream image
-      ) "an image archive, such as buildLayeredImage, buildImage and pullImage make, not a program that streams one";
       config = rule isAttrs "a set such as { Cmd = [ \"/bin/sh\" ]; }";
     };
   isContents = contents: isText contents || isList contents;
@@ -208,6 +205,9 @@ let
       )
       // any [ "keepContentsDirlinks" "runAsRootInVM" ] common.includeNixDB
       // any [ "runAsRoot" ] common.extraCommands
+      // {
+        inherit (layered.rules) fromImage;
+      }
       // any [ "fromImageName" "fromImageTag" ] (rule isString "a string")
       // any [ "diskSize" "buildVMMemorySize" ] (rule isInt "a number of MiB");
     elsewhere = {
@@ -297,6 +297,8 @@ let
 in
 {
   inherit (index) streamOf;
+  # What is read of a base image: no archive is made of one that is a stream.
+  archiveOrConf = image: if isStream image then image.conf else image;
   multiArch = checked index;
   streamLayeredImage = checked layered;
   buildNixosImage = checked nixos;

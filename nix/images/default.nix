@@ -78,6 +78,7 @@ let
       compressors
       nix-image
       nixDatabase
+      program
       rootLayer
       runCommand
       stdenv

@@ -57,6 +57,17 @@ let
     includeStorePaths = false;
   };
 
+  onBaseOfKind =
+    fromImage:
+    buildImage {
+      name = "on-base-of-kind";
+      tag = "latest";
+      inherit fromImage;
+      extraCommands = "echo changed > extraCommand";
+      config.Cmd = sh "hello; echo $(< /extraCommand)";
+      compressor = "none";
+    };
+
   rootFiles = name: runCommand "root-files-${name}" { };
   users = rootFiles "users" ''
     mkdir -p $out/etc $out/home/alice $out/var
@@ -505,6 +516,14 @@ let
         "/bin/hello"
       ];
     };
+    # One base, as three kinds of file.
+    one-layer-on-archive = onBaseOfKind images.layered;
+    one-layer-on-stream = onBaseOfKind images.layered.stream;
+    one-layer-on-layout = onBaseOfKind (
+      runCommand "layout" { nativeBuildInputs = [ nix-image ]; } ''
+        nix-image write --no-cache ${images.layered.stream.conf} $out --format oci
+      ''
+    );
     one-layer-on-layered = buildImage {
       name = "one-layer-on-layered";
       tag = "latest";

@@ -86,7 +86,7 @@ CASES = [
     (ONE, '{ name = "x"; runAsRoot = ":"; runAsRootInVM = true; }', "the virtual machine of nixpkgs"),
     (ONE, '{ name = "x"; runAsRootInVM = "yes"; }', "runAsRootInVM must be true or false"),
     (MAC, '{ name = "x"; runAsRoot = ":"; }', "or build on Linux"),
-    (ONE, f'{{ name = "x"; fromImage = {STREAM} {{ name = "y"; }}; }}', "buildLayeredImage"),
+    (ONE, '{ name = "x"; fromImage = { outPath = "/y"; isExe = true; }; }', "OCI layout"),
     (NIXOS, '{ name = "x"; }', "either its modules or its toplevel"),
     (NIXOS, '{ name = "x"; modules = [ ]; toplevel = "/y"; }', "either its modules or its toplevel"),
     (NIXOS, '{ name = "x"; modules = { }; }', "write [ ./configuration.nix ]"),
