@@ -42,6 +42,7 @@ mod store;
 mod stored;
 mod support;
 mod trees;
+mod whole_files;
 mod write;
 
 fn main() {

@@ -57,6 +57,13 @@ let
     includeStorePaths = false;
   };
 
+  dated = name: created: {
+    inherit name created;
+    tag = "latest";
+    contents = [ hello ];
+    mtime = "@0";
+  };
+
   onBaseOfKind =
     fromImage:
     buildImage {
@@ -192,6 +199,12 @@ let
       created = "now";
       mtime = "2001-02-03T04:05:06Z";
     };
+    # As nixpkgs takes them: whatever `date -d` does.
+    dated-zone = streamLayeredImage (dated "dated-zone" "2001-02-03 04:05:06 +0200");
+    dated-seconds = streamLayeredImage (dated "dated-seconds" "@86400");
+    dated-words = streamLayeredImage (dated "dated-words" "31 Jan 2030 12:00");
+    dated-old = streamLayeredImage (dated "dated-old" "1901-12-13T20:45:52Z");
+    dated-stream = streamLayeredImage (dated "dated-stream" "now");
     other-architecture = streamLayeredImage {
       name = "other-architecture";
       tag = "latest";
