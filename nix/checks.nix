@@ -45,6 +45,7 @@ let
     removeAttrs (files ./evaluation) (
       lib.optionals (!isLinux) [
         "examples"
+        "nixos-image"
         "nixos-module"
         "nixpkgs-tests"
       ]

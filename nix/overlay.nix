@@ -45,6 +45,14 @@ in
       # What makes and delivers images runs where they are built. callPackage alone
       # would give what runs where the packages of this set do.
       inherit (final.buildPackages) nix-image runtimeShell;
+      # A system is one of this nixpkgs, with its overlays.
+      evalNixos =
+        { modules, specialArgs }:
+        import (final.path + "/nixos/lib/eval-config.nix") {
+          inherit specialArgs;
+          system = null;
+          modules = [ { nixpkgs.pkgs = final.pkgsLinux; } ] ++ modules;
+        };
       # Images are Linux', also those that a Mac makes.
       inherit (final.pkgsLinux)
         bashInteractive

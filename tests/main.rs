@@ -39,8 +39,10 @@ mod screen;
 mod serve;
 mod storage;
 mod store;
+mod stored;
 mod support;
 mod trees;
+mod whole_files;
 mod write;
 
 fn main() {

@@ -27,10 +27,12 @@ fn conf(store: &TempStore, paths: &Value, options: &Value) -> Value {
     conf
 }
 
-/// The first layer of a conf's image.
+/// The first layer of a conf's image, whose digest is the one that the image says.
 fn layer(store: &TempStore, conf: &Value) -> Result<Vec<u8>, String> {
     let conf = store.write_conf("conf", conf);
     let mut image = archive::image(&run(&mut store.nix_image("stream", &conf))?);
+    let diff_id = format!("sha256:{}", image.layer_digests[0]);
+    assert_eq!(image.config["rootfs"]["diff_ids"][0], diff_id);
     Ok(image.layers.swap_remove(0))
 }
 
@@ -188,7 +190,7 @@ fn what_cannot_be_a_layer_is_refused_with_a_reason() {
         (json!({ "perms": [{ "regex": "x" }] }), &["perms[0].path` must be a store path"]),
         (json!({ "perms": [{ "path": A, "owner": 1 }] }), &["perms[0].owner` is not known"]),
     ] {
-        let said = layer(&store, &conf(&store, &json!([]), &options)).unwrap_err();
+        let said = layer(&store, &conf(&store, &json!([]), &options)).map(drop).unwrap_err();
         assert!(parts.iter().all(|part| said.contains(part)), "{options}: {said}");
     }
     let mut conf = conf(&store, &json!([]), &json!({}));

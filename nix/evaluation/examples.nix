@@ -1,120 +1,12 @@
-# nixpkgs' examples of dockerTools, by nixpkgs and by ours: what the confs are
-# made of is the same. The confs themselves are compared where they can be built
-# (../testing/identical-to-nixpkgs.nix).
+# nixpkgs' examples of dockerTools are made of the same by ours, and docs/examples.md says of
+# each what that means.
 { pkgs }:
 
 let
   inherit (pkgs) lib;
-
-  set =
-    overlays:
-    import pkgs.path {
-      inherit (pkgs.stdenv.hostPlatform) system;
-      overlays = overlays ++ [ sameRcFile ];
-    };
-  theirs = (set [ ]).dockerTools.examples;
-  ours = (set [ (import ../overlay.nix) ]).dockerTools.examples;
-
-  # The text that a nix-shell image's shell reads first is our own; with the same
-  # text in both, the rest of these images can be compared.
-  sameRcFile = _: prev: {
-    dockerTools = prev.dockerTools.override (old: {
-      writeText = name: text: old.writeText name (if name == "nix-shell-rc" then "" else text);
-    });
-  };
-
-  # The stream of an image that is one, or an archive of one.
-  streamOf = image: if image.isExe or false then image else image.stream or null;
-
-  # The derivations of the config and of the image's own layer stand in the text
-  # that writes the conf.
-  input =
-    conf: end:
-    lib.findSingle (lib.hasSuffix end) (throw "${conf.name} has no ${end}")
-      (throw "${conf.name} has more than one ${end}")
-      (lib.attrNames (builtins.getContext conf.buildCommand));
-
-  limit = conf: builtins.match ".*'--limit=([0-9]+)'.*" conf.buildCommand;
-
-  fields =
-    stream:
-    let
-      inherit (stream) conf;
-      layers = conf.layersJsonFile or conf;
-    in
-    lib.genAttrs [ "created" "gid" "gname" "imageName" "mtime" "uid" "uname" ] (
-      name: toString conf.${name}
-    )
-    // {
-      tag = if lib.hasInfix conf.imageTag conf.outPath then "the conf's hash" else conf.imageTag;
-      config = input conf "-base.json.drv";
-      customisationLayer = input conf "-customisation-layer.drv";
-      base = describe (conf.fromImage or null);
-      roots = map toString layers.exportReferencesGraph.graph;
-      maxLayers = layers.maxLayers or (if limit conf == null then null else 1 + lib.toInt (lib.head (limit conf)));
-    };
-
-  # The layer of one whose commands run as root is made in another way.
-  oneLayer =
-    image:
-    let
-      inherit (image) buildArgs layer;
-      list = value: map toString (lib.toList (if value == null then [ ] else value));
-    in
-    {
-      inherit (image) imageName;
-      tag = if lib.hasInfix image.imageTag image.outPath then "the image's hash" else image.imageTag;
-      base = describe (buildArgs.fromImage or null);
-      compressor = lib.last (lib.splitString "." image.name);
-    }
-    // (
-      if buildArgs ? runAsRoot then
-        {
-          inherit (buildArgs) runAsRoot;
-          extraCommands = buildArgs.extraCommands or "";
-          contents = list (buildArgs.copyToRoot or null);
-        }
-      else
-        {
-          inherit (layer) extraCommands;
-          contents = list layer.contents;
-          # The date of one that is made now is in a derivation of its own.
-          config = if buildArgs.created or "" == "now" then "now" else layer.baseJson.drvPath;
-        }
-    );
-
-  describe =
-    image:
-    if image == null then
-      null
-    else if image ? buildArgs then
-      oneLayer image
-    else if streamOf image != null then
-      fields (streamOf image)
-    else if image ? outputHash then
-      # However it is fetched, it is the same. What tests a fetcher has a hash of how
-      # it is fetched in its name.
-      if lib.hasInfix "-salted-" image.name then image.outputHash else image.outPath
-    else
-      image.drvPath;
-
-  differences =
-    name:
-    let
-      a = describe theirs.${name};
-      b = describe ours.${name};
-    in
-    if theirs.${name} ? outputHash then
-      lib.optional (a != b) "${name}: nixpkgs fetches ${a}, ours ${toString b}"
-    else if lib.isString a then
-      # nixpkgs' function made it, though perhaps on top of an image of ours.
-      lib.optional (!lib.isString b) "${name} is another kind of image"
-    else
-      map (
-        field: "${name}: ${field}: nixpkgs has ${builtins.toJSON a.${field}}, ours ${builtins.toJSON b.${field}}"
-      ) (lib.filter (field: a.${field} != b.${field}) (lib.attrNames a));
-
-  images = lib.filter (name: lib.isDerivation theirs.${name}) (lib.attrNames theirs);
+  inherit (import ../testing/examples.nix { inherit pkgs; }) problems table;
 in
-lib.optional (lib.length images < 60) "nixpkgs has but ${toString (lib.length images)} examples"
-++ lib.concatMap differences images
+problems
+++
+  lib.optional (!lib.hasSuffix "\n\n${table}" (builtins.readFile ../../docs/examples.md))
+    "docs/examples.md has another table: write it anew with scripts/list-examples"

@@ -12,6 +12,7 @@ let
     "buildLayeredImage"
     "buildLayeredImageWithNixDb"
     "buildNixShellImage"
+    "buildNixosImage"
     "caCertificates"
     "exportImage"
     "mergeImages"

@@ -11,6 +11,7 @@
   compressors,
   nix-image,
   nixDatabase,
+  program,
   rootLayer,
   runCommand,
   stdenv,
@@ -19,6 +20,27 @@
 }:
 
 let
+  # What an archive has a program for.
+  commands = [
+    "inspect"
+    "load"
+    "push"
+    "serve"
+    "tree"
+    "why"
+    "write"
+  ];
+
+  programs =
+    image: name:
+    lib.genAttrs commands (
+      command:
+      program {
+        inherit command name;
+        arguments = "${image}";
+      }
+    );
+
   buildImage =
     {
       name,
@@ -50,6 +72,7 @@ let
       baseName = baseNameOf name;
       imageName = lib.toLower name;
       chosen = compressors.choose baseName compressor;
+      base = if fromImage == null then null else check.archiveOrConf fromImage;
 
       rootContents = if copyToRoot == null then contents else copyToRoot;
       items =
@@ -131,13 +154,13 @@ let
             inherit
               baseName
               description
-              fromImage
               keepContentsDirlinks
               name
               runAsRoot
               ;
             contents = items;
             extraCommands = allExtraCommands;
+            fromImage = base;
           };
 
       result =
@@ -147,7 +170,7 @@ let
             exportReferencesGraph.graph = [ layer ];
             inherit imageName;
             nativeBuildInputs = [ nix-image ] ++ chosen.packages;
-            passthru = {
+            passthru = programs result name // {
               buildArgs = args;
               inherit layer;
               imageTag =
@@ -170,7 +193,7 @@ let
               --tag "$imageTag" \
               --mtime "$SOURCE_DATE_EPOCH" \
               --store-dir ${storeDir} \
-              ${lib.optionalString (fromImage != null) "--from-image ${fromImage}"} \
+              ${lib.optionalString (base != null) "--from-image ${base} --architecture ${architecture}"} \
               | ${chosen.command} > $out
           '';
     in

@@ -125,9 +125,6 @@ let
     // any [ "created" ] (rule isString "a string such as \"now\" or \"2030-01-31T12:00:00Z\"")
     // {
       tag = rule isTag "null, or letters, digits, '_', '.' and '-' in a string";
-      fromImage = rule (
-        image: isText image && !isStream image
-      ) "an image archive, such as buildLayeredImage, buildImage and pullImage make, not a program that streams one";
       config = rule isAttrs "a set such as { Cmd = [ \"/bin/sh\" ]; }";
     };
   isContents = contents: isText contents || isList contents;
@@ -183,6 +180,23 @@ let
       ++ ownLayers.problems args;
   };
 
+  nixos = layered // {
+    rules = layered.rules // {
+      modules = rule isList "a list of NixOS modules: write [ ./configuration.nix ]";
+      specialArgs = rule isAttrs "a set of arguments of the modules";
+      toplevel = rule isText "a system: write nixos.config.system.build.toplevel";
+    };
+    elsewhere = layered.elsewhere // {
+      system = "write modules, or toplevel = nixos.config.system.build.toplevel";
+    };
+    problems =
+      args:
+      lib.optional (
+        (args.toplevel or null == null) == (args.modules or null == null)
+      ) "a system is either its modules or its toplevel: write modules = [ ./configuration.nix ]"
+      ++ layered.problems args;
+  };
+
   oneLayer = {
     rules =
       common
@@ -191,6 +205,9 @@ let
       )
       // any [ "keepContentsDirlinks" "runAsRootInVM" ] common.includeNixDB
       // any [ "runAsRoot" ] common.extraCommands
+      // {
+        inherit (layered.rules) fromImage;
+      }
       // any [ "fromImageName" "fromImageTag" ] (rule isString "a string")
       // any [ "diskSize" "buildVMMemorySize" ] (rule isInt "a number of MiB");
     elsewhere = {
@@ -280,7 +297,10 @@ let
 in
 {
   inherit (index) streamOf;
+  # What is read of a base image: no archive is made of one that is a stream.
+  archiveOrConf = image: if isStream image then image.conf else image;
   multiArch = checked index;
   streamLayeredImage = checked layered;
+  buildNixosImage = checked nixos;
   buildImage = known: args: warnOfContents (checked oneLayer known args);
 }

@@ -9,6 +9,8 @@
   storeDir ? builtins.storeDir,
   # nixpkgs' own buildImage, for runAsRootInVM.
   buildImageInVM ? null,
+  # Evaluates NixOS, as nixos/lib/eval-config.nix does.
+  evalNixos ? null,
 
   # What runs where images are made: at the build, and after it to deliver them.
   buildPackages,
@@ -76,6 +78,7 @@ let
       compressors
       nix-image
       nixDatabase
+      program
       rootLayer
       runCommand
       stdenv
@@ -101,6 +104,14 @@ let
   };
   buildLayeredImage = import ./build-layered-image.nix {
     inherit lib compressors streamLayeredImage;
+  };
+  buildNixosImage = import ./build-nixos-image.nix {
+    inherit
+      lib
+      check
+      evalNixos
+      streamLayeredImage
+      ;
   };
   multiArch = import ./multi-arch.nix { inherit lib check program; };
   streamNixShellImage = import ./nix-shell-image.nix {
@@ -152,6 +163,7 @@ helpers
     exportImage
     fakeNss
     buildImage
+    buildNixosImage
     mergeImages
     multiArch
     streamLayeredImage

@@ -165,6 +165,7 @@ let
             // lib.optionalAttrs own.isUsed own.attributes
             // {
               passthru.architecture = architecture;
+              passthru.config = config;
               passthru.fromImage = fromImage;
               passthru.imageTag =
                 if tag != null then

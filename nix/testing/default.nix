@@ -172,6 +172,16 @@ let
     ];
     zstd = package "zstd" [ "zstd" ];
 
+    # Where nixpkgs has it.
+    systemd =
+      let
+        program = package "systemd-program" [ "systemd" ];
+      in
+      packages.runCommand "systemd" { } ''
+        mkdir -p $out/lib/systemd
+        ln -s ${program}/bin/systemd $out/lib/systemd/systemd
+      '';
+
     fakeroot =
       let
         programs = package "fakeroot-programs" [

@@ -10,6 +10,7 @@
   runCommand,
   runtimeShell,
   shadow,
+  systemd,
   util-linux,
   writeText,
   writeTextDir,
@@ -22,6 +23,7 @@ let
     buildLayeredImage
     buildLayeredImageWithNixDb
     buildNixShellImage
+    buildNixosImage
     exportImage
     mergeImages
     multiArch
@@ -54,6 +56,24 @@ let
     config.Cmd = [ "hello" ];
     includeStorePaths = false;
   };
+
+  dated = name: created: {
+    inherit name created;
+    tag = "latest";
+    contents = [ hello ];
+    mtime = "@0";
+  };
+
+  onBaseOfKind =
+    fromImage:
+    buildImage {
+      name = "on-base-of-kind";
+      tag = "latest";
+      inherit fromImage;
+      extraCommands = "echo changed > extraCommand";
+      config.Cmd = sh "hello; echo $(< /extraCommand)";
+      compressor = "none";
+    };
 
   rootFiles = name: runCommand "root-files-${name}" { };
   users = rootFiles "users" ''
@@ -179,6 +199,12 @@ let
       created = "now";
       mtime = "2001-02-03T04:05:06Z";
     };
+    # As nixpkgs takes them: whatever `date -d` does.
+    dated-zone = streamLayeredImage (dated "dated-zone" "2001-02-03 04:05:06 +0200");
+    dated-seconds = streamLayeredImage (dated "dated-seconds" "@86400");
+    dated-words = streamLayeredImage (dated "dated-words" "31 Jan 2030 12:00");
+    dated-old = streamLayeredImage (dated "dated-old" "1901-12-13T20:45:52Z");
+    dated-stream = streamLayeredImage (dated "dated-stream" "now");
     other-architecture = streamLayeredImage {
       name = "other-architecture";
       tag = "latest";
@@ -294,6 +320,50 @@ let
       tag = "latest";
       layers = [ { copyToRoot = [ users ]; } ];
       includeStorePaths = false;
+    };
+
+    # A system, of which there is no more than systemd and a service: NixOS cannot be
+    # built of this machine's programs.
+    machine = buildNixosImage {
+      name = "machine";
+      tag = "latest";
+      toplevel = runCommand "toplevel" { } ''
+        mkdir $out
+        ln -s ${systemd}/lib/systemd/systemd $out/init
+      '';
+      copyToRoot = rootFiles "units" ''
+        mkdir -p $out/bin $out/etc/systemd/system
+        ln -s ${bash}/bin/bash $out/bin/sh
+        cd $out/etc/systemd/system
+        cat > default.target <<'EOF'
+        [Unit]
+        Requires=hello.service
+        AllowIsolate=yes
+        EOF
+        cat > hello.service <<'EOF'
+        [Unit]
+        DefaultDependencies=no
+        [Service]
+        Type=oneshot
+        RemainAfterExit=yes
+        ExecStart=${bash}/bin/bash -c 'echo started > /run/hello'
+        EOF
+        # What systemd starts at SIGRTMIN+3.
+        cat > halt.target <<'EOF'
+        [Unit]
+        DefaultDependencies=no
+        Requires=goodbye.service
+        AllowIsolate=yes
+        EOF
+        cat > goodbye.service <<'EOF'
+        [Unit]
+        DefaultDependencies=no
+        SuccessAction=exit-force
+        [Service]
+        Type=oneshot
+        ExecStart=${bash}/bin/bash -c :
+        EOF
+      '';
     };
 
     # Environment.
@@ -459,6 +529,14 @@ let
         "/bin/hello"
       ];
     };
+    # One base, as three kinds of file.
+    one-layer-on-archive = onBaseOfKind images.layered;
+    one-layer-on-stream = onBaseOfKind images.layered.stream;
+    one-layer-on-layout = onBaseOfKind (
+      runCommand "layout" { nativeBuildInputs = [ nix-image ]; } ''
+        nix-image write --no-cache ${images.layered.stream.conf} $out --format oci
+      ''
+    );
     one-layer-on-layered = buildImage {
       name = "one-layer-on-layered";
       tag = "latest";

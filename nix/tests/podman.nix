@@ -3,6 +3,13 @@
 vmTest {
   name = "nix-image-podman";
   engine = "podman";
+  scripts = [
+    "layered"
+    "one-layer"
+    "archives"
+    "nix-shell"
+    "nixos-image"
+  ];
   node.virtualisation.podman.enable = true;
   ready = ''machine.wait_for_unit("multi-user.target")'';
 }

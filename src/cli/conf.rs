@@ -39,18 +39,8 @@ pub(super) fn find(operand: &Path, store_root: Option<&Path>) -> anyhow::Result<
     }
     let path = located(operand, store_root);
     check_link(&path)?;
-    check_directory(&path)?;
     let file = File::open(&path).map_err(|source| unreadable(operand, source))?;
     let head = read_all(operand, (&file).take(HEAD))?;
-    if let Some(Archive { what, transport }) = archive(&head) {
-        let shown = operand.display();
-        bail!(
-            "`{shown}` is {what}, not a conf; an image that is in an archive is loaded with \
-             `docker load -i {shown}` or `podman load -i {shown}`, and pushed with `skopeo copy \
-             {transport}:{shown} docker://REFERENCE`; give this command the program that \
-             streamLayeredImage builds, or its conf"
-        );
-    }
     let rest = head.chain(&file);
     if !head.starts_with(b"#!") {
         let conf = Conf::parse(operand, &read_all(operand, rest)?)?;
@@ -77,7 +67,7 @@ pub(super) fn is_stored(operand: &str) -> bool {
     // Opening a pipe takes what the conf's reader needs.
     let head = || read_all(path, File::open(path).ok()?.take(HEAD)).ok();
     path.join("index.json").exists()
-        || path.is_file() && head().is_some_and(|head| archive(&head).is_some())
+        || path.is_file() && head().is_some_and(|head| is_archive(&head))
 }
 
 /// Where an operand is read: below the root if it is nowhere else, as the target of a link `result`
@@ -128,30 +118,11 @@ fn named_conf(script: &Path, text: &str) -> anyhow::Result<String> {
     }
 }
 
-/// An archive in a conf's place.
-struct Archive {
-    what: &'static str,
-    /// What skopeo calls its kind.
-    transport: &'static str,
-}
-
-/// What archive begins with these bytes, if any does.
-fn archive(head: &[u8]) -> Option<Archive> {
-    const COMPRESSED: [(&[u8], &str); 4] = [
-        (b"\x1f\x8b", "a gzip file"),
-        (b"\x28\xb5\x2f\xfd", "a zstd file"),
-        (b"\xfd7zXZ\0", "an xz file"),
-        (b"BZh", "a bzip2 file"),
-    ];
-    /// What members of OCI archives are called, of which any may be the first.
-    const OCI: [&[u8]; 3] = [b"blobs/", b"oci-layout", b"index.json"];
-    if head.get(257..262) == Some(b"ustar") {
-        let is_oci = OCI.iter().any(|name| head.starts_with(name));
-        let transport = if is_oci { "oci-archive" } else { "docker-archive" };
-        return Some(Archive { what: "a tar archive", transport });
-    }
-    let (_, what) = COMPRESSED.iter().find(|(magic, _)| head.starts_with(magic))?;
-    Some(Archive { what, transport: "docker-archive" })
+/// Whether a file that begins with these bytes is an archive, compressed or not.
+fn is_archive(head: &[u8]) -> bool {
+    // gzip, zstd, xz and bzip2.
+    const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"];
+    head.get(257..262) == Some(b"ustar") || COMPRESSED.iter().any(|magic| head.starts_with(magic))
 }
 
 /// Fails for a link to what is not there, such as the `result` of a store below another root.
@@ -163,19 +134,6 @@ fn check_link(path: &Path) -> anyhow::Result<()> {
         bail!(
             "`{path}` is a link to `{target}`, which does not exist; build it again, or name the \
              root of its store with `--store-root`"
-        );
-    }
-    Ok(())
-}
-
-/// Fails for a directory that holds an image.
-fn check_directory(path: &Path) -> anyhow::Result<()> {
-    if path.join("oci-layout").is_file() {
-        let shown = path.display();
-        bail!(
-            "`{shown}` is an OCI layout, not a conf; its image is copied with `skopeo copy \
-             oci:{shown} docker://REFERENCE`; give this command the program that \
-             streamLayeredImage builds, or its conf"
         );
     }
     Ok(())

@@ -73,7 +73,10 @@ type IsMeant = fn(&Cause) -> bool;
 
 /// Errors, and what helps against them.
 const HINTS: &[(IsMeant, &str)] = &[
-    (|error| matches!(error.downcast_ref(), Some(ImageError::NoTag)), "name it with `-t NAME:TAG`"),
+    (
+        |error| matches!(error.downcast_ref(), Some(ImageError::NoTag | ImageError::NoName(_))),
+        "name it with `-t NAME:TAG`",
+    ),
     (is_circle, "use `--strategy auto`, which needs no order"),
     #[cfg(any(feature = "push", feature = "pull"))]
     (

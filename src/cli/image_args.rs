@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 #[cfg(any(feature = "serve", feature = "load"))]
 use anyhow::bail;
 
-use super::conf;
+use super::{conf, existing};
 use crate::report::Report;
 use formats::digest::Digest;
 use image::cache::Cache;
 use image::threads::cores;
-use image::{Digester, Image};
+use image::{Digester, Existing, Image};
 use oci::Reference;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImageArgs {
-    /// The program that Nix built (`./result`), or its conf, a JSON file; `-` reads a conf from
-    /// standard input
+    /// The program that Nix built (`./result`), its conf, a JSON file, or an archive or layout, as
+    /// PATH or PATH#NAME; `-` reads a conf from standard input
     pub(super) conf: PathBuf,
     #[command(flatten)]
     pub(super) tag: TagArg,
@@ -82,8 +82,15 @@ pub(super) fn image_id(digester: &Digester<'_>) -> anyhow::Result<Digest> {
 }
 
 impl ReadingArgs {
-    /// The image that a conf or its program describes, under another name if one is given.
+    /// The image that a conf or its program describes, or that is in an archive or layout, under
+    /// another name if one is given.
     pub(super) fn image(&self, operand: &Path, tag: Option<String>) -> anyhow::Result<Image> {
+        if let Some(name) = operand.to_str().filter(|name| conf::is_stored(name)) {
+            let store_root = self.store_root.as_deref();
+            if let Existing::Stored(stored) = existing::open(name, None, store_root)? {
+                return Ok(Image::of_stored(stored, tag, operand)?);
+            }
+        }
         let conf::Found { conf, store_root } = conf::find(operand, self.store_root.as_deref())?;
         Ok(Image::open(conf, tag, store_root.as_deref())?)
     }

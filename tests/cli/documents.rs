@@ -21,6 +21,11 @@ use crate::support::{command, stdout_of};
 
 /// The sessions that are not run: the page, the first command, and why.
 const NOT_RUN: &[(&str, &str, &str)] = &[
+    (
+        "docs/dockertools.md",
+        "nix run .#web.load -- --engine podman",
+        "needs nixpkgs; see tests/scripts/nixos-image.py",
+    ),
     ("README.md", "nix run git+URL -- load ./result", "needs the network and nixpkgs"),
     (
         "docs/push.md",

@@ -9,6 +9,7 @@ INDEX = "(import ./nix/testing { host = HOST; }).dockerTools.multiArch"
 ONE = "(import ./nix/testing { host = HOST; }).dockerTools.buildImage"
 MAC = ONE.replace("{ host", '{ system = "aarch64-darwin"; host')
 # An image, and an archive of one.
+NIXOS = "(import ./nix/testing { host = HOST; }).dockerTools.buildNixosImage"
 IMAGE = f'({STREAM} {{ name = "y"; }})'
 ARCHIVE = f'({BUILD} {{ name = "z"; }})'
 
@@ -85,7 +86,12 @@ CASES = [
     (ONE, '{ name = "x"; runAsRoot = ":"; runAsRootInVM = true; }', "the virtual machine of nixpkgs"),
     (ONE, '{ name = "x"; runAsRootInVM = "yes"; }', "runAsRootInVM must be true or false"),
     (MAC, '{ name = "x"; runAsRoot = ":"; }', "or build on Linux"),
-    (ONE, f'{{ name = "x"; fromImage = {STREAM} {{ name = "y"; }}; }}', "buildLayeredImage"),
+    (ONE, '{ name = "x"; fromImage = { outPath = "/y"; isExe = true; }; }', "OCI layout"),
+    (NIXOS, '{ name = "x"; }', "either its modules or its toplevel"),
+    (NIXOS, '{ name = "x"; modules = [ ]; toplevel = "/y"; }', "either its modules or its toplevel"),
+    (NIXOS, '{ name = "x"; modules = { }; }', "write [ ./configuration.nix ]"),
+    (NIXOS, '{ name = "x"; modules = [ ]; }', "needs nixpkgs, which is not here: write toplevel"),
+    (NIXOS, '{ name = "x"; system = "y"; }', "write modules, or toplevel"),
     (INDEX, "{ images = [ ]; }", 'write name = "app"'),
     (INDEX, '{ name = "x:1"; images = [ ]; }', 'name = "x"; tag = "1"'),
     (INDEX, '{ name = "x"; tag = "a b"; images = [ ]; }', "tag must be"),

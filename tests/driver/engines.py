@@ -128,7 +128,7 @@ class DockerWithContainerdStore(Docker):
 
 class Podman(Engine):
     command = "podman"
-    scripts = [*Docker.scripts, "nixos-module-store"]
+    scripts = [*Docker.scripts, "nixos-image", "nixos-module-store"]
 
     def start(self):
         if not shutil.which("podman"):

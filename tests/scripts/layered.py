@@ -81,6 +81,26 @@ with subtest("Dates can be now, and a date of one's own for files"):
     assert "1970-01-01" not in inspect("now")["Created"], inspect("now")["Created"]
     expect(run("now", "stat", "-c", "%Y", "/nix/store").strip(), "981173106")
 
+for name, date in {
+    "dated-zone": "2001-02-03T02:05:06",
+    "dated-seconds": "1970-01-02T00:00:00",
+    "dated-words": "2030-01-31T12:00:00",
+    "dated-old": "1901-12-13T20:45:52",
+}.items():
+    with subtest(f"A date can be written in any way that `date` reads: {name}"):
+        load(name)
+        expect_in(date, inspect(name)["Created"])
+
+with subtest("A stream that is made now has the moment of the stream"):
+    dates = []
+    for _ in range(2):
+        machine.succeed(f"{images['dated-stream']['archive']} > /tmp/dated.tar")
+        manifest = json.loads(machine.succeed("tar -xOf /tmp/dated.tar manifest.json"))[0]
+        config = json.loads(machine.succeed(f"tar -xOf /tmp/dated.tar {manifest['Config']}"))
+        dates.append(config["created"])
+    machine.succeed("rm /tmp/dated.tar")
+    assert "2020" < dates[0] < dates[1], dates
+
 for name in ["no-tag", "no-tag-layered"]:
     with subtest(f"The attribute imageTag is the tag of {name}"):
         load(name)

@@ -69,6 +69,15 @@ with subtest("An image of one layer on top of a layered image"):
     expect(run("one-layer-on-layered"), "Hello from on-layered!\n(extraCommand)\n")
     expect(layers("one-layer-on-layered")[:-1], config("layered")["rootfs"]["diff_ids"])
 
+with subtest("The base can be an archive, a stream or a layout, and the image is the same"):
+    for kind in ["stream", "layout"]:
+        machine.succeed(
+            f"cmp <({images['one-layer-on-archive']['archive']}) "
+            f"<({images[f'one-layer-on-{kind}']['archive']})"
+        )
+    load("one-layer-on-layout")
+    expect(run("one-layer-on-layout"), "Hello from hello!\nchanged\n")
+
 with subtest("Layers that are there several times"):
     load("one-layer-repeated")
     expect(len(layers("one-layer-repeated")), 3)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::base::{self, DockerArchiveFile};
 use crate::cli::stdout;
 use image::bounded;
 use image::one_layer::OneLayerImage;
@@ -29,9 +30,13 @@ pub(in crate::cli) struct Args {
     /// The image's tag
     #[arg(long)]
     tag: String,
-    /// Docker-archive of the base image
-    #[arg(long, value_name = "FILE")]
-    from_image: Option<PathBuf>,
+    /// The base image: a docker-archive, an OCI layout, an OCI archive, a conf or the program that
+    /// streams its image, as PATH or PATH#NAME
+    #[arg(long, value_name = "IMAGE")]
+    from_image: Option<String>,
+    /// The architecture to choose where the base has several, by Go's name [default: this machine's]
+    #[arg(long, value_name = "ARCH", requires = "from_image")]
+    architecture: Option<String>,
     /// The files' time of last change, in seconds since 1970
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     mtime: i64,
@@ -48,6 +53,10 @@ impl Args {
         stdout::check()?;
         // Rust's own standard output looks for line ends in all that is written to it.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let base = self.from_image.as_deref().map(|name| {
+            base::docker_archive(name, self.architecture.as_deref(), self.store_root.as_deref())
+        });
+        let base = base.transpose()?;
         let image = OneLayerImage {
             layer: &self.layer,
             closure: &closure(&self.closure)?,
@@ -56,7 +65,7 @@ impl Args {
             description: &self.config,
             name: &self.name,
             tag: &self.tag,
-            base: self.from_image.as_deref(),
+            base: base.as_ref().map(DockerArchiveFile::path),
             mtime: self.mtime,
         };
         Ok(image.write(out)?)

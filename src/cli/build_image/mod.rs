@@ -1,6 +1,7 @@
 //! `nix-image build-image`: the steps of the Nix function `buildImage`, which calls them in builds.
 
 mod archive;
+mod base;
 mod changes;
 mod copy;
 mod layer;

@@ -46,8 +46,8 @@ Examples:
   # Log in for this push only, and keep the digest
   nix-image push ./result ghcr.io/me/app:1 --creds me:$TOKEN --digest-file digest")]
 pub(super) struct Args {
-    /// The program that Nix built (`./result`), or its conf, a JSON file; `-` reads a conf from
-    /// standard input
+    /// The program that Nix built (`./result`), its conf, a JSON file, or an archive or layout, as
+    /// PATH or PATH#NAME; `-` reads a conf from standard input
     conf: String,
     /// Names to push to [default: those of the confs]
     #[arg(value_name = "REFERENCE")]

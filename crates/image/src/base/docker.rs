@@ -41,6 +41,7 @@ pub(super) fn open(
         env: document::env(&broken, &config)?,
         config: text,
         names: names.filter_map(Value::as_str).map(str::to_owned).collect(),
+        is_layout: false,
     })
 }
 

@@ -113,6 +113,7 @@ pub(super) fn open(
         env: document::env(&broken, &config)?,
         config: text,
         names: candidate.names,
+        is_layout: true,
     })
 }
 

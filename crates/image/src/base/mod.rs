@@ -47,6 +47,7 @@ pub struct Base {
     config: Vec<u8>,
     /// The names and tags that it goes by.
     names: Vec<String>,
+    is_layout: bool,
 }
 
 /// Layers that an image may have; engines take some hundreds at most.
@@ -202,6 +203,11 @@ impl Base {
     /// The configuration, byte for byte.
     pub fn config(&self) -> &[u8] {
         &self.config
+    }
+
+    /// Whether it is in a layout, in a directory or an archive.
+    pub fn is_layout(&self) -> bool {
+        self.is_layout
     }
 
     /// The names and tags that it goes by, as its archive or layout has them.

@@ -8,12 +8,16 @@ use formats::python;
 use oci::Platform;
 
 /// What every image runs on.
-const OS: &str = "linux";
+pub(super) const OS: &str = "linux";
 
 impl Image {
-    /// The configuration, whose digest is the image's ID, for layers of these digests.
+    /// The configuration, whose digest is the image's ID, for layers of these digests. That of an
+    /// image in an archive or layout stays as it is there, as do its layers.
     #[doc(hidden)]
     pub fn config_json(&self, diff_ids: &[Digest]) -> String {
+        if let Some(finished) = &self.finished {
+            return finished.clone();
+        }
         let history = self.layers.iter().zip(diff_ids).map(|(layer, diff_id)| {
             let origins = layer.origins_in_history(diff_id);
             let comment = format!("store paths: {}", python::repr::list_of_str(&origins));

@@ -1,13 +1,17 @@
 //! Images that exist already, whatever they are kept as.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::documents::OS;
 use super::{Image, ImageError};
-use crate::base::{Base, Choice};
+use crate::base::{Base, Choice, parse_document};
 use crate::conf::{Conf, Form};
-use crate::layer::Layer;
-use crate::store::{self, References, Store, StoreError};
+use crate::layer::{Layer, Ownership};
+use crate::store::{self, NarHashes, References, Store, StoreError};
 use formats::digest::Digest;
+use formats::peer_text;
+use oci::Reference;
 
 /// Confs that build on confs, at most: engines take 127 layers, and each conf has one of its own.
 const MAX_BASES: usize = 127;
@@ -119,6 +123,50 @@ impl Existing {
     }
 }
 
+impl Image {
+    /// The image of an archive or layout at `path`, under another name if one is given. Its
+    /// configuration and layers stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// If it has no name and none is given, or is for another system than Linux.
+    pub fn of_stored(
+        stored: Stored,
+        repo_tag: Option<String>,
+        path: &Path,
+    ) -> Result<Self, ImageError> {
+        let wrong = |problem: &str| ImageError::Stored {
+            path: path.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let config = std::str::from_utf8(stored.config());
+        let config = config.map_err(|_| wrong("has a configuration that is not UTF-8"))?;
+        let parsed = parse_document(config.as_bytes());
+        let mut parsed =
+            parsed.map_err(|error| wrong(&format!("has no configuration: {error}")))?;
+        let text = |key: &str| parsed[key].as_str().map(str::to_owned);
+        let (architecture, created, os) = (text("architecture"), text("created"), text("os"));
+        if let Some(os) = os.filter(|os| os != OS) {
+            return Err(wrong(&format!("is for {}, not for {OS}", peer_text::plain(&os))));
+        }
+        let repo_tag = repo_tag.or_else(|| stored.usual_name());
+        Ok(Self {
+            has_base: true,
+            repo_tag: repo_tag.ok_or_else(|| ImageError::NoName(path.to_owned()))?,
+            // Only archives that are made of it have a time.
+            ownership: Arc::new(Ownership { mtime: 1, ..Ownership::default() }),
+            nar_hashes: NarHashes::new(),
+            warnings: Vec::new(),
+            architecture: architecture.ok_or_else(|| wrong("names no architecture"))?,
+            created: created.unwrap_or_default(),
+            config: parsed["config"].take(),
+            finished: Some(config.to_owned()),
+            store: Arc::new(stored.store),
+            layers: stored.layers,
+        })
+    }
+}
+
 impl Stored {
     /// The diffIDs of its layers, as its configuration has them.
     pub fn diff_ids(&self) -> Vec<Digest> {
@@ -128,6 +176,20 @@ impl Stored {
     /// The configuration, byte for byte.
     pub fn config(&self) -> &[u8] {
         self.base.config()
+    }
+
+    /// What a conf would call it. A layout has whole names, and tags alone, which name no image.
+    fn usual_name(&self) -> Option<String> {
+        if !self.is_layout() {
+            return self.names().first().cloned();
+        }
+        let mut whole = self.names().iter().filter(|name| name.contains(':'));
+        whole.find_map(|name| Some(Reference::of_image(name).ok()?.familiar()))
+    }
+
+    /// Whether it is in an OCI layout or OCI archive, and not in a docker-archive.
+    pub fn is_layout(&self) -> bool {
+        self.base.is_layout()
     }
 
     /// The names and tags that it goes by where it is.

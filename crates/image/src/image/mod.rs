@@ -43,6 +43,8 @@ pub struct Image {
     architecture: String,
     created: String,
     config: Value,
+    /// The whole configuration, if it is there already.
+    finished: Option<String>,
 }
 
 /// Why a conf makes no image.
@@ -95,6 +97,17 @@ pub enum ImageError {
         /// What it holds.
         source: DigestError,
     },
+    /// What is in an archive or layout is no image that runs here.
+    #[error("the image in `{}` {problem}", path.display())]
+    Stored {
+        /// The archive or layout.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An archive or layout names no image, and neither does the caller.
+    #[error("the image in `{}` has no name, and is given none", .0.display())]
+    NoName(PathBuf),
     /// Neither the conf nor the caller names the image.
     #[error("the conf has no `repo_tag`, and the image is given no other name")]
     NoTag,
@@ -178,6 +191,7 @@ impl Image {
             warnings,
             architecture: conf.architecture,
             created: conf.created.isoformat(),
+            finished: None,
         })
     }
 

@@ -1,0 +1,165 @@
+# nixpkgs' examples of dockerTools, by nixpkgs and by ours: what they are made of, compared
+# (`problems`), and as a table of what that says of their bytes (`table`). The bytes
+# themselves are compared where images can be built (identical-to-nixpkgs.nix).
+{ pkgs }:
+
+let
+  inherit (pkgs) lib;
+
+  examples =
+    overlays:
+    (import pkgs.path {
+      inherit (pkgs.stdenv.hostPlatform) system;
+      inherit overlays;
+    }).dockerTools.examples;
+  overlay = import ../overlay.nix;
+  theirs = examples [ sameRcFile ];
+  ours = examples [
+    overlay
+    sameRcFile
+  ];
+  # As users have them.
+  usual = {
+    theirs = examples [ ];
+    ours = examples [ overlay ];
+  };
+
+  # The text that a nix-shell image's shell reads first is our own; with the same
+  # text in both, the rest of these images can be compared.
+  sameRcFile = _: prev: {
+    dockerTools = prev.dockerTools.override (old: {
+      writeText = name: text: old.writeText name (if name == "nix-shell-rc" then "" else text);
+    });
+  };
+
+  # The stream of an image that is one, or an archive of one.
+  streamOf = image: if image.isExe or false then image else image.stream or null;
+
+  # The derivations of the config and of the image's own layer stand in the text
+  # that writes the conf.
+  input =
+    conf: end:
+    lib.findSingle (lib.hasSuffix end) (throw "${conf.name} has no ${end}")
+      (throw "${conf.name} has more than one ${end}")
+      (lib.attrNames (builtins.getContext conf.buildCommand));
+
+  limit = conf: builtins.match ".*'--limit=([0-9]+)'.*" conf.buildCommand;
+
+  fields =
+    stream:
+    let
+      inherit (stream) conf;
+      layers = conf.layersJsonFile or conf;
+    in
+    lib.genAttrs [ "created" "gid" "gname" "imageName" "mtime" "uid" "uname" ] (
+      name: toString conf.${name}
+    )
+    // {
+      tag = if lib.hasInfix conf.imageTag conf.outPath then "the conf's hash" else conf.imageTag;
+      config = input conf "-base.json.drv";
+      customisationLayer = input conf "-customisation-layer.drv";
+      base = describe (conf.fromImage or null);
+      roots = map toString layers.exportReferencesGraph.graph;
+      maxLayers = layers.maxLayers or (if limit conf == null then null else 1 + lib.toInt (lib.head (limit conf)));
+    };
+
+  # The layer of one whose commands run as root is made in another way.
+  oneLayer =
+    image:
+    let
+      inherit (image) buildArgs layer;
+      list = value: map toString (lib.toList (if value == null then [ ] else value));
+    in
+    {
+      inherit (image) imageName;
+      tag = if lib.hasInfix image.imageTag image.outPath then "the image's hash" else image.imageTag;
+      base = describe (buildArgs.fromImage or null);
+      compressor = lib.last (lib.splitString "." image.name);
+    }
+    // (
+      if buildArgs ? runAsRoot then
+        {
+          inherit (buildArgs) runAsRoot;
+          extraCommands = buildArgs.extraCommands or "";
+          contents = list (buildArgs.copyToRoot or null);
+        }
+      else
+        {
+          inherit (layer) extraCommands;
+          contents = list layer.contents;
+          # The date of one that is made now is in a derivation of its own.
+          config = if buildArgs.created or "" == "now" then "now" else layer.baseJson.drvPath;
+        }
+    );
+
+  describe =
+    image:
+    if image == null then
+      null
+    else if image ? buildArgs then
+      oneLayer image
+    else if streamOf image != null then
+      fields (streamOf image)
+    else if image ? outputHash then
+      # However it is fetched, it is the same. What tests a fetcher has a hash of how
+      # it is fetched in its name.
+      if lib.hasInfix "-salted-" image.name then image.outputHash else image.outPath
+    else
+      image.drvPath;
+
+  differences =
+    name:
+    let
+      a = describe theirs.${name};
+      b = describe ours.${name};
+    in
+    if theirs.${name} ? outputHash then
+      lib.optional (a != b) "${name}: nixpkgs fetches ${a}, ours ${toString b}"
+    else if lib.isString a then
+      # nixpkgs' function made it, though perhaps on top of an image of ours.
+      lib.optional (!lib.isString b) "${name} is another kind of image"
+    else
+      map (
+        field: "${name}: ${field}: nixpkgs has ${builtins.toJSON a.${field}}, ours ${builtins.toJSON b.${field}}"
+      ) (lib.filter (field: a.${field} != b.${field}) (lib.attrNames a));
+
+  images = lib.filter (name: lib.isDerivation theirs.${name}) (lib.attrNames theirs);
+
+  # What the comparison says of an example's bytes.
+  verdict =
+    name:
+    let
+      image = usual.theirs.${name};
+      a = describe image;
+      args = image.buildArgs or { };
+      isNow = args.created or "" == "now" || a.created or "" == "now";
+      apart =
+        lib.optional (usual.theirs.${name} ? conf && a != describe usual.ours.${name}) "the shell's rc file"
+        ++ lib.optional (isNow) "the moment"
+        ++ lib.optional (lib.hasSuffix "hash" (a.tag or "")) "the tag, which is a hash";
+    in
+    if image ? outputHash then
+      "the archive"
+    else if args ? runAsRoot then
+      "the layers below; what its commands as root make is another layer"
+    else if lib.isString a then
+      if lib.hasPrefix "merge" image.name then
+        "the images' members, which are in the images' order"
+      else
+        "the tree; the tar file is another one"
+    else if apart == [ ] then
+      "image and archive"
+    else
+      "image and archive, but for ${lib.concatStringsSep " and " apart}";
+in
+{
+  problems =
+    lib.optional (lib.length images < 60) "nixpkgs has but ${toString (lib.length images)} examples"
+    ++ lib.concatMap differences images;
+
+  table = ''
+    | example | what is equal |
+    |---|---|
+  ''
+  + lib.concatMapStrings (name: "| `${name}` | ${verdict name} |\n") images;
+}
