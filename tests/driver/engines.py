@@ -8,6 +8,7 @@ when standard input ends.
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -21,13 +22,20 @@ class Engine:
     """What all share: a temporary folder, a process, and an end to both."""
 
     process = None
+    # Whether an image's ID is the digest of its configuration.
+    image_id_is_config = True
 
-    def __init__(self, parent=None):
+    def __init__(self, parent=None, data=None):
         self.parent = parent
+        self.data_parent = data
 
     def __enter__(self):
         # Short, because the paths of sockets may not be long.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nix-image-", dir=self.parent))
+        # What it holds may have to be on the disk of a store.
+        self.data = self.folder / "data"
+        if self.data_parent:
+            self.data = pathlib.Path(tempfile.mkdtemp(prefix="data-", dir=self.data_parent))
         try:
             self.start()
         except BaseException:
@@ -47,9 +55,23 @@ class Engine:
         mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
         for line in reversed(mounts):
             target = line.split()[1]
-            if target.startswith(f"{self.folder}/"):
+            if target.startswith((f"{self.folder}/", f"{self.data}/")):
                 subprocess.run(["umount", "--lazy", target], check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in [self.data, self.folder]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @classmethod
+    def version(cls):
+        """The version of the program that is on PATH, as a list of numbers."""
+        if not shutil.which(cls.program):
+            raise SystemExit(f"{cls.program} is not on PATH")
+        said = subprocess.run([cls.program, "--version"], capture_output=True, text=True).stdout
+        return [int(number) for number in re.search(r"\d+(\.\d+)+", said)[0].split(".")]
+
+    @classmethod
+    def missing(cls):
+        """What the program on PATH is too old for, if it cannot be this engine."""
+        return None
 
     def variables(self):
         """What programs have to find in their environment to find it."""
@@ -81,6 +103,7 @@ class Engine:
 
 class Docker(Engine):
     command = "docker"
+    program = "dockerd"
     scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module"]
 
     containerd_store = False
@@ -96,7 +119,7 @@ class Docker(Engine):
                 "dockerd",
                 *("--config-file", config),
                 *("--host", self.address),
-                *("--data-root", self.folder / "data"),
+                *("--data-root", self.data),
                 *("--exec-root", self.folder / "exec"),
                 *("--pidfile", self.folder / "docker.pid"),
                 *(["--storage-driver", self.storage] if self.storage else []),
@@ -110,34 +133,34 @@ class Docker(Engine):
         return {"DOCKER_HOST": self.address}
 
     def unpacks(self):
-        version = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return ["gzip", "zstd"] if int(version.stdout.split(".")[0]) >= 23 else ["gzip"]
+        return ["gzip", "zstd"] if self.version()[0] >= 23 else ["gzip"]
 
 
 class DockerWithContainerdStore(Docker):
     """Which dockerd has since version 24; older ones take the setting and do without."""
 
     containerd_store = True
+    # An ID is the digest of a manifest that dockerd writes.
+    image_id_is_config = False
+
+    @classmethod
+    def missing(cls):
+        version = cls.version()[0]
+        return None if version >= 24 else f"dockerd {version} has no containerd store"
 
 
 class Podman(Engine):
     command = "podman"
+    program = "podman"
     scripts = [*Docker.scripts, "nixos-image", "nixos-module-store"]
 
     def start(self):
-        if not shutil.which("podman"):
-            raise SystemExit("podman is not on PATH")
+        self.version()
         self.storage = "overlay" if storage_driver(self.folder) == "overlay2" else "vfs"
         (self.folder / "storage.conf").write_text(
             f"""[storage]
 driver = "{self.storage}"
-graphroot = "{self.folder}/data"
+graphroot = "{self.data}"
 runroot = "{self.folder}/run"
 """
         )
@@ -229,6 +252,7 @@ class PodmanWithoutIds(RootlessPodman):
 
 class Containerd(Engine):
     command = "ctr"
+    program = "containerd"
     scripts = ["containerd", "nixos-module"]
 
     configuration = 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
@@ -242,7 +266,7 @@ class Containerd(Engine):
                 "containerd",
                 *("--config", config),
                 *("--address", self.socket),
-                *("--root", self.folder / "data"),
+                *("--root", self.data),
                 *("--state", self.folder / "state"),
             ],
             ["ctr", "version"],
@@ -281,13 +305,17 @@ def storage_driver(folder):
     return "overlay2"
 
 
-ENGINES = {"docker": Docker, "podman": Podman, "containerd": Containerd}
+ENGINES = {
+    "docker": Docker,
+    "docker-with-containerd-store": DockerWithContainerdStore,
+    "podman": Podman,
+    "containerd": Containerd,
+}
 
 
 def main():
     known = {
         **ENGINES,
-        "docker-with-containerd-store": DockerWithContainerdStore,
         "isolating-containerd": IsolatingContainerd,
         "rootless-podman": RootlessPodman,
         "podman-without-ids": PodmanWithoutIds,

@@ -49,9 +49,17 @@ class Store:
     def here(self, path):
         return pathlib.Path(f"{self.root}{path}")
 
-    def table(self):
+    def built(self):
+        """What the scripts need to know, as plain values."""
         built = self.build(ROOT / "nix/testing", "-A", "testImages.table")
-        return {name: self.entry(image) for name, image in json.loads(built.read_text()).items()}
+        unit = self.build(ROOT / "nix/testing", "-A", "moduleUnit")
+        return {
+            "images": {name: self.entry(i) for name, i in json.loads(built.read_text()).items()},
+            "nix_image": str(self.nix_image),
+            "root": str(self.root),
+            "store": str(self.path),
+            "unit": f"{unit}/bin/nix-image-unit",
+        }
 
     def entry(self, image):
         entry = dict(image)
@@ -60,32 +68,14 @@ class Store:
             conf = self.here(image["conf"])
             entry |= {"conf": json.loads(conf.read_text()), "confFile": str(conf)}
         if image["isProgram"]:
-            entry["archive"] = self.stream(conf)
+            entry["archive"] = stream(self.nix_image, self.root, conf)
             # The program says /nix/store, which is there but for the program.
             entry["program"] = f"chroot {self.root} {image['file']}"
         else:
             entry["archive"] = f"cat {self.here(image['file'])}"
         return entry
 
-    def stream(self, conf):
-        """The command that prints the archive of a conf."""
-        return f"{self.nix_image} stream {conf} --store-root {self.root}"
 
-    def unit(self, folder):
-        """The command by which a unit of the NixOS module does its work, on this machine.
-
-        Its text is the module's; the programs that the text calls are this machine's, and
-        nix-image is told where the store is.
-        """
-        script = self.build(ROOT / "nix/testing", "-A", "moduleUnit")
-        programs = folder / "programs"
-        programs.mkdir()
-        nix_image = programs / "nix-image"
-        nix_image.write_text(f"""#!/bin/sh
-case "$1 $2" in
-  load* | inspect* | 'store add') exec {self.nix_image} "$@" --store-root {self.root} ;;
-esac
-exec {self.nix_image} "$@"
-""")
-        nix_image.chmod(0o755)
-        return f"PATH={programs}:$PATH bash {script}/bin/nix-image-unit"
+def stream(nix_image, root, conf):
+    """The command that prints the archive of a conf."""
+    return f"{nix_image} stream {conf} --store-root {root}"

@@ -77,11 +77,11 @@ exit $?
 """
 
 
-def packages(release):
-    """All that is installed for the scripts and the tests."""
+def packages(release, more=TOOLS):
+    """The engines, and what is installed besides them: by default for the scripts and the tests."""
     # Where the client is a package of its own.
     client = [] if release == "bookworm" else ["docker-cli"]
-    return sorted([*ENGINES, *client, *TOOLS])
+    return sorted([*ENGINES, *client, *more])
 
 
 def cache():
@@ -93,10 +93,18 @@ def cache():
 def tree(release, wanted, purpose="engines"):
     """The folder of a release with packages, made now if there is none with these.
 
-    Of each purpose only the newest tree is kept, and nothing writes to it.
+    Nothing writes to it.
     """
-    key = hashlib.sha256(" ".join(wanted).encode()).hexdigest()[:12]
-    folder = cache() / f"{release}-{purpose}-{key}"
+    return kept(release, purpose, wanted, lambda folder: bootstrap(release, wanted, folder))
+
+
+def kept(release, purpose, key, make):
+    """The folder that `make` fills, made now if there is none for these words.
+
+    Of each purpose only the newest is kept.
+    """
+    digest = hashlib.sha256(" ".join(key).encode()).hexdigest()[:12]
+    folder = cache() / f"{release}-{purpose}-{digest}"
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / f"{release}-{purpose}.lock").open("w") as lock:
         # Others wait here, and then find it.
@@ -106,8 +114,10 @@ def tree(release, wanted, purpose="engines"):
                 shutil.rmtree(old)
             print(f"making {folder}, which takes some minutes", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(dir=cache(), prefix="making-") as made:
-                bootstrap(release, wanted, pathlib.Path(made, "tree"))
-                pathlib.Path(made, "tree").rename(folder)
+                new = pathlib.Path(made, "new")
+                new.mkdir()
+                make(new)
+                new.rename(folder)
     return folder
 
 
@@ -153,17 +163,20 @@ def run(release, command, limit=RUN_LIMIT):
     """Runs a command in a release, and gives its exit status."""
     if os.geteuid() != 0:
         sys.exit(f"only root can run a command in {release}")
-    folder = tree(release, packages(release))
-    temporary = pathlib.Path(tempfile.gettempdir())
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-    shared = {str(path.resolve()) for path in [temporary, ROOT, ROOT / target] if path.exists()}
+    shared = [pathlib.Path(tempfile.gettempdir()), ROOT, ROOT / target]
+    return enter(tree(release, packages(release)), shared, command, limit)
+
+
+def enter(folder, shared, command, limit):
+    """Runs a command with a tree as its root, which sees the shared folders, and gives its status."""
     # What holds others comes before them.
-    shared = "\n".join(sorted(shared))
+    paths = "\n".join(sorted({str(path.resolve()) for path in shared if path.exists()}))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {**kept, "HOME": "/root", "LC_ALL": "C.UTF-8", "PATH": path}
-    enter = ["sh", "-c", ENTER, "sh", folder, shared, *command]
-    return alone(enter, limit, env=environment).returncode
+    entering = ["sh", "-c", ENTER, "sh", folder, paths, *command]
+    return alone(entering, limit, env=environment).returncode
 
 
 if __name__ == "__main__":

@@ -1,0 +1,85 @@
+"""Runs scripts of tests/scripts with the engines that are on PATH, which it starts.
+
+Its first argument is a file with what the driver has built.
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+
+import engines
+from images import stream
+from machine import Failure, Machine
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
+
+
+def run(script, machine, known):
+    names = {"machine": machine, "subtest": machine.subtest, **known}
+    for path in [SCRIPTS / "common.py", SCRIPTS / f"{script}.py"]:
+        exec(compile(path.read_text(), str(path), "exec"), names)
+
+
+def unit(built, folder):
+    """The command by which a unit of the NixOS module does its work, on this machine.
+
+    Its text is the module's; the programs that the text calls are this machine's, and
+    nix-image is told where the store is.
+    """
+    programs = folder / "programs"
+    programs.mkdir()
+    nix_image = programs / "nix-image"
+    nix_image.write_text(f"""#!/bin/sh
+case "$1 $2" in
+  load* | inspect* | 'store add') exec {built["nix_image"]} "$@" --store-root {built["root"]} ;;
+esac
+exec {built["nix_image"]} "$@"
+""")
+    nix_image.chmod(0o755)
+    return f"PATH={programs}:$PATH bash {built['unit']}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("built", type=pathlib.Path)
+    parser.add_argument("--engine", action="append", choices=engines.ENGINES)
+    parser.add_argument("script", nargs="*")
+    arguments = parser.parse_args()
+    built = json.loads(arguments.built.read_text())
+
+    failed = []
+    for name in arguments.engine or engines.ENGINES:
+        engine = engines.ENGINES[name]
+        if why := engine.missing():
+            print(f"\n{name}: left out, as {why}", flush=True)
+            continue
+        for script in arguments.script or engine.scripts:
+            with engine(data=arguments.built.parent) as running:
+                version = ".".join(map(str, engine.version()))
+                print(f"\n{name} {version}: {script}", flush=True)
+                machine = Machine(running.environment())
+                known = {
+                    "engine": engine.command,
+                    "image_id_is_config": engine.image_id_is_config,
+                    "unpacks": running.unpacks(),
+                    "images": built["images"],
+                    "stream": functools.partial(stream, built["nix_image"], built["root"]),
+                    "nix_image": built["nix_image"],
+                    "registry": "docker-registry",
+                    "store": built["store"],
+                    "unit_command": unit(built, running.folder),
+                }
+                try:
+                    run(script, machine, known)
+                except (Failure, AssertionError, subprocess.TimeoutExpired) as error:
+                    print(f"    {error}", flush=True)
+                    failed.append(f"{name}: {script}: {machine.current}")
+    if failed:
+        sys.exit("\nfailed: " + "\n        ".join(failed))
+
+
+if __name__ == "__main__":
+    main()
