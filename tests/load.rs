@@ -838,7 +838,9 @@ fn an_image_that_containerd_really_got_and_is_another_one_gets_no_name() {
 fn dockerd_is_reached_by_ssh() {
     let engine = engines::docker();
     let (store, conf) = small_image();
-    let script = "while [ \"$1\" != docker ]; do shift; done; DOCKER_HOST=$NEAR exec \"$@\"";
+    // As the real one, it gives the words to a shell.
+    let script =
+        "while [ \"$1\" != far ]; do shift; done; shift; DOCKER_HOST=$NEAR exec sh -c \"$*\"";
     let path = with_program(&store.root().join("bin"), "ssh", script);
     let near = engine.command("docker", &[]);
     let near = near.get_envs().find(|(name, _)| *name == "DOCKER_HOST").unwrap().1.unwrap();

@@ -13,5 +13,5 @@ mod listing;
 mod nix;
 mod rootless;
 mod same_as_loaded;
-mod state;
+pub(crate) mod state;
 mod store_untouched;

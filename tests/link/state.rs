@@ -64,7 +64,7 @@ fn podman(engine: &Engine) -> Lines {
 
 /// Removes empty lists of signatures from an image's record, which podman 4 writes and podman 5 does
 /// not. Returns the names of their files.
-fn drop_empty_signatures(image: &mut serde_json::Map<String, Value>) -> Vec<String> {
+pub(crate) fn drop_empty_signatures(image: &mut serde_json::Map<String, Value>) -> Vec<String> {
     let sizes = image["big-data-sizes"].as_object().unwrap();
     let empty = |name: &&String| name.starts_with("signature-") && sizes[*name] == 0;
     let names: Vec<_> = sizes.keys().filter(empty).cloned().collect();
