@@ -14,6 +14,7 @@
     "one-layer"
     "archives"
     "nix-shell"
+    "load"
   ],
   # The NixOS options that start the engine.
   node,
@@ -24,6 +25,8 @@
     "zstd"
   ],
   imageIdIsConfig ? true,
+  # The store is on a disk of its own, so that nothing can be linked.
+  layersAre ? [ "sent" ],
 }:
 
 let
@@ -73,6 +76,9 @@ testers.runNixOSTest {
     unpacks = ${builtins.toJSON unpacks}
     image_id_is_config = ${if imageIdIsConfig then "True" else "False"}
     images = {name: known(image) for name, image in json.load(open("${table}")).items()}
+    as_user = ""
+    layers_are: list[str] = ${builtins.toJSON layersAre}
+    scratch = "/var/tmp"
     nix_image = "nix-image"
     registry = "${pkgs.distribution}/bin/registry"
     store = "${builtins.storeDir}"

@@ -4,8 +4,12 @@
 vmTest {
   name = "nix-image-containerd";
   engine = "ctr";
-  scripts = [ "containerd" ];
+  scripts = [
+    "containerd"
+    "load"
+  ];
   node.virtualisation.containerd.enable = true;
   ready = ''machine.wait_for_unit("containerd.service")'';
   unpacks = [ ];
+  layersAre = [ "copied" ];
 }

@@ -12,4 +12,5 @@ vmTest {
   ];
   node.virtualisation.podman.enable = true;
   ready = ''machine.wait_for_unit("multi-user.target")'';
+  layersAre = [ "copied" ];
 }

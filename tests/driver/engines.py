@@ -2,7 +2,8 @@
 
 As a program: starts the engine that its argument names, in a folder that a second
 one may name, prints the variables by which programs find it, as JSON, and ends it
-when standard input ends.
+when standard input ends. For a line there, `stop` or `kill`, it is ended in that way and started
+again, and the variables are printed again.
 """
 
 import json
@@ -44,6 +45,12 @@ class Engine:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+        for folder in [self.data, self.folder]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def stop(self):
+        """Ends what runs. `start` then finds what there was."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -57,8 +64,6 @@ class Engine:
             target = line.split()[1]
             if target.startswith((f"{self.folder}/", f"{self.data}/")):
                 subprocess.run(["umount", "--lazy", target], check=False)
-        for folder in [self.data, self.folder]:
-            shutil.rmtree(folder, ignore_errors=True)
 
     @classmethod
     def version(cls):
@@ -73,12 +78,21 @@ class Engine:
         """What the program on PATH is too old for, if it cannot be this engine."""
         return None
 
+    def kill(self):
+        """Ends its process without a chance to tidy up."""
+        self.process.kill()
+        self.process.wait()
+
     def variables(self):
         """What programs have to find in their environment to find it."""
         return {}
 
     def environment(self):
         return {**os.environ, **self.variables()}
+
+    def layers_are(self):
+        """How `nix-image load` gets layers into it out of a store on its disk."""
+        return "linked"
 
     def unpacks(self):
         """The compressors whose archives it loads as they are."""
@@ -104,7 +118,7 @@ class Engine:
 class Docker(Engine):
     command = "docker"
     program = "dockerd"
-    scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module"]
+    scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module", "load"]
 
     containerd_store = False
 
@@ -129,11 +143,20 @@ class Docker(Engine):
             ["docker", "info"],
         )
 
+    def kill(self):
+        super().kill()
+        # Its containerd ends with it, but is waited for where process 1 is slow to reap.
+        (self.folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+
     def variables(self):
         return {"DOCKER_HOST": self.address}
 
     def unpacks(self):
         return ["gzip", "zstd"] if self.version()[0] >= 23 else ["gzip"]
+
+    def layers_are(self):
+        # Older ones do not say where their containerd is.
+        return "linked" if self.containerd_store and self.version()[0] >= 27 else "sent"
 
 
 class DockerWithContainerdStore(Docker):
@@ -187,6 +210,8 @@ tmp_dir = "{self.folder}/tmp"
 
     def variables(self):
         return {
+            # The scripts read what commands say.
+            "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
             "CONTAINERS_CONF": f"{self.folder}/containers.conf",
             "CONTAINERS_REGISTRIES_CONF": f"{self.folder}/registries.conf",
             "CONTAINERS_STORAGE_CONF": f"{self.folder}/storage.conf",
@@ -200,6 +225,7 @@ tmp_dir = "{self.folder}/tmp"
 class RootlessPodman(Podman):
     """podman of an ordinary user, whom only the programs know that AS_USER runs."""
 
+    scripts = ["load"]
     subordinate_ids = "tester:4100000:65536\n"
     uid = 41000
 
@@ -207,8 +233,9 @@ class RootlessPodman(Podman):
         super().start()
         if self.storage == "vfs":
             raise SystemExit("overlay cannot be mounted here")
-        for name in ["home", "xdg", "data", "run", "tmp"]:
+        for name in ["home", "xdg", "run", "tmp"]:
             (self.folder / name).mkdir(mode=0o700)
+        self.data.mkdir(mode=0o700, exist_ok=True)
         entry = f"tester:x:{self.uid}:{self.uid}::{self.folder}/home:/bin/sh\n"
         known = {
             "passwd": pathlib.Path("/etc/passwd").read_text() + entry,
@@ -222,7 +249,7 @@ class RootlessPodman(Podman):
                 raise SystemExit(f"there is no /etc/{name}")
             (self.folder / name).write_text(text)
             mounts.append(f"mount --bind {self.folder}/{name} /etc/{name}")
-        for file in [self.folder, *self.folder.iterdir()]:
+        for file in [self.folder, self.data, *self.folder.iterdir()]:
             if file.name not in known:
                 os.chown(file, self.uid, self.uid)
         as_user = f"setpriv --reuid={self.uid} --regid={self.uid} --clear-groups"
@@ -231,12 +258,16 @@ class RootlessPodman(Podman):
         self.as_user.write_text(f"#!/bin/sh\nexec unshare --mount sh -ec '{script}' sh \"$@\"\n")
         self.as_user.chmod(0o755)
 
-    def __exit__(self, *_):
+    def layers_are(self):
+        # Users may link their own files only.
+        return "copied"
+
+    def stop(self):
         # The process by which podman keeps its user namespace.
         for pause in [self.folder / "xdg/libpod/tmp/pause.pid", self.folder / "tmp/pause.pid"]:
             if pause.exists():
                 os.kill(int(pause.read_text()), signal.SIGKILL)
-        super().__exit__()
+        super().stop()
 
     def variables(self):
         user = {"HOME": f"{self.folder}/home", "XDG_RUNTIME_DIR": f"{self.folder}/xdg"}
@@ -253,7 +284,7 @@ class PodmanWithoutIds(RootlessPodman):
 class Containerd(Engine):
     command = "ctr"
     program = "containerd"
-    scripts = ["containerd", "nixos-module"]
+    scripts = ["containerd", "nixos-module", "load"]
 
     configuration = 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
 
@@ -309,6 +340,7 @@ ENGINES = {
     "docker": Docker,
     "docker-with-containerd-store": DockerWithContainerdStore,
     "podman": Podman,
+    "rootless-podman": RootlessPodman,
     "containerd": Containerd,
 }
 
@@ -317,13 +349,17 @@ def main():
     known = {
         **ENGINES,
         "isolating-containerd": IsolatingContainerd,
-        "rootless-podman": RootlessPodman,
         "podman-without-ids": PodmanWithoutIds,
     }
     try:
         with known[sys.argv[1]](*sys.argv[2:]) as engine:
             print(json.dumps(engine.variables()), flush=True)
-            sys.stdin.read()
+            for line in sys.stdin:
+                if line == "kill\n":
+                    engine.kill()
+                engine.stop()
+                engine.start()
+                print(json.dumps(engine.variables()), flush=True)
     except OSError as error:
         sys.exit(str(error))
 

@@ -6,9 +6,11 @@ Its first argument is a file with what the driver has built.
 import argparse
 import functools
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import engines
 from images import stream
@@ -48,6 +50,7 @@ def main():
     parser.add_argument("--engine", action="append", choices=engines.ENGINES)
     parser.add_argument("script", nargs="*")
     arguments = parser.parse_args()
+    state = arguments.built.resolve().parent
     built = json.loads(arguments.built.read_text())
 
     failed = []
@@ -57,12 +60,17 @@ def main():
             print(f"\n{name}: left out, as {why}", flush=True)
             continue
         for script in arguments.script or engine.scripts:
-            with engine(data=arguments.built.parent) as running:
+            with engine(data=state) as running, tempfile.TemporaryDirectory(dir=state) as scratch:
+                os.chmod(scratch, 0o755)
                 version = ".".join(map(str, engine.version()))
                 print(f"\n{name} {version}: {script}", flush=True)
                 machine = Machine(running.environment())
+                as_user = getattr(running, "as_user", None)
                 known = {
-                    "engine": engine.command,
+                    "engine": f"{as_user} {engine.command}" if as_user else engine.command,
+                    "as_user": f"{as_user} " if as_user else "",
+                    "layers_are": [running.layers_are()],
+                    "scratch": scratch,
                     "image_id_is_config": engine.image_id_is_config,
                     "unpacks": running.unpacks(),
                     "images": built["images"],

@@ -9,6 +9,9 @@
 #   store    where the machine has the store
 #   unpacks  the compressors whose archives the engine loads
 #   unit_command  what the units of the NixOS module run
+#   as_user  what comes before a command to run it as the user whose engine it is, if not root
+#   layers_are  how `nix-image load` may get layers into the engine: "linked", "copied", "sent"
+#   scratch  a folder on the disk of the engine
 #   image_id_is_config: whether the engine's image IDs are the configs' digests
 import json
 import shlex
@@ -41,6 +44,15 @@ def run(name, *command, options=""):
 
 def run_fails(name, *command, options=""):
     return machine.fail(command_line(name, command, options))
+
+
+def ctr(command):
+    """What ctr prints for a container, which it may not wait for: then it runs again."""
+    for _ in range(10):
+        said = machine.succeed(f"ctr {command}").replace("\r\n", "\n")
+        if said:
+            break
+    return said
 
 
 def inspect(name):

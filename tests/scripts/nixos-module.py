@@ -66,7 +66,7 @@ class Containerd:
         machine.succeed(f"{self.ctr} containers rm user")
 
     def says(self, name):
-        return machine.succeed(f"{self.ctr} run --rm {self.full(name)} says")
+        return ctr(f"--namespace {self.unit_namespace} run --rm {self.full(name)} says")
 
 
 def unit(*arguments, state=STATE):

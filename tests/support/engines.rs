@@ -3,7 +3,7 @@
 
 use super::{cannot_run, command, need, need_root, python3, skip, test_file};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -23,6 +23,11 @@ pub(crate) struct Engine {
 /// dockerd with its own, classic, store.
 pub(crate) fn docker() -> Engine {
     start("docker", "docker", None, &["dockerd", "docker"])
+}
+
+/// The same with its files in a folder, for the sake of that folder's file system.
+pub(crate) fn docker_on(folder: PathBuf) -> Engine {
+    start("docker", "docker", Some(folder), &["dockerd", "docker"])
 }
 
 /// dockerd with containerd's store, which it has since version 24.
@@ -138,6 +143,15 @@ impl Engine {
         }
         reaching.envs(&self.environment);
         reaching
+    }
+
+    /// Ends its daemon, by `stop` or `kill`, and starts it again with what it has on disk.
+    pub(crate) fn restart(&mut self, how: &str) {
+        writeln!(self.starter.stdin.as_mut().unwrap(), "{how}").unwrap();
+        let mut line = String::new();
+        BufReader::new(self.starter.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let environment: BTreeMap<_, _> = serde_json::from_str(&line).unwrap();
+        assert_eq!(self.environment, environment, "where it is after a restart");
     }
 
     /// The folder that it has everything in.
