@@ -6,8 +6,13 @@ as_root := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH",)
 
 # How long each fuzzer runs.
 SECONDS ?= 60
+# Whose engines the images run in: the oldest that have to do, which this machine may have itself,
+# and current ones.
+codename := $(shell . /etc/os-release 2> /dev/null && echo $$VERSION_CODENAME)
+oldest := $(if $(filter bookworm,$(codename)),host,bookworm)
+releases := $(oldest) trixie
 
-.PHONY: build setup test demo docs bench fmt lint check-darwin fuzz conformance
+.PHONY: build setup test test-all demo docs bench fmt lint check-darwin fuzz conformance
 
 build:
 	cargo build --release
@@ -16,13 +21,22 @@ build:
 setup:
 	scripts/setup test
 
-# Everything: unit and integration tests, and the images in real engines. A test that cannot run
-# fails here; with `cargo test` it shows as ignored.
+# Everything: unit and integration tests with this machine's engines, and the images in those of
+# Debian's releases. A test that cannot run fails here; with `cargo test` it shows as ignored.
 test:
 	scripts/setup test
 	NIX_IMAGE_TESTS=all cargo test --workspace
 	cargo build --release
-	$(as_root) python3 tests/driver --nix-image $(release)/nix-image
+	$(as_root) python3 tests/driver --nix-image $(release)/nix-image $(releases:%=--release %)
+
+# The same with sid as well, and the tests that start engines once more with current ones.
+test-all: releases += sid
+test-all: test test-engines-trixie test-engines-sid
+
+test-engines-%:
+	NIX_IMAGE_TESTS=all cargo test --test integration \
+		--config 'target."cfg(all())".runner = "python3 tests/driver/release.py $*"' \
+		-- containerd_api:: link:: load:: serve:: storage:: store::
 
 # An image built by real Nix, delivered by today's way and by nix-image, side by side.
 demo:

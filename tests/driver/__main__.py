@@ -30,8 +30,8 @@ def main():
     parser.add_argument(
         "--release",
         action="append",
-        choices=release.RELEASES,
-        help="whose engines run; may be repeated; default: this machine's",
+        choices=["host", *release.RELEASES],
+        help="whose engines run; may be repeated; default: host, this machine's",
     )
     parser.add_argument("--nix-image", type=pathlib.Path, default=ROOT / "target/release/nix-image")
     parser.add_argument("--state", type=pathlib.Path, default=ROOT / "target/driver")
@@ -63,12 +63,12 @@ def main():
     file.write_text(json.dumps(built))
     program = ROOT / "tests/driver/scripts.py"
     chosen = [word for name in arguments.engine or [] for word in ("--engine", name)]
-    command = ["python3", str(program), str(file), *chosen, *arguments.script]
+    command = ["python3", str(program), *chosen, str(file), *arguments.script]
     failed = []
-    for name in arguments.release or ["this machine"]:
+    for name in arguments.release or ["host"]:
         print(f"\nengines of {name}", flush=True)
         started = time.monotonic()
-        if name == "this machine":
+        if name == "host":
             status = subprocess.run(command, timeout=release.RUN_LIMIT).returncode
         else:
             status = release.run(name, command)
