@@ -125,12 +125,13 @@ in
     tag = "latest";
     copyToRoot = root [ coreutils ];
     # Parentheses that a shell must not see twice.
-    runAsRoot = ''echo "(runAsRoot)" > runAsRoot'';
+    runAsRoot = ''echo "(runAsRoot)" | tee runAsRoot > /bin/healthcheck'';
     extraCommands = ''echo "(extraCommand)" > extraCommands'';
     config.Cmd = [
       "/bin/cat"
       "runAsRoot"
       "extraCommands"
+      "/bin/healthcheck"
     ];
   };
   as-root-parent = buildImage {

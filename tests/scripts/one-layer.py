@@ -106,7 +106,7 @@ with subtest("Nix in the container knows the store"):
 
 with subtest("runAsRoot and extraCommands write into the root"):
     load("as-root-extra-commands")
-    expect(run("as-root-extra-commands"), "(runAsRoot)\n(extraCommand)\n")
+    expect(run("as-root-extra-commands"), "(runAsRoot)\n(extraCommand)\n(runAsRoot)\n")
 
 with subtest("runAsRoot on top of a base image"):
     load("as-root-parent")

@@ -41,13 +41,13 @@ fn apply(below: &str, layer: &Tree) -> Tree {
             }
             match visited {
                 Visited::Directory(metadata) => made.put_directory(&path, metadata.clone()),
-                Visited::Inode(number, inode) => match firsts.get(&number) {
-                    Some(first) => made.put_link(&path, &names(first), inode.metadata.clone()),
-                    None => {
-                        firsts.insert(number, [&b"./"[..], &path.join(&b'/')].concat());
-                        made.put(&path, inode.clone())
+                Visited::Inode(number, inode) => {
+                    if let Some(first) = firsts.get(&number) {
+                        return made.put_link(&path, &names(first), inode.metadata.clone());
                     }
-                },
+                    firsts.insert(number, [&b"./"[..], &path.join(&b'/')].concat());
+                    made.put(&path, inode.clone())
+                }
             }
         })
         .unwrap();
