@@ -27,7 +27,7 @@ const CHANGES: [(&str, &[&str]); 17] = [
     ("true", &[]),
     // Times and what is there again make no difference.
     ("touch -d @7 etc/hosts; mv srv x; cp -a x srv; rm -r x", &[]),
-    ("touch file", &["file"]),
+    ("touch file; echo SAME > lib/one", &["file", "lib/", "lib/one"]),
     ("mkdir -p home/user; chown -R 1000:100 home/user", &["home/", "home/user/"]),
     ("chown -h 5 lib64; chmod 700 lib/sub", &["lib/", "lib/sub/", "lib64"]),
     ("chmod 711 srv/tool; chown 3000000:7 etc/hosts", &["etc/", "etc/hosts", "srv/", "srv/tool"]),
