@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::{Layers, describe};
 use super::edges::Edges;
+use super::{Layers, describe};
 
 /// What can be wrong with a closure graph.
 #[derive(Debug, thiserror::Error)]

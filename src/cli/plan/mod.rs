@@ -198,12 +198,7 @@ impl Args {
         Ok(explicit.with(layers, planned))
     }
 
-    fn planned(
-        &self,
-        nodes: Vec<Node>,
-        explicit: &Explicit,
-        mode: Mode,
-    ) -> anyhow::Result<Layers> {
+    fn planned(&self, nodes: Vec<Node>, explicit: &Explicit, mode: Mode) -> anyhow::Result<Layers> {
         let strategy = self.strategy()?;
         let limit = match &self.from_image {
             Some(base) => left_by(base, self.architecture.as_deref(), self.limit)?,
