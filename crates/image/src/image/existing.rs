@@ -156,6 +156,7 @@ impl Image {
             // Only archives that are made of it have a time.
             ownership: Arc::new(Ownership { mtime: 1, ..Ownership::default() }),
             nar_hashes: NarHashes::new(),
+            references: References::new(),
             warnings: Vec::new(),
             architecture: architecture.ok_or_else(|| wrong("names no architecture"))?,
             created: created.unwrap_or_default(),
