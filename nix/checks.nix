@@ -13,27 +13,14 @@ let
 
   prefixed = prefix: lib.mapAttrs' (name: lib.nameValuePair "${prefix}-${name}");
 
-  # The Nix files of a directory, by their names.
-  files =
-    directory:
-    lib.mapAttrs' (file: _: lib.nameValuePair (lib.removeSuffix ".nix" file) (directory + "/${file}")) (
-      lib.filterAttrs (file: _: lib.hasSuffix ".nix" file) (builtins.readDir directory)
-    );
-
-  callTest = lib.callPackageWith (
-    pkgs // { vmTest = pkgs.callPackage ./testing/vm-test.nix { }; }
-  );
-  # nixpkgs runs some of its tests on some systems only; elsewhere they are empty.
-  vmTests = lib.filterAttrs (_: lib.isDerivation) (
-    lib.mapAttrs (_: file: callTest file { }) (files ./tests)
-  );
+  vmTests = import ./testing/vm-tests.nix { inherit pkgs; };
 
   # Each file gives a list of sentences about what is wrong, and there must be none.
   # nixpkgs' examples and NixOS are for Linux alone.
   evaluation = lib.mapAttrs (
     name: file:
     let
-      problems = import file { inherit pkgs; };
+      problems = lib.callPackageWith { inherit pkgs vmTests; } file { };
     in
     pkgs.runCommand "evaluation-${name}" { } (
       if problems == [ ] then
@@ -42,12 +29,13 @@ let
         throw "the check ${name} found that:\n${lib.concatMapStrings (problem: "  ${problem}\n") problems}"
     )
   ) (
-    removeAttrs (files ./evaluation) (
+    removeAttrs (import ./files.nix lib ./evaluation) (
       lib.optionals (!isLinux) [
         "examples"
         "nixos-image"
         "nixos-module"
         "nixpkgs-tests"
+        "vm-tests"
       ]
     )
   );

@@ -289,7 +289,10 @@ let
         set -o errexit -o nounset -o pipefail
         export PATH="${lib.concatMapStrings (package: "${package}/bin:") runtimeInputs}$PATH"
         ${text}
-      '';
+      ''
+      // {
+        meta.mainProgram = name;
+      };
     writeTextDir =
       path: text:
       packages.runCommand (baseNameOf path) {

@@ -118,6 +118,8 @@ let
         printf '#!%s\necho Hello\n' ${final.runtimeShell} > $out/bin/hello
         chmod +x $out/bin/hello
       '';
+      # Of the machine that the tests run on.
+      distribution = final.writeShellScriptBin "registry" ''exec docker-registry "$@"'';
       mkShell = attributes: nothing "shell" // attributes;
       testers.runNixOSTest = test: nothing test.name // { inherit test; };
       nixosTests = lib.genAttrs [

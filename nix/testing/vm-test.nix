@@ -1,5 +1,5 @@
-# A NixOS VM test out of a script of tests/scripts, which the local driver
-# (tests/driver) runs as well.
+# A NixOS VM test out of scripts of tests/scripts, which run without NixOS as well: by
+# tests/driver on a machine as it is, by tests/vm in machines of Debian's packages.
 {
   pkgs,
   lib,
@@ -15,6 +15,7 @@
     "archives"
     "nix-shell"
     "load"
+    "restart"
   ],
   # The NixOS options that start the engine.
   node,
@@ -54,12 +55,10 @@ testers.runNixOSTest {
     ];
   };
 
-  # The scripts are written for two drivers, and mypy knows the types of one.
-  skipTypeCheck = true;
   testScript = ''
     import json
 
-    def known(image):
+    def describe(image):
         show = "" if image["isProgram"] else "cat "
         return {
             **image,
@@ -73,9 +72,9 @@ testers.runNixOSTest {
         return f"nix-image stream {conf}"
 
     engine = "${engine}"
-    unpacks = ${builtins.toJSON unpacks}
+    unpacks: list[str] = ${builtins.toJSON unpacks}
     image_id_is_config = ${if imageIdIsConfig then "True" else "False"}
-    images = {name: known(image) for name, image in json.load(open("${table}")).items()}
+    images = {name: describe(image) for name, image in json.load(open("${table}")).items()}
     as_user = ""
     layers_are: list[str] = ${builtins.toJSON layersAre}
     scratch = "/var/tmp"

@@ -7,6 +7,7 @@ vmTest {
   scripts = [
     "containerd"
     "load"
+    "restart"
   ];
   node.virtualisation.containerd.enable = true;
   ready = ''machine.wait_for_unit("containerd.service")'';

@@ -9,6 +9,7 @@ vmTest {
     "archives"
     "nix-shell"
     "nixos-image"
+    "restart"
   ];
   node.virtualisation.podman.enable = true;
   ready = ''machine.wait_for_unit("multi-user.target")'';

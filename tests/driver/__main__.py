@@ -15,6 +15,7 @@ import time
 
 import arguments as wrong_arguments
 import engines
+import evaluated
 import failures
 import flake
 import images
@@ -46,6 +47,10 @@ def main():
     started = time.monotonic()
     flake.check(store)
     print(f"evaluated the flake in {time.monotonic() - started:.1f} s", flush=True)
+
+    started = time.monotonic()
+    scripts = evaluated.check(store)
+    print(f"checked {scripts} scripts in {time.monotonic() - started:.1f} s", flush=True)
 
     started = time.monotonic()
     cases = wrong_arguments.check(store, ROOT)

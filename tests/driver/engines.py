@@ -118,7 +118,7 @@ class Engine:
 class Docker(Engine):
     command = "docker"
     program = "dockerd"
-    scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module", "load"]
+    scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module", "load", "restart"]
 
     containerd_store = False
 
@@ -221,6 +221,12 @@ tmp_dir = "{self.folder}/tmp"
         # Debian's podman 4.3 takes any gzip for a broken tar.
         return ["zstd"]
 
+    def stop(self):
+        super().stop()
+        # What a machine loses when it is shut down.
+        for name in ["run", "tmp"]:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
 
 class RootlessPodman(Podman):
     """podman of an ordinary user, whom only the programs know that AS_USER runs."""
@@ -284,7 +290,7 @@ class PodmanWithoutIds(RootlessPodman):
 class Containerd(Engine):
     command = "ctr"
     program = "containerd"
-    scripts = ["containerd", "nixos-module", "load"]
+    scripts = ["containerd", "nixos-module", "load", "restart"]
 
     configuration = 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
 

@@ -49,6 +49,17 @@ class Store:
     def here(self, path):
         return pathlib.Path(f"{self.root}{path}")
 
+    def closure(self, file):
+        """The paths, as the store names them, that a file which was built refers to."""
+        path = f"/{file.relative_to(self.root)}"
+        return subprocess.run(
+            ["nix-store", "--query", "--requisites", path],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+
     def built(self):
         """What the scripts need to know, as plain values."""
         built = self.build(ROOT / "nix/testing", "-A", "testImages.table")
@@ -68,9 +79,8 @@ class Store:
             conf = self.here(image["conf"])
             entry |= {"conf": json.loads(conf.read_text()), "confFile": str(conf)}
         if image["isProgram"]:
-            entry["archive"] = stream(self.nix_image, self.root, conf)
             # The program says /nix/store, which is there but for the program.
-            entry["program"] = f"chroot {self.root} {image['file']}"
+            entry["archive"] = entry["program"] = f"chroot {self.root} {image['file']}"
         else:
             entry["archive"] = f"cat {self.here(image['file'])}"
         return entry

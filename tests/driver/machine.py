@@ -1,8 +1,9 @@
-"""NixOS' test driver's machine, as far as the scripts use it, on this machine."""
+"""NixOS' test driver's machine, as far as the scripts use it."""
 
 import contextlib
-import subprocess
+import signal
 import time
+from collections.abc import Iterator
 
 
 class Failure(Exception):
@@ -10,24 +11,34 @@ class Failure(Exception):
 
 
 class Machine:
-    def __init__(self, environment):
-        self.environment = environment
+    """What all drivers do in the same way, once they can run a command.
+
+    Commands run by bash in /tmp, with a terminal as their standard input and standard error.
+    A limit is in seconds; a command that takes longer is ended, and has failed.
+    """
+
+    def __init__(self) -> None:
         self.current = "before the first subtest"
+        # What the last command said on standard error.
+        self.errors = ""
 
-    def execute(self, command, timeout=300):
-        done = subprocess.run(
-            ["bash", "-c", f"set -euo pipefail\n{command}"],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            timeout=timeout,
-            text=True,
-        )
-        self.errors = done.stderr
-        return done.returncode, done.stdout
+    def execute(self, command: str, timeout: int | None = 900) -> tuple[int, str]:
+        """Its exit status, and what it said on standard output."""
+        raise NotImplementedError
 
-    def succeed(self, *commands, timeout=300):
+    def start(self) -> None:
+        """Boots the machine."""
+        raise NotImplementedError
+
+    def shutdown(self) -> None:
+        """Shuts it down, with all that is on its disk."""
+        raise NotImplementedError
+
+    def wait_for_unit(self, unit: str) -> None:
+        """Waits until the unit is active."""
+        raise NotImplementedError
+
+    def succeed(self, *commands: str, timeout: int | None = None) -> str:
         output = ""
         for command in commands:
             status, said = self.execute(command, timeout)
@@ -36,7 +47,7 @@ class Machine:
             output += said
         return output
 
-    def fail(self, *commands, timeout=300):
+    def fail(self, *commands: str, timeout: int | None = None) -> str:
         output = ""
         for command in commands:
             status, said = self.execute(command, timeout)
@@ -45,24 +56,18 @@ class Machine:
             output += said
         return output
 
-    def wait_until_succeeds(self, command, timeout=60):
+    def wait_until_succeeds(self, command: str, timeout: int = 900) -> str:
         end = time.monotonic() + timeout
         while True:
-            status, said = self.execute(command)
+            status, said = self.execute(command, timeout)
             if status == 0:
                 return said
             if time.monotonic() > end:
                 raise Failure(f"did not succeed in {timeout} s: {command}\n{self.errors}")
             time.sleep(0.2)
 
-    def wait_for_unit(self, unit):
-        """The driver has waited for the engine itself."""
-
-    def copy_from_host(self, source, target):
-        self.succeed(f"cp -r {source} {target}")
-
     @contextlib.contextmanager
-    def subtest(self, name):
+    def subtest(self, name: str) -> Iterator[None]:
         self.current = name
         started = time.monotonic()
         try:
@@ -71,3 +76,19 @@ class Machine:
             print(f"  FAILED {name}", flush=True)
             raise
         print(f"  ok {name} ({time.monotonic() - started:.1f} s)", flush=True)
+
+
+@contextlib.contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Ends what is done within by a failure, if it takes longer."""
+
+    def end(*_: object) -> None:
+        raise Failure(f"the script took longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

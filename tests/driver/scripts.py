@@ -8,15 +8,17 @@ import functools
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import engines
 from images import stream
-from machine import Failure, Machine
+from local import LocalMachine
+from machine import Failure, time_limit
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
+# Seconds that a script may take, as NixOS' driver has it.
+LIMIT = 3600
 
 
 def run(script, machine, known):
@@ -46,7 +48,7 @@ exec {built["nix_image"]} "$@"
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("built", type=pathlib.Path)
+    parser.add_argument("built", type=lambda path: pathlib.Path(path).resolve())
     parser.add_argument("--engine", action="append", choices=engines.ENGINES)
     parser.add_argument("script", nargs="*")
     arguments = parser.parse_args()
@@ -64,7 +66,7 @@ def main():
                 os.chmod(scratch, 0o755)
                 version = ".".join(map(str, engine.version()))
                 print(f"\n{name} {version}: {script}", flush=True)
-                machine = Machine(running.environment())
+                machine = LocalMachine(running)
                 as_user = getattr(running, "as_user", None)
                 known = {
                     "engine": f"{as_user} {engine.command}" if as_user else engine.command,
@@ -81,8 +83,9 @@ def main():
                     "unit_command": unit(built, running.folder),
                 }
                 try:
-                    run(script, machine, known)
-                except (Failure, AssertionError, subprocess.TimeoutExpired) as error:
+                    with time_limit(LIMIT):
+                        run(script, machine, known)
+                except (Failure, AssertionError) as error:
                     print(f"    {error}", flush=True)
                     failed.append(f"{name}: {script}: {machine.current}")
     if failed:

@@ -90,8 +90,8 @@ with subtest("Exported files have one time"):
 with subtest("One of several images can be exported"):
     command = images["generation-1"]["conf"]["config"]["Cmd"]
     expect(imported("exported-chosen", *command), "Hello from generation-1!\n")
-    listed = machine.succeed(f"{images['exported-chosen']['archive']} | tar -t").split()
-    assert not [name for name in listed if "alice" in name], listed
+    exported = machine.succeed(f"{images['exported-chosen']['archive']} | tar -t").split()
+    assert not [name for name in exported if "alice" in name], exported
 
 with subtest("A file is that of the last layer which has it"):
     load("order-3")

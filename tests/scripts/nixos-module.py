@@ -91,6 +91,8 @@ def records():
     return int(machine.succeed(f"find {STATE}/state/{kind} -type f | wc -l"))
 
 
+there: Docker | Containerd
+
 for kind in UNITS:
     namespace = {"containerd": "tests", "k3s": "k8s.io"}.get(kind)
     there = Containerd(namespace) if namespace else Docker()
@@ -178,7 +180,7 @@ for kind in UNITS:
         assert not there.exists(first)
         expect(records(), 0)
 
-    if namespace:
+    if isinstance(there, Containerd):
         with subtest(f"{kind}: the names that Kubernetes gives go with the image"):
             add("generation-1")
             machine.succeed(

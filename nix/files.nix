@@ -1,0 +1,5 @@
+# The Nix files of a directory, by their names.
+lib: directory:
+lib.mapAttrs' (file: _: lib.nameValuePair (lib.removeSuffix ".nix" file) (directory + "/${file}")) (
+  lib.filterAttrs (file: _: lib.hasSuffix ".nix" file) (builtins.readDir directory)
+)
