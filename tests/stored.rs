@@ -124,7 +124,7 @@ fn one_of_several_images_is_named_and_gets_another_name_if_one_is_given() {
         "--format",
         "docker-archive",
     ]));
-    assert!(said.contains("2") && said.contains("a:1"), "{said}");
+    assert!(said.contains('2') && said.contains("a:1"), "{said}");
 }
 
 /// An archive of a single layer, with this configuration and manifest.

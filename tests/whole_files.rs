@@ -72,7 +72,7 @@ fn a_full_disk_leaves_no_file() {
     let fixture = Fixture::new();
     let disk = fixture.store.root().join("disk");
     fs::create_dir(&disk).unwrap();
-    stdout_of(&mut command("mount", &["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&disk));
+    stdout_of(command("mount", &["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&disk));
     let found: Vec<_> = COMMANDS
         .iter()
         .map(|(name, arguments)| {

@@ -42,7 +42,7 @@ pub fn archive(input: &[u8]) {
     let plain = scratch::file("archive.tar", input);
     let found = look(&plain);
     let packed = scratch::file("archive.tar.gz", &gzip(input));
-    same(&found, &look(&packed));
+    same(found.as_ref(), look(&packed).as_ref());
     let merged = scratch::path("merged.tar");
     let merging = merge_alone(&plain, &merged);
     if let (Some(found), Ok(()), false) = (&found, merging, is_layout(input)) {
@@ -94,7 +94,7 @@ pub fn image(input: &[u8]) {
         let members: Vec<_> = members.iter().map(|(name, content)| (&**name, *content)).collect();
         look(&scratch::file("image.tar", &parts::archive(&members)))
     };
-    same(&in_directory, &archive(&members));
+    same(in_directory.as_ref(), archive(&members).as_ref());
     members[1] = ("manifest.json".into(), docker.as_bytes());
     let in_docker = archive(&members);
     if let (Some(one), Some(other)) = (in_directory, in_docker)
@@ -156,7 +156,7 @@ fn members(tar: TarReader<'_>) -> Option<Vec<Vec<u8>>> {
     Some(names)
 }
 
-fn same(one: &Option<Found>, other: &Option<Found>) {
+fn same(one: Option<&Found>, other: Option<&Found>) {
     assert!(one == other, "{one:?}\n{other:?}");
 }
 

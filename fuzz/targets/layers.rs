@@ -194,12 +194,10 @@ pub fn codec(input: &[u8]) {
     encoder.write(input.to_vec()).unwrap();
     let packed = encoder.read().unwrap().unwrap();
     let mut unpacked = Vec::new();
-    match settings.compression {
-        Compression::Zstd => unpacked = zstd::decode_all(&*packed).unwrap(),
-        _ => {
-            let mut decoder = flate2::read::MultiGzDecoder::new(&*packed);
-            decoder.read_to_end(&mut unpacked).unwrap();
-        }
+    if settings.compression == Compression::Zstd {
+        unpacked = zstd::decode_all(&*packed).unwrap();
+    } else {
+        flate2::read::MultiGzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
     }
     assert!(unpacked == input, "{settings:?}");
 }

@@ -69,7 +69,9 @@ pub fn text(input: &[u8]) {
     if let Some(number) = number::int(text) {
         assert_eq!(number::int(&number.to_string()), Some(number), "{text}");
         let float = number::float(text).unwrap();
-        assert!((float - number as f64).abs() <= float.abs() * f64::EPSILON, "{text}");
+        #[allow(clippy::cast_precision_loss, reason = "the comparison allows for it")]
+        let whole = number as f64;
+        assert!((float - whole).abs() <= float.abs() * f64::EPSILON, "{text}");
     }
     if let Ok(digest) = text.parse::<Digest>() {
         assert!(digest.to_string().eq_ignore_ascii_case(text), "{text}");

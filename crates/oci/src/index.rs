@@ -25,7 +25,9 @@ impl Index {
     /// An index of these entries.
     pub fn of(flavor: Flavor, entries: &[Descriptor]) -> Self {
         let mut index = Self::new(flavor);
-        entries.iter().for_each(|entry| index.push(entry));
+        for entry in entries {
+            index.push(entry);
+        }
         index
     }
 

@@ -60,8 +60,8 @@ impl Explicit {
         explicit::layers(&self.wanted)
     }
 
-    /// What is left to the planner.
-    pub(super) fn rest(&self, mut nodes: Vec<Node>, layers: &Layers) -> Vec<Node> {
+    /// What these layers leave to the planner.
+    pub(super) fn rest(mut nodes: Vec<Node>, layers: &Layers) -> Vec<Node> {
         let below: BTreeSet<_> = layers.iter().flatten().collect();
         nodes.retain(|node| !below.contains(&node.path));
         for node in &mut nodes {

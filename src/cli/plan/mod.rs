@@ -193,7 +193,7 @@ impl Args {
         mode: Mode,
     ) -> anyhow::Result<(Layers, Value)> {
         let layers = explicit.layers();
-        let nodes = explicit.rest(nodes, &layers);
+        let nodes = Explicit::rest(nodes, &layers);
         let planned = self.planned(nodes, explicit, mode)?;
         Ok(explicit.with(layers, planned))
     }

@@ -54,7 +54,7 @@ impl StoreLayer {
 
     /// Whether it starts with entries for the store's parents.
     fn has_store_parents(&self) -> bool {
-        self.naming == Naming::Store && !(self.paths.is_empty() && !self.copied.is_empty())
+        self.naming == Naming::Store && (!self.paths.is_empty() || self.copied.is_empty())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::{Entry, Listing, StorePath, WalkError};
 #[derive(Debug)]
 pub(super) enum Part {
     /// One of the layer's paths.
-    Tree { tree: Tree, number: usize },
+    Tree { tree: Box<Tree>, number: usize },
     /// All that is copied into the root.
     Copied(Merge),
 }
@@ -40,7 +40,8 @@ impl Part {
         if number == layer.paths.len() {
             return Merge::new(layer, listings, store).map(Self::Copied);
         }
-        Tree::new(layer, number, listings, store).map(|tree| Self::Tree { tree, number })
+        Tree::new(layer, number, listings, store)
+            .map(|tree| Self::Tree { tree: Box::new(tree), number })
     }
 
     /// The next entry, where it is, and its mode and owner; nothing at the part's end.
@@ -52,8 +53,8 @@ impl Part {
         match self {
             Self::Tree { tree, number } => {
                 let Some((entry, cursor)) = tree.next_entry()? else { return Ok(None) };
-                let trees = std::iter::once(&layer.paths[*number]);
-                let attributes = layer.attributes(entry.mode, entry.node, cursor.name(), trees);
+                let trees = [&layer.paths[*number]];
+                let attributes = layer.attributes(entry.mode, entry.node, cursor.name(), &trees);
                 Ok(Some((entry, cursor, attributes)))
             }
             Self::Copied(merge) => {
@@ -62,8 +63,8 @@ impl Part {
                 }
                 let trees: Vec<_> = merge.trees(layer).collect();
                 Ok(merge.entry().map(|(entry, cursor)| {
-                    let trees = trees.iter().copied();
-                    let attributes = layer.attributes(entry.mode, entry.node, cursor.name(), trees);
+                    let attributes =
+                        layer.attributes(entry.mode, entry.node, cursor.name(), &trees);
                     (entry, cursor, attributes)
                 }))
             }
@@ -72,6 +73,7 @@ impl Part {
 
     /// The next entry's name in the image, and the store paths of the trees that it is in; nothing at
     /// the part's end.
+    #[allow(clippy::type_complexity, reason = "the two go together here alone")]
     pub(super) fn next_name<'a>(
         &mut self,
         layer: &'a StoreLayer,

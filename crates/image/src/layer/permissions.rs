@@ -79,7 +79,7 @@ impl StoreLayer {
         mode: u16,
         node: Node<'_>,
         name: &[u8],
-        trees: impl Iterator<Item = &'a StorePath> + Clone,
+        trees: &[&StorePath],
     ) -> Attributes<'a> {
         let mut attributes = Attributes {
             mode,
@@ -89,7 +89,7 @@ impl StoreLayer {
             gname: &self.ownership.gname,
         };
         for permission in &self.permissions {
-            if trees.clone().any(|path| permission.is_for(path, name)) {
+            if trees.iter().any(|path| permission.is_for(path, name)) {
                 permission.apply(&mut attributes, matches!(node, Node::Symlink(_)));
             }
         }
