@@ -75,9 +75,9 @@ pub fn credentials(input: &[u8]) {
 /// The name and password that a request to the registry is sent with.
 fn sent() -> Result<Option<String>, RegistryError> {
     SERVER.answer_with(Vec::new());
-    let reference = Reference::parse(&format!("{}/me/app:1", SERVER.address)).unwrap();
+    let reference = Reference::parse(&format!("{}/fuzz/app:1", SERVER.address)).unwrap();
     let client = Client::new(&reference, false, &[], &Options::default())?;
-    let answer = Repository::new(&Arc::new(client), "me/app").manifest("1");
+    let answer = Repository::new(&Arc::new(client), "fuzz/app").manifest("1");
     assert!(answer.is_err(), "it is let in");
     let requests = SERVER.requests().join("");
     let header = requests.lines().find_map(|line| {
