@@ -12,7 +12,7 @@ codename := $(shell . /etc/os-release 2> /dev/null && echo $$VERSION_CODENAME)
 oldest := $(if $(filter bookworm,$(codename)),host,bookworm)
 releases := $(oldest) trixie
 
-.PHONY: build setup test test-all demo docs bench fmt lint check-darwin fuzz conformance
+.PHONY: build setup test test-all test-vm demo docs bench fmt lint check-darwin fuzz conformance
 
 build:
 	cargo build --release
@@ -37,6 +37,13 @@ test-engines-%:
 	NIX_IMAGE_TESTS=all cargo test --test integration \
 		--config 'target."cfg(all())".runner = "python3 tests/driver/release.py $*"' \
 		-- containerd_api:: link:: load:: serve:: storage:: store::
+
+# The same images in virtual machines of Debian's kernel and packages, without KVM as well.
+# ARGS=--help tells what can be chosen.
+test-vm:
+	scripts/setup vm
+	cargo build --release
+	$(as_root) python3 tests/vm --nix-image $(release)/nix-image $(ARGS)
 
 # An image built by real Nix, delivered by today's way and by nix-image, side by side.
 demo:

@@ -32,8 +32,8 @@ with subtest("The conf says which path refers to which, and the tree shows it"):
 
 with subtest("The image's ID and layers are those of the archive"):
     manifest = in_archive("hello", "manifest.json")[0]
-    hello_config = in_archive("hello", manifest["Config"])
-    expect(layers("hello"), hello_config["rootfs"]["diff_ids"])
+    config = in_archive("hello", manifest["Config"])
+    expect(layers("hello"), config["rootfs"]["diff_ids"])
     if image_id_is_config:
         expect(
             inspect("hello")["Id"].removeprefix("sha256:"),
@@ -51,7 +51,7 @@ with subtest("The image's ID and layers are those of the archive"):
 with subtest("skopeo sees the same layers"):
     machine.succeed(f"{images['hello']['archive']} > /tmp/hello.tar")
     seen = json.loads(machine.succeed("skopeo inspect --config docker-archive:/tmp/hello.tar"))
-    expect(seen["rootfs"]["diff_ids"], hello_config["rootfs"]["diff_ids"])
+    expect(seen["rootfs"]["diff_ids"], config["rootfs"]["diff_ids"])
     machine.succeed("rm /tmp/hello.tar")
 
 for name in ["no-store", "no-store-fakechroot"]:

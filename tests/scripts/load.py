@@ -29,7 +29,7 @@ def way(said):
     return found[1] if found else "sent"
 
 
-def full(name):
+def full_name(name):
     return f"docker.io/library/{name}" if engine == "ctr" else name
 
 
@@ -37,12 +37,12 @@ def started(name, *command):
     """What a container prints, of which nothing is left."""
     if engine != "ctr":
         return run(name, *command)
-    return ctr(f"run --rm {shlex.join([full(reference(name)), 'once', *command])}")
+    return ctr(f"run --rm {shlex.join([full_name(reference(name)), 'once', *command])}")
 
 
 def detached(name, container, *command):
     if engine == "ctr":
-        words = shlex.join([full(reference(name)), container, *command])
+        words = shlex.join([full_name(reference(name)), container, *command])
         machine.succeed(f"ctr run --detach {words}")
     else:
         words = shlex.join([reference(name), *command])
@@ -66,14 +66,14 @@ def end(container):
 
 def unload(name):
     if engine == "ctr":
-        machine.succeed(f"ctr images rm --sync {full(name)}")
+        machine.succeed(f"ctr images rm --sync {full_name(name)}")
     else:
         machine.succeed(f"{engine} rmi --force {name}")
 
 
 def has(name):
     if engine == "ctr":
-        return machine.succeed(f"ctr images ls --quiet name=={full(name)}") != ""
+        return machine.succeed(f"ctr images ls --quiet name=={full_name(name)}") != ""
     return machine.execute(f"{engine} image inspect {name}")[0] == 0
 
 
@@ -82,7 +82,7 @@ def in_store(path):
     return f"{store}/{path.removeprefix('/nix/store/')}"
 
 
-def files(name):
+def looks(name):
     """What the store's paths of an image are: every file's look, time and content."""
     paths = shlex.join(map(in_store, store_paths(name)))
     look = machine.succeed(f"find {paths} -printf '%p %y %m %U %G %T@ %l\\n' | sort")
@@ -119,7 +119,7 @@ with subtest("The next generation moves what is new"):
 
 with subtest("What a container does to all files, the store does not see"):
     nix_load("layered")
-    before = files("layered")
+    before = looks("layered")
     spoil = """
         for file in /nix/store/* /nix/store/*/bin/* /nix/store/*/lib/*; do
             { chmod 777 "$file"; echo spoiled >> "$file"; } 2> /dev/null
@@ -127,7 +127,7 @@ with subtest("What a container does to all files, the store does not see"):
         cat $(readlink -f /bin/hello)
     """
     expect_in("spoiled", started("layered", "bash", "-c", spoil))
-    expect(files("layered"), before)
+    expect(looks("layered"), before)
     expect(started("layered"), "Hello from hello!\n")
 
 with subtest("An image runs when the store has lost its paths, and so does its container"):
@@ -208,7 +208,7 @@ if engine == "ctr":
             )
             # k3s has containerd import each file into the namespace of Kubernetes.
             machine.succeed(f"ctr --namespace k8s.io images import {file}")
-            name = full(reference("hello"))
+            name = full_name(reference("hello"))
             said = ctr(f"--namespace k8s.io run --rm {name} imported")
             expect(said, "Hello from hello!\n")
             machine.succeed(f"ctr --namespace k8s.io images rm --sync {name}", f"rm -r {folder}")

@@ -5,7 +5,7 @@ def document(name, member):
     return json.loads(machine.succeed(f"{archive(name, [])} | tar -xOf - {member}"))
 
 
-def config(name):
+def config_of(name):
     return document(name, document(name, "manifest.json")[0]["Config"])
 
 
@@ -17,7 +17,7 @@ with subtest("An image of one layer holds its root and the closure"):
     run("one-layer", "/bin/bash", "--version")
 
 with subtest("The image's ID and layers are those of the archive"):
-    expect(layers("one-layer"), config("one-layer")["rootfs"]["diff_ids"])
+    expect(layers("one-layer"), config_of("one-layer")["rootfs"]["diff_ids"])
     if image_id_is_config:
         expect(
             inspect("one-layer")["Id"].removeprefix("sha256:"),
@@ -27,7 +27,7 @@ with subtest("The image's ID and layers are those of the archive"):
 with subtest("skopeo sees the same layers"):
     machine.succeed(f"{archive('one-layer', [])} > /tmp/one-layer.tar")
     seen = json.loads(machine.succeed("skopeo inspect --config docker-archive:/tmp/one-layer.tar"))
-    expect(seen["rootfs"]["diff_ids"], config("one-layer")["rootfs"]["diff_ids"])
+    expect(seen["rootfs"]["diff_ids"], config_of("one-layer")["rootfs"]["diff_ids"])
     machine.succeed("rm /tmp/one-layer.tar")
 
 with subtest("Dates are stable by default, and can be now"):
@@ -67,7 +67,7 @@ with subtest("extraCommands write into the root, whose files belong to uid and g
 with subtest("An image of one layer on top of a layered image"):
     load("one-layer-on-layered")
     expect(run("one-layer-on-layered"), "Hello from on-layered!\n(extraCommand)\n")
-    expect(layers("one-layer-on-layered")[:-1], config("layered")["rootfs"]["diff_ids"])
+    expect(layers("one-layer-on-layered")[:-1], config_of("layered")["rootfs"]["diff_ids"])
 
 with subtest("The base can be an archive, a stream or a layout, and the image is the same"):
     for kind in ["stream", "layout"]:
