@@ -56,6 +56,7 @@ let
         "one-layer"
         "archives"
         "nix-shell"
+        "load"
         "nixos-image"
         "restart"
       ];

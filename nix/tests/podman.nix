@@ -8,6 +8,7 @@ vmTest {
     "one-layer"
     "archives"
     "nix-shell"
+    "load"
     "nixos-image"
     "restart"
   ];

@@ -18,7 +18,7 @@ const NAME: usize = 500;
 /// Where a file is: the number of its layer, and the place of its content in there.
 pub type Place = (usize, u64);
 
-/// Files by the digests of their contents, at most [`MOST`] of these. Of more, the large ones are
+/// Files by the digests of their contents, at most 100,000 of these. Of more, the large ones are
 /// kept, as small ones waste less. Files may come in any order: the result is the same.
 #[derive(Debug)]
 pub struct EqualFiles {
