@@ -107,7 +107,7 @@ let
           ;
       };
 
-      # These two are in the graph because what they refer to belongs into the
+      # These two are in the graph because what they refer to belongs in the
       # image, but are themselves in no store layer.
       roots = [
         baseJson

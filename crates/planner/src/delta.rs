@@ -91,7 +91,7 @@ impl Division {
     }
 }
 
-/// The layers of the image before that hold nothing but what belongs into the new one.
+/// The layers of the image before that hold nothing but what belongs in the new one.
 fn usable(closure: &Closure, image: &[usize], previous: &Layers) -> Layers {
     let mut wanted: HashSet<&str> = image.iter().map(|&n| closure.paths[n].as_str()).collect();
     let mut take = |layer: &&Vec<String>| {
