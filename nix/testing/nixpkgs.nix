@@ -65,7 +65,10 @@ let
     programs
     // {
       inherit lib;
-      callPackage = lib.callPackageWith final;
+      # What runs at the build is what nixpkgs' splicing takes it from.
+      callPackage = lib.callPackageWith (
+        final // { inherit (final.buildPackages) fakeroot proot util-linux; }
+      );
       inherit path;
       pkgs = final;
       buildPackages = if system == buildSystem then final else for { system = buildSystem; };
