@@ -26,7 +26,9 @@ class LocalMachine(Machine):
         """The driver has waited for the engine itself."""
 
     def execute(self, command: str, timeout: int | None = 900) -> tuple[int, str]:
-        limited = ["timeout", str(timeout)] if timeout is not None else []
+        # Without a limit as well: bash as the session's leader would take the terminal for its own,
+        # and what it leaves running would get a SIGHUP when it ends.
+        limited = ["timeout", str(timeout or 0)]
         with Terminal() as terminal:
             process = subprocess.Popen(
                 [*limited, "bash", "-c", f"set -euo pipefail; {command}"],
@@ -73,3 +75,5 @@ class Terminal:
         os.close(self.end)
         # What a command has left running may hold it for longer.
         self.reader.join(1)
+        if not self.reader.is_alive():
+            os.close(self.ours)
