@@ -45,7 +45,7 @@ fn look(member: &Member) -> (String, u32, u64, u64, String) {
     (path, header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap(), names)
 }
 
-/// Takes away what is no directory, but for every other entry, beginning with `keep`.
+/// Removes every other file; the first one stays if `keep` is true.
 fn thin_out(place: &Path, keep: &mut bool) {
     let mode = place.metadata().unwrap().permissions();
     fs::set_permissions(place, Permissions::from_mode(0o700)).unwrap();

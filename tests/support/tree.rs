@@ -114,7 +114,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Writes a node at a path that does not exist yet. Without root there are no devices, and every
+    /// Writes a node at a new path. Without root, devices are left out, and every
     /// file is readable.
     pub(crate) fn write(&mut self, place: &Path, node: &Node) {
         match node {

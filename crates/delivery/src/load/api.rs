@@ -177,7 +177,7 @@ impl Api {
         self.read_answer_into(limit, None)
     }
 
-    /// Reads an answer, whose body goes into a file if one is given and the answer is no error.
+    /// Reads an answer. If it is a success and a file is given, its body goes into that.
     fn read_answer_into(
         &mut self,
         limit: Duration,

@@ -25,7 +25,7 @@ pub struct LayerOptions {
 const KEY: &str = "layer_options";
 
 impl LayerOptions {
-    /// Reads the options of some of so many `layers`.
+    /// Reads the options of an image that has this many `layers`.
     ///
     /// # Errors
     ///
