@@ -121,7 +121,7 @@ open(f"{sys.argv[1]}/text.tar", "w").write("no archive" * 100)
                 assert!(said.contains(expected), "{}: {said}", tree.display());
             }
         }
-        // After an error there is no description, so the layer is not taken for one.
+        // Only a layer that was written whole has a description.
         assert!(of_layer.is_empty() || !out.join("json").exists());
         let _ = fs::remove_dir_all(out);
     }
