@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read};
 use std::path::{Component, Path, PathBuf, absolute};
 
 use anyhow::bail;
@@ -14,7 +14,7 @@ use image::conf::{Conf, ConfError};
 use image::store::Store;
 
 /// Stands for standard input.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 /// Bytes of a file that tell what it is: a tar file's magic number ends at 263.
 const HEAD: u64 = 512;
 /// The largest script that is searched for a conf, in bytes.
@@ -34,6 +34,12 @@ pub(super) struct Found {
 /// program, in `ROOT/nix/store` implies that root.
 pub(super) fn find(operand: &Path, store_root: Option<&Path>) -> anyhow::Result<Found> {
     if operand.as_os_str() == STDIN {
+        if stdin_is_archive()? {
+            bail!(
+                "standard input is an archive, and this command reads a conf from it; save the \
+                 archive to a file, and give its name"
+            );
+        }
         let conf = Conf::parse(operand, &read_all(operand, io::stdin().lock())?)?;
         return Ok(Found { conf, store_root: store_root.map(Path::to_owned) });
     }
@@ -68,6 +74,11 @@ pub(super) fn is_stored(operand: &str) -> bool {
     let head = || read_all(path, File::open(path).ok()?.take(HEAD)).ok();
     path.join("index.json").exists()
         || path.is_file() && head().is_some_and(|head| is_archive(&head))
+}
+
+/// Whether an archive comes on standard input. Nothing of it is taken.
+pub(super) fn stdin_is_archive() -> io::Result<bool> {
+    Ok(is_archive(io::stdin().lock().fill_buf()?))
 }
 
 /// Where an operand is read: below the root if it is nowhere else, as the target of a link `result`

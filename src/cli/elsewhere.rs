@@ -1,9 +1,10 @@
-//! Images that are in no file: in a registry, or in a container engine.
+//! Images that are not in a file: in a registry, in a container engine, or on standard input.
 //!
-//! Such an image is fetched into a temporary file without a name, as it is there, and looked at there.
+//! Such an image is first copied, unchanged, into a temporary file without a name.
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
@@ -23,6 +24,7 @@ use oci::WantedPlatform;
 use oci::registry::Options;
 use oci::{Platform, Reference};
 
+use super::conf;
 use crate::report::Report;
 
 /// The system of all images that are looked for.
@@ -39,6 +41,8 @@ const TRANSPORTS: [(&str, Place<'static>); 4] = [
 /// Where an image is, and its name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place<'a> {
+    /// An archive on standard input.
+    Input,
     Registry(&'a str),
     Docker(&'a str),
     Podman(&'a str),
@@ -69,19 +73,22 @@ pub(super) struct Opened {
 
 impl<'a> Place<'a> {
     /// The place that an operand names, unless it is that of a file: `docker://NAME`,
-    /// `docker-daemon:NAME`, `containers-storage:NAME`, `containerd:NAME`, or a name that begins with
-    /// its registry.
+    /// `docker-daemon:NAME`, `containers-storage:NAME`, `containerd:NAME`, a name that begins with its
+    /// registry, or `-` if standard input is an archive and not a conf.
     ///
     /// # Errors
     ///
-    /// If it may be an image's name, and does not say where.
+    /// If it may be an image's name, and does not say where, or if standard input cannot be read.
     pub(super) fn of(operand: &'a str) -> anyhow::Result<Option<Self>> {
+        if operand == conf::STDIN {
+            return Ok(conf::stdin_is_archive()?.then_some(Self::Input));
+        }
         for (transport, place) in TRANSPORTS {
             if let Some(name) = operand.strip_prefix(transport) {
                 return Ok(Some(place.with_name(name)));
             }
         }
-        let is_path = operand.starts_with(['.', '/', '-']) || is_file(operand);
+        let is_path = operand.starts_with(['.', '/']) || is_file(operand);
         let reference = Reference::parse(operand).ok().filter(|_| !is_path);
         let Some(reference) = reference else { return Ok(None) };
         // Without a tag it may as well be a file in a directory.
@@ -98,6 +105,7 @@ impl<'a> Place<'a> {
 
     fn with_name(self, name: &str) -> Place<'_> {
         match self {
+            Self::Input => Place::Input,
             Self::Registry(_) => Place::Registry(name),
             Self::Docker(_) => Place::Docker(name),
             Self::Podman(_) => Place::Podman(name),
@@ -119,13 +127,17 @@ impl ElsewhereArgs {
         let architecture = architecture.unwrap_or(Platform::here());
         let mut file = TemporaryFile::new()?;
         match place {
+            Place::Input => {
+                io::copy(&mut io::stdin().lock(), &mut file.file)
+                    .context("copying standard input into a temporary file")?;
+            }
             Place::Registry(name) => {
                 self.pull(name, architecture, without, &file.file, report)?;
             }
             engine => self.save(engine, architecture, &mut file.file, report)?,
         }
         let image = Existing::open_without(file.path().as_ref(), architecture, without)
-            .with_context(|| format!("reading what was fetched of `{place}`"))?;
+            .with_context(|| format!("reading the image from `{place}`"))?;
         Ok(Opened { image, file: Some(file) })
     }
 
@@ -165,7 +177,7 @@ impl ElsewhereArgs {
         report: &Report,
     ) -> anyhow::Result<()> {
         let (kind, name) = match engine {
-            Place::Registry(_) => return Ok(()),
+            Place::Input | Place::Registry(_) => return Ok(()),
             Place::Docker(name) => (Kind::Docker, name),
             Place::Podman(name) => (Kind::Podman, name),
             Place::Containerd(name) => (Kind::Containerd, name),
@@ -187,7 +199,10 @@ impl fmt::Display for Place<'_> {
         let (Self::Registry(name)
         | Self::Docker(name)
         | Self::Podman(name)
-        | Self::Containerd(name)) = self;
+        | Self::Containerd(name)) = self
+        else {
+            return formatter.write_str("standard input");
+        };
         let transport = TRANSPORTS.iter().find(|(_, place)| place.with_name(name) == *self);
         write!(formatter, "{}{name}", transport.map_or("", |(transport, _)| transport))
     }
@@ -255,7 +270,6 @@ mod tests {
             ("localhost:5000/app:1", Some(Place::Registry("localhost:5000/app:1"))),
             ("./result", None),
             ("/nix/store/x", None),
-            ("-", None),
             ("Cargo.toml", None),
             ("src#ghcr.io/me/app:1", None),
             ("NOT A NAME", None),

@@ -48,13 +48,13 @@ Examples:
   # List the layers by size
   nix-image inspect ./result | jq '.Layers | sort_by(.Size)'
 
-  # Read the conf from standard input
-  nix-image inspect - < conf.json")]
+  # Show what a pipe brings: a conf or an archive
+  docker save app:1 | nix-image inspect -")]
 pub(super) struct Args {
-    /// The image: the program that Nix built (`./result`) or its conf (`-` is one on standard
-    /// input), an archive or layout (`PATH` or `PATH#NAME`), or one that is elsewhere:
-    /// `docker://NAME`, `docker-daemon:NAME`, `containers-storage:NAME` or `containerd:NAME`. The
-    /// last of several images is shown, and with --html their history
+    /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (`PATH`
+    /// or `PATH#NAME`), a conf or an archive on standard input (`-`), or an image elsewhere:
+    /// `docker://NAME`, `docker-daemon:NAME`, `containers-storage:NAME` or `containerd:NAME`. Of
+    /// several images, the last is shown, and with --html their history
     #[arg(required = true, value_name = "IMAGE")]
     inspected: Vec<String>,
     #[command(flatten)]

@@ -47,7 +47,12 @@ pub(super) fn of_image(operand: &str, look: &LookArgs, report: &Report) -> anyho
     if Place::of(operand)?.is_some() || conf::is_stored(operand) {
         return look.store_layers(operand, report);
     }
-    match bounded::read_file(operand.as_ref()) {
+    let read = if operand == conf::STDIN {
+        bounded::read_document(std::io::stdin().lock())
+    } else {
+        bounded::read_file(operand.as_ref())
+    };
+    match read {
         Ok(bytes) if !bytes.starts_with(b"#!") => {
             of_file(&bytes).with_context(|| format!("reading the layers in `{operand}`"))
         }

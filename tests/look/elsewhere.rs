@@ -6,8 +6,9 @@ use crate::support::engines::{self, Engine};
 use crate::support::registry::Registry;
 use crate::support::{NIX_IMAGE, command, failure_of, stdout_of};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const ARCHIVE: [&str; 2] = ["--format", "docker-archive"];
 
@@ -42,6 +43,32 @@ impl Fixture {
     fn push(&self, name: &str, arguments: &[&str]) {
         stdout_of(self.store.nix_image("push", &self.conf).arg(name).args(arguments));
     }
+}
+
+#[test]
+fn an_archive_is_looked_at_through_a_pipe_as_in_a_file() {
+    let fixture = Fixture::new();
+    let expected = fixture.expected();
+    for format in ["docker-archive", "oci-archive"] {
+        let piped = |mut looking: Command| {
+            let mut write = fixture.store.nix_image("write", &fixture.conf);
+            let mut writer = write
+                .args(["-", "--format", format, "--quiet"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            looking.stdin(writer.stdout.take().unwrap());
+            // Reaped when the test ends: it writes until its reader is done.
+            std::thread::spawn(move || writer.wait());
+            looking
+        };
+        assert_eq!(found("-", &piped), expected, "{format}");
+    }
+    // The engine's load reads no archive there.
+    let archive = File::open(fixture.store.root().join("image.tar")).unwrap();
+    let mut load = fixture.store.nix_image("load", Path::new("-"));
+    let said = failure_of(load.stdin(archive));
+    assert!(said.contains("standard input is an archive") && said.contains("a file"), "{said}");
 }
 
 #[test]
