@@ -11,6 +11,7 @@ let
     "archives"
     "nix-shell"
     "load"
+    "broken-loads"
     "restart"
   ];
 
@@ -23,6 +24,7 @@ let
       scripts = [
         "containerd"
         "load"
+        "broken-loads"
         "restart"
       ];
       unit = machine: machine.systemd.services.containerd.wantedBy;
@@ -58,6 +60,7 @@ let
         "nix-shell"
         "load"
         "nixos-image"
+        "broken-loads"
         "restart"
       ];
     };

@@ -15,6 +15,7 @@
     "archives"
     "nix-shell"
     "load"
+    "broken-loads"
     "restart"
   ],
   # The NixOS options that start the engine.

@@ -7,6 +7,7 @@ vmTest {
   scripts = [
     "containerd"
     "load"
+    "broken-loads"
     "restart"
   ];
   node.virtualisation.containerd.enable = true;

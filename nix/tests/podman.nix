@@ -10,6 +10,7 @@ vmTest {
     "nix-shell"
     "load"
     "nixos-image"
+    "broken-loads"
     "restart"
   ];
   node.virtualisation.podman.enable = true;

@@ -118,7 +118,8 @@ class Engine:
 class Docker(Engine):
     command = "docker"
     program = "dockerd"
-    scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module", "load", "restart"]
+    scripts = ["layered", "one-layer", "archives", "nix-shell", "nixos-module", "load"]
+    scripts += ["broken-loads", "restart"]
 
     containerd_store = False
 
@@ -290,7 +291,7 @@ class PodmanWithoutIds(RootlessPodman):
 class Containerd(Engine):
     command = "ctr"
     program = "containerd"
-    scripts = ["containerd", "nixos-module", "load", "restart"]
+    scripts = ["containerd", "nixos-module", "load", "broken-loads", "restart"]
 
     configuration = 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
 

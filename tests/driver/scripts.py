@@ -4,10 +4,12 @@ Its first argument is a file with what the driver has built.
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
@@ -19,6 +21,22 @@ from machine import Failure, time_limit
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
 # Seconds that a script may take, as NixOS' driver has it.
 LIMIT = 3600
+# Scripts that fill the disk of the engine, which therefore gets one of its own, of this size.
+FILL_THE_DISK = ["broken-loads"]
+SMALL_DISK = "512m"
+
+
+@contextlib.contextmanager
+def small_disk(parent):
+    """A folder whose file system may be filled."""
+    with tempfile.TemporaryDirectory(prefix="disk-", dir=parent) as folder:
+        size = f"size={SMALL_DISK}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)
+        try:
+            yield pathlib.Path(folder)
+        finally:
+            # What still uses it keeps it until that ends.
+            subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def run(script, machine, known):
@@ -62,7 +80,12 @@ def main():
             print(f"\n{name}: left out, as {why}", flush=True)
             continue
         for script in arguments.script or engine.scripts:
-            with engine(data=state) as running, tempfile.TemporaryDirectory(dir=state) as scratch:
+            disk = small_disk if script in FILL_THE_DISK else contextlib.nullcontext
+            with (
+                disk(state) as data,
+                engine(data=data) as running,
+                tempfile.TemporaryDirectory(dir=data) as scratch,
+            ):
                 os.chmod(scratch, 0o755)
                 version = ".".join(map(str, engine.version()))
                 print(f"\n{name} {version}: {script}", flush=True)

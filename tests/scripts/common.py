@@ -17,6 +17,10 @@ import json
 import shlex
 
 
+# What `nix-image load --engine` calls the engine.
+KIND = {"ctr": "containerd"}.get(engine.split()[-1], engine.split()[-1])
+
+
 def reference(name):
     return f"{images[name]['imageName']}:{images[name]['imageTag']}"
 
@@ -53,6 +57,30 @@ def ctr(command):
         if said:
             break
     return said
+
+
+def full_name(name):
+    return f"docker.io/library/{name}" if engine == "ctr" else name
+
+
+def started(name, *command):
+    """What a container prints, of which nothing is left."""
+    if engine != "ctr":
+        return run(name, *command)
+    return ctr(f"run --rm {shlex.join([full_name(reference(name)), 'once', *command])}")
+
+
+def unload(name):
+    if engine == "ctr":
+        machine.succeed(f"ctr images rm --sync {full_name(name)}")
+    else:
+        machine.succeed(f"{engine} rmi --force {name}")
+
+
+def has(name):
+    if engine == "ctr":
+        return machine.succeed(f"ctr images ls --quiet name=={full_name(name)}") != ""
+    return machine.execute(f"{engine} image inspect {name}")[0] == 0
 
 
 def inspect(name):

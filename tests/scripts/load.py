@@ -3,7 +3,6 @@
 
 import re
 
-KIND = {"ctr": "containerd"}.get(engine.split()[-1], engine.split()[-1])
 PROGRAM = machine.succeed("mktemp -d").strip()
 # Where the user finds it.
 machine.succeed(f"chmod 755 {PROGRAM} && cp $(type -P {nix_image}) {PROGRAM}/nix-image")
@@ -29,17 +28,6 @@ def way(said):
     return found[1] if found else "sent"
 
 
-def full_name(name):
-    return f"docker.io/library/{name}" if engine == "ctr" else name
-
-
-def started(name, *command):
-    """What a container prints, of which nothing is left."""
-    if engine != "ctr":
-        return run(name, *command)
-    return ctr(f"run --rm {shlex.join([full_name(reference(name)), 'once', *command])}")
-
-
 def detached(name, container, *command):
     if engine == "ctr":
         words = shlex.join([full_name(reference(name)), container, *command])
@@ -62,19 +50,6 @@ def end(container):
         machine.wait_until_succeeds(f"ctr containers rm {container}")
     else:
         machine.succeed(f"{engine} rm --force {container}")
-
-
-def unload(name):
-    if engine == "ctr":
-        machine.succeed(f"ctr images rm --sync {full_name(name)}")
-    else:
-        machine.succeed(f"{engine} rmi --force {name}")
-
-
-def has(name):
-    if engine == "ctr":
-        return machine.succeed(f"ctr images ls --quiet name=={full_name(name)}") != ""
-    return machine.execute(f"{engine} image inspect {name}")[0] == 0
 
 
 def in_store(path):
