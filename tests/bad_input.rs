@@ -368,7 +368,7 @@ fn a_path_listed_twice_is_written_twice_with_a_warning() {
     let said = String::from_utf8(output.stderr).unwrap();
     let warnings: Vec<_> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert_eq!(warnings.len(), 2, "{said}");
-    assert!(warnings[0].contains("`from_the_future` is not known"), "{said}");
+    assert!(warnings[0].contains("`from_the_future` is unknown"), "{said}");
     assert!(warnings[1].contains(PATH) && warnings[1].contains("more than once"), "{said}");
     let image = support::archive::image(&output.stdout);
     assert_eq!(image.layer_digests[0], image.layer_digests[1]);
@@ -632,7 +632,7 @@ fn base_images_that_are_broken_are_errors() {
         (
             "no such layer",
             base_archive(&good, |manifest, _| manifest[0]["Layers"] = json!(["other.tar"])),
-            &["`other.tar` is named by the manifest, but not there"],
+            &["`other.tar` is named by the manifest, but missing"],
         ),
         (
             "more layers than diff_ids",

@@ -248,7 +248,7 @@ const BROKEN: &[(&str, Break, &[&str])] = &[
             let blob = layout.files.keys().next().unwrap().clone();
             layout.files.remove(&blob);
         },
-        &["blob sha256:", "is not there"],
+        &["blob sha256:", "is missing"],
     ),
     (
         "a document of another digest",
@@ -282,7 +282,7 @@ const BROKEN: &[(&str, Break, &[&str])] = &[
                 layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+lz4");
             });
         },
-        &["tar+lz4`, which is none of a layer"],
+        &["tar+lz4`, which is not a known layer type"],
     ),
     (
         "another compression than stated",

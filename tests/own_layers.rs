@@ -182,13 +182,13 @@ fn what_cannot_be_a_layer_is_refused_with_a_reason() {
         (json!({ "copy_to_root": [file] }), &[file, "not a directory"]),
         (json!({ "copy_to_root": ["/etc"] }), &["`/etc` is not in the store"]),
         (json!({ "copy_to_root": A }), &["`layer_options[0].copy_to_root` must be a list"]),
-        (json!({ "copies": [A] }), &["`layer_options[0].copies` is not known", "copy_to_root"]),
+        (json!({ "copies": [A] }), &["unknown key `layer_options[0].copies`", "copy_to_root"]),
         (json!({ "perms": [{ "path": A, "regex": "(" }] }), &["perms[0].regex`", "unclosed group"]),
         (json!({ "perms": [{ "path": A, "mode": "0888" }] }), &["perms[0].mode`", "0888"]),
         (json!({ "perms": [{ "path": A, "mode": "+700" }] }), &["perms[0].mode`", "octal"]),
         (json!({ "perms": [{ "path": A, "uid": "root" }] }), &["perms[0].uid` must be"]),
         (json!({ "perms": [{ "regex": "x" }] }), &["perms[0].path` must be a store path"]),
-        (json!({ "perms": [{ "path": A, "owner": 1 }] }), &["perms[0].owner` is not known"]),
+        (json!({ "perms": [{ "path": A, "owner": 1 }] }), &["perms[0].owner`; the known keys are path"]),
     ] {
         let said = layer(&store, &conf(&store, &json!([]), &options)).map(drop).unwrap_err();
         assert!(parts.iter().all(|part| said.contains(part)), "{options}: {said}");

@@ -59,7 +59,7 @@ archive("large", [("manifest.json", b" " * (5 << 20))])
         ("empty", "it has no `manifest.json`"),
         ("outside", "`../x` leads out of it"),
         ("no-config", "manifest.json names no configuration"),
-        ("absent", "layer `l/layer.tar` is named by the manifest, but not there"),
+        ("absent", "layer `l/layer.tar` is named by the manifest, but missing"),
         ("damaged", "its configuration says sha256:0000"),
         ("large", "a document has 4194304 at most"),
         ("nothing", "cannot read the base image"),

@@ -103,9 +103,7 @@ impl<'a> Base<'a> {
     fn section(&self, name: &str) -> Result<Section, OneLayerError> {
         match self.members.file(name.as_bytes()) {
             Some(&Content::Base(section)) => Ok(section),
-            _ => {
-                Err(self.broken(format!("layer `{name}` is named by the manifest, but not there")))
-            }
+            _ => Err(self.broken(format!("layer `{name}` is named by the manifest, but missing"))),
         }
     }
 
@@ -126,7 +124,7 @@ impl<'a> Base<'a> {
             Codec::Gzip => Box::new(flate2::read::MultiGzDecoder::new(layer)),
             Codec::Zstd => Box::new(zstd::Decoder::new(layer)?),
             Codec::Bzip2 | Codec::Xz => {
-                return Err(io::Error::other("it is compressed in a way that no engine takes"));
+                return Err(io::Error::other("it is compressed in a way that no engine supports"));
             }
         })
     }
@@ -159,7 +157,7 @@ fn document(file: &File, members: &Members, name: &str) -> Result<Value, String>
     };
     if section.size > MAX_DOCUMENT {
         let size = section.size;
-        return Err(format!("`{name}` has {size} bytes, a document has {MAX_DOCUMENT} at most"));
+        return Err(format!("`{name}` has {size} bytes; a document has {MAX_DOCUMENT} at most"));
     }
     let mut text = Vec::new();
     section.of(file).read_to_end(&mut text).map_err(|error| format!("`{name}`: {error}"))?;
