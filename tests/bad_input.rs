@@ -721,7 +721,7 @@ fn base_images_with_such_headers_are_errors() {
         ("a size beyond all", own("size", &"9".repeat(30)), &["is out of range for size"]),
         ("records cut off", claim(b'x', b"00000777777\0"), &["the archive is cut off within it"]),
         ("a size past the end", own("size", "99999999"), &["unexpected end of file"]),
-        ("one size for all", global("size", "5"), &["gives all members one size"]),
+        ("one size for all", global("size", "5"), &["gives all members the same size"]),
         ("two own", [own("a", "1"), own("b", "2")].concat(), &["byte 1024", "two of its kind"]),
         ("a global too late", [own("a", "1"), global("b", "2")].concat(), &["its own records"]),
         ("a malformed record", malformed, &["byte 0", "a record in it is malformed"]),

@@ -188,7 +188,10 @@ fn what_cannot_be_a_layer_is_refused_with_a_reason() {
         (json!({ "perms": [{ "path": A, "mode": "+700" }] }), &["perms[0].mode`", "octal"]),
         (json!({ "perms": [{ "path": A, "uid": "root" }] }), &["perms[0].uid` must be"]),
         (json!({ "perms": [{ "regex": "x" }] }), &["perms[0].path` must be a store path"]),
-        (json!({ "perms": [{ "path": A, "owner": 1 }] }), &["perms[0].owner`; the known keys are path"]),
+        (
+            json!({ "perms": [{ "path": A, "owner": 1 }] }),
+            &["perms[0].owner`; the known keys are path"],
+        ),
     ] {
         let said = layer(&store, &conf(&store, &json!([]), &options)).map(drop).unwrap_err();
         assert!(parts.iter().all(|part| said.contains(part)), "{options}: {said}");

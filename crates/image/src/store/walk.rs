@@ -66,7 +66,10 @@ pub struct Found<'a> {
 #[derive(Debug, Error)]
 pub enum WalkError {
     /// The path is not there.
-    #[error("`{}` does not exist; build or fetch it first, as with `nix-store --realise`", .0.display())]
+    #[error(
+        "`{}` does not exist; build or fetch it first, for example with `nix-store --realise`",
+        .0.display()
+    )]
     Missing(PathBuf),
     /// The kernel refused.
     #[error("cannot {action} `{}`", path.display())]
