@@ -26,8 +26,8 @@ const READERS: usize = 2;
 /// The layers' bytes in the image's order. Each layer ends with [`Chunk::End`].
 ///
 /// The readers take turns: each goes through the whole layer, but opens and reads files only in its
-/// own turns. Without listings, both walk the trees. So each turn includes its start position, lest
-/// the pieces of a tree that changes meanwhile be combined wrongly.
+/// own turns. Without listings, both walk the trees, so each turn includes its start position: if a
+/// tree changes meanwhile, the positions differ.
 #[derive(Debug)]
 pub struct Chunks {
     readers: Vec<Receiver<Result<Turn, Error>>>,
