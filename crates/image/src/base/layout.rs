@@ -190,7 +190,8 @@ impl<F: Files> Layout<'_, F> {
         }
         if depth == 0 || *left == 0 {
             let problem = format!(
-                "it has indexes within indexes, {MAX_DEPTH} deep or more than {MAX_INDEXES} of them"
+                "it has indexes within indexes, {MAX_DEPTH} levels deep, or more than \
+                 {MAX_INDEXES} indexes"
             );
             return Err(Broken(self.path).document(problem));
         }

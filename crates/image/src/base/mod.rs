@@ -183,7 +183,7 @@ impl Base {
     ///
     /// # Errors
     ///
-    /// If the file is neither, does not have exactly one image that `choice` selects, or is broken.
+    /// If it is none of these, does not have exactly one image that `choice` selects, or is broken.
     pub fn open(path: &Path, choice: &Choice<'_>, store: &Store) -> Result<Self, BaseError> {
         let read_error = |source| BaseError::Read { path: path.to_owned(), source };
         if path.is_dir() {

@@ -14,10 +14,12 @@ pub(super) const DEFAULT_LEVEL: u8 = 3;
 /// The level that stores the data unchanged, and the fastest one that compresses.
 const STORED: u8 = 0;
 const FASTEST: u8 = 1;
-/// To find out whether a block is noise, this many stretches spread over it are examined. To find
-/// out whether the noise repeats, this many bytes at its start are compressed. Part of the format.
+/// To find out whether a block is noise, this many stretches spread over it are examined, of this
+/// many bytes each. Part of the format.
 const STRETCHES: usize = 16;
 const STRETCH: usize = 4 << 10;
+/// To find out whether the noise repeats, this many bytes at the block's start are compressed. Part
+/// of the format.
 const SAMPLE: usize = 64 << 10;
 
 /// Compresses a block.
