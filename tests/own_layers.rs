@@ -261,7 +261,7 @@ fn a_plan_that_cannot_be_followed_ends_with_what_is_wrong() {
     let permission = |path: &str, regex: &str| json!([{ "path": path, "regex": regex }]);
     for (graph, limit, part) in [
         (graph(), "3", "raise maxLayers to at least 5"),
-        (with("/layers/1/perms", permission(A, "^/shadow")), "4", "found in no name in"),
+        (with("/layers/1/perms", permission(A, "^/shadow")), "4", "matches no name in"),
         (with("/layers/1/perms", permission(B, "etc")), "4", "which is not in its layer"),
         (with("/layers/1/perms", permission(A, "[")), "4", "unclosed character class"),
         (with("/layers/1/copyToRoot", json!([A, B, A])), "4", "only directories are merged"),
