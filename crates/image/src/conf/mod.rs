@@ -383,11 +383,11 @@ mod tests {
         let cases = [
             (
                 json!({"Cmd": "sh"}),
-                "`config.Cmd` should be a list of strings, but it is a string (\"sh\"); docker takes it",
+                "`config.Cmd` should be a list of strings, but it is a string (\"sh\"); docker treats it",
             ),
             (
                 json!({"Env": [1]}),
-                "`config.Env[0]` should be a string, but it is a number (1); engines refuse",
+                "`config.Env[0]` should be a string, but it is a number (1); engines reject",
             ),
             (json!({"Labels": {"a": 1}}), "`config.Labels.a` should be a string"),
             (json!({"ExposedPorts": ["80"]}), "`config.ExposedPorts` should be an object"),

@@ -152,8 +152,8 @@ fn uncompressed(path: &Path) -> io::Result<File> {
 fn document(file: &File, members: &Members, name: &str) -> Result<Value, String> {
     let Some(&Content::Base(section)) = members.file(name.as_bytes()) else {
         return Err(format!(
-            "it has no `{name}`; fromImage takes what `docker save` or `skopeo copy ... \
-             docker-archive:FILE` writes"
+            "it has no `{name}`; expected the output of `docker save` or `skopeo copy ... \
+             docker-archive:FILE`"
         ));
     };
     if section.size > MAX_DOCUMENT {
