@@ -368,7 +368,7 @@ fn a_path_listed_twice_is_written_twice_with_a_warning() {
     let said = String::from_utf8(output.stderr).unwrap();
     let warnings: Vec<_> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert_eq!(warnings.len(), 2, "{said}");
-    assert!(warnings[0].contains("`from_the_future` is not known"), "{said}");
+    assert!(warnings[0].contains("`from_the_future` is unknown"), "{said}");
     assert!(warnings[1].contains(PATH) && warnings[1].contains("more than once"), "{said}");
     let image = support::archive::image(&output.stdout);
     assert_eq!(image.layer_digests[0], image.layer_digests[1]);
@@ -632,7 +632,7 @@ fn base_images_that_are_broken_are_errors() {
         (
             "no such layer",
             base_archive(&good, |manifest, _| manifest[0]["Layers"] = json!(["other.tar"])),
-            &["`other.tar` is named by the manifest, but not there"],
+            &["`other.tar` is named by the manifest, but missing"],
         ),
         (
             "more layers than diff_ids",
@@ -721,7 +721,7 @@ fn base_images_with_such_headers_are_errors() {
         ("a size beyond all", own("size", &"9".repeat(30)), &["is out of range for size"]),
         ("records cut off", claim(b'x', b"00000777777\0"), &["the archive is cut off within it"]),
         ("a size past the end", own("size", "99999999"), &["unexpected end of file"]),
-        ("one size for all", global("size", "5"), &["gives all members one size"]),
+        ("one size for all", global("size", "5"), &["gives all members the same size"]),
         ("two own", [own("a", "1"), own("b", "2")].concat(), &["byte 1024", "two of its kind"]),
         ("a global too late", [own("a", "1"), global("b", "2")].concat(), &["its own records"]),
         ("a malformed record", malformed, &["byte 0", "a record in it is malformed"]),

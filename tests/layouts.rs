@@ -168,7 +168,7 @@ fn the_image_is_chosen_by_platform_and_by_name() {
     }
     for (name, parts) in [
         ("", &["has 2 images", "#NAME", "`me/app:1`, `other`"][..]),
-        ("#me/app:2", &["no one image `me/app:2`", "`me/app:1`, `other`"]),
+        ("#me/app:2", &["exactly one image `me/app:2`", "`me/app:1`, `other`"]),
     ] {
         let said = fixture.failure(&format!("{base}{name}"));
         for part in parts {
@@ -212,7 +212,7 @@ fn an_image_of_a_docker_archive_is_chosen_by_name() {
         assert!(image(&stream).layers[0] == *expected, "{name}");
     }
     let said = fixture.failure(&format!("{base}#app"));
-    assert!(said.contains("no one image `app`; it has `app:1`, `app:2`"), "{said}");
+    assert!(said.contains("exactly one image `app`; it has `app:1`, `app:2`"), "{said}");
 }
 
 type Break = fn(&mut Layout);
@@ -248,7 +248,7 @@ const BROKEN: &[(&str, Break, &[&str])] = &[
             let blob = layout.files.keys().next().unwrap().clone();
             layout.files.remove(&blob);
         },
-        &["blob sha256:", "is not there"],
+        &["blob sha256:", "is missing"],
     ),
     (
         "a document of another digest",
@@ -282,7 +282,7 @@ const BROKEN: &[(&str, Break, &[&str])] = &[
                 layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+lz4");
             });
         },
-        &["tar+lz4`, which is none of a layer"],
+        &["tar+lz4`, which is not a known layer type"],
     ),
     (
         "another compression than stated",

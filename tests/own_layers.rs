@@ -182,13 +182,16 @@ fn what_cannot_be_a_layer_is_refused_with_a_reason() {
         (json!({ "copy_to_root": [file] }), &[file, "not a directory"]),
         (json!({ "copy_to_root": ["/etc"] }), &["`/etc` is not in the store"]),
         (json!({ "copy_to_root": A }), &["`layer_options[0].copy_to_root` must be a list"]),
-        (json!({ "copies": [A] }), &["`layer_options[0].copies` is not known", "copy_to_root"]),
+        (json!({ "copies": [A] }), &["unknown key `layer_options[0].copies`", "copy_to_root"]),
         (json!({ "perms": [{ "path": A, "regex": "(" }] }), &["perms[0].regex`", "unclosed group"]),
         (json!({ "perms": [{ "path": A, "mode": "0888" }] }), &["perms[0].mode`", "0888"]),
         (json!({ "perms": [{ "path": A, "mode": "+700" }] }), &["perms[0].mode`", "octal"]),
         (json!({ "perms": [{ "path": A, "uid": "root" }] }), &["perms[0].uid` must be"]),
         (json!({ "perms": [{ "regex": "x" }] }), &["perms[0].path` must be a store path"]),
-        (json!({ "perms": [{ "path": A, "owner": 1 }] }), &["perms[0].owner` is not known"]),
+        (
+            json!({ "perms": [{ "path": A, "owner": 1 }] }),
+            &["perms[0].owner`; the known keys are path"],
+        ),
     ] {
         let said = layer(&store, &conf(&store, &json!([]), &options)).map(drop).unwrap_err();
         assert!(parts.iter().all(|part| said.contains(part)), "{options}: {said}");
@@ -258,7 +261,7 @@ fn a_plan_that_cannot_be_followed_ends_with_what_is_wrong() {
     let permission = |path: &str, regex: &str| json!([{ "path": path, "regex": regex }]);
     for (graph, limit, part) in [
         (graph(), "3", "raise maxLayers to at least 5"),
-        (with("/layers/1/perms", permission(A, "^/shadow")), "4", "found in no name in"),
+        (with("/layers/1/perms", permission(A, "^/shadow")), "4", "matches no name in"),
         (with("/layers/1/perms", permission(B, "etc")), "4", "which is not in its layer"),
         (with("/layers/1/perms", permission(A, "[")), "4", "unclosed character class"),
         (with("/layers/1/copyToRoot", json!([A, B, A])), "4", "only directories are merged"),

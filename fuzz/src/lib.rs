@@ -1,4 +1,4 @@
-//! The targets of nix-image's fuzzers, for the programs in `fuzz_targets`.
+//! The fuzz targets of nix-image, for the programs in `fuzz_targets`.
 
 pub mod peers;
 #[path = "../targets/mod.rs"]

@@ -1,4 +1,4 @@
-//! Images that others made: docker-archives, OCI archives and OCI layouts.
+//! Images from elsewhere: docker-archives, OCI archives and OCI layouts.
 
 use std::error::Error;
 use std::io::{BufRead as _, Read as _, Write as _};
@@ -15,7 +15,7 @@ use oci::Compression;
 
 use super::{parts, scratch};
 
-/// What is found in an image.
+/// The relevant contents of an image.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     config: Vec<u8>,
@@ -32,8 +32,8 @@ struct FoundLayer {
     members: Option<Vec<Vec<u8>>>,
 }
 
-/// An archive as a whole, whatever it is: the same one compressed holds the same image, and so does
-/// the one that it is merged into.
+/// A whole archive of any kind: after compression it still contains the same image, and so does the
+/// archive that it is merged into.
 pub fn archive(input: &[u8]) {
     let input = &parts::with_checksums(input);
     if input.starts_with(b"{") || input.starts_with(b"#!") || is_compressed(input) {
@@ -51,9 +51,9 @@ pub fn archive(input: &[u8]) {
     }
 }
 
-/// An image of parts with the right digests: the configuration, `manifest.json`, the manifest, the
-/// index, and layers. `$c`, `$m` and `$0` are the digests of configuration, manifest and layers,
-/// `$sc`, `$sm` and `$s0` their sizes, `$d0` is the digest of a layer's tar file.
+/// An image whose parts have the right digests: the config, `manifest.json`, the manifest, the
+/// index, and layers. `$c`, `$m` and `$0` are the digests of config, manifest and layers, `$sc`,
+/// `$sm` and `$s0` their sizes, and `$d0` is the digest of a layer's tar file.
 pub fn image(input: &[u8]) {
     let all = parts::split(input);
     if !(5..9).contains(&all.len()) {
@@ -106,7 +106,7 @@ pub fn image(input: &[u8]) {
     }
 }
 
-/// The image in a file; `None` if it is refused, for a reason that can be shown.
+/// The image in a file; `None` if it is rejected with an error that can be shown.
 fn look(path: &Path) -> Option<Found> {
     match try_look(path) {
         Ok(found) => found,
@@ -136,7 +136,7 @@ fn read(stored: &Stored) -> Result<Found, Box<dyn Error>> {
         layer.verify()?;
         let mut bytes = Vec::new();
         let mut tar = TarReader::new(layer.tar()?);
-        // As far as it is worth while.
+        // Large layers are not worth the time.
         tar.by_ref().take(4 << 20).read_to_end(&mut bytes)?;
         if !tar.fill_buf()?.is_empty() {
             return Err("it is too large".into());
@@ -176,12 +176,12 @@ fn is_compressed(bytes: &[u8]) -> bool {
     magics.iter().any(|magic| bytes.starts_with(magic))
 }
 
-/// A layer of an input: `gzip:` and `zstd:` have what follows compressed.
+/// A layer of an input. After `gzip:` and `zstd:` it is compressed.
 fn packed(layer: &[u8]) -> Vec<u8> {
     match layer.split_at_checked(5) {
         Some((b"gzip:", tar)) => gzip(&parts::with_checksums(tar)),
         Some((b"zstd:", tar)) => zstd::encode_all(&*parts::with_checksums(tar), 1).unwrap(),
-        // Compressed by somebody else, perhaps badly.
+        // Compressed already, perhaps wrongly.
         Some((b"blob:", blob)) => blob.to_vec(),
         _ => parts::with_checksums(layer),
     }

@@ -1,9 +1,9 @@
-//! Inputs of several parts, and tar files whose sums are put right: what is changed at random would
-//! otherwise be refused for its checksum, and nothing behind that would ever be reached.
+//! Inputs with several parts, and tar files with corrected checksums: random changes would
+//! otherwise be rejected because of the checksum, and nothing after that would ever be reached.
 
 use formats::digest::Digest;
 
-/// What stands between the parts of an input, so that seeds can be written by hand.
+/// The separator between the parts of an input, chosen so that seeds can be written by hand.
 const BETWEEN: &[u8] = b"\n%%\n";
 const BLOCK: usize = 512;
 
@@ -23,22 +23,22 @@ pub fn text(part: Option<&&[u8]>) -> String {
     String::from_utf8_lossy(part.copied().unwrap_or_default()).into_owned()
 }
 
-/// Replaces what stands for a digest or a size, such as `$c`.
+/// Replaces placeholders for digests and sizes, such as `$c`.
 pub fn fill(text: &str, values: &[(String, String)]) -> String {
     let mut text = text.to_owned();
-    // `$10` must not be taken for `$1`.
+    // `$10` must not be mistaken for `$1`.
     for (name, value) in values.iter().rev() {
         text = text.replace(name, value);
     }
     text
 }
 
-/// What a blob is called in the other parts: its digest, and its size.
+/// The placeholders for a blob in other parts: its digest and its size.
 pub fn names(name: &str, blob: &[u8]) -> [(String, String); 2] {
     [(format!("$s{name}"), blob.len().to_string()), (format!("${name}"), Digest::of(blob).hex())]
 }
 
-/// A tar file with the right checksums in all of its headers.
+/// A tar file with the right checksums in all headers.
 pub fn with_checksums(tar: &[u8]) -> Vec<u8> {
     let mut tar = tar.to_vec();
     let mut position = 0;
@@ -55,14 +55,14 @@ pub fn with_checksums(tar: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// The size that a header has in octal digits; 0 for any other.
+/// The size in a header in octal digits; 0 if it has another form.
 fn size(header: &[u8]) -> usize {
     let digits = header[124..136].split(|byte| !(b'0'..=b'7').contains(byte)).next();
     let digits = digits.and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default();
     usize::from_str_radix(digits, 8).unwrap_or(0)
 }
 
-/// A docker-archive or OCI archive of these members.
+/// A docker-archive or OCI archive with these members.
 pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in members {

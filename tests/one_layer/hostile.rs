@@ -16,7 +16,7 @@ fn items_must_be_directories_without_circles() {
     fs::create_dir_all(item.join("lib")).unwrap();
     symlink("..", item.join("lib/up")).unwrap();
     let said = failure_of(build_image("copy").arg(&root).arg(&item));
-    assert!(said.contains("lib/up` links to a directory that it is in"), "{said}");
+    assert!(said.contains("lib/up` links to a directory that contains it"), "{said}");
     assert!(said.contains("keepContentsDirlinks = true"), "{said}");
     let kept = build_image("copy").arg("--keep-dirlinks").arg(&root).arg(&item).status();
     assert!(kept.unwrap().success());
@@ -59,7 +59,7 @@ archive("large", [("manifest.json", b" " * (5 << 20))])
         ("empty", "it has no `manifest.json`"),
         ("outside", "`../x` leads out of it"),
         ("no-config", "manifest.json names no configuration"),
-        ("absent", "layer `l/layer.tar` is named by the manifest, but not there"),
+        ("absent", "layer `l/layer.tar` is named by the manifest, but missing"),
         ("damaged", "its configuration says sha256:0000"),
         ("large", "a document has 4194304 at most"),
         ("nothing", "cannot read the base image"),

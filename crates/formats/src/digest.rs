@@ -1,4 +1,4 @@
-//! SHA-256 digests as images write them.
+//! SHA-256 digests in the format used by images.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::sha256::Sha256;
 
-/// A SHA-256 digest. It is shown, and parsed, as `sha256:` and 64 hexadecimal digits.
+/// A SHA-256 digest. It is printed and parsed as `sha256:` and 64 hexadecimal digits.
 ///
 /// # Examples
 ///
@@ -24,36 +24,36 @@ use crate::sha256::Sha256;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
 
-/// The identity of a blob: the digest and the number of its bytes.
+/// The identity of a blob: its digest and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobId {
-    /// The digest of the bytes.
+    /// The blob's digest.
     pub digest: Digest,
-    /// The number of bytes.
+    /// The blob's size in bytes.
     pub size: u64,
 }
 
-/// A text is not a digest.
+/// A string is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("expected {expected}, found `{found}`")]
 pub struct DigestError {
     expected: &'static str,
-    /// The text, shortened.
+    /// The string, shortened.
     found: String,
 }
 
-/// What shown digests begin with.
+/// The prefix of printed digests.
 const PREFIX: &str = "sha256:";
 
 impl Digest {
-    /// The digest of some bytes.
+    /// Hashes some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(bytes);
         Self(hash.finish())
     }
 
-    /// The 64 hexadecimal digits, in lower case and without `sha256:`, as in the names of files.
+    /// The 64 hexadecimal digits, in lower case and without `sha256:`, as used in file names.
     pub fn hex(&self) -> String {
         self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
             for digit in [byte >> 4, byte & 15] {
@@ -67,7 +67,7 @@ impl Digest {
     ///
     /// # Errors
     ///
-    /// If the text is anything else.
+    /// If the string is anything else.
     pub fn from_hex(text: &str) -> Result<Self, DigestError> {
         parse_hex(text).ok_or_else(|| DigestError::new("64 hexadecimal digits", text))
     }
@@ -121,7 +121,7 @@ impl HashWriter {
         self.0.update(bytes);
     }
 
-    /// The digest of all that was written.
+    /// The digest of everything that was written.
     pub fn finish(self) -> Digest {
         Digest(self.0.finish())
     }

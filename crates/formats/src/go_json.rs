@@ -1,9 +1,9 @@
-//! JSON as Go's `encoding/json` writes what it has as text already (`json.RawMessage`).
+//! JSON as Go's `encoding/json` writes a `json.RawMessage`, which is JSON already.
 
-/// The text without white space between its tokens, and with the characters escaped that HTML or
-/// JavaScript would misread. All else stays as it is: order, escapes, digits of numbers.
+/// Removes white space between tokens, and escapes the characters that HTML or JavaScript would
+/// misread. Everything else is unchanged: order, escapes, digits of numbers.
 ///
-/// The text must be valid JSON.
+/// `text` must be valid JSON.
 pub fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut in_string, mut escaped) = (false, false);
@@ -27,7 +27,7 @@ pub fn compact(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Expected texts are what Go 1.26 makes of a `json.RawMessage`.
+    /// The expected output is that of Go 1.26 for a `json.RawMessage`.
     #[test]
     fn only_white_space_and_what_html_misreads_changes() {
         for (text, expected) in [

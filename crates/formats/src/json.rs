@@ -1,13 +1,13 @@
 //! JSON as `jq` and `jshon` print it.
 //!
-//! Both indent, keep the keys' order and write UTF-8 where they need not escape. Numbers stand as
-//! their source has them, as jq does since 1.7; for integers the others agree.
+//! Both indent, preserve the order of keys and write UTF-8 unless escaping is required. Numbers are
+//! written as in their source, like jq since 1.7; for integers the others agree.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// What the two programs do not have in common.
+/// The differences between the two programs.
 struct Style {
     indent: usize,
     /// Whether `/` becomes `\/`.
@@ -19,12 +19,12 @@ struct Style {
 const JQ: Style = Style { indent: 2, escapes_slash: false, escapes_delete: true };
 const JSHON: Style = Style { indent: 1, escapes_slash: true, escapes_delete: false };
 
-/// What `jq .` prints, its line end included.
+/// The output of `jq .`, including the newline at its end.
 pub fn jq(value: &Value) -> String {
     JQ.print(value)
 }
 
-/// What `jshon` prints, its line end included.
+/// The output of `jshon`, including the newline at its end.
 pub fn jshon(value: &Value) -> String {
     JSHON.print(value)
 }
@@ -60,7 +60,7 @@ impl Style {
         }
     }
 
-    /// What stands in brackets, each on a line of its own.
+    /// Items in brackets, one per line.
     fn block<T>(
         &self,
         out: &mut String,
@@ -114,7 +114,7 @@ fn escape(out: &mut String, char: char) {
 mod tests {
     use super::*;
 
-    /// What jq 1.6 and jshon 20131010 printed.
+    /// As printed by jq 1.6 and jshon 20131010.
     #[test]
     fn documents_are_printed_as_the_programs_print_them() {
         let source = r#"{"Cmd": ["/bin", "a\u007f\/é<>&\u2028\u0001\n\"\\\b\f\r\t😀"], "E": [], "O": {},

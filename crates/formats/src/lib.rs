@@ -1,4 +1,4 @@
-//! Bytes and texts that have to be exactly what other programs write or read.
+//! Formats that must be, byte for byte, what other programs write or read.
 //!
 //! Pure: nothing here opens a file or a connection.
 

@@ -1,12 +1,12 @@
-//! What somebody else says (a registry, an engine, a program), made fit to be shown.
+//! Makes text from peers (registries, engines, programs) safe to print.
 //!
-//! Text from a peer may move the cursor, reverse what stands beside it, pretend to be a line of
-//! ours, or never end. All of it passes through here before it is printed.
+//! Such text may move the cursor, reverse adjacent text, pretend to be one of our own lines, or be
+//! endless. All of it passes through here before it is printed.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-/// The text on one line, without control characters (C0, C1) and without characters that are not
-/// seen but change how others are shown or found, such as those for the direction of writing.
+/// The text on one line, without control characters (C0, C1) and without invisible characters that
+/// affect how others are displayed or found, such as those for the writing direction.
 pub fn plain(text: &str) -> String {
     let shown = text.chars().filter_map(|char| match char.general_category() {
         _ if matches!(char, '\t'..='\r' | '\u{85}') => Some(' '),
@@ -17,19 +17,19 @@ pub fn plain(text: &str) -> String {
     shown.collect::<String>().trim().to_owned()
 }
 
-/// The first `limit` characters of a text, plain.
+/// The first `limit` characters of a text, made plain.
 pub fn start(text: &str, limit: usize) -> String {
     shortened(&plain(text), limit)
 }
 
-/// The last `limit` characters of a text, plain: where programs say why they ended.
+/// The last `limit` characters of a text, made plain. That is where programs print why they failed.
 pub fn end(text: &str, limit: usize) -> String {
     let text = plain(text);
     let more = text.chars().count().saturating_sub(limit);
     if more == 0 { text } else { text.chars().skip(more).collect() }
 }
 
-/// The first `limit` characters of a text that is plain already.
+/// The first `limit` characters of a text that is already plain.
 pub fn shortened(text: &str, limit: usize) -> String {
     text.chars().take(limit).collect()
 }
@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(start("äöü\nx", 2), "äö");
         assert_eq!(end("x\näöü", 2), "öü");
         assert_eq!(end("äöü\n", 9), "äöü");
-        // What is not shown does not count.
+        // Removed characters do not count.
         assert_eq!(start(&("\u{202e}".repeat(9) + "abc"), 2), "ab");
     }
 }

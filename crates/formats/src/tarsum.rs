@@ -1,38 +1,38 @@
-//! Docker's tarsum, version 1: a digest of an archive's members that does not depend on their
-//! order and times.
+//! Docker's tarsum, version 1: a digest of an archive's members that does not depend on their order
+//! and times.
 //!
-//! The specification is `tarsum_spec.md` of moby's package `tarsum`. Of extended headers, a
-//! version 1 sum takes attributes alone, which no archive summed here has.
+//! The specification is `tarsum_spec.md` in moby's package `tarsum`. Of extended headers, version 1
+//! only includes attributes, which no archive summed here has.
 
 use std::fmt;
 
 use crate::digest::{Digest, HashWriter};
 use crate::tar::{DIRECTORY, Member};
 
-/// The sum of the members so far.
+/// The sum of the members added so far.
 #[derive(Debug, Default)]
 pub struct TarSum {
     members: Vec<Digest>,
 }
 
-/// The sum of one member, whose content is to come.
+/// The sum of one member, to which its content is still added.
 #[derive(Debug)]
 pub struct MemberSum(HashWriter);
 
 impl TarSum {
-    /// No members yet.
+    /// A sum without members.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a member, when all its content was added to its own sum.
+    /// Adds a member, after all its content was added to its own sum.
     pub fn add(&mut self, member: MemberSum) {
         self.members.push(member.0.finish());
     }
 }
 
 impl MemberSum {
-    /// The sum of a member's header.
+    /// Starts a member's sum with its header.
     pub fn new(member: &Member<'_>) -> Self {
         let mut sum = HashWriter::default();
         let mut field = |name: &str, value: &[u8]| {
@@ -48,7 +48,8 @@ impl MemberSum {
         field("size", member.size.to_string().as_bytes());
         field("typeflag", &[member.typeflag]);
         field("linkname", member.target);
-        // Without the names: these were not always read, and the sums are to stay the same.
+        // Without the names: older versions did not always read them, and the sums must stay the
+        // same.
         field("uname", b"");
         field("gname", b"");
         field("devmajor", member.device.major.to_string().as_bytes());
@@ -62,7 +63,7 @@ impl MemberSum {
     }
 }
 
-/// The sum with its version and algorithm, as `tarsum.v1+sha256:` and 64 digits.
+/// The sum with its version and algorithm: `tarsum.v1+sha256:` and 64 hexadecimal digits.
 impl fmt::Display for TarSum {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut members = self.members.clone();
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(sum.to_string(), THREE);
     }
 
-    /// Of an archive without members, and of one of three that Python's `tarfile` wrote.
+    /// The sums of an archive without members, and of one with three written by Python's `tarfile`.
     const EMPTY: &str =
         "tarsum.v1+sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const THREE: &str =

@@ -1,4 +1,4 @@
-//! Files that appear under their names when they are complete.
+//! Files that appear under their final name only once they are complete.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -10,21 +10,21 @@ use rustix::fs::{FlockOperation, flock, fsync};
 use rustix::io::Errno;
 use thiserror::Error;
 
-/// What the names of unfinished files start with.
+/// Prefix of the names of unfinished files.
 const PREFIX: &str = ".nix-image-";
-/// And end with.
+/// And their suffix.
 const SUFFIX: &str = ".tmp";
 
-/// A file that is being written under a temporary name, and goes unless it is finished.
+/// A file written under a temporary name. It is deleted on drop unless it was finished.
 #[derive(Debug)]
 pub struct AtomicFile {
     temporary: PathBuf,
     finished: bool,
-    /// Locked as long as the file is being written; see [`Self::remove_abandoned`].
+    /// Locked while the file is being written; see [`Self::remove_abandoned`].
     file: File,
 }
 
-/// Something could not be done with a file or directory.
+/// A file or directory operation that failed.
 #[derive(Debug, Error)]
 #[error("{doing} `{}`{after}", path.display())]
 pub struct FileError {
@@ -35,12 +35,12 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// An error of `doing` something, such as "reading", with what is at a path.
+    /// An error while `doing` something, such as "reading", to the file at `path`.
     pub fn new(doing: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
         Self { doing, path: path.to_owned(), after: "", source: source.into() }
     }
 
-    /// The same where the sentence goes on after the path.
+    /// The same, with text that follows the path in the message.
     #[must_use]
     pub fn and(self, after: &'static str) -> Self {
         Self { after, ..self }
@@ -48,7 +48,7 @@ impl FileError {
 }
 
 impl AtomicFile {
-    /// A new file in a directory, the one of its later name or on the same file system.
+    /// Creates a file in `directory`, which must be on the file system of its final name.
     pub fn create_in(directory: &Path) -> Result<Self, FileError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let error = |error| FileError::new("creating a file in", directory, error);
@@ -57,26 +57,26 @@ impl AtomicFile {
             let name = format!("{PREFIX}{}-{count}{SUFFIX}", std::process::id());
             let temporary = directory.join(name);
             let file = match File::create_new(&temporary) {
-                // A process of the same number was killed there, or is at work in a container.
+                // Left by a killed process with the same PID, or in use by one in a container.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 created => created.map_err(error)?,
             };
             // Without locks, abandoned files are not removed either.
             let _ = flock(&file, FlockOperation::LockExclusive);
-            // Until it was locked it looked abandoned.
+            // Before it was locked, another process may have taken it for abandoned.
             if file.metadata().map_err(error)?.nlink() > 0 {
                 return Ok(Self { temporary, finished: false, file });
             }
         }
     }
 
-    /// The file, to be written to.
+    /// The file to write to.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Gives the file its name, in place of whatever has it. After a loss of power its content may
-    /// be anything.
+    /// Renames the file to `path`, replacing any existing file. Its content may be lost in a power
+    /// failure.
     pub fn persist(mut self, path: &Path) -> Result<(), FileError> {
         fs::rename(&self.temporary, path)
             .map_err(|error| FileError::new("giving", path, error).and(" its name"))?;
@@ -84,9 +84,9 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// Gives the file its name once its content is on the disk: after a loss of power there is
-    /// what was there before, or this file whole. That the name itself is on the disk takes
-    /// [`sync_directory`].
+    /// Writes the content to the disk, then renames the file to `path`: after a power failure the
+    /// path holds either the previous file or all of this one. [`sync_directory`] does the same for
+    /// the name.
     pub fn persist_durably(self, path: &Path) -> Result<(), FileError> {
         self.file
             .sync_all()
@@ -94,14 +94,14 @@ impl AtomicFile {
         self.persist(path)
     }
 
-    /// Whether a file's name is one of an unfinished file.
+    /// Whether the name is that of an unfinished file.
     pub fn is_temporary(name: &str) -> bool {
         name.starts_with(PREFIX) && name.ends_with(SUFFIX)
     }
 
-    /// Removes what killed runs have left in a directory.
+    /// Removes files that killed runs left in a directory.
     pub fn remove_abandoned(directory: &Path) {
-        // Litter is no reason to fail.
+        // Leftover files are no reason to fail.
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             if Self::is_temporary(&entry.file_name().to_string_lossy())
                 && let Ok(file) = File::open(entry.path())
@@ -113,11 +113,11 @@ impl AtomicFile {
     }
 }
 
-/// Waits until the names in a directory are on the disk, where the file system can tell.
+/// Syncs a directory's entries to the disk, where the file system supports it.
 pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
     // The parent of a plain name is the working directory.
     let location = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    // One that may be written to but not listed cannot be opened.
+    // A directory that is writable but not readable cannot be opened.
     let Ok(opened) = File::open(location) else { return Ok(()) };
     match fsync(&opened) {
         Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS | Errno::BADF) => Ok(()),
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(names(directory.path()), ["file"]);
     }
 
-    /// Processes in containers have the same numbers, and may share a directory.
+    /// Processes in different containers can have the same PID and share a directory.
     #[test]
     fn files_of_others_are_not_touched() {
         let directory = tempfile::tempdir().unwrap();

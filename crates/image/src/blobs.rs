@@ -1,4 +1,4 @@
-//! An image's layers as blobs: what they are called, and their bytes whenever they are asked for.
+//! An image's layers as blobs: their descriptors, and their bytes on demand.
 
 use crate::base::BaseLayer;
 use crate::content::Chunk;
@@ -9,7 +9,7 @@ use crate::layer::{BaseFact, LayerError, LayerStream};
 use formats::digest::{BlobId, Digest, HashWriter};
 use oci::{Annotations, Compression, Descriptor, Documents, Flavor};
 
-/// Bytes that are handed out at a time.
+/// Bytes handed out at a time.
 const CHUNK: usize = 256 << 10;
 
 /// A layer as it is delivered.
@@ -17,7 +17,8 @@ const CHUNK: usize = 256 << 10;
 pub struct Blob {
     /// Digest of the layer's tar file.
     pub diff_id: Digest,
-    /// Digest of the blob: the diffID, but for layers that are compressed in the base image.
+    /// Digest of the blob: equal to the diffID, except for layers that are compressed in the base
+    /// image.
     pub digest: Digest,
     /// Bytes of the blob.
     pub size: u64,
@@ -25,9 +26,9 @@ pub struct Blob {
     pub compression: Compression,
 }
 
-/// All layers of an image, with their digests known.
+/// All layers of an image, with known digests.
 ///
-/// Blobs may be read by many threads at a time, and each as often as anybody likes.
+/// Any number of threads may read blobs at a time, and each blob any number of times.
 #[derive(Debug)]
 pub struct Blobs<'a> {
     digester: &'a Digester<'a>,
@@ -47,7 +48,7 @@ impl<'a> Blobs<'a> {
         self.digester.image()
     }
 
-    /// What knows the layers' digests.
+    /// The digester that found the layers' digests.
     pub fn digester(&self) -> &'a Digester<'a> {
         self.digester
     }
@@ -62,7 +63,7 @@ impl<'a> Blobs<'a> {
         self.all.iter().map(|blob| blob.size).sum()
     }
 
-    /// The image's configuration, whose digest is the image's ID.
+    /// The image's config, whose digest is the image ID.
     pub fn config_json(&self) -> String {
         let diff_ids: Vec<_> = self.all.iter().map(|blob| blob.diff_id).collect();
         self.image().config_json(&diff_ids)
@@ -79,14 +80,14 @@ impl<'a> Blobs<'a> {
         Descriptor { annotations, ..Descriptor::new(media_type, blob.digest, blob.size) }
     }
 
-    /// The image's configuration and manifest.
+    /// The image's config and manifest.
     pub fn documents(&self, flavor: Flavor) -> Documents {
         let layers = (0..self.all.len()).map(|layer| self.descriptor(layer, flavor)).collect();
         let platform = self.image().platform();
         Documents::new(flavor, self.config_json(), layers, platform, Annotations::new())
     }
 
-    /// Passes a layer's bytes to `each` and checks their number. The caller has to check their
+    /// Passes a layer's bytes to `each` and checks how many there are. The caller must check the
     /// digest.
     pub fn read<E: From<Error>>(
         &self,
@@ -117,7 +118,7 @@ impl<'a> Blobs<'a> {
         each(Chunk::End)
     }
 
-    /// What reads a layer: one of an archive that is not compressed as part of the file.
+    /// The stream of a layer. A layer in an uncompressed archive is read as a section of that file.
     fn stream(&self, layer: usize) -> Result<LayerStream<'a>, Error> {
         match self.image().layers[layer].as_base().and_then(BaseLayer::section) {
             Some(section) => Ok(LayerStream::File(Some(section.map_err(LayerError::from)?))),
@@ -125,7 +126,7 @@ impl<'a> Blobs<'a> {
         }
     }
 
-    /// Checks the digest of a layer that was read; forgets what was remembered of it, if wrong.
+    /// Checks the digest of a layer that was read; if it is wrong, the remembered one is forgotten.
     pub fn check(&self, layer: usize, found: Digest) -> Result<(), Error> {
         let Blob { digest: expected, size, compression, .. } = self.all[layer];
         if found == expected {
@@ -143,8 +144,8 @@ impl<'a> Blobs<'a> {
     }
 }
 
-/// What a layer is as a blob. Where it is compressed in the base image, it must be read for that,
-/// once.
+/// The blob of a layer. A layer that is compressed in the base image must be read once for its
+/// digest.
 fn blob(digester: &Digester<'_>, layer: usize, known: BlobId) -> Result<Blob, Error> {
     let it = &digester.image().layers[layer];
     let BlobId { digest: diff_id, size } = known;

@@ -1,14 +1,14 @@
-//! Files that are read into memory as a whole, though not at any length.
+//! Reads whole files into memory, up to a limit.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Bytes of a conf, a closure graph or another document that the user names, at most. The graph of
-/// 100,000 store paths has about 50 MB.
+/// The largest conf, closure graph or other document named by the user. The graph of 100,000 store
+/// paths has about 50 MB.
 pub const MAX_DOCUMENT: u64 = 256 << 20;
 
-/// Reads what is left of a document.
+/// Reads the rest of a document.
 ///
 /// # Errors
 ///

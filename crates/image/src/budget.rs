@@ -1,13 +1,13 @@
-//! Memory that several things share, so that all of them together stay within bounds.
+//! Memory budgets shared by several users.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The bytes of memory that are left for all.
+/// The number of bytes that are left.
 #[derive(Debug)]
 pub struct Budget(AtomicUsize);
 
-/// What one of them has of it, until it is dropped.
+/// A part of a budget, returned on drop.
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<Budget>,
@@ -22,17 +22,17 @@ impl Budget {
 }
 
 impl Share {
-    /// A share of nothing yet.
+    /// An empty share.
     pub fn new(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
-    /// Bytes that it has.
+    /// The bytes in this share.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes this many more bytes, if as many are left; returns whether they were.
+    /// Takes this many more bytes if they are left; returns whether they were.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let take = |left: usize| left.checked_sub(bytes);
         let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
@@ -42,7 +42,7 @@ impl Share {
         taken
     }
 
-    /// Gives back all above this many bytes.
+    /// Returns everything above this many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         let back = self.bytes.saturating_sub(bytes);
         self.budget.0.fetch_add(back, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! Buffers that are filled again and again, as fresh memory has to be cleared by the kernel.
+//! Reuses buffers, as the kernel has to clear fresh memory.
 
 use parking_lot::Mutex;
 
-/// Buffers of one capacity: as many as were ever in use at the same time.
+/// A pool of buffers of one capacity: as many as were ever in use at the same time.
 #[derive(Debug)]
 pub struct Buffers {
     capacity: usize,
@@ -15,14 +15,14 @@ impl Buffers {
         Self { capacity, free: Mutex::default() }
     }
 
-    /// An empty buffer, one that was used before if there is any.
+    /// Takes an empty buffer, reusing one if possible.
     pub fn take(&self) -> Vec<u8> {
         let free = self.free.lock().pop();
         free.unwrap_or_else(|| Vec::with_capacity(self.capacity))
     }
 
-    /// Gives a buffer back. One without the room, such as the empty one that stands in for a buffer
-    /// that was taken away, is dropped: kept, it would be one more buffer as soon as it was used.
+    /// Returns a buffer to the pool. A smaller one, such as the empty placeholder for a buffer that
+    /// was moved out, is dropped; it would otherwise grow into an additional buffer.
     pub fn put(&self, mut buffer: Vec<u8>) {
         if buffer.capacity() >= self.capacity {
             buffer.clear();

@@ -1,4 +1,4 @@
-//! Chunks of a layer, and contents of files, which must stay as they were found.
+//! Chunks of a layer, and file contents that must not change while they are read.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,44 +10,44 @@ use thiserror::Error;
 
 use crate::store::WalkError;
 
-/// The next of a layer's bytes.
+/// The next bytes of a layer.
 #[derive(Debug)]
 pub enum Chunk<B = Vec<u8>> {
-    /// These, wherever they are; `()` stands for the buffer that the caller gave.
+    /// Bytes in memory; `()` stands for the caller's buffer.
     Bytes(B),
-    /// The content of this file.
+    /// The content of a file.
     File(Content),
-    /// None any more.
+    /// The end of the layer.
     End,
 }
 
-/// Bytes of an open file that must be there as they were found, no fewer and no more.
+/// A part of an open file whose size must stay what it was.
 #[derive(Debug)]
 pub struct Content {
     file: File,
     path: PathBuf,
-    /// Bytes to come in all.
+    /// The expected number of bytes.
     size: u64,
-    /// Bytes that came.
+    /// The number of bytes read so far.
     done: u64,
-    /// Bytes of the whole file.
+    /// The size of the whole file.
     file_size: u64,
 }
 
 /// Why a layer's content cannot be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The kernel refused.
+    /// A system call failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
-        /// On which path.
+        /// The path it was tried on.
         path: PathBuf,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is less to read than there was.
+    /// The file became shorter.
     #[error(
         "`{}` shrank while it was being read: {expected} bytes expected, {found} found; \
          nothing may write to the store meanwhile",
@@ -61,7 +61,7 @@ pub enum ReadError {
         /// Bytes that could be read.
         found: u64,
     },
-    /// There is more to read than there was.
+    /// The file became longer.
     #[error(
         "`{}` grew while it was being read beyond the {expected} bytes expected; \
          nothing may write to the store meanwhile",
@@ -79,7 +79,7 @@ pub enum ReadError {
 }
 
 impl Content {
-    /// The whole of a file, of the size that it has now.
+    /// The whole content of a file, with its current size.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let error = |error: rustix::io::Errno| ReadError::Io {
             action: "open",
@@ -92,7 +92,7 @@ impl Content {
         Ok(Self::new(file, path.to_owned(), size))
     }
 
-    /// Part of a file.
+    /// A section of a file.
     pub fn open_section(path: &Path, offset: u64, size: u64) -> Result<Self, ReadError> {
         let mut whole = Self::open(path)?;
         whole.file.seek(SeekFrom::Start(offset)).map_err(|source| ReadError::Io {
@@ -108,17 +108,17 @@ impl Content {
         Self { file, path, size, done: 0, file_size: size }
     }
 
-    /// Bytes expected in all.
+    /// The expected number of bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Bytes not yet read.
+    /// The number of bytes still to be read.
     pub fn remaining(&self) -> u64 {
         self.size - self.done
     }
 
-    /// The file, from whose current position the remaining bytes come.
+    /// The file, whose current position is where the remaining bytes start.
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -128,7 +128,7 @@ impl Content {
         &self.path
     }
 
-    /// Notes that this many bytes were taken from [`Self::file`]; 0 means that it ended.
+    /// Records that this many bytes were read from [`Self::file`]; 0 means that the file ended.
     pub fn advance(&mut self, bytes: u64) -> Result<(), ReadError> {
         self.done += bytes;
         if bytes == 0 && self.done < self.size {
@@ -141,7 +141,7 @@ impl Content {
         Ok(())
     }
 
-    /// Reads into the free capacity of `out`; returns whether all has been read by now.
+    /// Reads into the spare capacity of `out`; returns whether everything has been read.
     pub fn read(&mut self, out: &mut Vec<u8>) -> Result<bool, ReadError> {
         if self.remaining() > 0 {
             let bytes = self.read_some(out)?;
@@ -156,7 +156,7 @@ impl Content {
 
     fn read_some(&self, out: &mut Vec<u8>) -> Result<u64, ReadError> {
         let bytes = if self.size == self.file_size {
-            // Bytes beyond the expected ones show that the file grew.
+            // More bytes than expected show that the file grew.
             loop {
                 match rustix::io::read(&self.file, spare_capacity(out)) {
                     Err(rustix::io::Errno::INTR) => {}
@@ -174,7 +174,7 @@ impl Content {
         })
     }
 
-    /// Checks that the file has still the size that it had.
+    /// Checks that the file still has the size that it had.
     pub fn finish(&self) -> Result<(), ReadError> {
         let stat = fstat(&self.file).map_err(|error| ReadError::Io {
             action: "examine",

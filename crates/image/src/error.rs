@@ -12,17 +12,17 @@ use crate::layer::LayerError;
 use crate::threads::ThreadError;
 use formats::digest::{BlobId, Digest};
 
-/// Why an image cannot be made, read or digested. Layers are counted from 1 in what it says.
+/// Why an image cannot be made, read or digested. The messages count layers from 1.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The conf cannot be used.
     #[error(transparent)]
     Conf(#[from] ConfError),
-    /// The conf makes no image.
+    /// No image can be made of the conf.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A layer cannot be had.
+    /// A layer cannot be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
     /// An image in an archive or layout cannot be used.
@@ -40,12 +40,12 @@ pub enum Error {
     Moved {
         /// The layer, counted from 0.
         layer: usize,
-        /// Bytes of the layer's archive before the entry by one reader's count.
+        /// Bytes of the layer's tar file before the entry, as counted by one reader.
         expected: u64,
-        /// And by the other's.
+        /// And as counted by the other.
         found: u64,
     },
-    /// A layer has another number of bytes than when it was digested.
+    /// A layer does not have the same size as when it was digested.
     #[error(
         "layer {} changed: {expected} bytes expected, {found} bytes found; run the command again",
         layer + 1
@@ -53,9 +53,9 @@ pub enum Error {
     Resized {
         /// The layer, counted from 0.
         layer: usize,
-        /// Bytes when it was digested.
+        /// The size when it was digested.
         expected: u64,
-        /// Bytes that were read.
+        /// The bytes read.
         found: u64,
     },
     /// A layer changed after it was digested.
@@ -70,11 +70,11 @@ pub enum Error {
     Changed {
         /// The layer, counted from 0.
         layer: usize,
-        /// What it was.
+        /// The former digest and size.
         expected: BlobId,
-        /// Its bytes now.
+        /// The current size.
         size: u64,
-        /// Its digest now, if it was hashed.
+        /// The current digest, if the layer was hashed.
         found: Option<Digest>,
     },
     /// A compressed layer of the base image changed after its blob was digested.
@@ -86,27 +86,27 @@ pub enum Error {
     BaseChanged {
         /// The layer, counted from 0.
         layer: usize,
-        /// Its blob's digest before.
+        /// The former digest of its blob.
         expected: Digest,
-        /// And now.
+        /// The current one.
         found: Digest,
     },
-    /// What is remembered for the same NAR hashes is not what the layer is.
+    /// The digest remembered for the same NAR hashes is not that of the layer.
     #[error(
-        "layer {} is {found}, but the cache says {expected} of paths with the same NAR hashes; one \
-         of these trees is damaged. What the cache said is forgotten; verify the paths with \
+        "layer {} is {found}, but the cache says {expected} for paths with the same NAR hashes; \
+         one of the trees is damaged, and the cache entry was removed; verify the paths with \
          `nix-store --verify-path`, then run the command again",
         layer + 1
     )]
     Unequal {
         /// The layer, counted from 0.
         layer: usize,
-        /// What the cache says.
+        /// The digest in the cache.
         expected: Digest,
-        /// What the layer is.
+        /// The digest of the layer.
         found: Digest,
     },
-    /// The tar file of a layer cannot be walked through.
+    /// The tar file of a layer cannot be parsed.
     #[error("layer {} cannot be read", layer + 1)]
     Unreadable {
         /// The layer, counted from 0.
@@ -114,13 +114,13 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// Another thread stopped before the layers were read.
+    /// Another thread stopped before all layers were read.
     #[error("reading the layers ended early")]
     EndedEarly,
 }
 
 impl Error {
-    /// The error of another part that this one stands for, or this one.
+    /// The error of another module that this one wraps, or this one.
     pub fn inner(&self) -> &(dyn error::Error + 'static) {
         match self {
             Self::Conf(error) => error,

@@ -1,8 +1,8 @@
-//! Container images made from Nix store paths: what they consist of, their bytes and digests.
+//! Container images made from Nix store paths: their layers, bytes and digests.
 //!
-//! A [`conf::Conf`] describes an [`Image`]. A [`Digester`] finds the digests of its layers, from
-//! the [`cache`] or by hashing. Their bytes come by [`read_ahead`], all in the image's order, or
-//! from [`Blobs`], each when it is asked for.
+//! A [`conf::Conf`] describes an [`Image`]. A [`Digester`] finds the digests of its layers in the
+//! [`cache`] or by hashing. [`read_ahead`] reads the layers' bytes in the image's order, and
+//! [`Blobs`] reads them on demand.
 
 mod atomic_file;
 pub mod base;

@@ -1,4 +1,4 @@
-//! Threads, which the system may refuse to start.
+//! Starts threads, handling refusal by the system.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use thiserror::Error;
 #[error("cannot start a thread; allow more processes (`ulimit -u`) or memory (`ulimit -v`)")]
 pub struct ThreadError(#[from] io::Error);
 
-/// The number of threads that can run at a time, 1 if it is unknown.
+/// The number of threads that can run at a time; 1 if it is unknown.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Starts a thread within a scope; unlike [`Scope::spawn`], it does not panic when that fails.
+/// Starts a scoped thread. Unlike [`Scope::spawn`], it does not panic on failure.
 pub fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
@@ -25,8 +25,9 @@ pub fn spawn<'scope, T: Send + 'scope>(
     Ok(thread::Builder::new().spawn_scoped(scope, work)?)
 }
 
-/// Does something for each item on this many threads, and returns the results in the items' order.
-/// Items are begun in their order. After the first error none is begun, and it is returned.
+/// Calls `work` for each item on this many threads, and returns the results in the order of the
+/// items. Items are started in order. After the first error no more are started, and the error is
+/// returned.
 pub fn map<T: Sync, R: Send, E: From<ThreadError> + Send>(
     threads: usize,
     items: &[T],

@@ -1,9 +1,10 @@
-//! Today's default layout of nixpkgs: the largest paths get a layer each.
+//! The current default layout of nixpkgs: the largest paths get a layer each.
 //!
-//! The largest path becomes the head of a layer and takes along whatever only it needs; then the
-//! second largest, and so on until one more head would make too many layers. What several heads
-//! need goes into a layer for exactly that group of heads. So a large path is a layer that many
-//! images share, and a path sits with those that are present whenever it is.
+//! The largest path becomes the head of a layer, together with everything that only it needs. Then
+//! the second largest does so, and so on until another head would make too many layers. Paths that
+//! several heads need go into a layer for exactly that group of heads. So a large path forms a
+//! layer that many images share, and each path is in a layer with others that occur together with
+//! it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
@@ -13,10 +14,10 @@ use super::cpython::{hash_frozenset, hash_str, set_order};
 use super::edges::Edges;
 use super::graph::Closure;
 
-/// Cuts a closure into at most `limit` layers, the one with the smallest closure first.
+/// Splits a closure into at most `limit` layers. The layer with the smallest closure comes first.
 ///
-/// Excluded paths count while the layers are cut and are left out only at the end, as in nixpkgs;
-/// so there may be fewer layers than the limit has room for.
+/// As in nixpkgs, excluded paths count while the layers are formed and are only removed at the end,
+/// so there may be fewer layers than the limit allows.
 pub fn layers(closure: &Closure, limit: NonZeroUsize, excluded: &BTreeSet<String>) -> Layers {
     let groups = split(closure, limit.get());
     let layers = in_order(closure, &groups).into_iter().map(|members| {
@@ -28,14 +29,14 @@ pub fn layers(closure: &Closure, limit: NonZeroUsize, excluded: &BTreeSet<String
     layers.filter(|paths: &Vec<String>| !paths.is_empty()).collect()
 }
 
-/// What paths sort by: their name, then the part before it, which holds the hash.
+/// The sort key of a path: its name, then the part before it, which contains the hash.
 ///
-/// nixpkgs' program ends with an error on a path without `-`; here it counts as one without name.
+/// nixpkgs' program fails for a path without `-`; here it is treated as one without a name.
 pub(super) fn name_and_hash(path: &str) -> (&str, &str) {
     path.split_once('-').map_or(("", path), |(before, name)| (name, before))
 }
 
-/// Which paths share a layer: those that the same group of heads needs.
+/// The assignment of paths to layers: paths needed by the same group of heads share one.
 struct Groups {
     /// The heads of each group, in ascending order. Some groups have no members.
     heads: Vec<Vec<usize>>,
@@ -45,7 +46,7 @@ struct Groups {
     of: Vec<usize>,
 }
 
-/// Takes head after head, largest first, for as long as there are not too many layers.
+/// Adds heads, largest first, as long as there are not too many layers.
 fn split(closure: &Closure, limit: usize) -> Groups {
     let count = closure.paths.len();
     let mut groups =
@@ -53,9 +54,9 @@ fn split(closure: &Closure, limit: usize) -> Groups {
     let users = closure.references.reversed();
     let mut by_size: Vec<usize> = (0..count).collect();
     by_size.sort_by_key(|&number| closure.nar_sizes[number]);
-    // For each group, the last head at which it was counted.
+    // For each group, the last head for which it was counted.
     let mut counted_at = Vec::new();
-    // Of paths of one size, the last comes first.
+    // Of paths with equal sizes, the last one comes first.
     for head in by_size.into_iter().rev() {
         let of = groups.with_head(head, &closure.references, &users);
         counted_at.resize(groups.heads.len(), None);
@@ -69,7 +70,7 @@ fn split(closure: &Closure, limit: usize) -> Groups {
 }
 
 impl Groups {
-    /// The group of each path when there is one more head.
+    /// The group of each path after another head is added.
     fn with_head(&mut self, head: usize, references: &Edges, users: &Edges) -> Vec<usize> {
         let mut needed = references.reach([head]);
         let mut needing = users.reach([head]);
@@ -78,7 +79,8 @@ impl Groups {
 
         let mut of = self.of.clone();
         of[head] = self.number(vec![head]);
-        // Where the paths of a group that the head needs move to: the same place for all of them.
+        // The new group of those members of a group that the head needs, which is the same for all
+        // of them.
         let mut moves: HashMap<usize, usize> = HashMap::new();
         for path in (0..of.len()).filter(|&path| needed[path]) {
             let group = self.of[path];
@@ -94,10 +96,10 @@ impl Groups {
         of
     }
 
-    /// The group of the given heads and a new one.
+    /// The group with the given heads and a new one.
     ///
-    /// Heads that need the new one give way to it, since it speaks for them. The new head in turn
-    /// is not added where a head that it needs already speaks for it.
+    /// Heads that need the new one are dropped, since it implies them. In turn, the new head is not
+    /// added if a head that it needs is already there.
     fn joined(&mut self, group: usize, head: usize, needed: &[bool], needing: &[bool]) -> usize {
         let mut heads: Vec<usize> =
             self.heads[group].iter().copied().filter(|&other| !needing[other]).collect();
@@ -118,7 +120,8 @@ impl Groups {
     }
 }
 
-/// The members of each group, smallest closure first, so that what is needed comes early.
+/// The members of each group. Groups with smaller closures come first, so that dependencies come
+/// early.
 fn in_order(closure: &Closure, groups: &Groups) -> Vec<Vec<usize>> {
     let mut members: Vec<Vec<usize>> = vec![vec![]; groups.heads.len()];
     let mut appearance = Vec::new();
@@ -129,7 +132,8 @@ fn in_order(closure: &Closure, groups: &Groups) -> Vec<Vec<usize>> {
         members[group].push(path);
     }
 
-    // nixpkgs keeps the groups in a Python set; equal closures stay in that set's order.
+    // nixpkgs stores the groups in a Python set; groups with equal closure sizes are in the set's
+    // order.
     let path_hashes: Vec<u64> = closure.paths.iter().map(|path| hash_str(path)).collect();
     let group_hash =
         |&group: &usize| hash_frozenset(groups.heads[group].iter().map(|&head| path_hashes[head]));
@@ -166,7 +170,7 @@ mod tests {
         Closure::new(nodes.iter().map(node).collect()).unwrap()
     }
 
-    /// The layers, written as `a b | c`.
+    /// The layers, formatted as `a b | c`.
     fn written(closure: &Closure, limit: usize, excluded: &[&str]) -> String {
         let excluded = excluded.iter().map(|name| format!("/nix/store/0-{name}")).collect();
         let layers = layers(closure, NonZeroUsize::new(limit).unwrap(), &excluded);
@@ -176,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_head_takes_along_what_only_it_needs() {
-        // Two programs; each has a library of its own, and both need the C library.
+        // Two programs, each with its own library, and both need the C library.
         let closure = closure(&[
             ("libc", 50, &["libc"]),
             ("ssl", 10, &["libc"]),
@@ -186,10 +190,10 @@ mod tests {
         ]);
         let cases = [
             (1, "curl libc python ssl xml"),
-            // The one head, python, takes libc along: curl, which needs it too, is no head yet.
+            // The only head, python, takes libc along: curl, which needs it too, is not a head yet.
             (2, "curl ssl | libc python xml"),
             (3, "libc | curl ssl | python xml"),
-            // The next head is libc itself, which changes nothing; then xml.
+            // The next head is libc, which changes nothing; then xml.
             (4, "libc | xml | curl ssl | python"),
             (5, "libc | ssl | xml | curl | python"),
             (99, "libc | ssl | xml | curl | python"),
@@ -204,13 +208,13 @@ mod tests {
         let closure = closure(&[("libc", 50, &[]), ("app", 20, &["libc"]), ("conf", 1, &["app"])]);
         assert_eq!(written(&closure, 3, &[]), "libc | app | conf");
         assert_eq!(written(&closure, 3, &["conf"]), "libc | app");
-        // The layer of `conf` was counted, so libc and app still share theirs.
+        // The layer of `conf` was counted, so libc and app still share one.
         assert_eq!(written(&closure, 1, &["conf"]), "app libc");
     }
 
     #[test]
     fn equal_closures_stand_in_the_order_of_pythons_set() {
-        // Read from Python 3.11, which nixpkgs runs with PYTHONHASHSEED=0.
+        // As printed by Python 3.11, which nixpkgs runs with PYTHONHASHSEED=0.
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
         let paths = names.map(|name| (name, 120, [].as_slice()));
         assert_eq!(written(&closure(&paths), 10, &[]), "e | d | c | j | a | i | h | b | f | g");

@@ -1,11 +1,11 @@
-//! How often paths are expected to change.
+//! Estimates how often paths change.
 //!
-//! Nothing but the graph is known when an image is built, so the guess is made from that: a path
-//! that many others need is a library that seldom changes, since changing it rebuilds the world;
-//! one that nothing needs is what the image is for, and changes with every release of it. A path
-//! changes with everything in its closure, as its store path does.
+//! When an image is built, only the graph is known, so the estimate is based on it. A path that
+//! many others need is a library that seldom changes, since a change rebuilds everything that
+//! depends on it. A path that nothing needs is the purpose of the image and changes with every
+//! release. A path's store path also changes with everything in its closure.
 //!
-//! Rates are whole numbers, so that their sums are the same in any order and on every machine.
+//! Rates are integers, so that sums are the same in any order and on every machine.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -13,31 +13,32 @@ use super::Layers;
 use super::graph::{Closure, GraphError};
 use super::sets::{self, Set};
 
-/// The rate that stands for one change an update on average.
+/// The rate of one change per update on average.
 pub const ONE: u64 = 1 << 40;
 
-/// The rate of a path that one other needs is half of this one.
+/// The base rate: a path that n others need has this rate divided by 1 + n.
 const RATE: u64 = ONE / 20;
-/// How many times more often a path changes that nothing refers to.
+/// The factor for a path that nothing refers to.
 const ROOT: u64 = 8;
 /// The rate of the user's own paths.
 const OWN: u64 = ONE / 2;
-/// How many times more often a path changes that has just changed by itself.
+/// The factor for a path that has just changed by itself.
 const CHANGED: u64 = 16;
 
 /// The rates of change of a closure's paths.
 #[derive(Debug)]
 pub struct Churn {
-    /// What each path changes with: itself, and all that it needs.
+    /// The closure of each path, including itself: a change of any path in it changes this one.
     pub closures: Vec<Set>,
-    /// How often each path changes by itself, in parts of [`ONE`].
+    /// How often each path changes by itself, in units of [`ONE`].
     rates: Vec<u64>,
 }
 
 impl Churn {
-    /// Guesses the rates. Excluded paths have none, and that they need others counts for nothing.
+    /// Estimates the rates. Excluded paths have a rate of zero, and do not count as users of
+    /// others.
     ///
-    /// Fails when paths refer to each other in a circle.
+    /// Fails if paths refer to each other in a circle.
     pub fn new(
         closure: &Closure,
         excluded: &BTreeSet<String>,
@@ -61,25 +62,25 @@ impl Churn {
         Ok(Self { rates: (0..users.len()).map(rate).collect(), closures })
     }
 
-    /// How often anything in `closure` changes, in parts of [`ONE`].
+    /// How often anything in `closure` changes, in units of [`ONE`].
     pub fn of(&self, closure: &Set) -> u64 {
         closure.iter().map(|number| self.rates[number]).sum()
     }
 
-    /// What `closure` adds to the rate of `known`.
+    /// The rate that `closure` adds to that of `known`.
     pub fn added(&self, closure: &Set, known: &Set) -> u64 {
         closure.difference(known).map(|number| self.rates[number]).sum()
     }
 
-    /// Raises the rates of the paths that have changed since the image before, and not because of
-    /// what they need: what has just changed is likely to change again.
+    /// Raises the rates of the paths that have changed since the previous image other than because
+    /// of their dependencies, as these are likely to change again.
     pub fn learn(&mut self, closure: &Closure, before: &Layers) {
         let before: HashSet<&str> = before.iter().flatten().map(String::as_str).collect();
         let was_there = |number: usize| before.contains(closure.paths[number].as_str());
         let changed = |&number: &usize| {
             !was_there(number) && closure.references.0[number].iter().all(|&n| was_there(n))
         };
-        // Those that are excluded have no rate, and so keep none.
+        // Excluded paths have a rate of zero, which stays zero.
         for number in (0..self.rates.len()).filter(changed) {
             self.rates[number] = (self.rates[number] * CHANGED).min(ONE);
         }
@@ -90,7 +91,7 @@ impl Churn {
         self.rates[number]
     }
 
-    /// All that some paths change with.
+    /// The union of some paths' closures.
     pub fn closure_of(&self, members: &[usize]) -> Set {
         let mut all = Set::new(self.rates.len());
         for &member in members {
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_many_need_changes_seldom() {
-        // `files` is the image's own; it stands for nothing that would make `app` a library.
+        // `files` is the image's own; it does not make `app` a library.
         let nodes = [("libc", ""), ("ssl", "libc"), ("app", "ssl libc"), ("files", "app")];
         let closure = closure(&nodes);
         let excluded = BTreeSet::from(["files".to_owned()]);
@@ -129,7 +130,7 @@ mod tests {
         let own = BTreeSet::from([0]);
         assert_eq!(Churn::new(&closure, &excluded, &own).unwrap().alone(0), OWN);
 
-        // `ssl` is another one now, and so is `app`, but that one because of `ssl`.
+        // Both `ssl` and `app` have changed, but `app` only because of `ssl`.
         churn.learn(&closure, &vec![vec!["libc".to_owned()], vec!["old-ssl".to_owned()]]);
         assert_eq!(churn.rates, [RATE / 3, RATE / 2 * CHANGED, 8 * RATE, 0]);
     }

@@ -1,4 +1,4 @@
-//! What a new image has in common with an old one, and why the rest differs.
+//! Compares a new image with an old one: what they share, and why the rest differs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,15 +8,15 @@ use super::graph::Closure;
 /// One layer of the new image, with sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
-    /// The size of the layer if the old image has it as well, and nothing has to be moved.
+    /// The size of the layer if the old image has it too, so that it need not be moved.
     pub reused: u64,
     /// The size of the paths that the old image does not have.
     pub changed: u64,
-    /// The size of the paths that the old image has in other layers: they are moved because they
-    /// share a layer with what changed, or because the layout is another one.
+    /// The size of the paths that the old image has in other layers. They are moved because they
+    /// share a layer with changed paths, or because the layout differs.
     pub reshuffled: u64,
-    /// Whether this layer and all below it are those of the old image, in its order, so that an
-    /// engine that has the old image unpacks nothing.
+    /// Whether this layer and all layers below it are those of the old image, in the same order, so
+    /// that an engine with the old image need not unpack it.
     pub unpacked_before: bool,
 }
 
@@ -28,7 +28,7 @@ impl Layer {
     }
 }
 
-/// Compares each layer of a new image, whose closure is given, with those of an old one.
+/// Compares each layer of a new image, whose closure is given, with the layers of an old one.
 #[must_use]
 pub fn layers(closure: &Closure, new: &Layers, old: &Layers) -> Vec<Layer> {
     let sizes: HashMap<&str, u64> =

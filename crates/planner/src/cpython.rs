@@ -1,44 +1,44 @@
-//! The order in which a Python set gives back its elements.
+//! The iteration order of a Python set.
 //!
-//! nixpkgs' default layout leaves layers of equal closure size in the iteration order of a Python
-//! set, and runs Python with `PYTHONHASHSEED=0`. That order is part of the image: it is the order
-//! of the layers, so it decides the digest of the image's config. Nothing in the language fixes
-//! it; it follows from `CPython`'s hash functions and its hash table, which are reproduced here as
-//! versions 3.11 to 3.13 have them on 64-bit little-endian machines.
+//! In nixpkgs' default layout, layers with equal closure sizes are in the iteration order of a
+//! Python set, and Python is run with `PYTHONHASHSEED=0`. The order of the layers determines the
+//! digest of the image's config. The language does not define it; it results from `CPython`'s hash
+//! functions and hash table, which are reproduced here as in versions 3.11 to 3.13 on 64-bit
+//! little-endian machines.
 //!
-//! Every constant below fixes the order of layers: changing one changes the config digest of
-//! every image that has ties.
+//! Every constant below affects the order of layers: changing one changes the config digest of
+//! every image with ties.
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// How many neighbouring slots a probe looks at before it jumps.
+/// The number of adjacent slots that a probe examines before it jumps.
 const LINEAR_PROBES: usize = 9;
-/// How far the hash is shifted at each jump, so that its upper bits get a say.
+/// How far the hash is shifted at each jump, to make use of its upper bits.
 const PERTURB_SHIFT: u32 = 5;
-/// The number of slots of a new set, and the least that any set has.
+/// The number of slots of a new set, and the minimum for any set.
 const SMALLEST_TABLE: usize = 8;
-/// Up to this many elements a full table grows fourfold, above it twofold.
+/// Up to this many elements, a full table grows by a factor of four, and above by two.
 const LARGE_SET: usize = 50_000;
 
-/// What `hash(text)` is with `PYTHONHASHSEED=0`, as an unsigned number.
+/// The value of `hash(text)` with `PYTHONHASHSEED=0`, as an unsigned number.
 pub fn hash_str(text: &str) -> u64 {
-    // Python keeps no hash state for the empty string.
+    // Python does not hash the empty string.
     if text.is_empty() {
         return 0;
     }
-    // The seed 0 stands for a key that is all zeros.
+    // The seed 0 means a key of zeros.
     let mut hasher = SipHasher13::new_with_keys(0, 0);
     hasher.write(&stored_form(text));
     match hasher.finish() {
-        // Python's -1 means that hashing failed, so no value hashes to it.
+        // In Python, -1 means that hashing failed, so it is never a hash.
         u64::MAX => u64::MAX - 1,
         hash => hash,
     }
 }
 
-/// The bytes in which Python keeps a string: all characters as wide as the widest one needs.
+/// Python's representation of a string: all characters have the width of the widest one.
 fn stored_form(text: &str) -> Vec<u8> {
     let code_points = || text.chars().map(u32::from);
     match code_points().max().unwrap_or(0) {
@@ -51,13 +51,13 @@ fn stored_form(text: &str) -> Vec<u8> {
     }
 }
 
-/// What `hash(frozenset(elements))` is, given the hashes of the distinct elements.
+/// The value of `hash(frozenset(elements))`, given the hashes of the distinct elements.
 pub fn hash_frozenset(elements: impl IntoIterator<Item = u64>) -> u64 {
     let mut hash = 0;
     let mut count: u64 = 0;
     for element in elements {
-        // Spreads near hashes apart, so that the sum below, which must not depend on the order
-        // of the elements, does not cancel them out.
+        // Spreads similar hashes, so that they do not cancel each other out in the sum below, which
+        // must not depend on the order of the elements.
         hash ^= ((element ^ 0x055b_4db3) ^ (element << 16)).wrapping_mul(3_644_798_167);
         count += 1;
     }
@@ -67,16 +67,16 @@ pub fn hash_frozenset(elements: impl IntoIterator<Item = u64>) -> u64 {
     if hash == u64::MAX { 590_923_713 } else { hash }
 }
 
-/// The order in which a set gives back elements that were added one after the other.
+/// The iteration order of a set to which elements were added one by one.
 ///
-/// `hashes` are those of distinct elements in the order of adding; the answer holds positions in
-/// `hashes`.
+/// `hashes` are those of distinct elements, in the order of insertion; the result contains indices
+/// into it.
 pub fn set_order(hashes: &[u64]) -> Vec<usize> {
     let mut table = vec![None; SMALLEST_TABLE];
     for element in 0..hashes.len() {
         put(&mut table, hashes, element);
         let used = element + 1;
-        // A set grows when three fifths of its slots are in use.
+        // A set grows when three fifths of its slots are used.
         if used * 5 >= (table.len() - 1) * 3 {
             table = grown(&table, hashes, used);
         }
@@ -97,13 +97,13 @@ fn grown(table: &[Option<usize>], hashes: &[u64], used: usize) -> Vec<Option<usi
     larger
 }
 
-/// Puts an element into the first free slot on its hash's way through the table.
+/// Puts an element into the first free slot of its probe sequence.
 fn put(table: &mut [Option<usize>], hashes: &[u64], element: usize) {
     let mask = table.len() - 1;
     let mut perturb = hashes[element];
     let mut slot = masked(perturb, mask);
     loop {
-        // Close to the table's end only the one slot is looked at.
+        // Near the end of the table, only one slot is examined.
         let last = if slot + LINEAR_PROBES <= mask { slot + LINEAR_PROBES } else { slot };
         if let Some(free) = table[slot..=last].iter_mut().find(|slot| slot.is_none()) {
             *free = Some(element);

@@ -1,9 +1,9 @@
-//! The layers of the image before, as far as they are still right, and new ones for the rest.
+//! Reuses the previous image's layers where possible, and makes new ones for the rest.
 //!
-//! A layer of the image before that holds nothing but paths of the new closure is kept, path for
-//! path: it has the same bytes, so no registry and no engine has to be given it again. All other
-//! paths are put into [`clusters`] of such as change together. So what an update moves does not
-//! depend on how a layout without a memory would cut the whole closure anew.
+//! A layer of the previous image whose paths are all in the new closure is reused as it is: its
+//! bytes are the same, so no registry or engine needs it again. All other paths are put into
+//! [`clusters`] that change together. So an update does not depend on how a stateless layout would
+//! split the whole closure.
 
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroUsize;
@@ -15,9 +15,9 @@ use super::clusters::clusters;
 use super::graph::{Closure, GraphError};
 use super::ordered::seldom_first;
 
-/// Cuts a closure into at most `limit` layers, as many as possible of them out of `previous`.
+/// Splits a closure into at most `limit` layers, as many as possible of them from `previous`.
 ///
-/// `own` are the paths that change most. Fails when paths refer to each other in a circle.
+/// `own` are the paths that change most. Fails if paths refer to each other in a circle.
 pub fn layers(
     closure: &Closure,
     limit: NonZeroUsize,
@@ -41,7 +41,7 @@ pub fn layers(
         paths
     });
 
-    // What has not moved stays where it is; engines need not unpack it again.
+    // Unchanged layers at the bottom stay in place, so that engines need not unpack them again.
     let unmoved = previous.iter().zip(&division.kept).take_while(|(old, kept)| old == kept).count();
     let mut layers = division.kept;
     let above: Layers = layers.drain(unmoved..).chain(new).collect();
@@ -50,19 +50,20 @@ pub fn layers(
     Ok(layers)
 }
 
-/// What is kept, and what goes into new layers.
+/// Which layers are reused, and which paths need new ones.
 struct Division {
-    /// Layers of the image before, in its order.
+    /// Layers of the previous image, in its order.
     kept: Layers,
-    /// The paths that are in none of them.
+    /// The paths in none of them.
     rest: Vec<usize>,
-    /// How many layers these get.
+    /// The number of layers for these.
     count: usize,
 }
 
 impl Division {
-    /// The rest gets all layers that are left, and at least half as many as are its by its share
-    /// of the bytes: the smallest layers of the image before give way to that.
+    /// Reuses layers, and leaves all remaining ones for the rest: at least half of the number that
+    /// its share of the bytes corresponds to. The smallest layers of the previous image are dropped
+    /// to achieve that.
     fn new(closure: &Closure, image: &[usize], limit: usize, previous: &Layers) -> Self {
         let mut kept = usable(closure, image, previous);
         let size_of = |paths: &[String]| -> u128 {
@@ -91,12 +92,12 @@ impl Division {
     }
 }
 
-/// The layers of the image before that hold nothing but what belongs in the new one.
+/// The layers of the previous image that consist of wanted paths.
 fn usable(closure: &Closure, image: &[usize], previous: &Layers) -> Layers {
     let mut wanted: HashSet<&str> = image.iter().map(|&n| closure.paths[n].as_str()).collect();
     let mut take = |layer: &&Vec<String>| {
         let whole = !layer.is_empty() && layer.iter().all(|path| wanted.contains(path.as_str()));
-        // A path that stands in two layers counts for the first.
+        // A path that is in two layers counts for the first.
         whole && layer.iter().all(|path| wanted.remove(path.as_str()))
     };
     previous.iter().filter(|layer| take(layer)).cloned().collect()

@@ -1,15 +1,15 @@
-//! Arrows between numbered nodes, and the walks along them.
+//! Directed edges between numbered nodes, and traversals.
 
 use std::collections::HashMap;
 
-/// The arrows of a graph: for each node, by its number, the numbers of those it points to.
+/// The edges of a graph: for each node, the numbers of the nodes that it points to.
 ///
-/// No walk over them is recursive: closures may be many thousand paths deep.
+/// No traversal is recursive, as closures may be many thousands of paths deep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edges(pub Vec<Vec<usize>>);
 
 impl Edges {
-    /// The same arrows, pointing the other way.
+    /// The same edges, reversed.
     #[must_use]
     pub fn reversed(&self) -> Self {
         let mut reversed = vec![Vec::new(); self.0.len()];
@@ -21,7 +21,7 @@ impl Edges {
         Self(reversed)
     }
 
-    /// Marks every node that can be reached, the starting points themselves included.
+    /// Marks every reachable node, including the starting points.
     pub fn reach(&self, starts: impl IntoIterator<Item = usize>) -> Vec<bool> {
         let mut reached = vec![false; self.0.len()];
         let mut waiting: Vec<usize> = starts.into_iter().collect();
@@ -42,7 +42,7 @@ impl Edges {
         (0..self.0.len()).filter(|&node| !pointed_to[node]).collect()
     }
 
-    /// All nodes, each after everything that points to it, or the nodes of a circle.
+    /// All nodes, each after everything that points to it; or, as an error, the nodes of a cycle.
     pub fn users_first(&self) -> Result<Vec<usize>, Vec<usize>> {
         let users = self.reversed();
         let mut open: Vec<usize> = users.0.iter().map(Vec::len).collect();
@@ -61,7 +61,7 @@ impl Edges {
     }
 }
 
-/// Walks from user to user among the nodes that were left over until one comes up again.
+/// Walks from user to user among the remaining nodes until one repeats.
 fn circle(users: &Edges, open: &[usize]) -> Vec<usize> {
     let left_over = |&node: &usize| open[node] > 0;
     let mut trail: Vec<usize> = (0..open.len()).find(left_over).into_iter().collect();
@@ -71,13 +71,13 @@ fn circle(users: &Edges, open: &[usize]) -> Vec<usize> {
             trail.drain(..place);
             break;
         }
-        // Every node that was left over has a user that was left over too.
+        // Every remaining node has a user that remains too.
         match users.0[node].iter().copied().find(left_over) {
             Some(user) => trail.push(user),
             None => break,
         }
     }
-    // The trail runs from the used to the user.
+    // The trail leads from dependency to user.
     trail.reverse();
     trail
 }
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn finds_the_circle_and_not_what_hangs_on_it() {
-        // 0 leads into the circle 1 -> 2 -> 3 -> 1, from which 4 hangs.
+        // 0 leads into the cycle 1 -> 2 -> 3 -> 1, from which 4 can be reached.
         let circle = edges(&[&[1], &[2], &[3], &[1, 4], &[]]).users_first().unwrap_err();
         assert_eq!(circle, [1, 2, 3, 1]);
     }

@@ -1,5 +1,5 @@
-//! Layers that the image's author has put together: each holds the closure of some paths, and no
-//! path that a layer below holds.
+//! Layers specified by the image's author: each contains the closure of some paths, except for
+//! paths that a lower layer contains.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -7,19 +7,20 @@ use super::Layers;
 use super::auto::name_and_hash;
 use super::graph::Node;
 
-/// A layer that the image's author wants.
+/// A layer that the image's author specified.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// The closure of all that it is to hold.
+    /// The closure of everything that it should contain.
     pub closure: Vec<Node>,
-    /// Paths that it holds in any case.
+    /// Paths that it contains even if they are also in `copied`.
     pub kept: Vec<String>,
-    /// Paths whose files are in the image's root. They are no store paths there unless something
-    /// refers to them.
+    /// Paths whose files are copied into the image's root. They are only added as store paths if
+    /// something refers to them.
     pub copied: Vec<String>,
 }
 
-/// The store paths of these layers, lowest first; of a layer that has none the list is empty.
+/// The store paths of these layers, lowest first. The list is empty for a layer without store
+/// paths.
 pub fn layers(wanted: &[Wanted]) -> Layers {
     let mut below = HashSet::new();
     let layer = |wanted: &Wanted| {
@@ -38,8 +39,7 @@ pub fn layers(wanted: &[Wanted]) -> Layers {
     wanted.iter().map(layer).collect()
 }
 
-/// Those paths among the copied ones that nothing in the closure refers to, not even they
-/// themselves.
+/// The copied paths that nothing in the closure refers to, not even themselves.
 pub fn copied_alone(closure: &[Node], copied: &[String]) -> BTreeSet<String> {
     let referred: HashSet<_> = closure.iter().flat_map(|node| &node.references).collect();
     copied.iter().filter(|path| !referred.contains(path)).cloned().collect()

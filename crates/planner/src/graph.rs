@@ -1,4 +1,4 @@
-//! The closure graph: store paths, how large they are, and which refers to which.
+//! The closure graph: store paths, their sizes and their references.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,42 +7,42 @@ use serde_json::{Map, Value};
 use super::edges::Edges;
 use super::{Layers, describe};
 
-/// What can be wrong with a closure graph.
+/// Why a closure graph cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GraphError {
     /// The text is not valid JSON.
-    #[error("the closure graph is not JSON; pass what Nix's exportReferencesGraph writes")]
+    #[error("the closure graph is not JSON; expected the output of Nix's exportReferencesGraph")]
     Json(#[source] serde_json::Error),
-    /// The JSON is neither a list nor an object that holds one.
+    /// The JSON is neither a list nor an object with one.
     #[error(
         "the closure graph is {found}; expected a list of nodes, or an object whose `graph` is \
          one, as Nix's exportReferencesGraph writes it"
     )]
     Shape {
-        /// What stands in the list's place.
+        /// What is there instead of the list.
         found: String,
     },
-    /// A node lacks something, or has it in another form.
+    /// A value in a node is missing or has the wrong type.
     #[error(
         "node {number} of the closure graph{of} has no usable `{key}`: expected {expected}, found \
          {found}; export the graph again with Nix's exportReferencesGraph"
     )]
     Node {
-        /// The node's place in the list, from 1.
+        /// The node's number in the list, from 1.
         number: usize,
-        /// The node's path after ", ", or nothing when it has none.
+        /// ", " and the node's path, or empty if it has none.
         of: String,
-        /// The key that is wrong.
+        /// The key with the wrong value.
         key: &'static str,
-        /// What should stand there.
+        /// What was expected.
         expected: &'static str,
-        /// What stands there.
+        /// What was found.
         found: String,
     },
     /// A path has two nodes.
     #[error("`{path}` has two nodes in the closure graph; expected one for each path: drop one")]
     Twice {
-        /// The path in question.
+        /// The path.
         path: String,
     },
     /// A path refers to one that has no node.
@@ -58,12 +58,12 @@ pub enum GraphError {
     },
     /// Paths refer to each other in a circle.
     #[error(
-        "the closure graph runs in a circle, which leaves no order to count in: {}; drop one of \
+        "the closure graph runs in a circle, so its paths have no order: {}; drop one of \
          these references",
         shortened(.circle)
     )]
     Circle {
-        /// The paths of the circle; the last is the first again.
+        /// The paths of the circle; the first one is repeated at the end.
         circle: Vec<String>,
     },
 }
@@ -74,7 +74,7 @@ impl GraphError {
     }
 }
 
-/// A circle in words; of a long one, the two ends.
+/// A circle for a message, with the middle left out if it is long.
 fn shortened(circle: &[String]) -> String {
     const SHOWN: usize = 4;
     if circle.len() <= 2 * SHOWN {
@@ -85,24 +85,24 @@ fn shortened(circle: &[String]) -> String {
     format!("{} -> ({hidden} more) -> {}", start.join(" -> "), end.join(" -> "))
 }
 
-/// A node as the graph's file gives it.
+/// A node in the graph's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// The store path.
     pub path: String,
-    /// How many bytes the path takes as a Nix archive.
+    /// The size of the path as a Nix archive, in bytes.
     pub nar_size: u64,
-    /// The paths that this one refers to; often itself among them.
+    /// The paths that this one refers to, often including itself.
     pub references: Vec<String>,
 }
 
 /// Reads the JSON of `exportReferencesGraph`: a list of nodes, or an object whose `graph` is one.
-/// What `nix path-info --json` writes is such a list, too, or an object of nodes by path.
+/// The output of `nix path-info --json` is such a list too, or an object of nodes by path.
 pub fn parse(json: &[u8]) -> Result<Vec<Node>, GraphError> {
     nodes(&serde_json::from_slice(json).map_err(GraphError::Json)?)
 }
 
-/// Reads the same out of a document.
+/// Reads the same from a parsed document.
 pub fn nodes(document: &Value) -> Result<Vec<Node>, GraphError> {
     let list = document.get("graph").unwrap_or(document);
     match list {
@@ -118,8 +118,8 @@ pub fn nodes(document: &Value) -> Result<Vec<Node>, GraphError> {
     }
 }
 
-/// The narHash of each of these paths, as the same JSON gives it; `keys` are those of the lists of
-/// nodes in it beside `graph`.
+/// The narHash of each of these paths, read from the same JSON; `keys` are the keys of its lists of
+/// nodes in addition to `graph`.
 pub fn nar_hashes<'a>(
     json: &[u8],
     keys: &[String],
@@ -149,7 +149,7 @@ pub fn nar_hashes<'a>(
     paths.filter_map(hash).collect()
 }
 
-/// The paths that each path in the layers refers to, but for itself and for what is in no layer.
+/// The references of each path in the layers, except for itself and for paths that are in no layer.
 pub fn references<'a>(
     nodes: impl Iterator<Item = &'a Node>,
     layers: &Layers,
@@ -165,7 +165,7 @@ pub fn references<'a>(
     layers.iter().flatten().collect::<Vec<_>>().iter().filter_map(of).collect()
 }
 
-/// Reads a node, whose path is in it unless it is known.
+/// Reads a node. Its path is read from it unless it is known.
 fn parse_node(number: usize, path: Option<&str>, node: &Value) -> Result<Node, GraphError> {
     let path = path.or_else(|| node.get("path").and_then(Value::as_str));
     let wrong = |key, expected| GraphError::Node {
@@ -189,14 +189,14 @@ fn parse_node(number: usize, path: Option<&str>, node: &Value) -> Result<Node, G
     })
 }
 
-/// A closure whose references are all resolved. Paths are named by their number.
+/// A closure with resolved references. Paths are identified by number.
 #[derive(Clone, Debug)]
 pub struct Closure {
-    /// The store paths in the order of the graph's file.
+    /// The store paths, in the order of the graph's file.
     pub paths: Vec<String>,
     /// The size of each path.
     pub nar_sizes: Vec<u64>,
-    /// Which paths each path refers to, itself left out.
+    /// The references of each path, without itself.
     pub references: Edges,
     numbers: HashMap<String, usize>,
 }
@@ -219,7 +219,7 @@ impl Closure {
         })
     }
 
-    /// Resolves the nodes that remain when some paths, and all references to them, are taken out.
+    /// Resolves the nodes that remain when some paths, and all references to them, are removed.
     pub fn without(nodes: Vec<Node>, excluded: &BTreeSet<String>) -> Result<Self, GraphError> {
         let kept = nodes.into_iter().filter(|node| !excluded.contains(&node.path));
         let kept = kept.map(|mut node| {
@@ -229,12 +229,12 @@ impl Closure {
         Self::new(kept.collect())
     }
 
-    /// The number of a path, if the closure holds it.
+    /// The number of a path, if it is in the closure.
     pub fn number(&self, path: &str) -> Option<usize> {
         self.numbers.get(path).copied()
     }
 
-    /// Fails when paths refer to each other in a circle.
+    /// Fails if paths refer to each other in a circle.
     pub fn check_acyclic(&self) -> Result<(), GraphError> {
         let order = self.references.users_first();
         order.map(drop).map_err(|circle| GraphError::circle(&circle, |n| &self.paths[n]))

@@ -1,23 +1,23 @@
-//! Puts the paths of a closure into layers.
+//! Assigns the paths of a closure to layers.
 //!
-//! An image has room for few layers and a closure has many paths, so paths share layers. Which
-//! paths share one decides how much two images have in common. nixpkgs has used three layouts
-//! over the years, and each is reproduced here, path for path and in its order:
+//! An image can have few layers and a closure has many paths, so paths share layers. Which paths
+//! share one decides how much two images have in common. Over the years nixpkgs has used three
+//! layouts, which are reproduced here with the same paths in the same order:
 //!
-//! - [`auto`]: today's default, which gives the largest paths a layer each;
-//! - [`popularity`]: the older default, which gives the most needed paths a layer each;
-//! - [`pipeline`]: the steps that the image's author wrote down.
+//! - [`auto`]: the current default, which gives the largest paths a layer each;
+//! - [`popularity`]: the older default, which gives the most popular paths a layer each;
+//! - [`pipeline`]: steps written by the image's author.
 //!
-//! Two more move less when an image replaces another one:
+//! Two others move less when an image is updated:
 //!
-//! - [`ordered`]: auto's layers, those that seldom change at the bottom;
-//! - [`delta`]: the layers of the image before, as far as they are still right.
+//! - [`ordered`]: the layers of [`auto`], with those that seldom change at the bottom;
+//! - [`delta`]: the layers of the previous image where possible.
 //!
-//! [`explicit`] layers are those that the author has put together; the others are made of the rest.
+//! [`explicit`] layers are specified by the author; the others are made of the remaining paths.
 //!
-//! [`simulate`] says how much each would have moved over a [`series`] of images.
+//! [`simulate`] computes how much each layout would have moved over a [`series`] of images.
 //!
-//! Everything here takes values and returns values; reading files is the caller's business.
+//! Everything here takes and returns values; reading files is up to the caller.
 
 pub mod auto;
 pub mod churn;
@@ -38,10 +38,10 @@ pub mod simulate;
 
 use serde_json::Value;
 
-/// The layers of an image, lowest first, each a list of store paths. None of them is empty.
+/// The layers of an image, lowest first, each a non-empty list of store paths.
 pub type Layers = Vec<Vec<String>>;
 
-/// Says in words what stands in a JSON document where something else was expected.
+/// Describes an unexpected value in a JSON document.
 fn describe(value: Option<&Value>) -> String {
     match value {
         None => "nothing".to_owned(),

@@ -1,10 +1,10 @@
-//! Today's layers of nixpkgs, the ones that seldom change at the bottom.
+//! The current layers of nixpkgs, with those that seldom change at the bottom.
 //!
-//! An engine keeps a layer unpacked on top of exactly those below it. So once a layer changes, all
-//! above it are unpacked anew, however little is in the one that changed. [`auto`] stands its
-//! layers by the size of their closure, which puts a small program of the user's own below large
-//! libraries. Here the same layers, and thus the same blobs, stand in another order: the next one
-//! is always the one that adds the least expected change for each byte.
+//! An engine stores a layer unpacked on top of exactly those below it. If a layer changes, all
+//! layers above are unpacked again, however small the changed one is. [`auto`] orders its layers by
+//! the size of their closure, which puts a small program of the user below large libraries. Here
+//! the same layers, and thus the same blobs, are in another order: the next one is always that
+//! which adds the least expected change per byte.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ use super::sets::Set;
 
 /// The layers of [`auto::layers`] in another order. `own` are the paths that change most.
 ///
-/// Fails when paths refer to each other in a circle.
+/// Fails if paths refer to each other in a circle.
 pub fn layers(
     closure: &Closure,
     limit: NonZeroUsize,
@@ -30,7 +30,7 @@ pub fn layers(
     Ok(seldom_first(closure, &churn, layers, below))
 }
 
-/// Puts layers into the order in which they are stacked onto what is `below`.
+/// Orders layers that are to be stacked onto those with the closure `below`.
 pub(super) fn seldom_first(
     closure: &Closure,
     churn: &Churn,
@@ -39,7 +39,7 @@ pub(super) fn seldom_first(
 ) -> Layers {
     let mut left: Vec<Candidate> =
         layers.into_iter().map(|paths| Candidate::new(closure, churn, paths, &below)).collect();
-    // The first in the list is the last in the comparison, which goes by names alone.
+    // Sorted by name only, which decides in case of a tie.
     left.sort_by(|a, b| a.names().cmp(b.names()));
     let mut order = Vec::with_capacity(left.len());
     while let Some(next) = (0..left.len()).min_by(|&a, &b| left[a].compare(&left[b])) {
@@ -55,12 +55,12 @@ pub(super) fn seldom_first(
     order
 }
 
-/// A layer that has no place yet.
+/// A layer that has no position yet.
 struct Candidate {
     paths: Vec<String>,
     closure: Set,
     size: u64,
-    /// The rate of change that it would add to what is below it.
+    /// The rate of change that it would add to the layers below.
     added: u64,
 }
 
@@ -77,7 +77,7 @@ impl Candidate {
         self.paths.iter().map(|path| name_and_hash(path))
     }
 
-    /// By added / size, without a division.
+    /// Compares added / size without dividing.
     fn compare(&self, other: &Self) -> std::cmp::Ordering {
         let mine = u128::from(self.added) * u128::from(other.size);
         mine.cmp(&(u128::from(other.added) * u128::from(self.size)))

@@ -1,22 +1,22 @@
-//! The paths that are the user's own, which change more often than all others.
+//! The user's own paths, which change more often than all others.
 
 use std::collections::BTreeSet;
 
 use super::graph::Closure;
 
-/// No path of a closure has the name.
+/// No path in the closure matches.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{wanted}` is named as the user's own, but is not in the closure; expected a store path, or \
      a package's name with or without its version"
 )]
 pub struct NotThere {
-    /// What was looked for.
+    /// The path or name that was not found.
     pub wanted: String,
 }
 
-/// The numbers of the paths that are named: by their path, or by their package's name, with or
-/// without its version. A name may stand for several paths.
+/// The numbers of the paths given by their store path, or by their package's name with or without
+/// its version. A name may match several paths.
 pub fn find(closure: &Closure, wanted: &[String]) -> Result<BTreeSet<usize>, NotThere> {
     let mut own = BTreeSet::new();
     for wanted in wanted {
@@ -30,15 +30,15 @@ pub fn find(closure: &Closure, wanted: &[String]) -> Result<BTreeSet<usize>, Not
     Ok(own)
 }
 
-/// Whether a path is the one that is wanted, or has its name.
+/// Whether a path is the given one or has the given name.
 #[must_use]
 pub fn is_meant(path: &str, wanted: &str) -> bool {
     let name = path.split_once('-').map_or("", |(_, name)| name);
     path == wanted || !name.is_empty() && (name == wanted || without_version(name) == wanted)
 }
 
-/// A package's name up to its version, as Nix's `parseDrvName` finds it: the first `-` that no
-/// letter follows.
+/// A package's name without its version, which starts after the first `-` that is not followed by a
+/// letter, as in Nix's `parseDrvName`.
 fn without_version(name: &str) -> &str {
     let starts_version = |&(at, _): &(usize, &str)| {
         !name[at + 1..].starts_with(|next: char| next.is_ascii_alphabetic())

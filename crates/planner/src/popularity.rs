@@ -1,9 +1,9 @@
 //! The older default layout of nixpkgs: the paths that most others need get a layer each.
 //!
-//! nixpkgs draws the closure as a tree, in which a path stands once for every way that leads to
-//! it, and counts each path on the way up. The tree grows exponentially, but the count can be had
-//! without it: a path's popularity is the number of ways from a root to it, plus the number of
-//! ways to each path that needs it, directly or not.
+//! nixpkgs treats the closure as a tree, which contains a path once for every way to reach it, and
+//! counts each path on the way up. The tree grows exponentially, but the count can be computed
+//! without it: a path's popularity is the number of ways from a root to it, plus the number of ways
+//! to each path that needs it, directly or indirectly.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use super::graph::{Closure, GraphError};
 
 /// Gives the most popular paths a layer each and puts the rest into the last of `limit` layers.
 ///
-/// Excluded paths take part in the count and then make room for others.
+/// Excluded paths are counted, then removed, which makes room for others.
 pub fn layers(
     closure: &Closure,
     limit: NonZeroUsize,
@@ -36,7 +36,7 @@ pub fn layers(
     Ok(layers)
 }
 
-/// The nodes of a graph, most popular first, equally popular ones by package name.
+/// The nodes of a graph, most popular first; ties are sorted by package name.
 pub(super) fn by_popularity(names: &[&str], references: &Edges) -> Result<Vec<usize>, GraphError> {
     let users_first = references.users_first();
     let users_first = users_first.map_err(|circle| GraphError::circle(&circle, |n| names[n]))?;
@@ -47,7 +47,7 @@ pub(super) fn by_popularity(names: &[&str], references: &Edges) -> Result<Vec<us
     Ok(order)
 }
 
-/// The path with the part up to the first `-` moved to its end, so that the name decides.
+/// The path with everything up to the first `-` moved to its end, so that it sorts by name.
 fn package_name(path: &str) -> String {
     path.split_once('-').map_or_else(|| path.to_owned(), |(hash, name)| format!("{name}-{hash}"))
 }
@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn counts_the_ways() {
-        // Counted by hand on the tree: d stands below a, below b and below c (which stands below
-        // a and below b).
+        // Counted by hand in the tree: d is below a, below b and below c (which is below a and
+        // below b).
         let closure = closure(&[("a", "b c d"), ("b", "c d"), ("c", "d"), ("d", "d"), ("e", "d")]);
         let order = closure.references.users_first().unwrap();
         let counts = popularity(&closure.references, &order);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn counts_outgrow_machine_words() {
-        // Each path refers to all later ones, so the ways double from one to the next.
+        // Each path refers to all later ones, so the number of ways doubles with each path.
         let names: Vec<String> = (0..300).map(|number| format!("x-{number:03}")).collect();
         let nodes: Vec<(&str, String)> = (0..names.len())
             .map(|number| (names[number].as_str(), names[number + 1..].join(" ")))

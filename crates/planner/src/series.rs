@@ -1,8 +1,9 @@
-//! Series of images: what a closure was at one update after another.
+//! Series of images: a closure at one update after another.
 //!
-//! They come from either of two places. `nix path-info --recursive --json` describes one image a
-//! file: a list of objects with `path`, `narSize` and `references`, or, from Nix 2.19 on, an object
-//! of such objects by path. And one file may hold several series over one list of nodes:
+//! They are read from two kinds of files. `nix path-info --recursive --json` describes one image
+//! per file: a list of objects with `path`, `narSize` and `references`, or, since Nix 2.19, an
+//! object of such objects by path. A single file may also contain several series that share a list
+//! of nodes:
 //!
 //! ```json
 //! {
@@ -11,9 +12,9 @@
 //! }
 //! ```
 //!
-//! An item of a series is an image. `ids` and `sizes` have an item for each node; nodes of one name
-//! with equal ids are the same store path. `present` lists the nodes that the image has, if it lacks
-//! some.
+//! Each item of a series is an image. `ids` and `sizes` have an item for each node; nodes with the
+//! same name and id are the same store path. `present` lists the image's nodes if it does not have
+//! all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,31 +26,31 @@ use super::graph::{self, GraphError, Node};
 /// Images in the order in which they replace each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// What kind of updates they are; empty if the file does not say.
+    /// The kind of updates; empty if the file does not name it.
     pub kind: String,
-    /// The images. Each is what one update made of the one before.
+    /// The images. Each is an update of the one before.
     pub images: Vec<Image>,
 }
 
 /// An image of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// A date, or what else tells it from the others.
+    /// A date, or another label that distinguishes it from the others.
     pub label: String,
     /// Its closure.
     pub nodes: Vec<Node>,
 }
 
-/// What can be wrong with a file of series.
+/// Why a file of series cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
     /// It is not JSON, or a closure in it is wrong.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// It looks like a file of series, and something in it is of the wrong type.
-    #[error("the file has `nodes` and `series`, but not as a file of series has them")]
+    /// It looks like a file of series, but something in it has the wrong type.
+    #[error("the file has `nodes` and `series`, but is not a valid file of series")]
     Form(#[source] serde_json::Error),
-    /// An image's list does not fit the list of nodes.
+    /// An image's list does not match the list of nodes.
     #[error(
         "image `{label}` of the series `{kind}` has {found} `{key}`; expected one for each of the \
          {nodes} nodes"
@@ -61,29 +62,29 @@ pub enum SeriesError {
         label: String,
         /// The list.
         key: &'static str,
-        /// How many items it has.
+        /// The number of its items.
         found: usize,
-        /// How many it should have.
+        /// The expected number.
         nodes: usize,
     },
-    /// A number that should be a node's is none.
+    /// A number does not identify a node.
     #[error("`{key}` names node {number}, but there are only {nodes}, counted from 0")]
     Number {
-        /// Where the number stands.
+        /// The key with the number.
         key: &'static str,
         /// The number.
         number: usize,
-        /// How many nodes there are.
+        /// The number of nodes.
         nodes: usize,
     },
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// Series.
     Series(Vec<Series>),
-    /// One image, as `nix path-info` or `exportReferencesGraph` writes it.
+    /// One image, as written by `nix path-info` or `exportReferencesGraph`.
     Image(Vec<Node>),
 }
 

@@ -1,9 +1,8 @@
-//! Sets of numbered nodes, one bit a node: closures of thousands of paths, as fast to unite as to
-//! read.
+//! Bit sets of numbered nodes, which make it fast to unite closures of thousands of paths.
 
 use super::edges::Edges;
 
-/// A set of numbers below a bound that is fixed when it is made.
+/// A set of numbers below a bound fixed at its creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set(Box<[u64]>);
 
@@ -21,7 +20,7 @@ impl Set {
         self.0[number / BITS] |= 1 << (number % BITS);
     }
 
-    /// Takes a number below the bound out.
+    /// Removes a number below the bound.
     pub fn remove(&mut self, number: usize) {
         self.0[number / BITS] &= !(1 << (number % BITS));
     }
@@ -42,12 +41,12 @@ impl Set {
         members(self.0.iter().copied())
     }
 
-    /// The members that another set with the same bound has as well, in ascending order.
+    /// The members that are also in another set with the same bound, in ascending order.
     pub fn intersection<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
         members(self.0.iter().zip(&*other.0).map(|(mine, other)| mine & other))
     }
 
-    /// The members that another set with the same bound lacks, in ascending order.
+    /// The members that are not in another set with the same bound, in ascending order.
     pub fn difference<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
         members(self.0.iter().zip(&*other.0).map(|(mine, other)| mine & !other))
     }
@@ -62,7 +61,7 @@ fn members(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
     })
 }
 
-/// What can be reached from each node, the node itself included, or the nodes of a circle.
+/// The nodes reachable from each node, including itself; or, as an error, the nodes of a cycle.
 pub fn closures(edges: &Edges) -> Result<Vec<Set>, Vec<usize>> {
     let count = edges.0.len();
     let mut closures = vec![Set::new(count); count];

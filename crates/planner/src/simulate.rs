@@ -1,8 +1,8 @@
-//! What a layout moves when images are updated, one after another.
+//! What a layout moves over a series of image updates.
 //!
-//! A registry keeps every blob that was ever pushed. A machine has the image before, and nothing
-//! else: it pulls the layers that are not in it, and unpacks all that do not stand on the same
-//! layers as before. Sizes are those of Nix archives; compression is not looked at.
+//! A registry stores every blob that was ever pushed. A machine has the previous image and nothing
+//! else: it pulls the layers that are not in it, and unpacks all layers that are not on top of the
+//! same layers as before. Sizes are those of Nix archives; compression is ignored.
 
 use std::collections::HashSet;
 
@@ -14,15 +14,15 @@ use super::series::Series;
 /// What one update moves, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Layers that the registry has never held.
+    /// Layers that the registry never had.
     pub pushed: u64,
-    /// Layers that the image before does not have.
+    /// Layers that are not in the previous image.
     pub pulled: u64,
-    /// Layers from the first one on that is not at its place in the image before.
+    /// All layers from the first one that differs from the previous image's layer in its position.
     pub unpacked: u64,
     /// All layers of the image.
     pub image: u64,
-    /// How many layers the image has; in a sum, the most that one of them has.
+    /// The number of the image's layers; in a sum, the largest number of any image.
     pub layers: usize,
 }
 
@@ -37,8 +37,8 @@ impl Moved {
     }
 }
 
-/// Plans each image of a series, the first one included, with the layers of the one before, and
-/// counts what each update moves; the first image does not count as one.
+/// Plans each image of a series with the layers of the previous one (none for the first), and
+/// returns what each update moves. The first image is not an update.
 pub fn run(
     series: &Series,
     mut plan: impl FnMut(&Closure, Option<&Layers>) -> Result<Layers, GraphError>,

@@ -1,4 +1,4 @@
-//! What dockerd answers.
+//! Responses of dockerd.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -16,15 +16,16 @@ use crate::targets::scratch;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Says where dockerd is.
+/// Sets dockerd's address.
 pub fn prepare() {
-    // As in a program of Rust's: a closed connection is an error, not the end.
+    // As in any Rust program: a closed connection is an error and does not end the process.
     signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::default()).unwrap();
     let socket = scratch::path("docker.sock");
     set_environment(&[("DOCKER_HOST", &format!("unix://{}", socket.display()))]);
 }
 
-/// Asks a dockerd what it holds, and loads an image into it. In an input, `$id` is the image's ID.
+/// Asks a dockerd which layers it has, and loads an image into it. In an input, `$id` is the image
+/// ID and `$diff` the layer's diffID.
 pub fn dockerd(input: &[u8]) {
     static IMAGE: LazyLock<Image> = LazyLock::new(image);
     static CACHE: Cache = Cache::none();
@@ -63,7 +64,7 @@ pub fn dockerd(input: &[u8]) {
     }
 }
 
-/// An image of one empty layer.
+/// An image with one empty layer.
 fn image() -> Image {
     let path = format!("/nix/store/{}-customisation-layer", "c".repeat(32));
     let tar = vec![0; 10240];

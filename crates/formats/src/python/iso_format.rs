@@ -1,9 +1,10 @@
-//! Takes apart what `datetime.fromisoformat` takes.
+//! Parses the formats that `datetime.fromisoformat` accepts.
 //!
-//! The grammar is Python's own, wider than ISO 8601 in places and odd in a few: `10:+05:00` and
-//! `10:00:00:5` are times. It works on bytes, and past the end of the text there are zeros.
+//! The grammar is Python's own, which is wider than ISO 8601 in places and odd in a few:
+//! `10:+05:00` and `10:00:00:5` are times. The parser works on bytes, and reads zeros past the end
+//! of the text.
 
-/// The parts of a text, each in the range that the text's form allows and no narrower one.
+/// The parts of a text. Their ranges are only restricted by the format.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) date: (i64, i64, i64),
@@ -12,7 +13,7 @@ pub(super) struct Parts {
     pub(super) offset: Option<i64>,
 }
 
-/// A time of the day, or an offset's amount.
+/// A time of day, or the amount of an offset.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Clock {
     pub(super) hour: i64,
@@ -31,7 +32,7 @@ pub(super) fn parse(text: &str) -> Option<Parts> {
     if text.0.len() <= separator {
         return Some(Parts { date, ..Parts::default() });
     }
-    // Any one character stands between date and time.
+    // The separator between date and time may be any character.
     let start = separator
         + match text.at(separator) {
             0..=0x7f => 1,
@@ -43,7 +44,7 @@ pub(super) fn parse(text: &str) -> Option<Parts> {
     Some(Parts { date, time, offset })
 }
 
-/// Text that goes on with zeros for ever.
+/// Text followed by infinitely many zeros.
 #[derive(Clone, Copy)]
 struct Text<'a>(&'a [u8]);
 
@@ -56,7 +57,7 @@ impl Text<'_> {
         self.at(position).is_ascii_digit()
     }
 
-    /// Takes exactly `count` digits.
+    /// Reads exactly `count` digits.
     fn digits(self, position: &mut usize, count: usize) -> Option<i64> {
         let mut value = 0;
         for _ in 0..count {
@@ -70,7 +71,7 @@ impl Text<'_> {
     }
 }
 
-/// Where the date ends, judged by its form alone; 7, 8 or 10.
+/// The length of the date, judging by its format: 7, 8 or 10.
 fn date_length(text: Text) -> Option<usize> {
     let length = text.0.len();
     if length == 7 {
@@ -93,8 +94,8 @@ fn date_length(text: Text) -> Option<usize> {
     if text.at(4) != b'W' {
         return Some(8); // YYYYMMDD
     }
-    // YYYYWww or YYYYWwwD: hours, minutes and seconds have two digits each, so the number of
-    // digits tells whether a lone one is the day.
+    // YYYYWww or YYYYWwwD: hours, minutes and seconds have two digits each, so the number of digits
+    // tells whether there is a single one for the day.
     let digits_end = (7..length).find(|&position| !text.is_digit(position)).unwrap_or(length);
     Some(match digits_end {
         7 | 8 => digits_end,
@@ -134,8 +135,8 @@ fn skip_hyphen(text: Text, position: &mut usize) -> Option<()> {
     found.then_some(())
 }
 
-/// The calendar date of a week's day; weeks start on Monday, and the first has the year's first
-/// Thursday.
+/// The calendar date of a day of a week. Weeks start on Monday, and the first week contains the
+/// year's first Thursday.
 fn week_date(year: i64, week: i64, day: i64) -> Option<(i64, i64, i64)> {
     if year < 1 || !(1..=53).contains(&week) || !(1..=7).contains(&day) {
         return None;
@@ -161,7 +162,7 @@ fn parse_time(text: Text, start: usize) -> Option<(Clock, Option<i64>)> {
     let Some(zone) = zone else {
         return complete.then_some((time, None));
     };
-    // What the time has left over before an offset goes unnoticed.
+    // Python ignores any rest between the time and an offset.
     if text.at(zone) == b'Z' {
         return (text.at(zone + 1) == 0).then_some((time, Some(0)));
     }
@@ -173,7 +174,8 @@ fn parse_time(text: Text, start: usize) -> Option<(Clock, Option<i64>)> {
     complete.then_some((time, Some(sign * microseconds)))
 }
 
-/// `HH[:MM[:SS[.ffffff]]]`, the colons all there or none; also says whether the text ended there.
+/// `HH[:MM[:SS[.ffffff]]]`, with all colons or none; also returns whether that is the end of the
+/// text.
 fn parse_clock(text: Text, start: usize, end: usize) -> Option<(Clock, bool)> {
     let mut fields = [0; 3];
     let mut position = start;
@@ -213,9 +215,9 @@ fn parse_clock(text: Text, start: usize, end: usize) -> Option<(Clock, bool)> {
     Some((clock, text.at(position) == 0))
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar, also before its time.
+/// Days since 1970-01-01 in the proleptic Gregorian calendar.
 pub(super) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    // Years from March: the odd day of February comes last. 400 of them have 146097 days.
+    // Years start in March, so that the leap day comes last. 400 of them have 146097 days.
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
@@ -223,7 +225,7 @@ pub(super) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// The year, month and day of a number of days since 1970-01-01.
+/// The year, month and day for a number of days since 1970-01-01.
 pub(super) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

@@ -1,17 +1,17 @@
 //! `json.dumps(value, indent=4)`.
 //!
-//! Two things differ from Python. Text with half a surrogate pair (`"\ud800"`) is refused when it
-//! is parsed, where Python would carry it along. An integer of more than 4300 digits is taken,
-//! where Python refuses it.
+//! There are two differences from Python. Text with half a surrogate pair (`"\ud800"`) is rejected
+//! when it is parsed, while Python preserves it. An integer of more than 4300 digits is accepted,
+//! while Python rejects it.
 
 use serde_json::{Number, Value};
 use std::fmt::Write as _;
 
 const INDENT: usize = 4;
 
-/// `json.dumps(value, indent=4)`: ASCII alone, keys in their order, no line end at the end.
+/// `json.dumps(value, indent=4)`: pure ASCII, keys in their order, and no newline at the end.
 ///
-/// Numbers are written from their source text, as Python's `int` and `float` would print them.
+/// Numbers are formatted from their source text like Python's `int` and `float`.
 pub fn dumps(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value, 0);
@@ -40,7 +40,7 @@ fn write_value(out: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// Writes one item a line between brackets; nothing stands between the brackets of an empty block.
+/// Writes one item per line between brackets; an empty block is just the brackets.
 fn write_block<T>(
     out: &mut String,
     [open, close]: [char; 2],
@@ -67,7 +67,7 @@ fn new_line(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n(' ', depth * INDENT));
 }
 
-/// Everything but printable ASCII is escaped, characters past U+FFFF as a surrogate pair.
+/// Escapes everything but printable ASCII, and characters above U+FFFF as surrogate pairs.
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for char in text.chars() {
@@ -91,19 +91,19 @@ fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// What `json.loads` and `json.dumps` together make of a number: an integer keeps its digits, text
-/// with a fraction or an exponent is a float.
+/// The result of `json.loads` and `json.dumps` for a number: an integer keeps its digits, and a
+/// number with a fraction or an exponent is a float.
 fn format_number(number: &Number) -> String {
     let text = number.to_string();
     if !text.contains(['.', 'e', 'E']) {
         return if text == "-0" { "0".to_owned() } else { text };
     }
-    // What the parser let through is a number for Rust as well; were it not, its own text is the
-    // honest answer.
+    // Rust can parse every number that the JSON parser accepted; if it could not, the source text
+    // would be the best answer.
     text.parse().map_or(text, format_float)
 }
 
-/// `float.__repr__`, but for the names that JSON gives to what is not finite.
+/// `float.__repr__`, except for JSON's names of values that are not finite.
 fn format_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -134,10 +134,10 @@ fn format_float(value: f64) -> String {
     }
 }
 
-/// The fewest digits that read back as the same value, as `d.ddde-5`.
+/// The fewest digits that parse to the same value, as `d.ddde-5`.
 ///
-/// Where two such numbers are equally near, Python takes the one that ends in an even digit, and
-/// Rust's own formatting does not; but rounding to a given number of digits does.
+/// If two such numbers are equally close, Python chooses the one with an even last digit. Rust's
+/// shortest formatting does not, but rounding to a given number of digits does.
 fn shortest_digits(value: f64) -> String {
     let shortest = format!("{value:e}");
     let mantissa = shortest.split('e').next().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! What Python writes: JSON, `repr` and dates; and the numbers that it reads.
+//! Python's output formats (JSON, `repr` and dates), and its parsing of numbers.
 //!
-//! The image's documents hold text that Python's standard library formats, and an image's ID is
+//! The image's documents contain text formatted by Python's standard library, and an image's ID is
 //! the digest of that text. Everything here is pure: values in, text out, or text in, values out.
 
 pub mod json;

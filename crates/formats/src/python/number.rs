@@ -1,9 +1,9 @@
-//! Numbers that text stands for.
+//! Parses numbers.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// `int(text)`; a number beyond 128 bits becomes the nearest one within. `None` where Python
-/// raises `ValueError`.
+/// `int(text)`; a number beyond 128 bits is replaced with the nearest one in range. `None` where
+/// Python raises `ValueError`.
 pub fn int(text: &str) -> Option<i128> {
     let text = plain(text)?;
     let digits = text.strip_prefix(['+', '-']).unwrap_or(&text);
@@ -14,13 +14,13 @@ pub fn int(text: &str) -> Option<i128> {
     Some(text.parse().unwrap_or(beyond))
 }
 
-/// `float(text)`, infinities and NaN among them; `None` where Python raises `ValueError`.
+/// `float(text)`, including infinities and NaN; `None` where Python raises `ValueError`.
 pub fn float(text: &str) -> Option<f64> {
     plain(text)?.parse().ok()
 }
 
-/// The text without surrounding space and without the underscores between digits, its digits
-/// being ASCII's; `None` if an underscore stands elsewhere.
+/// The text in ASCII digits, without surrounding space and without underscores between digits;
+/// `None` if there is an underscore elsewhere.
 fn plain(text: &str) -> Option<String> {
     let text: String = text.trim().chars().map(|char| ascii_digit(char).unwrap_or(char)).collect();
     let bytes = text.as_bytes();
@@ -30,13 +30,13 @@ fn plain(text: &str) -> Option<String> {
     (!misplaced).then(|| text.replace('_', ""))
 }
 
-/// The ASCII digit of the same value as this decimal digit of whichever script.
+/// The ASCII digit with the value of this decimal digit in any script.
 fn ascii_digit(char: char) -> Option<char> {
     let is_digit = |char: char| char.general_category() == GeneralCategory::DecimalNumber;
     if char.is_ascii() || !is_digit(char) {
         return None;
     }
-    // The digits of a script follow each other, from zero to nine.
+    // The digits of a script are consecutive, from zero to nine.
     let before = (1..).take_while(|n| char::from_u32(char as u32 - n).is_some_and(is_digit));
     char::from_digit(before.count() as u32 % 10, 10)
 }

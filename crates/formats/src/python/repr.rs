@@ -1,9 +1,9 @@
-//! `repr()` of text.
+//! `repr()` of strings.
 //!
-//! Python escapes what Unicode calls no printable character, and each of its versions knows the
+//! Python escapes characters that Unicode does not consider printable, and each version knows the
 //! characters of its time: 3.11 those of Unicode 14, 3.13 those of 15.1. The table here is newer,
-//! so a character that a certain Python has not heard of yet is escaped there and printed as it is
-//! here. Whatever Unicode 14 knows is the same in both.
+//! so a character that is too new for a version of Python is escaped there, but printed here. All
+//! characters in Unicode 14 are treated alike.
 
 use std::fmt::Write as _;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
@@ -21,7 +21,7 @@ pub fn list_of_str<S: AsRef<str>>(items: &[S]) -> String {
     out
 }
 
-/// Single quotes, unless the text holds such and no double ones.
+/// Uses single quotes, unless the text contains single quotes and no double ones.
 fn write_str(out: &mut String, text: &str) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
@@ -49,7 +49,7 @@ fn write_escape(out: &mut String, char: char) {
     };
 }
 
-/// `str.isprintable()` of one character.
+/// `str.isprintable()` for one character.
 fn is_printable(char: char) -> bool {
     char == ' '
         || !matches!(

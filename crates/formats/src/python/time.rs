@@ -1,7 +1,7 @@
 //! `datetime.fromisoformat`, `isoformat` and `timestamp`.
 //!
-//! What is taken and what is refused is as in Python 3.11, 3.12 and 3.13. Python 3.14 also takes
-//! `24:00` for the next day's midnight.
+//! The accepted formats are those of Python 3.11, 3.12 and 3.13. Python 3.14 also accepts `24:00`
+//! for the next day's midnight.
 
 use super::iso_format::{self, Clock};
 use jiff::{Timestamp, tz::TimeZone};
@@ -10,27 +10,27 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const MICROSECONDS: i64 = 1_000_000;
 const DAY: i64 = 24 * 60 * 60;
 
-/// A date with a time of the day and perhaps an offset from UTC: Python's `datetime`.
+/// A date with a time of day and possibly an offset from UTC: Python's `datetime`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DateTime {
     year: i64,
     month: i64,
     day: i64,
     time: Clock,
-    /// Microseconds east of Greenwich; without it the time is local.
+    /// Microseconds east of Greenwich; `None` for local time.
     offset: Option<i64>,
 }
 
-/// Why a text is not a date.
+/// Why a string is not a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
-    /// The text has no form that is known.
+    /// The format is unknown.
     #[error("not a date such as 1970-01-01T00:00:01Z or 2026-11-23")]
     Malformed,
-    /// The text has the right form, but there is no such day.
+    /// The format is valid, but there is no such day.
     #[error("no such day in the calendar")]
     NoSuchDay,
-    /// The text has the right form, but there is no such time.
+    /// The format is valid, but there is no such time.
     #[error("no such time of the day")]
     NoSuchTime,
     /// The offset is a day or more.
@@ -61,8 +61,8 @@ impl DateTime {
 
     /// `datetime.now(tz=timezone.utc)`.
     pub fn now_utc() -> Self {
-        // A clock before 1970, or past the year 9999, is set wrong; the image then is as old as
-        // can be, or as new.
+        // A clock before 1970 or after the year 9999 is wrong; the image then gets the earliest or
+        // latest possible time.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let last_second = iso_format::days_from_civil(10_000, 1, 1) * DAY - 1;
         let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX).min(last_second);
@@ -82,7 +82,7 @@ impl DateTime {
     }
 
     /// `isoformat()`: `2026-01-02T03:04:05.678901+00:00`, without a fraction that is zero and
-    /// without an offset that is unknown.
+    /// without an unknown offset.
     pub fn isoformat(&self) -> String {
         let Self { year, month, day, .. } = self;
         let Clock { hour, minute, second, microsecond } = self.time;
@@ -91,11 +91,11 @@ impl DateTime {
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")
     }
 
-    /// `int(self.timestamp())`: seconds since 1970, cut towards zero.
+    /// `int(self.timestamp())`: seconds since 1970, truncated towards zero.
     ///
-    /// A time without an offset is local time, as `TZ` and the system's settings have it. Python
-    /// fails on such a time in the very first hours of the year 1 or the last ones of 9999; here
-    /// it counts like any other.
+    /// A time without an offset is local time, according to `TZ` and the system's settings. Python
+    /// fails for such a time in the first hours of the year 1 and the last hours of 9999; here it
+    /// is treated like any other.
     pub fn timestamp(&self) -> i64 {
         let seconds = self.seconds_on_clock();
         let Some(offset) = self.offset else {
@@ -105,7 +105,7 @@ impl DateTime {
         truncate(microseconds.div_euclid(MICROSECONDS), microseconds.rem_euclid(MICROSECONDS))
     }
 
-    /// Seconds since 1970 as if the clock showed UTC.
+    /// Seconds since 1970, as if the clock showed UTC.
     fn seconds_on_clock(&self) -> i64 {
         iso_format::days_from_civil(self.year, self.month, self.day) * DAY
             + self.time.hour * 3600
@@ -123,7 +123,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// `.ffffff`, or nothing.
+/// `.ffffff`, or an empty string.
 fn format_fraction(microsecond: i64) -> String {
     if microsecond == 0 { String::new() } else { format!(".{microsecond:06}") }
 }
@@ -141,8 +141,8 @@ fn format_offset(offset: i64) -> String {
 
 /// `int(seconds + microsecond / 1e6)`.
 ///
-/// Python's timestamps are floats: far from 1970 they have no room for the last microseconds, and
-/// 9999-12-31T23:59:59.999999Z is the year 10000.
+/// Python's timestamps are floats, which cannot represent the last microseconds far from 1970, so
+/// 9999-12-31T23:59:59.999999Z is in the year 10000.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -154,18 +154,18 @@ fn truncate(seconds: i64, microsecond: i64) -> i64 {
 
 /// The local time zone's offset in seconds at an instant.
 ///
-/// UTC where the system has no time zone, as in a build sandbox.
+/// UTC if the system has no time zone, as in a build sandbox.
 fn system_offset(instant: i64) -> i64 {
     let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
-    // Of all that is asked for, only the very end of the year 9999 has no Timestamp.
+    // Of all possible arguments, only those at the very end of 9999 have no Timestamp.
     let at = Timestamp::from_second(instant).unwrap_or(Timestamp::MAX);
     i64::from(zone.to_offset(at).seconds())
 }
 
 /// The instant at which local clocks show `clock`, both in seconds since 1970.
 ///
-/// A time that a change of the clocks repeats is the first of the two; one that it leaves out is
-/// counted with the offset from before the change.
+/// If a clock change repeats that time, this is the first occurrence; if it skips it, the offset
+/// from before the change is used.
 fn local_to_utc(clock: i64, offset_at: impl Fn(i64) -> i64) -> i64 {
     let shown_at = |instant: i64| instant + offset_at(instant);
     let offset = offset_at(clock);
@@ -246,7 +246,7 @@ mod tests {
         );
     }
 
-    /// A zone that goes from +1 h to +2 h at 10 000 000, and back at 20 000 000.
+    /// A zone that switches from +1 h to +2 h at 10 000 000, and back at 20 000 000.
     #[test]
     fn changes_of_the_clock_resolve_as_in_python() {
         let offset_at =

@@ -1,9 +1,9 @@
-//! SHA-256, of one stream or of two at a time.
+//! SHA-256 of one stream or of two at a time.
 //!
-//! A computation of SHA-256 is bound by the latency of its rounds, not by the CPU's throughput, so
-//! [`update_two`] advances two of them in little more time than one takes. The blocks go through
-//! the `sha2` crate wherever that brings nothing: for one stream, and on CPUs without the x86 SHA
-//! instructions.
+//! A SHA-256 computation is limited by the latency of its rounds, not by the CPU's throughput, so
+//! [`update_two`] advances two of them in little more time than one takes. Where that has no
+//! advantage, blocks go through the `sha2` crate: for a single stream, and on CPUs without the x86
+//! SHA instructions.
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +14,13 @@ use std::slice;
 
 use sha2::block_api::compress256;
 
-/// The eight working words between two blocks.
+/// The eight words of state between two blocks.
 type State = [u32; 8];
 
 const BLOCK_LEN: usize = 64;
 type Block = [u8; BLOCK_LEN];
 
-/// Where the length begins in the last block.
+/// The position of the length in the last block.
 const LENGTH_OFFSET: usize = BLOCK_LEN - size_of::<u64>();
 
 const INITIAL_STATE: State = [
@@ -34,23 +34,23 @@ const INITIAL_STATE: State = [
     0x5be0_cd19,
 ];
 
-/// One SHA-256 computation that is fed in pieces.
+/// A SHA-256 computation that gets its data in pieces.
 #[derive(Clone, Debug)]
 pub struct Sha256 {
     state: State,
-    /// Bytes so far; those past the last multiple of [`BLOCK_LEN`] wait in `partial`.
+    /// The number of bytes so far; those after the last multiple of [`BLOCK_LEN`] are in `partial`.
     len: u64,
-    /// Only the first `len % BLOCK_LEN` bytes mean anything.
+    /// Only the first `len % BLOCK_LEN` bytes are valid.
     partial: Block,
 }
 
 impl Sha256 {
-    /// The computation over no bytes yet.
+    /// A computation without any data yet.
     pub fn new() -> Self {
         Self { state: INITIAL_STATE, len: 0, partial: [0; BLOCK_LEN] }
     }
 
-    /// Hashes `data` after the bytes before it.
+    /// Adds `data` to the hashed bytes.
     pub fn update(&mut self, data: &[u8]) {
         let (completed, data) = self.fill_partial(data);
         if completed {
@@ -85,7 +85,7 @@ impl Sha256 {
         self.len
     }
 
-    /// Whether no byte has been hashed yet.
+    /// Whether no bytes have been hashed yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -95,8 +95,8 @@ impl Sha256 {
         (self.len % BLOCK_LEN as u64) as usize
     }
 
-    /// Moves bytes from the front of `data` into the partial block if there is one. Says whether
-    /// that completed the block, which is then the caller's to compress, and returns the rest.
+    /// Moves bytes from the front of `data` into the partial block, if there is one. Returns
+    /// whether that completed the block, which the caller must then compress, and the rest.
     fn fill_partial<'data>(&mut self, data: &'data [u8]) -> (bool, &'data [u8]) {
         let used = self.partial_len();
         if used == 0 {
@@ -109,8 +109,9 @@ impl Sha256 {
         (front.len() == BLOCK_LEN - used, rest)
     }
 
-    /// Counts all of `data`, keeps the end that fills no block, and returns the blocks, which are
-    /// the caller's to compress. There must be no partial block unless `data` is empty.
+    /// Counts all of `data`, stores an incomplete block at its end, and returns the complete
+    /// blocks, which the caller must compress. There must be no partial block unless `data` is
+    /// empty.
     fn take<'data>(&mut self, data: &'data [u8]) -> &'data [Block] {
         let (blocks, end) = data.as_chunks();
         self.partial[..end.len()].copy_from_slice(end);
@@ -135,10 +136,10 @@ impl Default for Sha256 {
     }
 }
 
-/// Feeds each of two computations its data, interleaved where the CPU gains from it.
+/// Feeds data to two computations, interleaved where that makes the CPU faster.
 ///
-/// The result is that of `a.update(a_data)` and `b.update(b_data)`. The lengths may differ, but only
-/// as much as both have is interleaved; what the longer one has beyond that is hashed alone.
+/// The result is the same as that of `a.update(a_data)` and `b.update(b_data)`. If the lengths
+/// differ, the rest of the longer one is hashed alone.
 pub fn update_two(a: &mut Sha256, a_data: &[u8], b: &mut Sha256, b_data: &[u8]) {
     let (a_completed, a_data) = a.fill_partial(a_data);
     let (b_completed, b_data) = b.fill_partial(b_data);
@@ -166,7 +167,7 @@ pub fn update_two(a: &mut Sha256, a_data: &[u8], b: &mut Sha256, b_data: &[u8]) 
     b.compress(b_rest);
 }
 
-/// Compresses as many blocks of one computation as of another.
+/// Compresses equal numbers of blocks of two computations.
 fn compress_two(a: &mut State, a_blocks: &[Block], b: &mut State, b_blocks: &[Block]) {
     debug_assert_eq!(a_blocks.len(), b_blocks.len());
     #[cfg(target_arch = "x86_64")]

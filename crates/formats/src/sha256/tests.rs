@@ -4,7 +4,7 @@ use sha2::Digest as _;
 
 use super::{Sha256, update_two};
 
-/// Long enough for many blocks and every length of a partial one.
+/// Long enough for many blocks and for partial blocks of every length.
 const MAX_LEN: usize = 5000;
 
 fn expected(data: &[u8]) -> [u8; 32] {
@@ -17,7 +17,7 @@ fn hash(data: &[u8]) -> [u8; 32] {
     hasher.finish()
 }
 
-/// Bytes without a period that blocks could hide.
+/// Bytes without a period, which could hide errors between blocks.
 fn sample(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = || {
@@ -40,7 +40,7 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..MAX_LEN)
 }
 
-/// Pieces that a stream arrives in. The short ones leave partial blocks of every length.
+/// The pieces in which a stream arrives. Short ones leave partial blocks of every length.
 fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..130),
@@ -91,8 +91,8 @@ fn every_length_around_the_padding() {
     }
 }
 
-/// Every pair of partial blocks, each either completed or not by data that then goes on for less
-/// than a block, one block or more.
+/// Every pair of partial blocks, each completed or not by further data of less than a block, one
+/// block or more.
 #[test]
 fn every_pair_of_partial_blocks() {
     const STEP: usize = if cfg!(miri) { 31 } else { 3 };
@@ -114,7 +114,7 @@ fn every_pair_of_partial_blocks() {
     }
 }
 
-/// The two lanes side by side with `sha2`, block for block, from states that no message may reach.
+/// Compares the two lanes with `sha2`, block by block, starting from arbitrary states.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn kernel_compresses_as_sha2_does() {
@@ -128,7 +128,7 @@ fn kernel_compresses_as_sha2_does() {
         return;
     };
     let mut runner = proptest::test_runner::TestRunner::default();
-    // One byte past alignment at random, for the loads.
+    // Unaligned at random, to test the loads.
     let blocks = (0..if cfg!(miri) { 3_usize } else { 40 }, 0_usize..16, any::<u64>());
     let lanes = (any::<[u32; 8]>(), blocks.clone(), any::<[u32; 8]>(), blocks);
     runner
@@ -179,7 +179,7 @@ proptest! {
         prop_assert_eq!(b.finish(), expected(&b_data));
     }
 
-    /// Streams take turns: the next piece of one goes in alone or beside the next of another.
+    /// The next piece of one stream is hashed alone or together with the next one of another.
     #[test]
     fn streams_paired_at_random(
         streams in prop::collection::vec(pieces(), 2..6),

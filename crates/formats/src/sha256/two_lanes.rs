@@ -1,12 +1,12 @@
 //! Compresses blocks of two computations at once with the x86 SHA instructions.
 //!
-//! Every `sha256rnds2` waits for the one before it, so a single computation leaves the unit that
-//! executes them idle about half of the time. The rounds of a second, independent computation fit
-//! into the gaps. Two is as far as the registers go: each lane keeps two of state and four of
-//! message, the instruction itself claims `xmm0`, and that leaves three for temporaries.
+//! Every `sha256rnds2` waits for the previous one, so a single computation leaves its execution
+//! unit idle about half of the time. The rounds of a second, independent computation fit into the
+//! gaps. There are not enough registers for more: each lane needs two for its state and four for
+//! the message, the instruction itself uses `xmm0`, and that leaves three for temporaries.
 
-// The SHA instructions need CPU features that are known only at run time, and calling a function
-// that is compiled for such features is unsafe.
+// The SHA instructions need CPU features that are only known at run time, and calling a function
+// compiled for such features is unsafe.
 #![expect(unsafe_code)]
 
 use std::arch::x86_64::{
@@ -17,7 +17,7 @@ use std::arch::x86_64::{
 
 use super::{Block, State};
 
-/// The round constants, in groups of four as the message words are.
+/// The round constants, in groups of four like the message words.
 const ROUND_CONSTANTS: [[u32; 4]; 16] = [
     [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
     [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
@@ -37,12 +37,12 @@ const ROUND_CONSTANTS: [[u32; 4]; 16] = [
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
-/// Proof that this CPU has the instructions: without [`TwoLanes::detect`] there is no such value.
+/// Proof that this CPU has the instructions: such a value can only come from [`TwoLanes::detect`].
 #[derive(Clone, Copy)]
 pub(super) struct TwoLanes(());
 
 impl TwoLanes {
-    /// The kernel, if this CPU can execute it. The standard library asks the CPU only once.
+    /// Returns the kernel if this CPU supports it. The standard library caches the CPU's features.
     pub(super) fn detect() -> Option<Self> {
         let available = is_x86_feature_detected!("sha")
             && is_x86_feature_detected!("sse2")
@@ -51,7 +51,7 @@ impl TwoLanes {
         available.then_some(Self(()))
     }
 
-    /// Compresses each list of blocks into its state, as far as the shorter list goes.
+    /// Compresses each list of blocks into its state, up to the length of the shorter list.
     #[expect(clippy::unused_self, reason = "having it is what makes the call sound")]
     pub(super) fn compress(
         self,
@@ -83,7 +83,7 @@ fn compress_block(a: &mut Lane, a_block: &Block, b: &mut Lane, b_block: &Block) 
     let mut a_words = load_words(a_block);
     let mut b_words = load_words(b_block);
 
-    // Written out, so that which register holds which words is settled when this is compiled.
+    // Unrolled, so that registers are assigned to words at compile time.
     macro_rules! rounds {
         ($($group:literal)*) => {$(
             a.four_rounds::<$group>(&mut a_words);
@@ -96,7 +96,7 @@ fn compress_block(a: &mut Lane, a_block: &Block, b: &mut Lane, b_block: &Block) 
     b.add(b_before);
 }
 
-/// The state of one computation, split as `sha256rnds2` wants it, highest word first.
+/// The state of one computation, split as `sha256rnds2` needs it, highest word first.
 #[derive(Clone, Copy)]
 struct Lane {
     abef: __m128i,
@@ -131,8 +131,8 @@ impl Lane {
         .map(i32::cast_unsigned)
     }
 
-    /// Rounds `4 * GROUP` to `4 * GROUP + 3`. `words` holds the sixteen message words from these
-    /// rounds on, as a ring; the four that are used up make room for the ones sixteen rounds later.
+    /// Rounds `4 * GROUP` to `4 * GROUP + 3`. `words` is a ring of the next sixteen message words;
+    /// the four that are used are replaced with those of sixteen rounds later.
     #[inline]
     #[target_feature(enable = "sha,sse2,ssse3")]
     fn four_rounds<const GROUP: usize>(&mut self, words: &mut [__m128i; 4]) {
@@ -141,12 +141,13 @@ impl Lane {
         let sum = _mm_add_epi32(now, _mm_set_epi32(k3, k2, k1, k0));
 
         // Two rounds turn (abef, cdgh) into (new, abef): the halves swap roles each time. The
-        // instruction reads the lower two sums, so the upper two are moved down for the second.
+        // instruction reads the lower two sums, so the upper two are moved down for the second
+        // call.
         self.cdgh = _mm_sha256rnds2_epu32(self.cdgh, self.abef, sum);
         let upper = _mm_shuffle_epi32::<0b00_00_11_10>(sum);
         self.abef = _mm_sha256rnds2_epu32(self.abef, self.cdgh, upper);
 
-        // The last sixteen rounds use up the words that are there.
+        // The last sixteen rounds only use existing words.
         if GROUP < 12 {
             let next = words[(GROUP + 1) % 4];
             let (third, last) = (words[(GROUP + 2) % 4], words[(GROUP + 3) % 4]);
@@ -164,14 +165,14 @@ impl Lane {
     }
 }
 
-/// The sixteen words of a block, which stand there with the most significant byte first.
+/// The sixteen words of a block, which are stored with the most significant byte first.
 #[inline]
 #[target_feature(enable = "sse2,ssse3")]
 fn load_words(block: &Block) -> [__m128i; 4] {
     let swap = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
     let (halves, _) = block.as_chunks::<8>();
     let half = |index: usize| i64::from_le_bytes(halves[index]);
-    // Each of these becomes one unaligned load.
+    // Each of these compiles to one unaligned load.
     [
         _mm_shuffle_epi8(_mm_set_epi64x(half(1), half(0)), swap),
         _mm_shuffle_epi8(_mm_set_epi64x(half(3), half(2)), swap),

@@ -1,22 +1,21 @@
-//! One member's header as GNU tar writes it by default (`--format=gnu`).
+//! One member's header in GNU tar's default format (`--format=gnu`).
 //!
 //! The format is described in the chapters "Basic Tar Format" and "GNU Extensions to the Archive
 //! Format" of GNU tar's manual.
 
 use super::{BLOCK, BLOCK_DEVICE, CHARACTER, DIRECTORY, Member, padding};
 
-/// The name of a header in front of a name that does not fit its field.
+/// The name of a header that is followed by a long name.
 const LONG_LINK: &[u8] = b"././@LongLink";
 /// Type flag of a long name.
 const LONG_NAME: u8 = b'L';
 /// Type flag of a long link target.
 const LONG_TARGET: u8 = b'K';
-/// Bytes of the fields for names and targets, which need no final NUL.
+/// The size of the fields for names and targets, which need no trailing NUL.
 const NAME_LENGTH: usize = 100;
 
-/// Appends the member's header to `out`: one block, and for each text that is too long for its
-/// field two or more in front of it. Records of extended headers are not written, as this format
-/// has none.
+/// Appends the member's header to `out`: one block, preceded by two or more for each string that is
+/// too long for its field. Records of extended headers are not written, as this format has none.
 pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
     let directory_name;
     let name = if member.typeflag == DIRECTORY && !member.name.ends_with(b"/") {
@@ -34,11 +33,12 @@ pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
     block(&Member { name, ..member.clone() }, out);
 }
 
-/// A header whose content is a long text with a final NUL.
+/// A header whose content is a long string with a trailing NUL.
 fn long(typeflag: u8, text: &[u8], out: &mut Vec<u8>) {
     let size = text.len() as u64 + 1;
     let (name, mode) = (LONG_LINK, 0o644);
-    // GNU tar looks up the names of user and group 0, which are these wherever it packs images.
+    // GNU tar looks up the names of user and group 0. These are their names wherever it packs
+    // images.
     let (uname, gname) = (b"root", b"root");
     block(&Member { name, typeflag, mode, uname, gname, size, ..Member::default() }, out);
     out.extend_from_slice(text);
@@ -74,8 +74,8 @@ fn put(field: &mut [u8], text: &[u8]) {
     field[..length].copy_from_slice(&text[..length]);
 }
 
-/// Octal digits with a final NUL; what does not fit is written in base 256, its first byte 0x80 or,
-/// of a negative number, 0xff.
+/// Octal digits with a trailing NUL. A number that does not fit is written in base 256, with the
+/// first byte 0x80 or, if it is negative, 0xff.
 fn number(field: &mut [u8], value: i128) {
     let digits = field.len() - 1;
     if (0..1 << (3 * digits)).contains(&value) {
@@ -114,7 +114,7 @@ mod tests {
             let member = Member { name, typeflag, target, ..Member::default() };
             let out = encoded(&member);
             assert_eq!(out.len() / 512, blocks, "{member:?}");
-            // The name stands cut in its own header as well.
+            // Its own header contains the truncated name.
             let own = &out[out.len() - 512..];
             assert_eq!(own[..name.len().min(100)], name[..name.len().min(100)]);
         }

@@ -1,21 +1,21 @@
-//! Headers as Go's `archive/tar` writes them for the members of skopeo's docker-archives: read-only
-//! files and symbolic links of root's, without names or times.
+//! Headers as written by Go's `archive/tar` for the members of skopeo's docker-archives: read-only
+//! files and symbolic links owned by root, without names or times.
 //!
-//! Every constant here is part of what the hashes of pulled images are made of.
+//! Every constant here affects the hashes of pulled images.
 
 use super::pax;
 use super::ustar::{Fields, SIZE_LIMIT};
 use super::{BLOCK, REGULAR, SYMLINK};
 
-/// Mode of a file. A symbolic link has none.
+/// Mode of a file. Symbolic links have mode 0.
 const FILE_MODE: u32 = 0o444;
-/// The directory in the name of an extended header.
+/// The directory part of an extended header's name.
 const PAX_DIRECTORY: &str = "PaxHeaders.0";
-/// The end of an archive: two blocks of zeros, and no padding to a record.
+/// The end of an archive: two blocks of zeros, without padding to a record.
 pub const TRAILER: [u8; 2 * BLOCK as usize] = [0; _];
 
-/// Appends the header of a file of `size` bytes. Names have at most 100 ASCII characters. A file
-/// of 8 GiB and more has an extended header in front, for which its name must be without slashes.
+/// Appends the header of a file of `size` bytes. Names have at most 100 ASCII characters. A file of
+/// 8 GiB or more gets an extended header, for which its name must not contain slashes.
 pub fn file(name: &str, size: u64, out: &mut Vec<u8>) {
     let fits = size < SIZE_LIMIT;
     if !fits {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
 
-    /// The digests are of what Go 1.26 wrote with `tar.FileInfoHeader`.
+    /// The digests are those of the output of Go 1.26 with `tar.FileInfoHeader`.
     #[test]
     fn headers_are_those_of_go() {
         let name = format!("{}.tar", "a".repeat(64));

@@ -1,40 +1,40 @@
-//! One member's header: a ustar block, and an extended header where that cannot hold a value.
+//! One member's header: a ustar block, and an extended header for values that do not fit into it.
 
 use super::pax::{self, Record};
 use super::ustar::{Device, Fields, ID_LIMIT, NAME_LENGTH, OWNER_LENGTH, SIZE_LIMIT};
 use super::{DIRECTORY, text};
 
-/// What stands in a member's header.
+/// The contents of a member's header.
 #[derive(Clone, Debug, Default)]
 pub struct Member<'a> {
-    /// The name; a directory's gets its trailing slash by itself.
+    /// The name; a directory's trailing slash is added automatically.
     pub name: &'a [u8],
     /// The type flag, such as [`super::REGULAR`].
     pub typeflag: u8,
-    /// Permission bits, set-id and sticky bits among them.
+    /// Permission bits, including the set-id and sticky bits.
     pub mode: u32,
-    /// The owner's number; any integer, beyond the field's range it becomes a record.
+    /// The owner's ID. A number that does not fit into the field becomes a record.
     pub uid: i64,
-    /// The group's number.
+    /// The group's ID.
     pub gid: i64,
     /// The owner's name.
     pub uname: &'a [u8],
     /// The group's name.
     pub gname: &'a [u8],
-    /// Bytes of content.
+    /// The size of the content in bytes.
     pub size: u64,
-    /// Seconds since 1970; may be negative.
+    /// The modification time in seconds since 1970; may be negative.
     pub mtime: i64,
-    /// A symbolic link's target.
+    /// The target of a symbolic link.
     pub target: &'a [u8],
-    /// A device's numbers.
+    /// The numbers of a device.
     pub device: Device,
-    /// Records that the member brought along from another archive: they come first, in their
-    /// order, and hold against what the fields say.
+    /// Records that the member has from another archive. They come first, in their order, and take
+    /// precedence over the fields.
     pub records: &'a [Record],
 }
 
-/// Appends the member's header to `out`: one block, or more with an extended header in front.
+/// Appends the member's header to `out`: one block, which may be preceded by an extended header.
 pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
     let directory_name;
     let name = if member.typeflag == DIRECTORY && !member.name.ends_with(b"/") {
@@ -81,7 +81,7 @@ pub fn encode(member: &Member<'_>, out: &mut Vec<u8>) {
     fields.encode(out);
 }
 
-/// Adds a record unless the member brought one of that keyword along.
+/// Adds a record unless the member already has one with that keyword.
 fn add(records: &mut Vec<Record>, keyword: &str, value: impl FnOnce() -> Vec<u8>) {
     if records.iter().all(|(known, _)| known != keyword.as_bytes()) {
         records.push((keyword.into(), value()));

@@ -1,9 +1,9 @@
-//! The tar format as Python's `tarfile` writes it (`PAX_FORMAT`, encoding UTF-8), as GNU tar does
-//! ([`gnu`]), and as Go's `archive/tar` does ([`go`]).
+//! The tar format as written by Python's `tarfile` (`PAX_FORMAT`, encoding UTF-8), by GNU tar
+//! ([`gnu`]), and by Go's `archive/tar` ([`go`]).
 //!
 //! No crate writes these bytes: other writers name the extended header after the file, use the
-//! `prefix` field for long names, or fill the device fields with zeros. Every constant here is
-//! part of what users' layer digests are made of; changing one changes every digest.
+//! `prefix` field for long names, or fill the device fields with zeros. Every constant here affects
+//! users' layer digests; changing one changes every digest.
 
 pub mod gnu;
 pub mod go;
@@ -16,10 +16,10 @@ pub use header::{Member, encode};
 pub use pax::Record;
 pub use ustar::Device;
 
-/// Headers and contents are padded to this many bytes (POSIX.1-1988 ustar).
+/// Headers and contents are padded to a multiple of this size (POSIX.1-1988 ustar).
 pub const BLOCK: u64 = 512;
 
-/// An archive is padded to this many bytes: twenty blocks, tar's default blocking factor.
+/// An archive is padded to a multiple of this size: twenty blocks, tar's default blocking factor.
 pub const RECORD: u64 = 20 * BLOCK;
 
 /// Type flag of a regular file.

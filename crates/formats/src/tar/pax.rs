@@ -1,23 +1,23 @@
-//! Extended headers (POSIX.1-2001 pax) with Python's choices of when and how.
+//! Extended headers (POSIX.1-2001 pax), written when and as Python writes them.
 
 use super::ustar::Fields;
 use super::{BLOCK, padding};
 
-/// One record of an extended header: keyword and value.
+/// One record of an extended header: its keyword and value.
 pub type Record = (Vec<u8>, Vec<u8>);
 
-/// Python's name for the header in front of the records.
+/// Python's name for an extended header.
 const NAME: &[u8] = b"././@PaxHeader";
-/// The record that comes first when a value is not valid UTF-8.
+/// The first record if a value is not valid UTF-8.
 const BINARY: &[u8] = b"21 hdrcharset=BINARY\n";
 
-/// Appends an extended header that holds `records`, in their order.
+/// Appends an extended header with `records`, in their order.
 pub(super) fn encode(records: &[Record], out: &mut Vec<u8>) {
     let binary = records.iter().any(|(_, value)| str::from_utf8(value).is_err());
     encode_named(NAME, if binary { BINARY } else { b"" }, records, out);
 }
 
-/// Appends an extended header of another name that holds `first`, and then `records`.
+/// Appends an extended header with another name, which contains `first` and then `records`.
 pub(super) fn encode_named(name: &[u8], first: &[u8], records: &[Record], out: &mut Vec<u8>) {
     let mut payload = Vec::with_capacity(BLOCK as usize);
     payload.extend_from_slice(first);
@@ -36,7 +36,7 @@ pub(super) fn encode_named(name: &[u8], first: &[u8], records: &[Record], out: &
     out.extend_from_slice(padding(size));
 }
 
-/// The length of a record, which counts its own digits: `rest` is everything but them.
+/// The length of a record, including its own digits; `rest` is the length without them.
 fn record_length(rest: usize) -> usize {
     let mut length = rest;
     loop {

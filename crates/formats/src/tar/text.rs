@@ -8,8 +8,8 @@ pub(super) fn length(bytes: &[u8]) -> usize {
     bytes.utf8_chunks().map(|chunk| chunk.valid().chars().count() + chunk.invalid().len()).sum()
 }
 
-/// Copies the text into a header field: ASCII as it is, every other character as `?`, cut at the
-/// field's end.
+/// Copies a string into a header field, truncated to the field's size: ASCII unchanged, every other
+/// character as `?`.
 pub(super) fn put_ascii(field: &mut [u8], bytes: &[u8]) {
     if bytes.is_ascii() {
         let length = bytes.len().min(field.len());

@@ -1,17 +1,17 @@
-//! The block of 512 bytes in front of every member (POSIX.1-1988 ustar).
+//! The block of 512 bytes before every member (POSIX.1-1988 ustar).
 
 use super::{BLOCK, BLOCK_DEVICE, CHARACTER, text};
 
-/// Characters that the fields of names and link targets hold.
+/// The number of characters in the fields for names and link targets.
 pub(super) const NAME_LENGTH: usize = 100;
-/// Characters that the fields of owner and group names hold.
+/// The number of characters in the fields for owner and group names.
 pub(super) const OWNER_LENGTH: usize = 32;
-/// Numbers from here on do not fit the seven octal digits of an owner.
+/// The first number that does not fit into the seven octal digits of an owner.
 pub(super) const ID_LIMIT: u64 = 1 << (3 * 7);
-/// Numbers from here on do not fit the eleven octal digits of a size or time.
+/// The first number that does not fit into the eleven octal digits of a size or time.
 pub(super) const SIZE_LIMIT: u64 = 1 << (3 * 11);
 
-/// A device's numbers; written for devices only.
+/// The numbers of a device; only written for devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Device {
     /// Major number.
@@ -20,7 +20,7 @@ pub struct Device {
     pub minor: u32,
 }
 
-/// The fields of one ustar block; numbers are within their fields' range.
+/// The fields of one ustar block. Numbers must be in the range of their fields.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     pub(super) name: &'a [u8],
@@ -34,8 +34,8 @@ pub(super) struct Fields<'a> {
     pub(super) uname: &'a [u8],
     pub(super) gname: &'a [u8],
     pub(super) device: Device,
-    /// Whether the device fields hold numbers although the member is not a device, as Go writes
-    /// them. Python and GNU tar leave them empty.
+    /// Whether the device fields contain numbers even though the member is not a device, as Go
+    /// writes them. Python and GNU tar leave them empty.
     pub(super) numbers_devices: bool,
 }
 
@@ -64,7 +64,7 @@ impl Fields<'_> {
     }
 }
 
-/// Writes octal digits with leading zeros and a final NUL.
+/// Writes octal digits with leading zeros and a trailing NUL.
 fn octal(field: &mut [u8], mut value: u64) {
     let Some((last, digits)) = field.split_last_mut() else { return };
     *last = 0;

@@ -3,11 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a line says.
+/// The content of a line.
 pub(super) enum Line<'a> {
-    /// Bytes of the tar file as they are.
+    /// Bytes of the tar file.
     Segment(&'a [u8]),
-    /// A member, whose content is in the unpacked tree if it has any.
+    /// A member. Its content, if it has any, is in the unpacked tree.
     Member { name: &'a [u8], size: u64, checksum: u64 },
 }
 
@@ -46,7 +46,7 @@ fn put_payload(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Names that are not UTF-8 are in base64.
+/// Names that are not UTF-8 are written in base64.
 fn put_name(name: &[u8], out: &mut Vec<u8>) {
     let Ok(name) = str::from_utf8(name) else {
         let encoded = STANDARD.encode(name);
@@ -64,7 +64,7 @@ fn put_name(name: &[u8], out: &mut Vec<u8>) {
             '\n' => out.extend_from_slice(br"\n"),
             '\r' => out.extend_from_slice(br"\r"),
             '\t' => out.extend_from_slice(br"\t"),
-            // Those that Go escapes beside what JSON asks for.
+            // Go escapes these in addition to those that JSON requires.
             '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
                 out.extend_from_slice(format!(r"\u{:04x}", u32::from(character)).as_bytes());
             }

@@ -1,10 +1,10 @@
-//! The headers of a tar file, as far as a tar-split depends on them.
+//! Parses the parts of tar headers that a tar-split depends on.
 
 use tar::{EntryType, Header};
 
 use super::Unusual;
 
-/// A member: its name as Go's `archive/tar` reads it, and the bytes of content that follow.
+/// A member: its name as read by Go's `archive/tar`, and the size of its content.
 pub(super) struct Member {
     pub(super) name: Vec<u8>,
     pub(super) typeflag: u8,
@@ -12,17 +12,17 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Whether it only says something of the next one.
+    /// Whether it only extends the next member's header.
     pub(super) fn is_extension(&self) -> bool {
         let kind = EntryType::new(self.typeflag);
         kind.is_pax_local_extensions() || kind.is_gnu_longname() || kind.is_gnu_longlink()
     }
 }
 
-/// What extended headers say of the next member.
+/// The contents of extended headers for the next member.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
-    /// GNU's long name, which counts for more than a record.
+    /// GNU's long name, which takes precedence over a record.
     long_name: Option<Vec<u8>>,
     path: Option<Vec<u8>>,
     size: Option<u64>,
@@ -40,10 +40,10 @@ impl Extensions {
 
     fn add_records(&mut self, mut content: &[u8]) -> Result<(), Unusual> {
         while !content.is_empty() {
-            let (key, value) = take_record(&mut content)
-                .ok_or(Unusual("has an extended header that is not a valid one"))?;
+            let (key, value) =
+                take_record(&mut content).ok_or(Unusual("has an invalid extended header"))?;
             match key {
-                // An empty value leaves the header's own.
+                // An empty value does not replace the name in the header.
                 b"path" => self.path = Some(value.to_vec()).filter(|path| !path.is_empty()),
                 b"size" => {
                     let size = str::from_utf8(value).ok().and_then(|size| size.parse().ok());
@@ -57,8 +57,8 @@ impl Extensions {
     }
 }
 
-/// Takes a record, `LENGTH KEY=VALUE` and a line feed, off the front. The value may hold line
-/// feeds too.
+/// Takes a record, `LENGTH KEY=VALUE` and a newline, off the front. The value may contain newlines
+/// too.
 fn take_record<'a>(content: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let space = content.iter().position(|&byte| byte == b' ')?;
     let length: usize = str::from_utf8(&content[..space]).ok()?.parse().ok()?;
@@ -68,9 +68,9 @@ fn take_record<'a>(content: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     Some((&record[..equals], &record[equals + 1..]))
 }
 
-/// Reads a header.
+/// Parses a header.
 pub(super) fn read(block: &[u8], extensions: &Extensions) -> Result<Member, Unusual> {
-    const BROKEN: Unusual = Unusual("has a header that is not a valid one");
+    const BROKEN: Unusual = Unusual("has an invalid header");
     let header = Header::from_byte_slice(block);
     if header.cksum().ok() != Some(checksum(block)) {
         return Err(BROKEN);
@@ -86,7 +86,7 @@ pub(super) fn read(block: &[u8], extensions: &Extensions) -> Result<Member, Unus
     let size = extensions.size.unwrap_or(own);
     member.size = match kind {
         EntryType::Regular | EntryType::Continuous if !member.name.ends_with(b"/") => size,
-        // The oldest tars mark a directory by its name alone.
+        // The oldest tar files mark directories only by a trailing slash.
         EntryType::Regular
         | EntryType::Link
         | EntryType::Symlink
@@ -100,12 +100,12 @@ pub(super) fn read(block: &[u8], extensions: &Extensions) -> Result<Member, Unus
         }
         EntryType::GNUSparse => return Err(Unusual("has holes")),
         EntryType::XGlobalHeader => return Err(Unusual("is a global extended header")),
-        _ => return Err(Unusual("is of a kind that layers do not have")),
+        _ => return Err(Unusual("has a type that layers do not have")),
     };
     Ok(member)
 }
 
-/// The sum of the header's bytes, those of the sum itself counted as spaces.
+/// The sum of the header's bytes, counting those of the checksum as spaces.
 fn checksum(block: &[u8]) -> u32 {
     let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
     sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])

@@ -1,10 +1,11 @@
-//! tar-split: what of a tar file its unpacked tree does not keep.
+//! tar-split: the parts of a tar file that are not in its unpacked tree.
 //!
-//! containers/storage keeps a layer unpacked, and beside it this: the bytes of all headers and
-//! paddings, and a checksum of every file's content. From both it makes the layer's tar file
-//! again, byte for byte. The format is that of github.com/vbatts/tar-split: a JSON object a line,
-//! either a segment of the tar file (`"type":2`, its bytes in base64) or a member (`"type":1`, its
-//! name, its size, and the CRC-64 of its content), numbered from 0.
+//! containers/storage stores a layer unpacked, and next to it the tar-split: the bytes of all
+//! headers and padding, and a checksum of every file's content. From both it reassembles the
+//! layer's tar file, byte for byte. The format is that of github.com/vbatts/tar-split: one JSON
+//! object per line, which is either a segment of the tar file (`"type":2`, with its bytes in
+//! base64) or a member (`"type":1`, with its name, its size, and the CRC-64 of its content),
+//! numbered from 0.
 
 mod line;
 mod member;
@@ -18,10 +19,10 @@ use crate::tar::{BLOCK, padding};
 
 /// The largest extended header that is read; those of store paths have a few hundred bytes.
 const MAX_EXTENSION: u64 = 1 << 20;
-/// What follows the archive's end is put into segments of at most this many bytes.
+/// The size limit for segments of data after the archive's end.
 const MAX_SEGMENT: usize = 1 << 20;
 
-/// Makes the tar-split of a tar file that is passed through it piece by piece.
+/// Makes the tar-split of a tar file that it gets in pieces.
 #[derive(Debug)]
 pub struct TarSplit {
     /// The number of the next line.
@@ -29,26 +30,27 @@ pub struct TarSplit {
     /// Bytes for the next segment.
     segment: Vec<u8>,
     state: State,
-    /// What extended headers say of the next member.
+    /// The contents of extended headers for the next member.
     extensions: Extensions,
-    /// Of the content so far.
+    /// The checksum of the content so far.
     checksum: crc_fast::Digest,
 }
 
-/// Why a tar file has no tar-split here: it is not one as layers of images usually are.
+/// A tar file for which no tar-split can be made, because it has members that layers usually do
+/// not.
 #[derive(Debug, Error)]
 #[error("the tar file has a member that {0}")]
 pub struct Unusual(&'static str);
 
 #[derive(Debug)]
 enum State {
-    /// Within a header of 512 bytes, whose first bytes end the segment.
+    /// In a header of 512 bytes, whose first bytes are at the end of the segment.
     Header { missing: usize },
-    /// Within an extended header's records and their padding.
+    /// In an extended header's records and their padding.
     Extension { typeflag: u8, size: usize, missing: usize },
-    /// Within a file's content.
+    /// In a file's content.
     Content { name: Vec<u8>, size: u64, missing: u64 },
-    /// Within the zeros that follow it.
+    /// In the padding after it.
     Padding { missing: usize },
     /// After the first block of zeros.
     FirstZeros { missing: usize },
@@ -78,8 +80,7 @@ impl TarSplit {
     ///
     /// # Errors
     ///
-    /// If it is not a tar file, or has members of kinds that need more than this, as those with
-    /// holes do.
+    /// If it is not a tar file, or has members that need more than this, such as sparse files.
     pub fn update(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unusual> {
         while !bytes.is_empty() {
             let used = self.advance(bytes, out)?;
@@ -105,12 +106,12 @@ impl TarSplit {
         if !self.segment.is_empty() {
             self.put_segment(out);
         }
-        // The library ends with an empty one.
+        // The original library writes an empty one at the end.
         self.put_segment(out);
         Ok(())
     }
 
-    /// Takes some of the bytes, and returns how many.
+    /// Processes some of the bytes, and returns how many.
     fn advance(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Unusual> {
         let used = match &mut self.state {
             State::Header { missing }
@@ -171,7 +172,7 @@ impl TarSplit {
         Ok(used)
     }
 
-    /// What comes after the header that ends the segment.
+    /// The state after the header at the end of the segment.
     fn header(&mut self, out: &mut Vec<u8>) -> Result<State, Unusual> {
         if is_zero(self.last_block()) {
             return Ok(State::FirstZeros { missing: BLOCK as usize });

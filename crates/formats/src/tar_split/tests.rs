@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::tar::{self, Member};
 
-/// The lines of a tar file that comes in pieces of these lengths.
+/// The lines for a tar file that is passed in pieces of these lengths.
 fn split(bytes: &[u8], mut lengths: impl Iterator<Item = usize>) -> Result<Vec<u8>, Unusual> {
     let (mut split, mut out, mut rest) = (TarSplit::default(), Vec::new(), bytes);
     while !rest.is_empty() {
@@ -20,7 +20,7 @@ fn split(bytes: &[u8], mut lengths: impl Iterator<Item = usize>) -> Result<Vec<u
     split.finish(&mut out).map(|()| out)
 }
 
-/// Makes the tar file again out of its lines and its members' contents.
+/// Reassembles the tar file from its lines and its members' contents.
 fn join(lines: &[u8], original: &[u8]) -> Vec<u8> {
     let mut archive = ::tar::Archive::new(original);
     let mut members = archive.entries().unwrap();
@@ -51,7 +51,7 @@ fn join(lines: &[u8], original: &[u8]) -> Vec<u8> {
     out
 }
 
-/// CRC-64 of ISO 3309, bit by bit.
+/// CRC-64 of ISO 3309, computed bit by bit.
 fn crc(bytes: &[u8]) -> u64 {
     let step = |crc, byte: &u8| {
         (0..8).fold(crc ^ u64::from(*byte), |crc, _| {
@@ -85,8 +85,8 @@ fn archive(members: &[(Vec<u8>, Vec<u8>, u8)], end: bool) -> Vec<u8> {
 proptest! {
     #[test]
     fn the_tar_file_comes_out_again(
-        // The other reader stops at line feeds in names.
-        // A file whose name ends with a slash is a directory to some.
+        // The other reader stops at newlines in names.
+        // Some readers take a file whose name ends with a slash for a directory.
         members in vec((vec(b'0'..=255u8, 1..150), vec(11..=255u8, 0..1200), prop_oneof![
             Just(tar::REGULAR), Just(tar::SYMLINK), Just(tar::DIRECTORY), Just(tar::FIFO),
         ]), 0..8),
@@ -149,7 +149,7 @@ fn what_is_no_usual_layer_is_an_error() {
     for (bytes, expected) in [
         (&whole[..700], "is cut off"),
         (&whole[..100], "is cut off"),
-        (&flipped, "header that is not a valid one"),
+        (&flipped, "has an invalid header"),
         (&sparse.as_bytes()[..], "has holes"),
         (&[vec![0; 512], whole.clone()].concat(), "has no header"),
     ] {

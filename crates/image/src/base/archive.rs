@@ -10,15 +10,15 @@ use super::codec::Codec;
 use super::stream::Decompressed;
 use crate::members::{Member, Members};
 
-/// The largest document, such as a manifest, that is read into memory; other tools take no larger
-/// ones either.
+/// The largest document, such as a manifest, that is read into memory; other tools have the same
+/// limit.
 pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
-/// Smaller JSON members are kept while the archive is scanned, so that a compressed one need not
-/// be decompressed again for them.
+/// JSON members up to this size are stored while the archive is scanned, so that a compressed
+/// archive need not be decompressed again for them.
 const SMALL_DOCUMENT: u64 = 1 << 20;
-/// Bytes of them kept in all.
+/// The limit for all stored documents together.
 const MAX_KEPT: usize = 4 << 20;
-/// Members of an archive; an image has some hundreds at most.
+/// The limit for an archive's members; an image has some hundreds at most.
 const MAX_MEMBERS: usize = 100_000;
 
 /// A member, and how its content is compressed.
@@ -31,7 +31,7 @@ pub(super) struct Found {
 /// All members of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By their names, and those of one name in the archive's order.
+    /// Sorted by name; members of the same name are in the archive's order.
     members: Vec<Found>,
     /// Contents of small JSON members, by their offset.
     documents: HashMap<u64, Vec<u8>>,
@@ -60,7 +60,7 @@ impl Index {
         Ok(index)
     }
 
-    /// The member of that name; where there are several, the last one holds.
+    /// The member of that name. If there are several, the last one counts.
     pub(super) fn find(&self, name: &[u8]) -> Option<&Found> {
         let end = self.members.partition_point(|found| found.member.name.as_slice() <= name);
         self.members[..end].last().filter(|found| found.member.name == name)
@@ -78,7 +78,7 @@ impl Index {
         if member.size > MAX_DOCUMENT {
             let name = String::from_utf8_lossy(&member.name);
             return Err(io::Error::other(format!(
-                "`{name}` has {} bytes, a document has {MAX_DOCUMENT} at most",
+                "`{name}` has {} bytes; a document has {MAX_DOCUMENT} at most",
                 member.size
             )));
         }

@@ -1,36 +1,36 @@
-//! Which of several images is meant.
+//! Chooses one of several images.
 
 use formats::digest::Digest;
 use oci::{Platform, Reference};
 
-/// The operating system of all images that are made here.
+/// The operating system of all images built here.
 const OS: &str = "linux";
 
-/// Which image of an archive or layout is meant.
+/// Selects one image of an archive or layout.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
-    /// Its name, its tag, or both, as in `me/app:1`. `None` means the first one of a docker-archive,
-    /// and the only one of a layout.
+    /// The image's name, its tag, or both, as in `me/app:1`. `None` selects the first image of a
+    /// docker-archive, or the only one of a layout.
     pub name: Option<&'a str>,
-    /// The architecture that it is for, by Go's name, where there are several.
+    /// The architecture (Go's name for it) to choose where there are several.
     pub architecture: &'a str,
-    /// Layers of a layout, by their diffIDs, whose blobs need not be there: they are not read.
+    /// DiffIDs of layers that are not going to be read, so a layout may lack their blobs.
     pub without: &'a [Digest],
 }
 
 impl Choice<'_> {
-    /// Whether an entry of an index is for the platform; one that names none is for any.
+    /// Whether an index entry fits the platform. An entry without a platform fits any.
     pub(super) fn takes(&self, platform: Option<&Platform>) -> bool {
         platform.is_none_or(|it| it.architecture == self.architecture && it.os == OS)
     }
 
-    /// The platform, as messages have it.
+    /// The platform as shown in messages.
     pub(super) fn platform(&self) -> String {
         format!("{OS}/{}", self.architecture)
     }
 
-    /// The item that is meant: the first one of exactly the wanted name, or else the only one whose
-    /// whole name, or whose tag, is the wanted one. If there is none, the names of all.
+    /// The selected item: the first one with exactly the wanted name, or else the only one whose
+    /// full name or tag it is. Otherwise returns all names.
     pub(super) fn find<'i, T>(
         &self,
         items: &'i [T],
@@ -76,7 +76,7 @@ mod tests {
             ("3", Some(1)),
             ("me/app:2", Some(1)),
             ("docker.io/me/app:2", Some(1)),
-            // Two have it.
+            // Two images match.
             ("2", None),
             ("1", Some(3)),
             ("app", None),

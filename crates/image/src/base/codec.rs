@@ -1,4 +1,4 @@
-//! How a base image, or a layer in it, is compressed; told by its first bytes.
+//! The compression of a base image or of a layer in it, detected from the first bytes.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -8,13 +8,13 @@ use liblzma::stream::Stream;
 use oci::Compression;
 use zstd::stream::{raw, zio};
 
-/// The most memory for the window of what was read, which an archive itself sets the size of:
-/// `xz -9` needs half of it, `zstd --ultra -22` all.
+/// The limit for a decompressor's window, whose size the archive chooses: `xz -9` needs half of it,
+/// `zstd --ultra -22` all.
 const MAX_WINDOW: u64 = 128 << 20;
-/// That one compressed stream may follow another (`LZMA_CONCATENATED`).
+/// Accepts several compressed streams in a row (`LZMA_CONCATENATED`).
 const CONCATENATED: u32 = 0x08;
 
-/// The formats that Python's `tarfile` takes, and zstd.
+/// The formats that Python's `tarfile` reads, and zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     None,
@@ -35,7 +35,7 @@ impl Codec {
         Ok(Self::of(&start))
     }
 
-    /// The format of data that starts with these bytes, six where there are as many.
+    /// The format of data that starts with these bytes: six of them, if it has that many.
     pub(crate) fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
@@ -46,7 +46,7 @@ impl Codec {
         }
     }
 
-    /// The compression of a blob that is this, `None` if engines take none such.
+    /// The compression of a blob in this format; `None` if engines do not support it.
     pub(super) fn compression(self) -> Option<Compression> {
         match self {
             Self::None => Some(Compression::None),
@@ -56,7 +56,7 @@ impl Codec {
         }
     }
 
-    /// What is read from `file`, decompressed.
+    /// A reader of the decompressed content of `file`.
     pub(crate) fn reader<'a>(
         self,
         file: impl Read + Send + 'a,
@@ -78,8 +78,7 @@ impl Codec {
         })
     }
 
-    /// Decompresses what is written to it into `sink`; `None` for formats that layers do not come
-    /// in.
+    /// A writer that decompresses into `sink`; `None` for formats that layers do not use.
     pub(super) fn writer<W: Write>(self, sink: W) -> io::Result<Option<Decoder<W>>> {
         Ok(Some(match self {
             Self::None => Decoder::None(sink),
@@ -119,15 +118,15 @@ impl<W: Write> Decoder<W> {
     }
 }
 
-/// Says more where a decoder says no more than that it may not take so much memory.
+/// Replaces a decoder's bare complaint about too much memory with a better message.
 pub(super) fn explain(error: io::Error) -> io::Error {
-    // In the words of both xz and zstd.
+    // The word is in the messages of both xz and zstd.
     if !error.to_string().contains("memory") {
         return error;
     }
     let most = MAX_WINDOW >> 20;
     io::Error::other(format!(
-        "to decompress it takes more than {most} MiB of memory; compress it again, as with \
+        "decompressing it takes over {most} MiB of memory; compress it again, for example with \
          `xz -9` or `zstd -19`"
     ))
 }

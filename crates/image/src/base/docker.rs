@@ -12,8 +12,8 @@ use super::document::{self, Broken};
 use super::{Archive, Base, BaseError, BaseLayer};
 use formats::digest::Digest;
 
-/// Reads the manifest and the configuration of an image of the archive: of the first one, unless
-/// another is asked for.
+/// Reads the manifest and config of an image in the archive: of the first one, unless `choice`
+/// names another.
 pub(super) fn open(
     path: &Path,
     codec: Codec,
@@ -45,7 +45,7 @@ pub(super) fn open(
     })
 }
 
-/// The entry of the manifest that is asked for.
+/// The manifest entry of the chosen image.
 fn choose<'a>(
     path: &Path,
     manifest: &'a Value,
@@ -83,7 +83,7 @@ impl Documents<'_> {
     fn file(&self, name: &str) -> Result<&Found, BaseError> {
         let broken = |problem| self.member(name, problem);
         let found = self.index.find(name.as_bytes());
-        let found = found.ok_or_else(|| broken("is named by the manifest, but not there"))?;
+        let found = found.ok_or_else(|| broken("is named by the manifest, but missing"))?;
         match found.member.typeflag {
             _ if found.member.is_file() => Ok(found),
             b'1' | b'2' => Err(broken(
@@ -98,7 +98,7 @@ impl Documents<'_> {
         }
     }
 
-    /// What matters of a document, and the document itself.
+    /// The document's relevant parts, and its bytes.
     fn json(&self, name: &str) -> Result<(Value, Vec<u8>), BaseError> {
         let member = &self.file(name)?.member;
         let text = self.index.content(member, self.path, self.codec);

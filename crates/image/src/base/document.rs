@@ -1,5 +1,5 @@
-//! JSON documents, of which only what matters here is kept: whatever else stands in one, it takes
-//! no memory.
+//! JSON documents. Only the keys that matter here are stored, so nothing else in a document takes
+//! memory.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,9 +12,9 @@ use super::{BaseError, MAX_LAYERS};
 use formats::digest::Digest;
 use oci::annotation::{CONTAINERD_NAME, REF_NAME};
 
-/// The keys that are kept, at any depth.
+/// Keys that are stored, at any depth.
 const KEYS: [&str; 22] = [
-    // Of a docker-archive's manifest and of configurations.
+    // In a docker-archive's manifest and in configs.
     "Config",
     "Layers",
     "RepoTags",
@@ -22,7 +22,7 @@ const KEYS: [&str; 22] = [
     "diff_ids",
     "config",
     "Env",
-    // Of a layout's documents.
+    // In the documents of a layout.
     "imageLayoutVersion",
     "schemaVersion",
     "mediaType",
@@ -39,9 +39,10 @@ const KEYS: [&str; 22] = [
     CONTAINERD_NAME,
     "urls",
 ];
-/// Values that are kept at most; an image has some hundreds.
+/// The limit for stored values; an image has some hundreds.
 const MAX_VALUES: usize = 100_000;
-/// The key of the object as which `serde_json` hands out a number that is not a small integer.
+/// The key of the object that `serde_json` presents in place of a number other than a small
+/// integer.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// Parses a document.
@@ -49,7 +50,7 @@ pub(super) fn parse(text: &[u8]) -> serde_json::Result<Value> {
     parse_keys(text, Some(&KEYS))
 }
 
-/// Parses a document of which all is kept, if it is not too much.
+/// Parses a document completely, within the limit for values.
 ///
 /// # Errors
 ///
@@ -66,13 +67,13 @@ fn parse_keys(text: &[u8], keys: Option<&[&str]>) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// Parses a document of this name in the file or directory at `path`.
+/// Parses the document called `name` in the file or directory at `path`.
 pub(super) fn parse_named(text: &[u8], path: &Path, name: &str) -> Result<Value, BaseError> {
     parse(text)
         .map_err(|error| Broken(path).document(format!("`{name}` is not valid JSON: {error}")))
 }
 
-/// The diffIDs of a configuration, as many as there are layers.
+/// The config's diffIDs, one for each layer.
 pub(super) fn diff_ids(
     broken: &Broken<'_>,
     config: &Value,
@@ -84,7 +85,7 @@ pub(super) fn diff_ids(
         return Err(broken.document(format!("it has {layers} layers, but {ids} diff_ids")));
     }
     if layers > MAX_LAYERS {
-        return Err(broken.document(format!("it has {layers} layers, more than any engine takes")));
+        return Err(broken.document(format!("it has {layers} layers, more than engines support")));
     }
     let diff_id = |text: &str| {
         let digest = Digest::from_hex(text.strip_prefix("sha256:").unwrap_or(text));
@@ -93,7 +94,7 @@ pub(super) fn diff_ids(
     diff_ids.into_iter().map(diff_id).collect()
 }
 
-/// The variables that a configuration sets.
+/// The environment variables that a config sets.
 pub(super) fn env(broken: &Broken<'_>, config: &Value) -> Result<Vec<String>, BaseError> {
     let env = match &config["config"] {
         Value::Object(config) => config.get("Env").unwrap_or(&Value::Null),
@@ -106,7 +107,7 @@ pub(super) fn env(broken: &Broken<'_>, config: &Value) -> Result<Vec<String>, Ba
     }
 }
 
-/// A base image that may turn out to be broken.
+/// Makes errors about the base image at a path.
 pub(super) struct Broken<'a>(pub(super) &'a Path);
 
 impl Broken<'_> {
@@ -128,7 +129,7 @@ impl Broken<'_> {
     }
 }
 
-/// A value without the keys that do not matter, and how many more there may be.
+/// Deserializes a value with only the relevant keys, and counts down the values still allowed.
 #[derive(Clone, Copy)]
 struct Kept<'a> {
     left: &'a Cell<usize>,

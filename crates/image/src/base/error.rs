@@ -1,4 +1,4 @@
-//! Why an archive is not a base image.
+//! Why a base image cannot be used.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 use formats::digest::{Digest, DigestError};
 use formats::peer_text;
 
-/// Why an archive is not a base image.
+/// Why a base image cannot be used.
 #[derive(Debug, Error)]
 pub enum BaseError {
     /// It cannot be read.
@@ -20,26 +20,26 @@ pub enum BaseError {
     },
     /// It has no manifest.
     #[error(
-        "the base image `{}` has no manifest.json and no index.json; fromImage takes what \
-         `docker save` or `skopeo copy ... docker-archive:FILE` writes, and OCI layouts",
+        "the base image `{}` has no manifest.json and no index.json; expected the output of \
+         `docker save` or `skopeo copy ... docker-archive:FILE`, or an OCI layout",
         .0.display()
     )]
     NoManifest(PathBuf),
-    /// No image, or more than one, has the name that is asked for.
+    /// No image, or more than one, has the requested name.
     #[error(
-        "the base image `{}` has no one image `{wanted}`; {}",
+        "the base image `{}` does not have exactly one image `{wanted}`; {}",
         path.display(),
         choices(found)
     )]
     Name {
         /// The archive or layout.
         path: PathBuf,
-        /// The name that is asked for.
+        /// The requested name.
         wanted: String,
         /// The names of its images.
         found: Vec<String>,
     },
-    /// There are several images, and no name is asked for.
+    /// There are several images, and no name was given.
     #[error(
         "the base image `{}` has {count} images; choose one by its name, as in `{}#NAME`: {}",
         path.display(),
@@ -65,10 +65,10 @@ pub enum BaseError {
         path: PathBuf,
         /// The platform.
         wanted: String,
-        /// The platforms that there are images for.
+        /// The platforms that it has images for.
         found: Vec<String>,
     },
-    /// A blob of a layout is not what the document that names it says.
+    /// A layout's blob does not match the document that refers to it.
     #[error("the base image `{}` is broken: the blob {digest} {problem}", path.display())]
     Blob {
         /// The layout.
@@ -78,7 +78,7 @@ pub enum BaseError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A member that another one names is not there, or is not a file.
+    /// A member that another one refers to is missing, or not a file.
     #[error("the base image `{}` is broken: `{member}` {problem}", path.display())]
     Member {
         /// The archive.
@@ -88,7 +88,7 @@ pub enum BaseError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The manifest or configuration is not as it must be.
+    /// The manifest or config is invalid.
     #[error("the base image `{}` is broken: {problem}", path.display())]
     Document {
         /// The archive.
@@ -96,15 +96,15 @@ pub enum BaseError {
         /// What is wrong.
         problem: String,
     },
-    /// A diffID is none.
+    /// A diffID is not a digest.
     #[error("the base image `{}` is broken: a diff_id is not a SHA-256 digest", path.display())]
     DiffId {
         /// The archive.
         path: PathBuf,
-        /// What stands there.
+        /// Why not.
         source: DigestError,
     },
-    /// A layer's bytes are not what the configuration says.
+    /// A layer's bytes do not match the config.
     #[error(
         "the base image `{}` is broken: layer `{member}` has the digest {found}, \
          its configuration says {expected}; fetch or build the base again",
@@ -115,16 +115,16 @@ pub enum BaseError {
         path: PathBuf,
         /// The layer's member.
         member: String,
-        /// What the configuration says.
+        /// The digest in the config.
         expected: Digest,
-        /// What the layer has.
+        /// The layer's digest.
         found: Digest,
     },
 }
 
-/// What there is to choose from.
+/// The names to choose from, as part of a message.
 fn choices(names: &[String]) -> String {
-    /// Names that are shown.
+    /// The number of names shown.
     const SHOWN: usize = 10;
     match names {
         [] => "its images have no names".to_owned(),

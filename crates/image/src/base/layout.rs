@@ -1,7 +1,7 @@
 //! OCI layouts, as directories and in archives.
 //!
-//! Every document and every blob has to be as long as what names it says. Documents are hashed
-//! here, layers where they are read.
+//! The size of every document and blob is compared with its descriptor. Documents are hashed here,
+//! layers when they are read.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -23,24 +23,24 @@ use formats::tar::REGULAR;
 use oci::annotation::{CONTAINERD_NAME, REF_NAME};
 use oci::{Compression, Descriptor, Flavor, Platform};
 
-/// Where blobs are.
+/// The directory of the blobs.
 const BLOBS: &str = "blobs/sha256";
 const INDEX: &str = "index.json";
-/// Indexes within indexes; more than two are hardly ever written.
+/// The limit for nested indexes; more than two levels are hardly ever written.
 const MAX_DEPTH: usize = 4;
-/// Indexes that are read in all.
+/// The limit for all indexes together.
 const MAX_INDEXES: usize = 1000;
-/// Manifests among which one is chosen.
+/// The limit for manifests to choose from.
 const MAX_MANIFESTS: usize = 10_000;
-/// Mode of the members that layers become.
+/// Mode of the archive members made from layers.
 const MODE: u32 = 0o644;
 
-/// Where the files of a layout are.
+/// Access to a layout's files.
 pub(super) trait Files {
-    /// A file of the layout, if it is there; at most `limit` bytes of it.
+    /// Reads up to `limit` bytes of a file, if it exists.
     fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>>;
 
-    /// Where a file's content is, if it is there.
+    /// Where a file's content is, if it exists.
     fn find(&self, name: &str) -> io::Result<Option<Place>>;
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place of a blob that is not there: beyond the end of every file, so that reading fails.
+    /// The place of a missing blob: beyond the end of every file, so that reading it fails.
     fn absent(path: &Path, size: u64, compression: Compression) -> Self {
         let codec = match compression {
             Compression::None => Codec::None,
@@ -76,15 +76,15 @@ pub(super) struct InArchive {
     index: Index,
 }
 
-/// A manifest of a layout, and what it is called there.
+/// A manifest of a layout, with its names.
 struct Candidate {
     descriptor: Descriptor,
-    /// Which entry of the layout's own index it comes from.
+    /// The entry of the layout's own index that it belongs to.
     entry: usize,
     names: Vec<String>,
 }
 
-/// Reads the manifest and the configuration of one image.
+/// Reads the manifest and config of one image.
 pub(super) fn open(
     files: &impl Files,
     path: &Path,
@@ -123,7 +123,7 @@ struct Layout<'a, F> {
 }
 
 impl<F: Files> Layout<'_, F> {
-    /// The image that is asked for: the only one for the platform, or the one of that name.
+    /// The chosen image: the only one for the platform, or the one with the requested name.
     fn choose(&self, choice: &Choice<'_>) -> Result<Candidate, BaseError> {
         let path = || self.path.to_owned();
         let index = self.files.read(INDEX, MAX_DOCUMENT).map_err(|error| self.unreadable(error))?;
@@ -145,13 +145,13 @@ impl<F: Files> Layout<'_, F> {
         }
         let (mut fitting, others): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|it| choice.takes(it.descriptor.platform.as_ref()));
-        // An entry of its own for each name, though it is one image.
+        // Tools write one entry for each name of an image.
         fitting.dedup_by(|later, first| {
             let same = later.descriptor.digest == first.descriptor.digest;
             if same {
                 first.names.append(&mut later.names);
             }
-            // Of the variants of an architecture, the first one.
+            // The first of an architecture's variants.
             same || later.entry == first.entry
         });
         if fitting.len() > 1 {
@@ -165,7 +165,7 @@ impl<F: Files> Layout<'_, F> {
         })
     }
 
-    /// Adds the manifest that an entry of an index is, or those of the index that it is.
+    /// Adds the manifest that an index entry refers to, or all manifests of a nested index.
     fn expand(
         &self,
         value: &Value,
@@ -175,7 +175,7 @@ impl<F: Files> Layout<'_, F> {
         left: &mut usize,
         all: &mut Vec<Candidate>,
     ) -> Result<(), BaseError> {
-        // What is of another kind, such as a signature by another hash, is not for us.
+        // Skip other things, such as signatures with another kind of digest.
         let Ok(descriptor) = Descriptor::parse(value) else { return Ok(()) };
         if Flavor::of_manifest(&descriptor.media_type).is_some() {
             if all.len() == MAX_MANIFESTS {
@@ -190,7 +190,8 @@ impl<F: Files> Layout<'_, F> {
         }
         if depth == 0 || *left == 0 {
             let problem = format!(
-                "it has indexes within indexes, {MAX_DEPTH} deep or more than {MAX_INDEXES} of them"
+                "it has indexes within indexes, {MAX_DEPTH} levels deep, or more than \
+                 {MAX_INDEXES} indexes"
             );
             return Err(Broken(self.path).document(problem));
         }
@@ -202,16 +203,16 @@ impl<F: Files> Layout<'_, F> {
         Ok(())
     }
 
-    /// A document, of which what matters is kept, and its text.
+    /// The document's relevant parts, and its bytes.
     fn document(&self, descriptor: &Descriptor, what: &str) -> Result<(Value, Vec<u8>), BaseError> {
         let Descriptor { digest, size, .. } = descriptor;
         let bad = |problem: String| self.blob(*digest, format!("of {what} {problem}"));
         if *size > MAX_DOCUMENT {
-            return Err(bad(format!("has {size} bytes, a document has {MAX_DOCUMENT} at most")));
+            return Err(bad(format!("has {size} bytes; a document has {MAX_DOCUMENT} at most")));
         }
         let text = self.files.read(&blob_name(*digest), *size + 1);
         let text = text.map_err(|error| self.unreadable(error))?;
-        let text = text.ok_or_else(|| bad("is not there".into()))?;
+        let text = text.ok_or_else(|| bad("is missing".into()))?;
         if text.len() as u64 != *size {
             return Err(bad(format!("is not {size} bytes long")));
         }
@@ -222,7 +223,7 @@ impl<F: Files> Layout<'_, F> {
         Ok((document::parse_named(&text, self.path, &blob_name(*digest))?, text))
     }
 
-    /// A layer. It may be missing if the image is opened without it.
+    /// A layer. With `without`, its blob may be missing.
     fn layer(
         &self,
         descriptor: &Descriptor,
@@ -234,19 +235,17 @@ impl<F: Files> Layout<'_, F> {
         let media_type = peer_text::start(&descriptor.media_type, 80);
         if media_type.contains("nondistributable") || media_type.contains(".foreign.") {
             return Err(bad(format!(
-                "is a foreign layer (`{media_type}`), which has to be fetched from elsewhere; \
-                 take a base without such layers"
+                "is a foreign layer (`{media_type}`), which must be fetched from elsewhere; \
+                 use a base image without such layers"
             )));
         }
         let compression = Compression::of_layer(&descriptor.media_type).ok_or_else(|| {
-            bad(format!(
-                "has the media type `{media_type}`, which is none of a layer that is known"
-            ))
+            bad(format!("has the media type `{media_type}`, which is not a known layer type"))
         })?;
         let place = self.files.find(&blob_name(*digest)).map_err(|error| self.unreadable(error))?;
         let absent = || Place::absent(self.path, *size, compression);
         let place = place.or_else(|| without.then(absent));
-        let place = place.ok_or_else(|| bad("is not there".into()))?;
+        let place = place.ok_or_else(|| bad("is missing".into()))?;
         if place.size != *size {
             let found = place.size;
             return Err(bad(format!("has {found} bytes, the manifest says {size}")));
@@ -279,7 +278,7 @@ impl<F: Files> Layout<'_, F> {
 }
 
 impl Directory<'_> {
-    /// Where a file is, behind a link perhaps: a blob may be a store path of its own.
+    /// The real path of a file, which may be a link to a store path.
     fn locate(&self, name: &str) -> io::Result<Option<PathBuf>> {
         let path = self.path.join(name);
         let path = match (self.store.root(), fs::read_link(&path)) {
@@ -321,7 +320,7 @@ impl InArchive {
     }
 
     fn member(&self, name: &str) -> io::Result<Option<&Found>> {
-        // `tar` called with `.` writes names that start with a dot.
+        // `tar` called with `.` prefixes names with `./`.
         let dotted = || self.index.find(format!("./{name}").as_bytes());
         let found = self.index.find(name.as_bytes()).or_else(dotted);
         match found {
@@ -349,7 +348,7 @@ impl Files for InArchive {
     }
 }
 
-/// The entry of the layout's index that has the wanted name.
+/// The index entry with the requested name.
 fn find_entry(all: &[Candidate], choice: &Choice<'_>) -> Result<usize, ()> {
     let mut entries: Vec<&Candidate> = all.iter().collect();
     entries.dedup_by_key(|candidate| candidate.entry);
@@ -361,8 +360,7 @@ fn entries(index: &Value) -> &[Value] {
     index["manifests"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// What an entry of a layout's index is called: its whole name where there is one, and what tools
-/// choose it by.
+/// The names of an index entry: its full name, if any, and the one that tools choose it by.
 fn names_of(entry: &Value) -> Vec<String> {
     let text = |key| entry["annotations"][key].as_str();
     unique([text(CONTAINERD_NAME), text(REF_NAME)].into_iter().flatten().map(str::to_owned))

@@ -1,8 +1,9 @@
-//! Base images: docker-archives, OCI layouts and OCI archives, whose layers come first.
+//! Base images: docker-archives, OCI layouts and OCI archives. Their layers go below the image's
+//! own.
 //!
-//! A docker-archive has its layers as members, which stay as they stand there. A layout (OCI image
-//! layout specification 1.1) has them as blobs that a manifest describes: those that are compressed
-//! stay so where blobs are wanted, and are decompressed where tar files are.
+//! The layers of a docker-archive are its members, which are used byte for byte. A layout (OCI
+//! image layout specification 1.1) has blobs that a manifest describes. Compressed blobs are used
+//! unchanged where blobs are wanted, and decompressed where tar files are.
 
 mod archive;
 mod choice;
@@ -36,46 +37,46 @@ pub use reader::{ArchiveReader, docker_archive};
 pub use stream::BaseStream;
 use stream::Decompressed;
 
-/// A base image, of which manifest and configuration were read.
+/// A base image whose manifest and config have been read.
 #[derive(Debug)]
 pub struct Base {
     /// Its layers, lowest first.
     pub layers: Vec<BaseLayer>,
-    /// The variables that its configuration sets.
+    /// The environment variables that its config sets.
     env: Vec<String>,
-    /// The configuration, byte for byte.
+    /// The config, byte for byte.
     config: Vec<u8>,
-    /// The names and tags that it goes by.
+    /// The image's names and tags.
     names: Vec<String>,
     is_layout: bool,
 }
 
-/// Layers that an image may have; engines take some hundreds at most.
+/// The limit for an image's layers; engines support some hundreds at most.
 const MAX_LAYERS: usize = 10_000;
 
-/// A file that layers are in.
+/// A file that contains layers.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
     codec: Codec,
-    /// Where the last one to read it got to: a compressed archive can only be read forward, and
-    /// its layers are mostly read in order.
+    /// The last reader, where it stopped: a compressed archive can only be read forward, and its
+    /// layers are mostly read in order.
     spare: Mutex<Option<Decompressed>>,
 }
 
 /// One layer of a base image.
 #[derive(Clone, Debug)]
 pub struct BaseLayer {
-    /// The file that it is in: an archive, or the blob of a layout.
+    /// The file that contains it: an archive, or the blob of a layout.
     pub archive: Arc<Archive>,
-    /// Digest of the layer's tar file, as the configuration has it.
+    /// Digest of the layer's tar file, as stated in the config.
     pub diff_id: Digest,
-    /// Where it is in that file. Of a docker-archive this is the member that holds the layer.
+    /// Where the layer is in that file. In a docker-archive, the member that is the layer.
     pub member: Arc<Member>,
-    /// The digest of the blob, if the layer is one of a layout. The layers of a docker-archive
-    /// stand in archives as they stand there; those of a layout are decompressed.
+    /// The digest of the blob, if the layer is part of a layout. Archives get the layers of a
+    /// docker-archive unchanged and those of a layout decompressed.
     pub blob: Option<Digest>,
-    /// How it is compressed.
+    /// The layer's compression.
     codec: Codec,
 }
 
@@ -84,48 +85,49 @@ impl Archive {
         Arc::new(Self { path: path.to_owned(), codec, spare: Mutex::default() })
     }
 
-    /// Where it is.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it is compressed, so that it is read from its start to wherever a layer is.
+    /// Whether the file is compressed, so that reading a layer starts at the file's beginning.
     pub fn is_compressed(&self) -> bool {
         self.codec != Codec::None
     }
 }
 
 impl BaseLayer {
-    /// The bytes of the layer as it stands in its file, which at their end are found to be the
-    /// layer that the base's configuration names.
+    /// Reads the layer's bytes as stored in its file, and verifies at the end that they match the
+    /// diffID in the config.
     pub fn stream(&self) -> Result<BaseStream<'_>, BaseError> {
         BaseStream::new(self)
     }
 
-    /// The bytes of the layer's tar file, which at their end are found to be those that the base's
-    /// configuration names.
+    /// Reads the layer's tar file, and verifies at the end that it matches the diffID in the
+    /// config.
     pub fn plain(&self) -> Result<PlainStream<'_>, BaseError> {
         PlainStream::new(self)
     }
 
-    /// Whether the layer is another one in an archive than it is in its file.
+    /// Whether the layer is decompressed when it is written to an archive.
     pub(crate) fn is_unpacked_for_archives(&self) -> bool {
         self.blob.is_some() && self.codec != Codec::None
     }
 
-    /// The layer as part of a file; `None` if the archive is compressed.
+    /// The stored layer as a section of a file; `None` if the archive is compressed.
     pub fn section(&self) -> Option<Result<Content, ReadError>> {
         let (path, member) = (self.archive.path(), &self.member);
         (!self.archive.is_compressed())
             .then(|| Content::open_section(path, member.offset, member.size))
     }
 
-    /// The layer's tar file as part of a file; `None` if it, or the archive, is compressed.
+    /// The layer's tar file as a section of a file; `None` if the layer or the archive is
+    /// compressed.
     pub(crate) fn plain_section(&self) -> Option<Result<Content, ReadError>> {
         self.section().filter(|_| self.codec == Codec::None)
     }
 
-    /// The error of a layer that has another digest than the configuration says.
+    /// The error for a layer whose digest is not the one in the config.
     pub fn mismatch(&self, found: Digest) -> BaseError {
         BaseError::Mismatch {
             path: self.archive.path.clone(),
@@ -135,11 +137,11 @@ impl BaseLayer {
         }
     }
 
-    /// Checks the digest that a compressed layer of a layout was found to have as it stands there.
+    /// Checks the digest of the blob of a compressed layer in a layout.
     ///
     /// # Errors
     ///
-    /// If its manifest says another one.
+    /// If the manifest has another digest.
     pub fn check_blob(&self, found: Digest) -> Result<(), BaseError> {
         match self.blob {
             Some(digest) if digest != found && self.codec != Codec::None => Err(BaseError::Blob {
@@ -153,35 +155,35 @@ impl BaseLayer {
         }
     }
 
-    /// The error of a layer that is compressed in a way that engines do not know.
+    /// The error for a layer with a compression that engines do not support.
     pub(crate) fn unusable(&self) -> BaseError {
         BaseError::Member {
             path: self.archive.path.clone(),
             member: self.name().into(),
-            problem: "is compressed in a way that no engine takes",
+            problem: "has a compression that no engine supports",
         }
     }
 
-    /// The name of its member, as far as it is UTF-8.
+    /// The name of its member, with any invalid UTF-8 replaced.
     pub fn name(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.member.name)
     }
 
-    /// How the layer stands in its file; `None` if no engine takes it so.
+    /// The layer's compression in its file; `None` if engines do not support it.
     pub fn compression(&self) -> Option<Compression> {
         self.codec.compression()
     }
 }
 
 impl Base {
-    /// Reads manifest and configuration of one image.
+    /// Reads the manifest and config of one image.
     ///
-    /// `path` is a docker-archive, an OCI archive, each compressed or not, or the directory of an
-    /// OCI layout. Links in a layout that lead into `store` are followed there.
+    /// `path` is a docker-archive or an OCI archive, compressed or not, or the directory of an OCI
+    /// layout. Links in a layout that lead into `store` are resolved there.
     ///
     /// # Errors
     ///
-    /// If it is neither of these, has not the one image that `choice` asks for, or is broken.
+    /// If it is none of these, does not have exactly one image that `choice` selects, or is broken.
     pub fn open(path: &Path, choice: &Choice<'_>, store: &Store) -> Result<Self, BaseError> {
         let read_error = |source| BaseError::Read { path: path.to_owned(), source };
         if path.is_dir() {
@@ -195,12 +197,12 @@ impl Base {
         docker::open(path, codec, &index, choice)
     }
 
-    /// The variables that every image on top of this one inherits.
+    /// The environment variables that images on top of this one inherit.
     pub fn env(&self) -> impl Iterator<Item = &str> {
         self.env.iter().map(String::as_str)
     }
 
-    /// The configuration, byte for byte.
+    /// The config, byte for byte.
     pub fn config(&self) -> &[u8] {
         &self.config
     }
@@ -210,7 +212,7 @@ impl Base {
         self.is_layout
     }
 
-    /// The names and tags that it goes by, as its archive or layout has them.
+    /// The image's names and tags in its archive or layout.
     pub fn names(&self) -> &[String] {
         &self.names
     }

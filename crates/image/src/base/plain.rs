@@ -8,7 +8,7 @@ use super::{BaseError, BaseLayer};
 use crate::members::Source as _;
 use formats::digest::HashWriter;
 
-/// Reads one layer's tar file, decompressed, and leaves the archive to the next reader.
+/// Reads one layer's decompressed tar file, then leaves the archive to the next reader.
 pub struct PlainStream<'a> {
     layer: &'a BaseLayer,
     content: Box<dyn Read + Send + 'a>,
@@ -24,19 +24,18 @@ impl<'a> PlainStream<'a> {
         Ok(Self { layer, content, hash: HashWriter::default(), ended: false })
     }
 
-    /// Appends to `out` until it holds `limit` bytes or somewhat more, or up to the layer's end;
-    /// returns whether there were any bytes. The last ones come only if the layer is the one that
-    /// the base's configuration names.
+    /// Appends to `out` until it holds about `limit` bytes or the layer ends; returns whether there
+    /// were any bytes. The last bytes are only returned if the layer matches the base's config.
     ///
     /// # Errors
     ///
-    /// If the archive cannot be read or decompressed, or has another layer there.
+    /// If the archive cannot be read or decompressed, or the layer is not the expected one.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool, BaseError> {
         if self.ended {
             return Ok(false);
         }
         let start = out.len();
-        // One byte more than nothing, so that the end shows.
+        // At least one byte, to notice the end.
         let wanted = limit.saturating_sub(start).max(1) as u64;
         let read = self.content.by_ref().take(wanted).read_to_end(out);
         read.map_err(|source| {
@@ -62,7 +61,7 @@ impl fmt::Debug for PlainStream<'_> {
     }
 }
 
-/// A layer as it stands in its archive. What is left of that is for the next reader.
+/// A layer as stored in its archive. On drop, the archive is left to the next reader.
 struct Standing<'a> {
     layer: &'a BaseLayer,
     archive: Option<Decompressed>,

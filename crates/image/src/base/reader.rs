@@ -1,4 +1,4 @@
-//! Archives that are read member by member, whatever images they hold.
+//! Reads archives member by member, without looking at their images.
 
 use std::fmt;
 use std::path::Path;
@@ -10,14 +10,14 @@ use super::stream::Decompressed;
 use crate::members::Members;
 use oci::Compression;
 
-/// A docker-archive before its first member.
+/// A docker-archive, positioned before its first member.
 pub struct ArchiveReader {
     codec: Codec,
     archive: Decompressed,
 }
 
-/// Opens a docker-archive, compressed or not. `None` if it is an OCI archive that has no manifest of a
-/// docker-archive.
+/// Opens a docker-archive, compressed or not. Returns `None` for an OCI archive without a
+/// docker-archive's manifest.
 ///
 /// # Errors
 ///
@@ -25,8 +25,8 @@ pub struct ArchiveReader {
 pub fn docker_archive(path: &Path) -> Result<Option<ArchiveReader>, BaseError> {
     let open = || {
         let codec = Codec::detect(path)?;
-        // Archives of both kinds have their layers where layouts have them; looking for the
-        // manifest, which may be the last member, is spared all others.
+        // Archives of both kinds can store their layers like a layout. Only these are searched for
+        // the manifest, which may be the last member.
         let mut members = Members::new(Decompressed::open_at(path, codec, 0)?);
         let first = members.next_member()?.map(|member| member.name).unwrap_or_default();
         let first = first.strip_prefix(b"./").unwrap_or(&first);
@@ -47,7 +47,7 @@ pub fn docker_archive(path: &Path) -> Result<Option<ArchiveReader>, BaseError> {
 }
 
 impl ArchiveReader {
-    /// How the archive is compressed; none where it is in a way that layers are not.
+    /// The archive's compression, or none if layers do not use it.
     pub fn compression(&self) -> Compression {
         self.codec.compression().unwrap_or_default()
     }

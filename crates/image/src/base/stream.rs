@@ -13,16 +13,16 @@ use formats::digest::HashWriter;
 /// The number of bytes needed to detect a compression.
 const MAGIC: usize = 6;
 
-/// Reads one layer, and leaves the archive to the next reader where it got to: so a compressed
-/// archive is decompressed once if its layers are read in its own order.
+/// Reads one layer, then leaves the archive to the next reader at its current position, so that a
+/// compressed archive is decompressed once if its layers are read in order.
 pub struct BaseStream<'a> {
     layer: &'a BaseLayer,
     /// `None` at the layer's end.
     archive: Option<Decompressed>,
-    /// Takes the layer as it stands in the archive, and hashes its content. `None` before the
-    /// first bytes, which tell how it is compressed.
+    /// Takes the stored bytes and hashes their decompressed content. `None` before the first bytes,
+    /// which tell the compression.
     content: Option<Decoder<HashWriter>>,
-    /// Bytes to come.
+    /// Bytes still to be read.
     left: u64,
 }
 
@@ -40,9 +40,8 @@ impl<'a> BaseStream<'a> {
         Ok(Self { layer, archive: Some(archive), content: None, left: layer.member.size })
     }
 
-    /// Appends to `out` until it holds `limit` bytes or somewhat more, or up to the layer's end;
-    /// returns whether there were any bytes. The last ones come only if the layer is the one that
-    /// the base's configuration names.
+    /// Appends to `out` until it holds about `limit` bytes or the layer ends; returns whether there
+    /// were any bytes. The last bytes are only returned if the layer matches the base's config.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool, BaseError> {
         let layer = self.layer;
         let Some(archive) = &mut self.archive else { return Ok(false) };
@@ -54,7 +53,7 @@ impl<'a> BaseStream<'a> {
         let content = if let Some(content) = &mut self.content {
             content
         } else {
-            // The layer itself may be compressed; the diffID is that of its content.
+            // The layer itself may be compressed; the diffID is the digest of its content.
             let codec = Codec::of(&bytes[..bytes.len().min(MAGIC)]);
             let writer = codec.writer(HashWriter::default()).map_err(error)?;
             self.content.insert(writer.ok_or_else(|| layer.unusable())?)
@@ -71,7 +70,7 @@ impl<'a> BaseStream<'a> {
         Ok(has_bytes)
     }
 
-    /// Checks what was read, and leaves the archive to the next layer.
+    /// Verifies the layer and leaves the archive to the next one.
     fn finish(&mut self) -> Result<(), BaseError> {
         let content = self.content.take().map_or(Ok(HashWriter::default()), Decoder::finish);
         let found = content.map_err(|error| unreadable(self.layer, error))?.finish();
@@ -91,14 +90,14 @@ fn unreadable(layer: &BaseLayer, source: io::Error) -> BaseError {
     BaseError::Read { path: layer.archive.path.clone(), source }
 }
 
-/// An archive's content, which is read from its start to its end.
+/// An archive's content, read from start to end.
 pub struct Decompressed {
     reader: Reader,
     position: u64,
 }
 
 enum Reader {
-    /// Not compressed, so that what is not needed can be passed over; the file, and its length.
+    /// An uncompressed file, in which unneeded parts can be skipped, and its length.
     Plain(BufReader<File>, u64),
     Compressed(Box<dyn Read + Send>),
 }
@@ -117,12 +116,12 @@ impl Decompressed {
         Ok(archive)
     }
 
-    /// How many bytes of the content were passed.
+    /// The position in the content.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Appends up to `limit` bytes, as many as there are.
+    /// Appends up to `limit` bytes.
     fn read_onto(&mut self, out: &mut Vec<u8>, limit: u64) -> io::Result<()> {
         out.reserve(usize::try_from(limit).unwrap_or(usize::MAX));
         self.take(limit).read_to_end(out).map(drop)

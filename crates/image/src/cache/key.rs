@@ -1,4 +1,4 @@
-//! What a remembered digest depends on.
+//! The keys of remembered digests.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use crate::store::Identity;
 use formats::digest::Digest;
 use formats::sha256::Sha256;
 
-/// Names the rules by which layers become bytes; to be changed with any of them, so that no
-/// digest that was made by other rules is used.
+/// Names the rules that turn layers into bytes. Change it with any of them, so that digests made by
+/// other rules are not used.
 const FORMAT: &str = "nix-image layer format 1";
 
-/// A cache entry's name: a digest of all that the entry depends on.
+/// The name of a cache entry: a digest of everything that the entry depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(Digest);
 
@@ -21,13 +21,13 @@ impl fmt::Display for Key {
 }
 
 impl Key {
-    /// The digest that the key is.
+    /// The key as a digest.
     pub fn digest(&self) -> Digest {
         self.0
     }
 }
 
-/// Puts a key together.
+/// Builds a key.
 #[derive(Debug)]
 pub struct KeyBuilder(Sha256);
 
@@ -40,14 +40,14 @@ impl KeyBuilder {
         key
     }
 
-    /// Adds something that the entry depends on. Lengths are part of it, so that no two lists of
-    /// things make the same key.
+    /// Adds something that the entry depends on. The length is included, so that different lists of
+    /// inputs make different keys.
     pub fn add(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
     }
 
-    /// Adds what tells a path from another in its place.
+    /// Adds the identity of a path, by which a replacement is noticed.
     pub fn add_identity(&mut self, identity: &Identity) {
         match identity {
             Identity::Content(digest) => {

@@ -1,9 +1,9 @@
 //! Remembers the digests of layers from one run to the next.
 //!
 //! An entry is a pure function of its key, so entries need no lock: each is a small file that is
-//! written under a temporary name and renamed. Whatever is wrong with the cache makes it empty,
-//! never wrong: an entry that cannot be read, or is not exactly as it was written, counts as
-//! absent, and one that cannot be written is not remembered.
+//! written under a temporary name and renamed. A damaged cache is empty, never wrong: an entry that
+//! cannot be read, or is not exactly what was written, counts as missing, and errors while writing
+//! are ignored.
 
 mod key;
 mod tar_split;
@@ -23,28 +23,29 @@ pub use key::{Key, KeyBuilder};
 pub use tar_split::{TarSplit, TarSplitWriter};
 pub use upkeep::{Limits, Removed, Usage};
 
-/// First line of every entry, and its directory's name: entries of another version are not seen.
+/// First line of every entry, and its directory's name, so that entries of other versions are not
+/// found.
 const VERSION: &str = "layers-1";
-/// More bytes than any entry has.
+/// An upper bound for the size of an entry.
 const MAX_ENTRY: u64 = 1024;
-/// What an entry's name ends with while it is being written.
+/// Suffix of an entry's name while it is being written.
 const TEMPORARY: &str = ".tmp";
-/// An entry that is used is marked so at most this often.
+/// The last use of an entry is recorded at most this often.
 const MARK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The digests of layers that were hashed before, in a directory; or no cache at all.
+/// A directory of the digests of layers that were hashed before; or no cache at all.
 ///
-/// A layer whose store paths are those of an earlier run need not be hashed again. Any number of
-/// programs may use a directory at once. A cache that cannot be read or written only costs time: no
-/// error comes of it.
+/// A layer with the same store paths as in an earlier run need not be hashed again. Any number of
+/// programs may use a directory at once. A cache that cannot be read or written only costs time and
+/// causes no error.
 #[derive(Clone, Debug)]
 pub struct Cache {
     directory: Option<PathBuf>,
 }
 
 impl Cache {
-    /// The user's cache, which the program uses as well: `$XDG_CACHE_HOME/nix-image`, or
-    /// `~/.cache/nix-image`. Without a home directory it is [`Self::none`].
+    /// The user's cache, which the program uses too: `$XDG_CACHE_HOME/nix-image`, or
+    /// `~/.cache/nix-image`. Without a home directory, this is [`Self::none`].
     pub fn of_user() -> Self {
         let absolute =
             |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -58,17 +59,17 @@ impl Cache {
         Self { directory: None }
     }
 
-    /// The cache in this directory, which is made when the first digest is remembered.
+    /// The cache in this directory, which is created when the first digest is stored.
     pub fn at(directory: &Path) -> Self {
         Self { directory: Some(directory.to_owned()) }
     }
 
-    /// The cache's directory, or `None` if nothing is remembered.
+    /// The cache's directory; `None` if nothing is remembered.
     pub fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
 
-    /// What is remembered for a key.
+    /// The entry of a key.
     #[doc(hidden)]
     pub fn get(&self, key: &Key) -> Option<BlobId> {
         let file = open_file(&self.path(key)?, MAX_ENTRY)?;
@@ -79,16 +80,16 @@ impl Cache {
         Some(entry)
     }
 
-    /// Remembers an entry, if that is possible.
+    /// Stores an entry, if possible.
     #[doc(hidden)]
     pub fn put(&self, key: &Key, entry: &BlobId) {
         if let Some(path) = self.path(key) {
-            // Only speed is lost, so this is not reported.
+            // A failure only costs speed, so it is not reported.
             let _ = write(&path, &format(key, entry));
         }
     }
 
-    /// Forgets an entry that turned out to be wrong.
+    /// Removes an entry that turned out to be wrong.
     #[doc(hidden)]
     pub fn remove(&self, key: &Key) {
         if let Some(path) = self.path(key) {
@@ -119,7 +120,7 @@ fn format(key: &Key, entry: &BlobId) -> String {
     format!("{text}{seal}\n")
 }
 
-/// The entry, if the text is what [`format()`] wrote for this key.
+/// The entry, if the text is exactly what [`format()`] writes for this key.
 fn parse(text: &str, key: &Key) -> Option<BlobId> {
     let (digest, size) = text.lines().nth(1)?.split_once(' ')?;
     let entry = BlobId { digest: digest.parse().ok()?, size: size.parse().ok()? };
@@ -134,11 +135,11 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.persist(path).map_err(io::Error::other)
 }
 
-/// Opens an entry, if it can be one of at most this many bytes. What stands in its place may be a
-/// pipe or a device, which to open would wait, or a file without end.
+/// Opens an entry of at most `max` bytes. In its place there may be a pipe or a device, which would
+/// block, or an endless file.
 fn open_file(path: &Path, max: u64) -> Option<File> {
     let may_be_entry = |metadata: &Metadata| metadata.is_file() && metadata.len() <= max;
-    // To open a device can do something by itself, so it is not even tried.
+    // Opening a device can have effects, so check before opening.
     fs::metadata(path).ok().filter(may_be_entry)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
@@ -146,7 +147,7 @@ fn open_file(path: &Path, max: u64) -> Option<File> {
     Some(file)
 }
 
-/// Notes the use in the entry's time of change, by which old entries are told.
+/// Records the use in the file's modification time, which tells how old an entry is.
 fn mark_used(file: &File) {
     let now = SystemTime::now();
     let age = file.metadata().and_then(|metadata| metadata.modified());
@@ -204,7 +205,7 @@ mod tests {
         assert_eq!(cache.get(&another_key), None);
     }
 
-    /// What stands in an entry's place, and how it is made.
+    /// Something in an entry's place, and how to create it.
     type Obstacle = (&'static str, fn(&Path) -> io::Result<()>);
 
     #[test]

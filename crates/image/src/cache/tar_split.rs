@@ -1,7 +1,7 @@
 //! Remembers the tar-splits of layers, which are made while a layer is hashed.
 //!
-//! An entry is the tar-split as containers/storage keeps it, compressed by gzip, and a seal of
-//! [`SEAL`] bytes: the SHA-256 of the key and of all before the seal.
+//! An entry is the tar-split in the format of containers/storage, compressed with gzip, followed by
+//! a seal of [`SEAL`] bytes: the SHA-256 of the key and of everything before the seal.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek as _, SeekFrom, Write};
@@ -15,33 +15,34 @@ use crate::atomic_file::AtomicFile;
 use formats::sha256::Sha256;
 use formats::tar_split;
 
-/// The entries' directory; entries of another version are not seen.
+/// The entries' directory, whose name has a version, so that entries of other versions are not
+/// found.
 pub(super) const DIRECTORY: &str = "tar-splits-1";
-/// Bytes at an entry's end.
+/// Bytes of the seal at an entry's end.
 const SEAL: u64 = 32;
-/// Headers are all alike, so more effort saves little.
+/// Headers are much alike, so a higher level saves little.
 const LEVEL: u32 = 1;
 
-/// A layer's tar-split, compressed by gzip.
+/// A layer's tar-split, compressed with gzip.
 #[derive(Debug)]
 pub struct TarSplit {
     file: File,
     size: u64,
 }
 
-/// A tar-split that is being made.
+/// A tar-split that is being written.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct TarSplitWriter {
     split: tar_split::TarSplit,
     lines: Vec<u8>,
     output: GzEncoder<Sealed>,
-    /// The file that it is written to, and its place in the cache; `None` for one that is not
+    /// The file being written and its final path in the cache; `None` for a tar-split that is not
     /// remembered.
     remembered: Option<(AtomicFile, PathBuf)>,
 }
 
-/// Writes to a file and hashes what is written.
+/// Hashes what it writes to a file.
 #[derive(Debug)]
 struct Sealed {
     file: BufWriter<File>,
@@ -50,16 +51,16 @@ struct Sealed {
 }
 
 impl TarSplit {
-    /// Its size in bytes.
+    /// The compressed size in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Its bytes from the first one on.
+    /// Reads the compressed bytes from the start.
     ///
     /// # Errors
     ///
-    /// If the kernel refuses.
+    /// If the file cannot be read.
     pub fn open(&mut self) -> io::Result<impl Read> {
         self.file.seek(SeekFrom::Start(0))?;
         Ok((&self.file).take(self.size))
@@ -67,7 +68,7 @@ impl TarSplit {
 }
 
 impl Cache {
-    /// What is remembered for a key.
+    /// The tar-split that is remembered for a key.
     pub(crate) fn tar_split(&self, key: &Key) -> Option<TarSplit> {
         let file = open_file(&self.path_in(DIRECTORY, key)?, u64::MAX)?;
         let size = file.metadata().ok()?.len().checked_sub(SEAL)?;
@@ -86,7 +87,7 @@ impl Cache {
         (hash.finish() == seal).then_some(TarSplit { file, size })
     }
 
-    /// Starts a tar-split that is remembered for a key, if the cache can be written to.
+    /// Starts a tar-split that will be remembered for a key, if the cache is writable.
     pub(crate) fn new_tar_split(&self, key: &Key) -> io::Result<TarSplitWriter> {
         let in_cache = self.path_in(DIRECTORY, key).and_then(|path| {
             let shard = path.parent()?;
@@ -114,9 +115,9 @@ impl TarSplitWriter {
     ///
     /// # Errors
     ///
-    /// If the kernel refuses a temporary file.
+    /// If no temporary file can be created.
     pub fn temporary() -> io::Result<Self> {
-        // It has no name, so that nothing is left of it if the process is killed.
+        // An unnamed file, so that nothing is left if the process is killed.
         Ok(Self::new(tempfile::tempfile()?, None, Sha256::new()))
     }
 
@@ -130,17 +131,17 @@ impl TarSplitWriter {
         }
     }
 
-    /// Takes the next bytes of the layer.
+    /// Adds the next bytes of the layer.
     ///
     /// # Errors
     ///
-    /// If the layer has members that no tar-split is made of, or the file cannot be written.
+    /// If the layer has members that a tar-split cannot represent, or the file cannot be written.
     pub fn update(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.split.update(bytes, &mut self.lines).map_err(io::Error::other)?;
         self.put_lines()
     }
 
-    /// Ends it, and remembers it if it has a key.
+    /// Finishes the tar-split, and remembers it if it has a key.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! How large the cache is, and making it smaller.
+//! Measures the cache and makes it smaller.
 
 use std::fs;
 use std::io;
@@ -14,20 +14,20 @@ pub struct Usage {
     pub entries: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// When the entry that was unused for longest was used last, to a day.
+    /// The last use of the least recently used entry, to a day.
     pub oldest: Option<SystemTime>,
 }
 
-/// What may stay in the cache.
+/// What to keep in the cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// Time since an entry's last use.
+    /// The maximum time since an entry's last use.
     pub max_age: Option<Duration>,
-    /// Bytes in all; the entries unused for longest go first.
+    /// The maximum size in bytes; the least recently used entries are removed first.
     pub max_bytes: Option<u64>,
 }
 
-/// What was taken out of the cache.
+/// What was removed from the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Entries.
@@ -36,12 +36,13 @@ pub struct Removed {
     pub bytes: u64,
 }
 
-/// Files that a killed run left half-written are of no use to anyone after this time.
+/// Half-written files that are older than this were left by a killed run.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
-/// What directories of the cache are called, before a version: of this crate, and of `load`.
+/// Prefixes, before a version, of the names of the cache's directories: those of this crate and of
+/// `load`.
 const KINDS: [&str; 3] = ["layers-", "tar-splits-", "podman-"];
-/// Directories from such a one to an entry.
+/// Levels of directories between such a directory and an entry.
 const DEPTH: usize = 1;
 
 struct Entry {
@@ -62,8 +63,8 @@ impl Cache {
         })
     }
 
-    /// Removes entries until the rest is within the limits, entries of versions before this one,
-    /// and what killed runs left behind. Another run may use the cache meanwhile.
+    /// Removes entries until the rest is within the limits, as well as entries of older versions
+    /// and leftovers of killed runs. Other runs may use the cache meanwhile.
     #[doc(hidden)]
     pub fn collect(&self, limits: Limits) -> io::Result<Removed> {
         let mut entries = self.entries()?;
@@ -86,8 +87,8 @@ impl Cache {
         Ok(removed)
     }
 
-    /// Removes all that is remembered, of all versions, and leaves what another run is writing.
-    /// Only files in the cache's own directories go: no link is followed out of them.
+    /// Removes all entries of all versions, except for what another run is writing. Only files in
+    /// the cache's own directories are removed: links are not followed.
     #[doc(hidden)]
     pub fn clear(&self) -> io::Result<Removed> {
         let mut removed = Removed::default();
@@ -112,7 +113,7 @@ impl Cache {
         let mut entries = Vec::new();
         for directory in self.entries_directories() {
             for path in shards(&directory)? {
-                // One that vanishes meanwhile was removed by another run.
+                // It may have been removed by another run.
                 let Ok(metadata) = fs::metadata(&path) else { continue };
                 entries.push(Entry { path, bytes: metadata.len(), used: metadata.modified()? });
             }
@@ -121,7 +122,7 @@ impl Cache {
     }
 }
 
-/// The files in a directory's directories.
+/// The files in the subdirectories of a directory.
 fn shards(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let files = list(directory)?.into_iter().map(|shard| list(&shard));
     Ok(files.collect::<io::Result<Vec<_>>>()?.concat())
@@ -134,12 +135,12 @@ fn is_own(path: &Path) -> bool {
     version.is_some_and(|version| version.parse::<u32>().is_ok()) && is_directory(path)
 }
 
-/// Whether it is a directory, and no link to one.
+/// Whether it is a directory, not a link to one.
 fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// The files in a directory and in those in it, down to a depth.
+/// The files in a directory and its subdirectories, down to a depth.
 fn files_below(directory: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
     let (directories, mut files): (Vec<_>, Vec<_>) =
         list(directory)?.into_iter().partition(|path| is_directory(path));

@@ -1,4 +1,4 @@
-//! Threads that compress, and streams of blocks that they work on.
+//! A pool of compression threads, and encoders that feed it block by block.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,20 +13,22 @@ use crate::budget::{Budget, Share};
 use crate::buffers::Buffers;
 use crate::threads::ThreadError;
 
-/// Threads, at most.
+/// The maximum number of threads.
 const MOST_THREADS: usize = 8;
-/// Blocks of one stream that are under way, at most: as many as there are threads, within these.
+/// The bounds for the number of one stream's blocks in flight, which otherwise equals the number of
+/// threads.
 const AHEAD: (usize, usize) = (2, 4);
-/// The most memory for all threads; for what streams share, beside what each of them has anyway;
+/// The memory limits: for all threads; for what the streams share beyond each stream's own block;
 /// and for both together.
 const THREADS: usize = 48 << 20;
 const SHARED: usize = 24 << 20;
 const BOTH: usize = 51 << 20;
-/// What a buffer holds beyond a block: what a reader reads too much, and what compression adds.
+/// Capacity of a buffer beyond a block: for reading past its end, and for the overhead of
+/// compression.
 const BEYOND: usize = 128 << 10;
 
 /// Threads that compress blocks of any number of streams. They start with the first block and end
-/// with the pool.
+/// when the pool is dropped.
 #[derive(Debug)]
 pub struct Pool {
     threads: usize,
@@ -41,9 +43,9 @@ pub struct Pool {
 pub struct Encoder<'a> {
     pool: &'a Pool,
     settings: Settings,
-    /// The blocks under way, in the stream's order.
+    /// The blocks in flight, in the stream's order.
     answers: VecDeque<Receiver<Answer>>,
-    /// The memory of all of them but one.
+    /// The memory of all but one of them.
     share: Share,
 }
 
@@ -56,7 +58,7 @@ struct Task {
 type Answer = io::Result<Vec<u8>>;
 
 impl Pool {
-    /// A pool for streams of these settings, on a machine with this many cores.
+    /// A pool for streams with these settings, on a machine with this many cores.
     pub fn new(settings: Settings, cores: usize) -> Self {
         let each = thread_memory(settings);
         let threads = cores.clamp(1, MOST_THREADS).min(THREADS / each);
@@ -66,18 +68,18 @@ impl Pool {
         Self { threads, block, tasks, buffers, budget }
     }
 
-    /// Bytes of a block of any stream.
+    /// The block size of all streams, in bytes.
     pub fn block(&self) -> usize {
         self.block
     }
 
-    /// The memory that all streams share: for blocks beyond the first of each that are under way,
-    /// and for what their users hold of them.
+    /// The memory that all streams share: for each stream's blocks in flight beyond the first, and
+    /// for what callers hold of them.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// Buffers for a block each.
+    /// Buffers of one block each.
     pub fn buffers(&self) -> &Buffers {
         &self.buffers
     }
@@ -89,7 +91,7 @@ impl Pool {
         }
     }
 
-    /// Starts the threads, which end when the sender of tasks is dropped. One is enough.
+    /// Starts the threads, which end when the task sender is dropped. One is enough.
     fn start(&self) -> Result<Sender<Task>, io::ErrorKind> {
         let (sender, receiver) = channel::<Task>();
         let receiver = Arc::new(Mutex::new(receiver));
@@ -106,12 +108,13 @@ impl Pool {
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder for a stream, which hands the blocks on as they are where that is asked for.
+    /// An encoder for a stream. Without compression, it passes the blocks on unchanged.
     pub fn new(pool: &'a Pool, settings: Settings) -> Self {
         Self { pool, settings, answers: VecDeque::new(), share: Share::new(&pool.budget) }
     }
 
-    /// Takes a block of [`Pool::block`] bytes. A stream ends with a block of fewer, possibly none.
+    /// Takes a block of [`Pool::block`] bytes. A stream ends with a shorter block, which may be
+    /// empty.
     pub fn write(&mut self, block: Vec<u8>) -> io::Result<()> {
         let (answer, receiver) = sync_channel(1);
         self.answers.push_back(receiver);
@@ -121,15 +124,15 @@ impl<'a> Encoder<'a> {
         self.pool.send(Task { settings: self.settings, block, answer })
     }
 
-    /// Whether a block should be read before the next is written: as many are under way as threads
-    /// can use, or as there is memory for. There always is for one.
+    /// Whether a block should be read before the next one is written, because the threads have
+    /// enough blocks in flight or the memory is used up. There is always memory for one.
     pub fn is_full(&mut self) -> bool {
         let blocks = self.answers.len();
         let more = (blocks * self.pool.block).saturating_sub(self.share.bytes());
         blocks >= self.pool.threads.clamp(AHEAD.0, AHEAD.1) || !self.share.grow(more)
     }
 
-    /// The next block, compressed; `None` if none is under way.
+    /// The next compressed block; `None` if no block is in flight.
     pub fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
         let next = self.answers.pop_front();
         self.share.shrink_to(self.answers.len().saturating_sub(1) * self.pool.block);
@@ -137,7 +140,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Compresses blocks as long as there may be more.
+/// Compresses blocks until the pool is dropped.
 fn work(tasks: &Mutex<Receiver<Task>>, buffers: &Buffers) {
     loop {
         let task = tasks.lock().recv();
@@ -145,12 +148,12 @@ fn work(tasks: &Mutex<Receiver<Task>>, buffers: &Buffers) {
         let mut out = buffers.take();
         let done = compress(settings, &block, &mut out);
         buffers.put(block);
-        // Whoever asked may have given up.
+        // The receiver may be gone.
         let _ = answer.send(done.map(|()| out));
     }
 }
 
-/// How much memory a thread takes at most, for the library's tables and a block of output.
+/// The most memory that a thread needs, for the library's tables and a block of output.
 fn thread_memory(settings: Settings) -> usize {
     let mib = match (settings.compression, settings.level) {
         (Compression::Zstd, 10..) => 24,
@@ -173,5 +176,5 @@ fn compress(settings: Settings, block: &[u8], out: &mut Vec<u8>) -> io::Result<(
 }
 
 fn ended() -> io::Error {
-    io::Error::other("a thread that compresses has ended")
+    io::Error::other("a compression thread has ended")
 }

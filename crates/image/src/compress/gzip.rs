@@ -1,30 +1,32 @@
-//! gzip by libdeflate, a member a block.
+//! gzip with libdeflate, one member per block.
 
 use std::io;
 
 use libdeflater::{CompressionLvl, Compressor};
 
-/// Names the bytes that this module makes. A format break: to be changed with every constant here
-/// and with the pinned versions of `libdeflater` and `libdeflate-sys` whenever that changes any
-/// output, as it changes the digest of every compressed layer and each is uploaded once more.
+/// Names the bytes that this module makes. Change it with every constant here, and with the pinned
+/// versions of `libdeflater` and `libdeflate-sys` if they change any output. This is a format
+/// break: the digest of every compressed layer changes, so each is uploaded once more.
 pub const GZIP_FORMAT: &str = "gzip-2";
 
-/// The usual level, of libdeflate's own: as small as zlib at its usual one, in half the time.
+/// The default level, on libdeflate's scale: as small as zlib at its default, in half the time.
 pub(super) const DEFAULT_LEVEL: u8 = 3;
-/// The level that stores the data as it is, and the fastest one that compresses.
+/// The level that stores the data unchanged, and the fastest one that compresses.
 const STORED: u8 = 0;
 const FASTEST: u8 = 1;
-/// Whether a block is noise is asked of so many stretches from all over it, and whether it is the
-/// same noise again of so many bytes at its start. Part of the format.
+/// To find out whether a block is noise, this many stretches spread over it are examined, of this
+/// many bytes each. Part of the format.
 const STRETCHES: usize = 16;
 const STRETCH: usize = 4 << 10;
+/// To find out whether the noise repeats, this many bytes at the block's start are compressed. Part
+/// of the format.
 const SAMPLE: usize = 64 << 10;
 
 /// Compresses a block.
 ///
-/// Deflate takes longer for noise, such as files that are compressed already, than for anything
-/// else. A block of hardly anything else is stored as it is, and one of which a quarter is noise
-/// gets less effort, as little is to be gained. Part of the format.
+/// Deflate takes longer for noise, such as files that are already compressed, than for anything
+/// else. A block that is almost all noise is stored, and one that is a quarter noise is compressed
+/// at the fastest level, as there is little to gain. Part of the format.
 pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
     let stretches = data.chunks((data.len() / STRETCHES).max(STRETCH));
     let all = stretches.len();
@@ -37,8 +39,8 @@ pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<
     compress_at(data, level, out)
 }
 
-/// Whether all bytes are about as frequent: the sum of the squares of their numbers is within a
-/// quarter of the least that it can be.
+/// Whether all byte values are about equally frequent: the sum of their squared counts exceeds the
+/// minimum by at most a quarter.
 fn is_noise(stretch: &[u8]) -> bool {
     let mut counts = [0_usize; 256];
     for &byte in stretch {
@@ -48,7 +50,7 @@ fn is_noise(stretch: &[u8]) -> bool {
     squares * 256 <= stretch.len() * stretch.len() / 4 * 5
 }
 
-/// Whether noise is the same as noise before it, so that it can be compressed.
+/// Whether the noise repeats, so that it compresses well.
 fn repeats(data: &[u8]) -> io::Result<bool> {
     let sample = &data[..data.len().min(SAMPLE)];
     let mut packed = Vec::new();

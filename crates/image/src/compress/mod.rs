@@ -1,12 +1,13 @@
-//! Compresses layers into the same bytes whatever the machine, the run and the number of threads.
+//! Compresses layers into the same bytes regardless of the machine, the run and the number of
+//! threads.
 //!
-//! A registry tells blobs apart by the digest of their compressed bytes, so these bytes are a
-//! format of ours: [`Settings::format`] names it, with everything that it depends on, and digests
+//! Registries identify blobs by the digest of their compressed bytes, so these bytes are a format
+//! of this project: [`Settings::format`] names it, with everything that it depends on, and digests
 //! are remembered under that name.
 //!
-//! The data is cut into blocks of [`Settings::block`] bytes. Each is compressed for itself, by a
-//! compressor that has seen nothing before, into a whole frame of zstd or member of gzip; one after
-//! the other they are a file of that format. So any thread can take any block.
+//! The data is split into blocks of [`Settings::block`] bytes. Each is compressed independently
+//! into a complete zstd frame or gzip member, and their concatenation is a valid file of that
+//! format. So any thread can compress any block.
 
 mod encoder;
 mod gzip;
@@ -20,7 +21,7 @@ pub use encoder::{Encoder, Pool};
 pub use gzip::GZIP_FORMAT;
 pub use zstd::ZSTD_FORMAT;
 
-/// The lowest, default and highest level of a compression, or `None` if it has no levels.
+/// The lowest, default and highest level of a compression; `None` if it has no levels.
 pub fn levels(compression: Compression) -> Option<(u8, u8, u8)> {
     match compression {
         Compression::None => None,
@@ -29,23 +30,23 @@ pub fn levels(compression: Compression) -> Option<(u8, u8, u8)> {
     }
 }
 
-/// How a layer is compressed. The same settings make the same bytes of a layer on every machine.
+/// How a layer is compressed. The same settings turn a layer into the same bytes on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// The compression.
     pub compression: Compression,
-    /// The level: 1 to 12 for gzip, 1 to 19 for zstd, and without effect for no compression.
+    /// The level: 1 to 12 for gzip, 1 to 19 for zstd; ignored without compression.
     pub level: u8,
 }
 
 impl Settings {
-    /// A compression at its usual level, which is 3 for gzip and for zstd.
+    /// A compression at its default level, which is 3 for gzip and zstd.
     pub fn usual(compression: Compression) -> Self {
         let level = levels(compression).map_or(0, |(_, usual, _)| usual);
         Self { compression, level }
     }
 
-    /// Bytes of data that are compressed at a time. Part of the format.
+    /// The block size in bytes. Part of the format.
     #[doc(hidden)]
     pub fn block(self) -> usize {
         match self.compression {
@@ -54,7 +55,7 @@ impl Settings {
         }
     }
 
-    /// The key under which the blob that this makes of a layer is remembered; `None` for no
+    /// The cache key of the blob that a layer becomes with these settings; `None` without
     /// compression.
     #[doc(hidden)]
     pub fn blob_key(self, diff_id: Digest) -> Option<Key> {
@@ -64,7 +65,7 @@ impl Settings {
         Some(key.finish())
     }
 
-    /// The name of the format that this makes, such as `zstd-4 level 3`; `None` for no compression.
+    /// The name of the resulting format, such as `zstd-4 level 3`; `None` without compression.
     #[doc(hidden)]
     pub fn format(self) -> Option<String> {
         let name = match self.compression {

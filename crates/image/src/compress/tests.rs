@@ -1,4 +1,4 @@
-//! The bytes are always the same, and what reads these formats reads them.
+//! Checks that the bytes never change, and that other tools can read them.
 
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
@@ -42,7 +42,7 @@ fn decompress(compression: Compression, data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Text-like data, the same each time, that refers back over the ends of blocks.
+/// Text-like data, always the same, with repetitions across block boundaries.
 fn sample(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut data = Vec::with_capacity(length + 64);
@@ -83,10 +83,11 @@ fn the_bytes_do_not_depend_on_threads_or_runs() {
 
 #[test]
 fn the_formats_bytes_are_pinned() {
-    // A change of these is a format break; see GZIP_FORMAT and ZSTD_FORMAT.
+    // A change here is a format break; see GZIP_FORMAT and ZSTD_FORMAT.
     let data = sample(7_000_000);
     let digest = |settings: Settings| {
-        // More than two blocks; each format's pins stay what they are when another's change.
+        // More than two blocks each. With a length for each format, one can change without the
+        // other's pins.
         let length = if settings.compression == Compression::Gzip { 3_000_000 } else { 7_000_000 };
         formats::digest::Digest::of(&compress(settings, 2, &data[..length]))
     };
@@ -162,7 +163,7 @@ fn the_reference_tools_read_it() {
     }
 }
 
-/// One block of each stream is always possible, and all streams together stay within the memory.
+/// Each stream can always have one block, and all streams together stay within the limit.
 #[test]
 fn streams_share_the_memory_for_blocks_ahead() {
     let settings = Settings::usual(Compression::Zstd);
@@ -177,7 +178,7 @@ fn streams_share_the_memory_for_blocks_ahead() {
         blocks
     };
     let blocks: Vec<usize> = encoders.iter_mut().map(fill).collect();
-    // The first takes all that is shared.
+    // The first one takes all shared memory.
     assert_eq!(blocks[0], 4, "{blocks:?}");
     assert!(blocks[1..].iter().all(|blocks| *blocks == 1), "{blocks:?}");
     while encoders[0].read().unwrap().is_some() {}

@@ -1,35 +1,35 @@
-//! zstd by the reference library, a frame a block.
+//! zstd with the reference library, one frame per block.
 
 use std::io;
 
 use ::zstd::bulk::Compressor;
 use ::zstd::zstd_safe::{CParameter, compress_bound};
 
-/// Names the bytes that this module makes. A format break: to be changed with every constant here
-/// and with the pinned versions of `zstd` and `zstd-sys` whenever that changes any output, as it
-/// changes the digest of every compressed layer and each is uploaded once more.
+/// Names the bytes that this module makes. Change it with every constant here, and with the pinned
+/// versions of `zstd` and `zstd-sys` if they change any output. This is a format break: the digest
+/// of every compressed layer changes, so each is uploaded once more.
 pub const ZSTD_FORMAT: &str = "zstd-4";
 
-/// Bytes of data in a frame, beyond which nothing is found again: with 1 MiB programs and libraries
-/// take 1.8 % more, with 4 MiB 0.1 % less. Memory grows with it.
+/// Bytes of data in a frame. Repetitions are not found across frames: with 1 MiB, programs and
+/// libraries take 1.8 % more, with 4 MiB 0.1 % less. Memory use grows with it.
 pub(super) const BLOCK: usize = 3 << 20;
-/// The usual level.
+/// The default level.
 pub(super) const DEFAULT_LEVEL: u8 = 3;
-/// The size of the table of short matches at the usual level: twice the library's own. Programs
-/// and libraries take 0.3 % less, and hardly more time. Both tables of the next level are larger
-/// still, for 0.4 % less again, but find no room in a core's cache: a sixth more CPU seconds.
+/// The size of the table of short matches at the default level: twice the library's own. Programs
+/// and libraries become 0.3 % smaller in hardly more time. With both tables of the next level,
+/// which are larger still, they become 0.4 % smaller again, but the tables do not fit into a core's
+/// cache, which costs a sixth more CPU time.
 const CHAIN_LOG: u32 = 17;
-/// From this level on the tables for a whole block would take up to 48 MiB a thread. With these
+/// From this level on, the tables for a whole block would take up to 48 MiB per thread. With these
 /// sizes they take a third of that.
 const LARGE_TABLES: u8 = 10;
 const SMALLER_LOG: u32 = 21;
 
-/// Compresses a block. Frames say how large they are and have no checksum, as blobs have digests.
+/// Compresses a block. Frames state their size and have no checksum, as blobs have digests.
 ///
-/// All of the data is handed over at once: when it comes in pieces, the library divides it
-/// otherwise, and the result is 0.7 % larger. Its own way of many threads was three times as slow
-/// for what does not compress, and half as fast again otherwise, as it copies all data several
-/// times.
+/// The data is passed all at once: if it is passed in pieces, the library splits it differently,
+/// and the result is 0.7 % larger. The library's own multithreading took three times as long for
+/// incompressible data and half as long again otherwise, as it copies all data several times.
 pub(super) fn compress(data: &[u8], level: u8, out: &mut Vec<u8>) -> io::Result<()> {
     out.clear();
     out.reserve(compress_bound(data.len()));

@@ -1,8 +1,9 @@
 //! Checks the types in an image's `config`. The fields are those of the OCI image configuration and
-//! Docker's additions; null means absent in each of them, and unknown ones are let through.
+//! Docker's additions. Each may be null, which means absent, and unknown ones are allowed.
 //!
-//! The image holds what the conf says, as with nixpkgs' script. What an engine would stumble over
-//! when it loads or runs the image is a warning; what cannot be put on a base image is an error.
+//! The image gets what the conf says, as with nixpkgs' script. Values that make an engine fail to
+//! load or run the image cause a warning; those that cannot be combined with a base image are an
+//! error.
 
 use serde_json::Value;
 
@@ -13,11 +14,11 @@ use super::fields::{describe, wrong_type};
 enum Kind {
     String,
     Strings,
-    /// Strings, or one string, which Docker takes for a list of one.
+    /// Strings, or one string, which Docker treats as a list of one.
     Words,
     Boolean,
     Number,
-    /// An object whose values are objects, most often empty.
+    /// An object whose values are objects, usually empty.
     Set,
     Labels,
     Object,
@@ -58,7 +59,7 @@ struct Wrong<'a> {
     found: &'a Value,
 }
 
-/// A warning for each field that engines do not read as it stands.
+/// A warning for each field that engines cannot read as written.
 pub(super) fn warnings(config: &Value) -> Vec<String> {
     let object = Wrong { key: "config".into(), kind: Kind::Object, found: config };
     match config {
@@ -73,7 +74,7 @@ pub(super) fn warnings(config: &Value) -> Vec<String> {
     }
 }
 
-/// Whether a base image's variables can be put into the config.
+/// Whether a base image's variables can be added to the config.
 pub(super) fn check_for_base(config: &Value) -> Result<(), ConfError> {
     match config {
         Value::Null => Ok(()),
@@ -88,7 +89,7 @@ pub(super) fn check_for_base(config: &Value) -> Result<(), ConfError> {
     }
 }
 
-/// The first value that is not of this kind, in what stands at `key`.
+/// The first value, at or below `key`, that is not of this kind.
 fn wrong(key: String, kind: Kind, value: &Value) -> Option<Wrong<'_>> {
     match (kind, value) {
         (_, Value::Null)
@@ -113,9 +114,9 @@ impl Wrong<'_> {
         let Self { key, kind, found } = self;
         let consequence = match (kind, found) {
             (Kind::Words, Value::String(_)) => {
-                "docker takes it for a list of one, other engines refuse the image"
+                "docker treats it as a list of one; other engines reject the image"
             }
-            _ => "engines refuse the image",
+            _ => "engines reject the image",
         };
         let (expected, found) = (kind.expected(), describe(found));
         format!("`{key}` should be {expected}, but it is {found}; {consequence}")

@@ -1,4 +1,4 @@
-//! Takes typed values out of a JSON object.
+//! Extracts typed values from a JSON object.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::ConfError;
 use formats::python::number;
 use formats::python::time::DateTime;
 
-/// A conf's object, out of which each known key is taken; what is left is unknown.
+/// The conf's JSON object. Known keys are taken out, so what is left is unknown.
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -23,7 +23,7 @@ impl Fields {
         self.0.shift_remove(key)
     }
 
-    /// A value that no conf goes without.
+    /// A required value.
     pub(super) fn require<T>(
         &mut self,
         key: &'static str,
@@ -119,7 +119,7 @@ impl Fields {
 
     /// A warning for each key that was not taken.
     pub(super) fn unknown(self) -> Vec<String> {
-        let warning = |key| format!("the conf's key `{key}` is not known and has no effect");
+        let warning = |key| format!("the conf's key `{key}` is unknown and has no effect");
         self.0.keys().map(warning).collect()
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn wrong_type(key: &str, expected: &'static str, found: &Value) -> Co
     ConfError::Type { key: key.into(), expected, found: describe(found) }
 }
 
-/// A value's type, and the value itself where it is short.
+/// A value's type, and the value itself if it is short.
 pub(super) fn describe(value: &Value) -> String {
     let name = match value {
         Value::Null => return "null".into(),

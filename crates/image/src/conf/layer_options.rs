@@ -1,5 +1,5 @@
-//! What a store layer holds beside store paths: files that are copied into the root, and other modes
-//! and owners. The keys are those of the Nix functions' arguments.
+//! The contents of a store layer beyond its store paths: files copied into the root, and changed
+//! modes and owners. The keys are those of the Nix functions' arguments.
 
 use regex::bytes::Regex;
 use serde_json::{Map, Value};
@@ -9,28 +9,28 @@ use super::fields::{list_of_strings, string, wrong_type};
 use crate::layer::Permission;
 use formats::python::number;
 
-/// What one of a conf's store layers holds beside its store paths.
+/// What one of a conf's store layers contains in addition to its store paths.
 #[derive(Clone, Debug, Default)]
 pub struct LayerOptions {
-    /// The layer's number in [`Conf::store_layers`](super::Conf::store_layers), from 0.
+    /// The index of the layer in [`Conf::store_layers`](super::Conf::store_layers).
     pub layer: usize,
-    /// Store paths, directories, whose content is copied into the image's root. They are merged;
-    /// nothing but directories may be in two of them.
+    /// Store paths whose directories' contents are copied into the image's root. They are merged;
+    /// only directories may be in more than one of them.
     pub copy_to_root: Vec<String>,
     /// Modes and owners of some of the layer's entries.
     pub permissions: Vec<Permission>,
 }
 
-/// Where options stand in a conf.
+/// The key of the options in a conf.
 const KEY: &str = "layer_options";
 
 impl LayerOptions {
-    /// Reads the options of an image that has this many `layers`.
+    /// Reads the options of an image with this many store `layers`.
     ///
     /// # Errors
     ///
-    /// If a key is unknown, a value is of the wrong type, no regular expression, no mode or no
-    /// number, or a layer is not there.
+    /// If a key is unknown, a value has the wrong type or is not a valid regular expression, mode
+    /// or number, or a layer does not exist.
     pub(crate) fn parse(value: Value, layers: usize) -> Result<Vec<Self>, ConfError> {
         let options = list(KEY, value, Self::parse_one)?;
         let mut next = 0;
@@ -108,7 +108,7 @@ fn id(key: &str, value: &Value) -> Result<i64, ConfError> {
     number.filter(|id| *id >= 0).ok_or_else(|| wrong_type(key, "a whole number", value))
 }
 
-/// A list whose items are read by a function, which gets their place.
+/// A list whose items are read by `read`, which is passed each item's key.
 fn list<T>(
     key: &str,
     value: Value,
@@ -128,7 +128,7 @@ fn object(key: &str, value: Value) -> Result<Map<String, Value>, ConfError> {
     }
 }
 
-/// An option that is not followed would make another image than was meant.
+/// Ignoring an option would build a different image than intended.
 fn nothing_else(
     key: &str,
     fields: &Map<String, Value>,

@@ -1,7 +1,7 @@
-//! The conf: the JSON file that describes an image, as nixpkgs' `streamLayeredImage` writes it.
+//! The conf: the JSON file that describes an image, as written by nixpkgs' `streamLayeredImage`.
 //!
-//! Both generations are read, today's and the first one's, which had fewer keys. Keys that are
-//! absent take the defaults of their time.
+//! Two generations are supported: the current one, and the first one, which had fewer keys. A
+//! missing key gets the default of its generation.
 
 mod docker_config;
 mod fields;
@@ -23,14 +23,14 @@ pub use layer_options::LayerOptions;
 pub(crate) use nar_hash::canonical as canonical_nar_hash;
 pub use program::Form;
 
-/// The store's directory where a conf names none.
+/// The store's directory if a conf does not name one.
 pub(crate) const STORE_DIR: &str = "/nix/store";
 
-/// A conf: the JSON file that `dockerTools.streamLayeredImage` and this project's Nix functions
-/// write, and that describes one image.
+/// A conf: the JSON file, written by `dockerTools.streamLayeredImage` and this project's Nix
+/// functions, that describes one image.
 ///
-/// It is checked for itself only. Whether what it names exists shows when an
-/// [`Image`](crate::Image) is made of it.
+/// Only the conf itself is checked. Missing files are noticed when an [`Image`](crate::Image) is
+/// made of it.
 ///
 /// # Examples
 ///
@@ -53,38 +53,36 @@ pub(crate) const STORE_DIR: &str = "/nix/store";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Conf {
-    /// The architecture that the image is for, by Go's name: `amd64`, `arm64`.
+    /// The image's architecture, by Go's name: `amd64`, `arm64`.
     pub architecture: String,
-    /// How to run the image: the `config` of its configuration, an object or null. With a base
-    /// image its `Env`, if there is one, is a list of strings.
+    /// How to run the image: the `config` key of its config, an object or null. With a base image,
+    /// its `Env`, if present, is a list of strings.
     pub config: Value,
     /// The store's directory; `/nix/store` by default.
     pub store_dir: String,
-    /// The path of the base image, or `None` for an image without one: a docker-archive, an OCI
-    /// archive or layout, a conf or the program that streams its image. `PATH#NAME` names one of
-    /// several images.
+    /// The path of the base image, or `None`: a docker-archive, an OCI archive or layout, a conf,
+    /// or the program that streams its image. `PATH#NAME` chooses one of several images.
     pub from_image: Option<String>,
     /// The store paths of each layer, lowest layer first.
     pub store_layers: Vec<Vec<String>>,
-    /// What some of the store layers hold beside store paths, in the layers' order.
+    /// What some of the store layers contain in addition to store paths, in the layers' order.
     #[doc(hidden)]
     pub layer_options: Vec<LayerOptions>,
     /// The store path with the content of the image's root directory.
     pub customisation_layer: String,
-    /// The image's name and tag. An image of a conf without needs another name:
+    /// The image's name and tag. Without them, another name must be given to
     /// [`Image::open`](crate::Image::open).
     pub repo_tag: Option<String>,
-    /// When the image was made, from the key `created`.
+    /// The image's creation time, from the key `created`.
     pub created: DateTime,
-    /// The owner and the time of the entries in store layers; root's, and `created`, by default.
+    /// The owner and time of the entries in store layers; by default root and `created`.
     pub ownership: Ownership,
-    /// The NAR hash of each store path for which the conf has one, as in Nix's database: `sha256:`
-    /// and 64 hexadecimal digits.
+    /// The known NAR hashes of store paths, in the format of Nix's database: `sha256:` and 64
+    /// hexadecimal digits.
     pub nar_hashes: HashMap<String, String>,
-    /// The store paths that each store path refers to, where the conf says it: a path with none has an
-    /// empty list.
+    /// The known references of store paths. A path without references has an empty list.
     pub references: HashMap<String, Vec<String>>,
-    /// What is odd about the conf, though not an error: a sentence for each.
+    /// Warnings about the conf, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -99,7 +97,7 @@ pub enum ConfError {
         /// Why.
         source: std::io::Error,
     },
-    /// It is a script, but no program of an image.
+    /// It is a script, but not an image's program.
     #[error(
         "`{}` is a script, but not the program that `streamLayeredImage` makes: its last `exec` \
          names no conf",
@@ -114,19 +112,19 @@ pub enum ConfError {
         /// What is wrong, with line and column.
         source: serde_json::Error,
     },
-    /// A string in it has half of a surrogate pair, which Python lets through and UTF-8 cannot hold.
+    /// A string in it has half of a surrogate pair, which Python accepts and UTF-8 cannot encode.
     #[error(
-        "the conf `{}` has half of a surrogate pair, such as \\ud800 alone, {location}; no text holds \
-         that: write the character itself or both halves",
+        "the conf `{}` has half of a surrogate pair, such as a lone \\ud800, {location}; \
+         write the character itself or both halves",
         path.display()
     )]
     Surrogate {
         /// The conf.
         path: PathBuf,
-        /// The line and the column behind it.
+        /// The line and column of the end of it.
         location: String,
     },
-    /// It says something that makes no sense.
+    /// Its content is invalid.
     #[error("the conf `{}` cannot be used", path.display())]
     Content {
         /// The conf.
@@ -137,75 +135,75 @@ pub enum ConfError {
     /// It is JSON, but not an object.
     #[error("the conf must be an object, but it is {0}")]
     NotAnObject(String),
-    /// A key that no generation goes without is absent.
+    /// A required key is missing.
     #[error("the conf has no `{0}`; is it the conf of an image?")]
     Missing(&'static str),
     /// A value has the wrong type.
     #[error("`{key}` must be {expected}, but it is {found}")]
     Type {
-        /// The value's place.
+        /// The key.
         key: String,
-        /// What it has to be.
+        /// The expected type.
         expected: &'static str,
-        /// What it is.
+        /// The type and value found.
         found: String,
     },
-    /// A key in the options of a layer is not known.
-    #[error("`{key}` is not known; the keys are {known}")]
+    /// An unknown key in the options of a layer.
+    #[error("unknown key `{key}`; the known keys are {known}")]
     Unknown {
-        /// The key's place.
+        /// The key.
         key: String,
-        /// The keys that there are.
+        /// The known keys.
         known: &'static str,
     },
-    /// A regular expression is none.
+    /// A value is not a regular expression.
     #[error("`{key}` must be a regular expression, but it is `{value}`")]
     Regex {
-        /// The value's place.
+        /// The key.
         key: String,
-        /// What stands there.
+        /// The value.
         value: String,
         /// What is wrong with it.
         source: Box<regex::Error>,
     },
-    /// A mode is none.
+    /// A value is not a mode.
     #[error("`{key}` must be a mode in octal digits such as \"0755\", but it is `{value}`")]
     Mode {
-        /// The value's place.
+        /// The key.
         key: String,
-        /// What stands there.
+        /// The value.
         value: String,
     },
-    /// Options are of a layer that is not there, or that has some already.
+    /// Options for a layer that does not exist, or that has options already.
     #[error(
         "`{key}` must be the number of one of the {layers} store layers, counted from 0, in ascending order, but it is {value}"
     )]
     Layer {
-        /// The value's place.
+        /// The key.
         key: String,
-        /// How many store layers there are.
+        /// The number of store layers.
         layers: usize,
-        /// What stands there.
+        /// The value.
         value: String,
     },
-    /// A date is none.
+    /// A value is not a date.
     #[error(
         "`{key}` must be \"now\" or a date such as 1970-01-01T00:00:01+00:00, but it is `{value}`"
     )]
     Date {
         /// `created` or `mtime`.
         key: &'static str,
-        /// What stands there.
+        /// The value.
         value: String,
         /// What is wrong with it.
         source: TimeError,
     },
-    /// A number is none.
+    /// A value is not a number.
     #[error("`{key}` must be a whole number such as \"1000\", but it is `{value}`")]
     Number {
         /// `uid` or `gid`.
         key: &'static str,
-        /// What stands there.
+        /// The value.
         value: String,
     },
 }
@@ -215,14 +213,14 @@ impl Conf {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or is not JSON, and those of [`Self::from_json`].
+    /// If the file cannot be read or is not JSON, and the errors of [`Self::from_json`].
     pub fn load(path: &Path) -> Result<Self, ConfError> {
         let text = bounded::read_file(path)
             .map_err(|source| ConfError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }
 
-    /// Reads a conf from the text of a file, whose path errors name.
+    /// Reads a conf from a file's content. `path` is for error messages.
     #[doc(hidden)]
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfError> {
         let value = serde_json::from_slice(text).map_err(|source| json_error(path, source))?;
@@ -230,11 +228,12 @@ impl Conf {
             .map_err(|source| ConfError::Content { path: path.to_owned(), source: source.into() })
     }
 
-    /// Reads a conf from its JSON. Unknown keys make a warning.
+    /// Reads a conf from its JSON. Unknown keys cause warnings.
     ///
     /// # Errors
     ///
-    /// If a required key is absent, or a value is of the wrong type, not a date or not a number.
+    /// If a required key is missing, or a value has the wrong type or is not a valid date or
+    /// number.
     pub fn from_json(value: Value) -> Result<Self, ConfError> {
         let mut fields = Fields::new(value)?;
         let now = DateTime::now_utc();
@@ -277,7 +276,7 @@ impl Conf {
                 )),
             }
         }
-        // The image's os is always linux, whatever the conf says.
+        // The image's OS is always linux, whatever the conf says.
         fields.string("os")?;
         conf.warnings.extend(fields.unknown());
         Ok(conf)
@@ -286,7 +285,7 @@ impl Conf {
 
 fn json_error(path: &Path, source: serde_json::Error) -> ConfError {
     let path = path.to_owned();
-    // The library's two words for a surrogate that stands alone, neither of which says so.
+    // Part of both of the library's messages about a lone surrogate, neither of which says so.
     if source.to_string().contains("hex escape") {
         let location = format!("at line {} column {}", source.line(), source.column());
         return ConfError::Surrogate { path, location };
@@ -384,11 +383,11 @@ mod tests {
         let cases = [
             (
                 json!({"Cmd": "sh"}),
-                "`config.Cmd` should be a list of strings, but it is a string (\"sh\"); docker takes it",
+                "`config.Cmd` should be a list of strings, but it is a string (\"sh\"); docker treats it",
             ),
             (
                 json!({"Env": [1]}),
-                "`config.Env[0]` should be a string, but it is a number (1); engines refuse",
+                "`config.Env[0]` should be a string, but it is a number (1); engines reject",
             ),
             (json!({"Labels": {"a": 1}}), "`config.Labels.a` should be a string"),
             (json!({"ExposedPorts": ["80"]}), "`config.ExposedPorts` should be an object"),

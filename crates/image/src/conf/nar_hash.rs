@@ -1,4 +1,4 @@
-//! NAR hashes, in the forms in which Nix writes them.
+//! NAR hashes, in all formats that Nix writes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,8 +8,8 @@ use formats::digest::Digest;
 /// Characters of a SHA-256 in Nix's base 32.
 const BASE32_LENGTH: usize = 52;
 
-/// The hash as `sha256:` and hexadecimal digits, whichever of Nix's three forms it came in; `None`
-/// for anything that is not a SHA-256.
+/// Converts a hash in any of Nix's three formats to `sha256:` and hexadecimal digits; returns
+/// `None` if it is not a SHA-256.
 pub(crate) fn canonical(hash: &str) -> Option<String> {
     if let Some(text) = hash.strip_prefix("sha256-") {
         let digest = Digest(STANDARD.decode(text).ok()?.try_into().ok()?);
@@ -18,7 +18,7 @@ pub(crate) fn canonical(hash: &str) -> Option<String> {
     let text = hash.strip_prefix("sha256:")?;
     let digest = match Digest::from_hex(text) {
         Ok(digest) => digest,
-        // The library panics over some other lengths.
+        // The library panics on some other lengths.
         Err(_) if text.len() == BASE32_LENGTH => {
             Digest(nix_base32::from_nix_base32(text)?.try_into().ok()?)
         }
@@ -65,7 +65,7 @@ mod tests {
                 assert_eq!(canonical(&hash), None, "{hash}");
             }
         }
-        // 52 digits hold four bits more than a SHA-256.
+        // 52 digits encode four bits more than a SHA-256 has.
         assert_eq!(canonical(&format!("sha256:2{}", "0".repeat(51))), None);
     }
 }

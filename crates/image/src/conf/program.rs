@@ -1,4 +1,5 @@
-//! The program that an image is in Nix: a script of the shell that hands a conf to what streams it.
+//! The program that Nix builds for an image: a shell script that passes a conf to the streaming
+//! program.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::ConfError;
 
-/// The largest script that is read; nixpkgs' and ours have less than 1 KiB.
+/// The largest script that is read; those of nixpkgs and this project have less than 1 KiB.
 const MAX_SCRIPT: u64 = 64 << 10;
 
-/// What a file that an image may be made of starts with.
+/// The type of a file that may describe an image, detected from its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A conf.
@@ -21,11 +22,11 @@ pub enum Form {
 }
 
 impl Form {
-    /// What the file at `path` is.
+    /// Detects the type of the file at `path`.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or is a script that names no conf.
+    /// If the file cannot be read, or is a script that does not name a conf.
     pub fn of(path: &Path) -> Result<Self, ConfError> {
         let read_error = |source| ConfError::Read { path: path.to_owned(), source };
         // Opening a pipe would wait for a writer.
@@ -47,7 +48,7 @@ impl Form {
     }
 }
 
-/// The conf that a script runs a program with: the last word of the last command before the
+/// The conf that the script passes to a program: the last argument of the last command before the
 /// script's own arguments.
 fn conf_of(script: &str) -> Option<&str> {
     let command = script.lines().rev().find(|line| line.trim_start().starts_with("exec "))?;

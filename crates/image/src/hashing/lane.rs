@@ -1,4 +1,4 @@
-//! One layer's way through the hash; two of them are advanced at a time.
+//! The hashing of one layer; two layers are hashed at a time.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use crate::layer::{LayerError, LayerReader};
 use formats::digest::{BlobId, Digest};
 use formats::sha256::{Sha256, update_two};
 
-/// Lanes of one thread: as many computations as a core can interleave.
+/// Lanes per thread: the number of hashes that a core can interleave.
 pub(super) const COUNT: usize = 2;
 
-/// Bytes read at a time; both lanes' buffers fit a core's own cache.
+/// Bytes read at a time; the buffers of both lanes fit into a core's own cache.
 const CHUNK: usize = 128 << 10;
 
-/// What a buffer holds beyond a chunk, the largest file that is read with its header included.
+/// Capacity of a buffer beyond a chunk: the largest file that is read along with its header.
 const SLACK: usize = 80 << 10;
 
 /// A layer that is being hashed.
@@ -22,9 +22,9 @@ pub(super) struct Lane<'a> {
     layer: usize,
     reader: LayerReader<'a>,
     buffer: Vec<u8>,
-    /// How much of the buffer is hashed.
+    /// How much of the buffer has been hashed.
     start: usize,
-    /// Whether nothing comes after the buffer.
+    /// Whether the layer ends with the buffer.
     ended: bool,
     hash: Sha256,
     tar_split: Option<io::Result<TarSplitWriter>>,
@@ -36,7 +36,7 @@ impl<'a> Lane<'a> {
         Self { layer, reader, buffer, start: 0, ended: false, hash: Sha256::new(), tar_split: None }
     }
 
-    /// Makes the layer's tar-split as well. What goes wrong with that does not stop the hash.
+    /// Also makes the layer's tar-split. An error there does not stop the hash.
     pub(super) fn with_tar_split(self, tar_split: io::Result<TarSplitWriter>) -> Self {
         Self { tar_split: Some(tar_split), ..self }
     }
@@ -45,7 +45,7 @@ impl<'a> Lane<'a> {
         self.ended && self.start == self.buffer.len()
     }
 
-    /// The layer, what it hashed to, and its tar-split.
+    /// The layer, its digest and size, and its tar-split.
     pub(super) fn finish(self) -> (usize, BlobId, Option<io::Result<TarSplit>>) {
         let size = self.hash.len();
         let found = BlobId { digest: Digest(self.hash.finish()), size };
@@ -70,8 +70,8 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Reads and hashes a piece of each lane, of the same length where there are two; returns the number
-/// of bytes in all pieces.
+/// Reads and hashes a piece of each lane, of equal lengths if there are two; returns the total
+/// number of bytes.
 pub(super) fn advance(lanes: &mut [Lane<'_>]) -> Result<u64, LayerError> {
     for lane in lanes.iter_mut() {
         lane.refill()?;

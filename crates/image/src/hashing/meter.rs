@@ -1,13 +1,13 @@
-//! How far hashing is.
+//! Progress of the hashing.
 
 use std::fmt::Debug;
 
-/// Is told how much is read to hash layers. Several threads may call at a time.
+/// Receives the progress of the hashing. Several threads may call it at a time.
 pub trait Meter: Debug + Sync {
-    /// About this many more bytes of layers will be read.
+    /// Announces about this many more bytes of layers to read.
     fn will_read(&self, bytes: u64);
 
-    /// This many more bytes of layers were read.
+    /// Reports this many more bytes of layers as read.
     fn read(&self, bytes: u64);
 }
 

@@ -21,13 +21,13 @@ pub use meter::Meter;
 use table::{Remembered, Table, Task};
 use tar_splits::TarSplits;
 
-/// Memory in which the trees' listings are kept from the scan to the last use; trees that find no
-/// room are walked again.
+/// Memory for the trees' listings between the scan and their last use; trees whose listings do not
+/// fit are walked again.
 const LISTINGS: usize = 8 << 20;
 
 /// Finds the digests of an image's layers, which are their diffIDs.
 ///
-/// What was found is kept, so a delivery that is given the same digester hashes nothing again.
+/// Digests are stored, so a delivery with the same digester does not hash a layer again.
 #[derive(Debug)]
 pub struct Digester<'a> {
     image: &'a Image,
@@ -36,22 +36,22 @@ pub struct Digester<'a> {
     meter: &'a dyn Meter,
     table: Table,
     budget: Arc<Budget>,
-    /// The tar-splits that were made or remembered, if they were asked for.
+    /// The tar-splits of layers, if they were requested.
     tar_splits: Option<TarSplits>,
 }
 
-/// What is done with a digest that is remembered for other trees of the same NAR hashes: on
-/// another machine, or before they were repaired here.
+/// What to do with a digest remembered for other trees with the same NAR hashes: for trees on
+/// another machine, or those before a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hints {
-    /// It is used, and checked while the layer is written.
+    /// Use it, and verify it while the layer is written.
     Check,
-    /// The layer is hashed.
+    /// Hash the layer.
     Ignore,
 }
 
 impl<'a> Digester<'a> {
-    /// A digester for an image that hashes on all cores and has no cache.
+    /// A digester for an image, which uses all cores and has no cache.
     pub fn new(image: &'a Image) -> Self {
         static NO_CACHE: Cache = Cache::none();
         let table = Table::new(image.layers.iter().map(Layer::known));
@@ -60,14 +60,13 @@ impl<'a> Digester<'a> {
         Self { image, cache: &NO_CACHE, threads, meter: &(), table, budget, tar_splits: None }
     }
 
-    /// Looks digests up in a cache before hashing, and remembers there what was found.
+    /// Looks up digests in a cache before hashing, and stores new ones there.
     #[must_use]
     pub fn with_cache(self, cache: &'a Cache) -> Self {
         Self { cache, ..self }
     }
 
-    /// Sets the number of threads that list files and hash; 0 means 1. The default is one for each
-    /// core.
+    /// Sets the number of threads that list files and hash; 0 means 1. The default is one per core.
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
         Self { threads: threads.max(1), ..self }
@@ -78,7 +77,7 @@ impl<'a> Digester<'a> {
         self.image
     }
 
-    /// The cache that is used.
+    /// The digester's cache.
     pub fn cache(&self) -> &'a Cache {
         self.cache
     }
@@ -88,12 +87,11 @@ impl<'a> Digester<'a> {
         self.threads
     }
 
-    /// Finds the diffIDs of all layers and the sizes of their tar files in bytes, lowest layer
-    /// first.
+    /// Finds the diffIDs of all layers and the sizes of their tar files, lowest layer first.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read or changes meanwhile, a layer is not what its checksum says, or a
+    /// If a file cannot be read or changes meanwhile, a layer does not match its checksum, or a
     /// thread cannot be started.
     pub fn digest_all(&self) -> Result<Vec<BlobId>, Error> {
         self.work_in_threads()?;
@@ -101,10 +99,10 @@ impl<'a> Digester<'a> {
     }
 }
 
-/// What deliveries ask for, layer by layer.
+/// The interface for deliveries, which proceed layer by layer.
 #[doc(hidden)]
 impl<'a> Digester<'a> {
-    /// Finds the digests of some of the layers, and looks at no other.
+    /// Finds the digests of some layers, without touching any other.
     pub fn digest_some(&self, layers: &[usize]) -> Result<(), Error> {
         for layer in 0..self.image.layers.len() {
             self.table.skip(layer, !layers.contains(&layer));
@@ -113,7 +111,7 @@ impl<'a> Digester<'a> {
         layers.iter().try_for_each(|&layer| self.table.wait_until_known(layer).map(drop))
     }
 
-    /// Tells a meter how much is read to hash layers.
+    /// Reports to a meter how much is read to hash layers.
     #[must_use]
     pub fn with_meter(self, meter: &'a dyn Meter) -> Self {
         Self { meter, ..self }
@@ -124,7 +122,7 @@ impl<'a> Digester<'a> {
     }
 
     /// Runs `consumer` while other threads hash the layers. `consumer` gets the digests from
-    /// [`Self::digest`]. It has to verify every layer that is [`Self::unchecked`], and then to call
+    /// [`Self::digest`]. It must verify every layer that is [`Self::unchecked`], then call
     /// [`Self::found`].
     pub fn run<T, E: From<Error>>(&self, consumer: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         thread::scope(|scope| {
@@ -161,32 +159,32 @@ impl<'a> Digester<'a> {
         Ok(self.table.known(layer))
     }
 
-    /// The digest of a layer, as soon as it is known; that layer's turn has come.
+    /// Waits for a layer's digest. This layer is now the next one needed.
     pub fn digest(&self, layer: usize) -> Result<BlobId, Error> {
         self.table.wait_for_digest(layer)
     }
 
-    /// About how many bytes a layer has, if it was looked at.
+    /// The approximate size of a layer, if it was scanned.
     pub fn size(&self, layer: usize) -> u64 {
         self.table.size(layer)
     }
 
-    /// About how many bytes all the layers have that were looked at so far.
+    /// The approximate total size of all layers scanned so far.
     pub fn known_size(&self) -> u64 {
         self.table.known_size()
     }
 
-    /// Whether the sizes of all layers were found, so that [`Self::known_size`] stays what it is.
+    /// Whether the sizes of all layers are known, so that [`Self::known_size`] is final.
     pub fn sizes_are_known(&self) -> bool {
         self.table.sizes_are_known(|layer| self.image.layers[layer].has_estimated_size())
     }
 
-    /// Whether the layer's digest is remembered for other trees than those that are here.
+    /// Whether the layer's digest was remembered for other trees than the present ones.
     pub fn unchecked(&self, layer: usize) -> bool {
         self.table.is_hint(layer)
     }
 
-    /// Records the digest of a layer whose bytes were read, in the cache as well.
+    /// Records the digest of a layer that was read, also in the cache.
     pub fn found(&self, layer: usize, found: BlobId) -> Result<(), Error> {
         self.publish(layer, found)
     }
@@ -199,9 +197,8 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// A layer's bytes from the first one on. Layers of the base image that were found to be what
-    /// they should be in an earlier run are handed out unread where that is possible, unless they
-    /// are to be checked again.
+    /// Reads a layer from its first byte. Layers of the base image that an earlier run verified are
+    /// returned as files where possible, unless `check` asks for another verification.
     pub fn stream(&self, layer: usize, check: bool) -> Result<LayerStream<'a>, Error> {
         let it = &self.image.layers[layer];
         if !check
@@ -215,7 +212,7 @@ impl<'a> Digester<'a> {
         Ok(it.open(self.table.listings(layer))?)
     }
 
-    /// The same, of a layer of the base image as it stands there, compressed or not.
+    /// The same, but a layer of the base image is not decompressed.
     pub(crate) fn stream_as_it_stands(&self, layer: usize) -> Result<LayerStream<'a>, Error> {
         let it = &self.image.layers[layer];
         match it.known() {
@@ -224,19 +221,19 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// A layer's bytes, all through memory; those of the base image are checked.
+    /// Reads a layer through memory only; layers of the base image are verified.
     pub fn open(&self, layer: usize) -> Result<LayerReader<'a>, Error> {
         let listings = self.table.listings(layer);
         Ok(LayerReader::new(self.image.layers[layer].open(listings)?))
     }
 
-    /// The same, of a layer of the base image as it stands there, compressed or not.
+    /// The same, but a layer of the base image is not decompressed.
     pub fn open_as_it_stands(&self, layer: usize) -> Result<LayerReader<'a>, Error> {
         let listings = self.table.listings(layer);
         Ok(LayerReader::new(self.image.layers[layer].open_as_it_stands(listings)?))
     }
 
-    /// Forgets what is remembered of a layer, as it turned out to be wrong.
+    /// Removes the cache entries of a layer that turned out to be wrong.
     pub fn forget(&self, layer: usize) {
         let it = &self.image.layers[layer];
         let base = [BaseFact::Checked, BaseFact::Blob].into_iter();
@@ -264,8 +261,8 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// Forgets all that is remembered for other trees than those that are here: what was wrong of
-    /// one of them may be wrong of others.
+    /// Removes all cache entries that were made for other trees than the present ones: if one is
+    /// wrong, others may be too.
     fn forget_hints(&self) {
         for layer in 0..self.image.layers.len() {
             if self.unchecked(layer) {
@@ -274,7 +271,7 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// One thread's work: scan while there is something to scan, then hash two layers at a time.
+    /// The work of one thread: scan while there are layers to scan, then hash two layers at a time.
     fn work(&self, hints: Hints) -> Result<(), Error> {
         let mut lanes = Vec::with_capacity(lane::COUNT);
         loop {
@@ -302,7 +299,7 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// A layer's way through the hash, and to its tar-split if that is wanted.
+    /// A lane for a layer, with a tar-split if requested.
     fn lane(&self, layer: usize) -> Result<Lane<'a>, Error> {
         let lane = Lane::new(layer, self.open(layer)?);
         let key = self.table.keys(layer).next();

@@ -1,4 +1,4 @@
-//! Which layers are known, and which thread does what next.
+//! Tracks which layers are known, and what each thread does next.
 
 use formats::digest::BlobId;
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use crate::error::Error;
 use crate::layer::Scanned;
 use crate::store::Listing;
 
-/// The layers' states, shared by all threads.
+/// The states of the layers, shared by all threads.
 #[derive(Debug)]
 pub(super) struct Table {
     inner: Mutex<Inner>,
     changed: Condvar,
 }
 
-/// Something that a thread has to do.
+/// A task for a thread.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Task {
-    /// Look what the layer is made of.
+    /// Scan the layer.
     Scan(usize),
-    /// Hash it.
+    /// Hash the layer.
     Hash(usize),
 }
 
 #[derive(Debug)]
 struct Inner {
     slots: Vec<Slot>,
-    /// The layer that is written next.
+    /// The layer to be written next.
     next: usize,
-    /// Threads that have a lane in use.
+    /// The number of threads with a lane in use.
     busy: usize,
     stopped: bool,
     failure: Option<Error>,
@@ -40,7 +40,7 @@ struct Inner {
 #[derive(Debug)]
 struct Slot {
     state: State,
-    /// Whether the digest is known of other trees than those that are here.
+    /// Whether the digest was remembered for other trees than the present ones.
     hint: bool,
     key: Option<Key>,
     same_hashes: Option<Key>,
@@ -48,12 +48,12 @@ struct Slot {
     listings: Option<Arc<[Listing]>>,
 }
 
-/// What the cache has for a layer that was scanned.
+/// What the cache has for a scanned layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Remembered {
     /// Its digest.
     Known(BlobId),
-    /// The digest of a layer of other trees, which should be the same.
+    /// The digest for other trees, which should be the same.
     Hint(BlobId),
     /// Nothing.
     Nothing,
@@ -62,7 +62,7 @@ pub(super) enum Remembered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unscanned,
-    /// Not to be worked on unless someone looks at it.
+    /// Not to be scanned until requested.
     Skipped,
     Scanning,
     Waiting,
@@ -71,7 +71,7 @@ enum State {
 }
 
 impl Table {
-    /// A table of layers, some of whose digests may be known from the start.
+    /// A table of layers, some of which may have known digests.
     pub(super) fn new(known: impl Iterator<Item = Option<BlobId>>) -> Self {
         let slot = |known: Option<BlobId>| Slot {
             state: known.map_or(State::Unscanned, State::Known),
@@ -91,8 +91,8 @@ impl Table {
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
-    /// The next task for a thread that has this many lanes in use; `None` if it should go on with
-    /// those, or has no more to do at all.
+    /// The next task for a thread with this many lanes in use; `None` if it should continue with
+    /// these, or has nothing left to do.
     pub(super) fn claim(&self, lanes: usize, threads: usize) -> Option<Task> {
         let mut inner = self.lock();
         loop {
@@ -103,7 +103,7 @@ impl Table {
                 inner.slots[layer].state = State::Scanning;
                 return Some(Task::Scan(layer));
             }
-            // A second lane is for layers that no idle thread would take.
+            // Use the second lane only for layers that no idle thread would take.
             let waiting = inner.slots.iter().filter(|slot| slot.state == State::Waiting).count();
             if waiting > 0 && (lanes == 0 || waiting > threads - inner.busy) {
                 inner.busy += usize::from(lanes == 0);
@@ -118,12 +118,12 @@ impl Table {
         }
     }
 
-    /// A thread has no lane in use any more.
+    /// Called when a thread has no lane in use any more.
     pub(super) fn release(&self) {
         self.lock().busy -= 1;
     }
 
-    /// A layer was scanned, and its digest is remembered or has to be found.
+    /// Records the result of a scan. Without a remembered digest, the layer has to be hashed.
     pub(super) fn scanned(&self, layer: usize, scanned: Scanned, remembered: Remembered) {
         let known = match remembered {
             Remembered::Known(known) | Remembered::Hint(known) => Some(known),
@@ -141,7 +141,7 @@ impl Table {
         self.changed.notify_all();
     }
 
-    /// A layer's digest was found.
+    /// Records a layer's digest.
     pub(super) fn hashed(&self, layer: usize, found: BlobId) {
         let slot = &mut self.lock().slots[layer];
         slot.state = State::Known(found);
@@ -150,12 +150,12 @@ impl Table {
         self.changed.notify_all();
     }
 
-    /// Has a layer hashed that was scanned, though its digest is known.
+    /// Makes a scanned layer be hashed even though its digest is known.
     pub(super) fn hash_again(&self, layer: usize) {
         self.lock().slots[layer].state = State::Waiting;
     }
 
-    /// What the scan found, if it is still kept; waits for the scan.
+    /// Waits for the layer's scan; returns its listings, unless they were dropped.
     pub(super) fn listings(&self, layer: usize) -> Option<Arc<[Listing]>> {
         let mut inner = self.lock();
         while matches!(inner.slots[layer].state, State::Unscanned | State::Scanning) {
@@ -167,7 +167,7 @@ impl Table {
         inner.slots[layer].listings.clone()
     }
 
-    /// The layer's digest, whose turn has come; of those before it nothing more is needed.
+    /// Waits for a layer's digest. The layers before it are not needed any more.
     pub(super) fn wait_for_digest(&self, layer: usize) -> Result<BlobId, Error> {
         let mut inner = self.lock();
         inner.next = layer;
@@ -176,7 +176,7 @@ impl Table {
         self.wait_until_known(layer)
     }
 
-    /// The layer's digest, as soon as it is known.
+    /// Waits for a layer's digest.
     pub(super) fn wait_until_known(&self, layer: usize) -> Result<BlobId, Error> {
         let mut inner = self.lock();
         loop {
@@ -188,7 +188,7 @@ impl Table {
         }
     }
 
-    /// All digests, as soon as they are known.
+    /// Waits for all digests.
     pub(super) fn wait_for_all(&self) -> Result<Vec<BlobId>, Error> {
         let mut inner = self.lock();
         loop {
@@ -204,7 +204,7 @@ impl Table {
         }
     }
 
-    /// The layer's digest, if it is known by now.
+    /// The layer's digest, if it is known already.
     pub(super) fn known(&self, layer: usize) -> Option<BlobId> {
         match self.lock().slots[layer].state {
             State::Known(digest) => Some(digest),
@@ -212,7 +212,7 @@ impl Table {
         }
     }
 
-    /// Keeps a layer that was not looked at yet from being worked on, or stops doing so.
+    /// Excludes a layer that was not scanned yet from the work, or includes it again.
     pub(super) fn skip(&self, layer: usize, skip: bool) {
         let state = &mut self.lock().slots[layer].state;
         if matches!(state, State::Unscanned | State::Skipped) {
@@ -220,7 +220,7 @@ impl Table {
         }
     }
 
-    /// Whether the caller should scan the layer, as no thread has done so or is doing it.
+    /// Whether the caller should scan the layer, because no thread has done so or is doing so.
     pub(super) fn claim_scan(&self, layer: usize) -> bool {
         let state = &mut self.lock().slots[layer].state;
         let unscanned = matches!(state, State::Unscanned | State::Skipped);
@@ -234,7 +234,7 @@ impl Table {
         self.lock().slots[layer].size
     }
 
-    /// The keys under which the layer's digest is remembered.
+    /// The cache keys of the layer's digest.
     pub(super) fn keys(&self, layer: usize) -> impl Iterator<Item = Key> {
         let slot = &self.lock().slots[layer];
         [slot.key, slot.same_hashes].into_iter().flatten()
@@ -248,8 +248,8 @@ impl Table {
         self.lock().slots.iter().map(|slot| slot.size).sum()
     }
 
-    /// Whether no layer's size is still to be found. That of a layer in `estimated` is not known
-    /// before its digest.
+    /// Whether all layers' sizes are known. For a layer in `estimated` that is only so once its
+    /// digest is known.
     pub(super) fn sizes_are_known(&self, estimated: impl Fn(usize) -> bool) -> bool {
         let inner = self.lock();
         inner.slots.iter().enumerate().all(|(layer, slot)| match slot.state {
@@ -271,7 +271,7 @@ impl Table {
         self.changed.notify_all();
     }
 
-    /// Runs a thread's work; its error, or its panic, ends everything.
+    /// Runs a thread's work; an error or panic stops all threads.
     pub(super) fn fail_with(&self, work: impl FnOnce() -> Result<(), Error>) {
         struct StopOnPanic<'a>(&'a Table);
         impl Drop for StopOnPanic<'_> {
@@ -305,8 +305,8 @@ impl Inner {
         self.slots.iter().position(|slot| slot.state == state)
     }
 
-    /// Of the waiting layers, the one that is written next, or else the largest: it would keep a
-    /// core busy for longest when the others are done.
+    /// Chooses the waiting layer that is written next, or else the largest: started last, it would
+    /// keep a single core busy after all others are done.
     fn choose(&self) -> Option<usize> {
         let waiting = |layer: &usize| self.slots[*layer].state == State::Waiting;
         let next = Some(self.next).filter(|next| *next < self.slots.len()).filter(waiting);
@@ -328,7 +328,7 @@ mod tests {
     use crate::layer::LayerError;
     use formats::digest::{BlobId, Digest};
 
-    /// A table whose layers have these sizes and wait to be hashed.
+    /// A table of layers with these sizes, waiting to be hashed.
     fn table(sizes: &[u64]) -> Table {
         let table = Table::new(sizes.iter().map(|_| None));
         for (layer, &size) in sizes.iter().enumerate() {

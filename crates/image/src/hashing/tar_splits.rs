@@ -1,4 +1,4 @@
-//! Tar-splits, which are made of the bytes that are hashed.
+//! Tar-splits, which are made while layers are hashed.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +10,7 @@ use crate::cache::TarSplit;
 use crate::error::Error;
 use crate::layer::Unpacked;
 
-/// The tar-splits of layers, or why there are none.
+/// The tar-splits of layers, or the errors in making them.
 #[derive(Debug, Default)]
 pub(super) struct TarSplits(Mutex<HashMap<usize, io::Result<TarSplit>>>);
 
@@ -20,22 +20,22 @@ impl TarSplits {
     }
 }
 
-/// What a delivery asks for that puts layers down unpacked.
+/// The interface for deliveries that unpack layers.
 #[doc(hidden)]
 impl<'a> Digester<'a> {
-    /// Has the tar-splits of layers of store paths made of all that is hashed from now on.
+    /// Makes tar-splits of all layers of store paths hashed from now on.
     #[must_use]
     pub fn with_tar_splits(self) -> Self {
         Self { tar_splits: Some(TarSplits::default()), ..self }
     }
 
-    /// Makes or remembers the tar-splits of these layers, whose digests were found, as far as they
-    /// are layers of store paths. Layers that were hashed in an earlier run for something else are
-    /// hashed again.
+    /// Makes or remembers the tar-splits of those of these layers that consist of store paths.
+    /// Their digests must be known. Layers that were only hashed in an earlier run are hashed
+    /// again.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::digest_all`], and if a layer is no longer what it was.
+    /// Those of [`Self::digest_all`], and if a layer has changed.
     pub fn find_tar_splits(&self, layers: &[usize]) -> Result<(), Error> {
         let Some(all) = &self.tar_splits else { return Ok(()) };
         let mut expected = Vec::new();
@@ -65,8 +65,12 @@ impl<'a> Digester<'a> {
         Ok(())
     }
 
-    /// A layer's tar-split, once; `None` if it is not a layer of store paths, and the error that
-    /// kept it from being made.
+    /// Takes a layer's tar-split; `None` if the layer does not consist of store paths, or if it was
+    /// taken before.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be made.
     pub fn take_tar_split(&self, layer: usize) -> io::Result<Option<TarSplit>> {
         self.tar_splits.as_ref().and_then(|all| all.0.lock().remove(&layer)).transpose()
     }
@@ -75,7 +79,7 @@ impl<'a> Digester<'a> {
     ///
     /// # Errors
     ///
-    /// If its tar file has to be read and cannot be opened.
+    /// If the layer's tar file must be read and cannot be opened.
     pub fn unpack(&self, layer: usize) -> Result<Unpacked<'a>, Error> {
         Ok(self.image.layers[layer].unpack(self.table.listings(layer))?)
     }

@@ -1,4 +1,4 @@
-//! The image's configuration and manifest, byte for byte as nixpkgs' script writes them.
+//! The image's config and manifest, byte for byte as nixpkgs' script writes them.
 
 use serde_json::{Map, Value, json};
 
@@ -7,12 +7,12 @@ use formats::digest::Digest;
 use formats::python;
 use oci::Platform;
 
-/// What every image runs on.
+/// The operating system of every image.
 pub(super) const OS: &str = "linux";
 
 impl Image {
-    /// The configuration, whose digest is the image's ID, for layers of these digests. That of an
-    /// image in an archive or layout stays as it is there, as do its layers.
+    /// The config for layers with these diffIDs; its digest is the image ID. An image in an archive
+    /// or layout keeps its own config, as it keeps its layers.
     #[doc(hidden)]
     pub fn config_json(&self, diff_ids: &[Digest]) -> String {
         if let Some(finished) = &self.finished {
@@ -35,13 +35,13 @@ impl Image {
         }))
     }
 
-    /// What it runs on.
+    /// The image's platform.
     #[doc(hidden)]
     pub fn platform(&self) -> Platform {
         Platform { architecture: self.architecture.clone(), os: OS.into() }
     }
 
-    /// The docker-archive's manifest, naming the members that hold configuration and layers.
+    /// The docker-archive's manifest, which names the members with the config and the layers.
     #[doc(hidden)]
     pub fn manifest_json(&self, config: &str, layers: &[String]) -> String {
         python::json::dumps(&json!([{
@@ -52,8 +52,9 @@ impl Image {
     }
 }
 
-/// The image's `config` with the variables that it inherits: of those with the same name the last
-/// one holds, at the place of the first. Without a base image it stays what the conf says.
+/// The conf's `config` with the environment variables of the base image added. Of variables with
+/// the same name, the last one counts, in the position of the first. Without a base image, `config`
+/// is returned unchanged.
 pub(super) fn overlay(inherited: Option<Vec<String>>, config: Value) -> Value {
     let Some(inherited) = inherited else { return config };
     let own = config["Env"].as_array();

@@ -1,4 +1,4 @@
-//! Images that exist already, whatever they are kept as.
+//! Existing images in any form.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use formats::digest::Digest;
 use formats::peer_text;
 use oci::Reference;
 
-/// Confs that build on confs, at most: engines take 127 layers, and each conf has one of its own.
+/// The limit for confs that build on each other: engines support 127 layers, and each conf adds at
+/// least one.
 const MAX_BASES: usize = 127;
 
-/// An image that exists: one of a conf, or one in an archive or layout.
+/// An existing image: that of a conf, or one in an archive or layout.
 #[derive(Debug)]
 pub enum Existing {
     /// The image of a conf or of the program that streams it.
@@ -31,33 +32,33 @@ pub struct Stored {
     /// Its layers, lowest first.
     pub layers: Vec<Layer>,
     base: Base,
-    /// The store that its paths may be in as well.
+    /// The store that may also contain its paths.
     store: Store,
 }
 
-/// Where images are looked for.
+/// How images are opened.
 #[derive(Debug)]
 pub(super) struct Search<'a> {
     pub(super) store: &'a Store,
-    /// The architecture that is meant where there are several, by Go's name.
+    /// The architecture to choose where there are several, by Go's name.
     pub(super) architecture: &'a str,
-    /// Confs that led here.
+    /// The number of confs that led here.
     pub(super) depth: usize,
-    /// Layers of a layout, by their diffIDs, that need not be there.
+    /// DiffIDs of layers that a layout may lack.
     pub(super) without: &'a [Digest],
 }
 
 impl Existing {
-    /// Opens the image that is named by `PATH`, or by `PATH#NAME` where there are several.
+    /// Opens the image `PATH`, or `PATH#NAME` if there are several.
     ///
-    /// The path is that of a conf, of the program that streams its image, of a docker-archive, of an
-    /// OCI archive, or of the directory of an OCI layout. Of a docker-archive the first image is
-    /// taken, unless one is named. `architecture` chooses among platforms, by Go's names. Store
-    /// paths are read below `store_root`, or where they are.
+    /// The path is that of a conf, of the program that streams its image, of a docker-archive, of
+    /// an OCI archive, or of the directory of an OCI layout. Without a name, the first image of a
+    /// docker-archive is used. `architecture`, by Go's name, chooses among platforms. Store paths
+    /// are read below `store_root`, if given.
     ///
     /// # Errors
     ///
-    /// If it is none of these, has not the one image that is meant, or is broken.
+    /// If it is none of these, does not have exactly one matching image, or is broken.
     pub fn open(
         name: &str,
         architecture: &str,
@@ -68,8 +69,8 @@ impl Existing {
         Search { store: &store, architecture, depth: 0, without: &[] }.open(&path, name)
     }
 
-    /// Opens the image of an OCI archive or layout, of which some layers need not be there: those of
-    /// these diffIDs. To read one of them is an error.
+    /// Opens the image of an OCI archive or layout that may lack the layers with these diffIDs.
+    /// Reading one of them is an error.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl Existing {
         }
     }
 
-    /// The store that its paths are in, or may be in as well.
+    /// The store that its paths are in, or may be in.
     pub(crate) fn store(&self) -> &Store {
         match self {
             Self::Made(image) => &image.store,
@@ -99,7 +100,7 @@ impl Existing {
         }
     }
 
-    /// What these paths refer to, if a conf or Nix's database knows all of them.
+    /// The references of these paths, if confs or Nix's database have them for all.
     pub(crate) fn references<'a>(
         &self,
         paths: impl Iterator<Item = &'a str> + Clone,
@@ -111,7 +112,7 @@ impl Existing {
         said.or_else(|| store::references(self.store(), paths))
     }
 
-    /// The variables that every image on top of this one inherits.
+    /// The environment variables that images on top of this one inherit.
     pub(super) fn env(&self) -> Vec<String> {
         match self {
             Self::Made(image) => {
@@ -124,12 +125,12 @@ impl Existing {
 }
 
 impl Image {
-    /// The image of an archive or layout at `path`, under another name if one is given. Its
-    /// configuration and layers stay as they are.
+    /// The image of an archive or layout at `path`, optionally under another name. Its config and
+    /// layers stay unchanged.
     ///
     /// # Errors
     ///
-    /// If it has no name and none is given, or is for another system than Linux.
+    /// If neither the archive nor the caller names it, or it is for another system than Linux.
     pub fn of_stored(
         stored: Stored,
         repo_tag: Option<String>,
@@ -143,7 +144,7 @@ impl Image {
         let config = config.map_err(|_| wrong("has a configuration that is not UTF-8"))?;
         let parsed = parse_document(config.as_bytes());
         let mut parsed =
-            parsed.map_err(|error| wrong(&format!("has no configuration: {error}")))?;
+            parsed.map_err(|error| wrong(&format!("has an invalid configuration: {error}")))?;
         let text = |key: &str| parsed[key].as_str().map(str::to_owned);
         let (architecture, created, os) = (text("architecture"), text("created"), text("os"));
         if let Some(os) = os.filter(|os| os != OS) {
@@ -153,7 +154,7 @@ impl Image {
         Ok(Self {
             has_base: true,
             repo_tag: repo_tag.ok_or_else(|| ImageError::NoName(path.to_owned()))?,
-            // Only archives that are made of it have a time.
+            // Only archives written from it have a time.
             ownership: Arc::new(Ownership { mtime: 1, ..Ownership::default() }),
             nar_hashes: NarHashes::new(),
             references: References::new(),
@@ -169,17 +170,18 @@ impl Image {
 }
 
 impl Stored {
-    /// The diffIDs of its layers, as its configuration has them.
+    /// The diffIDs of its layers, from its config.
     pub fn diff_ids(&self) -> Vec<Digest> {
         self.layers.iter().filter_map(Layer::as_base).map(|layer| layer.diff_id).collect()
     }
 
-    /// The configuration, byte for byte.
+    /// The config, byte for byte.
     pub fn config(&self) -> &[u8] {
         self.base.config()
     }
 
-    /// What a conf would call it. A layout has whole names, and tags alone, which name no image.
+    /// Its name in the form of a conf's `repo_tag`. A layout can have full names, and mere tags,
+    /// which do not name an image.
     fn usual_name(&self) -> Option<String> {
         if !self.is_layout() {
             return self.names().first().cloned();
@@ -188,19 +190,19 @@ impl Stored {
         whole.find_map(|name| Some(Reference::of_image(name).ok()?.familiar()))
     }
 
-    /// Whether it is in an OCI layout or OCI archive, and not in a docker-archive.
+    /// Whether it is in an OCI layout or OCI archive rather than a docker-archive.
     pub fn is_layout(&self) -> bool {
         self.base.is_layout()
     }
 
-    /// The names and tags that it goes by where it is.
+    /// Its names and tags in its archive or layout.
     pub fn names(&self) -> &[String] {
         self.base.names()
     }
 }
 
 impl Search<'_> {
-    /// Opens the image that a conf names as its base.
+    /// Opens the base image that a conf names.
     pub(super) fn base(&self, name: &str) -> Result<Existing, ImageError> {
         let (path, name) = split(name, |path| self.store.locate(path, "the base image"))?;
         self.open(&path, name)
@@ -246,7 +248,7 @@ impl Search<'_> {
     }
 }
 
-/// Takes `PATH#NAME` apart, unless there is a file that is called so.
+/// Splits `PATH#NAME`, unless that is the name of an existing file.
 fn split(
     text: &str,
     locate: impl Fn(&str) -> Result<PathBuf, StoreError>,

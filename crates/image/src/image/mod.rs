@@ -1,4 +1,4 @@
-//! The image: which layers, in which order, made of what. Plain data, made from a conf.
+//! The image: its layers, in order, and what they are made of. Plain data, made from a conf.
 
 mod documents;
 mod existing;
@@ -20,43 +20,43 @@ use existing::Search;
 pub use existing::{Existing, Stored};
 use formats::digest::{Digest, DigestError};
 
-/// An image that can be digested and delivered: its layers, and what they are made of.
+/// An image that can be digested and delivered.
 ///
-/// Making one looks at the customisation layer and reads the documents of the base image, if there
-/// is one. No layer's content is read before a [`Digester`](crate::Digester) or a
-/// delivery asks for it.
+/// Making one examines the customisation layer and reads the documents of the base image, if there
+/// is one. The contents of layers are only read when a [`Digester`](crate::Digester) or a delivery
+/// needs them.
 #[derive(Debug)]
 pub struct Image {
-    /// The store that its paths are in.
+    /// The store that contains its paths.
     store: Arc<Store>,
     /// Whether it has a base image, whose layers are its lowest ones.
     has_base: bool,
     pub(crate) layers: Vec<Layer>,
     repo_tag: String,
-    /// Owner and time of the entries in its store layers.
+    /// The owner and time of the entries in its store layers.
     ownership: Arc<Ownership>,
-    /// The NAR hash of each store path for which one is known.
+    /// The known NAR hashes of store paths.
     pub(crate) nar_hashes: NarHashes,
-    /// What each store path refers to, for those of which the confs say it.
+    /// The references of store paths, as far as the confs state them.
     references: References,
     warnings: Vec<String>,
     architecture: String,
     created: String,
     config: Value,
-    /// The whole configuration, if it is there already.
+    /// The whole config, if it exists already.
     finished: Option<String>,
 }
 
-/// Why a conf makes no image.
+/// Why no image can be made of a conf.
 #[derive(Debug, Error)]
 pub enum ImageError {
-    /// A path of the conf is not as it must be.
+    /// A path in the conf is invalid.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The base image cannot be used.
     #[error(transparent)]
     Base(#[from] BaseError),
-    /// The base image is one of a conf that cannot be used.
+    /// The base image is that of a conf that cannot be used.
     #[error("the image `{}` cannot be used", path.display())]
     InBase {
         /// The conf, or the program that streams its image.
@@ -67,19 +67,19 @@ pub enum ImageError {
     /// A conf cannot be used.
     #[error(transparent)]
     Conf(Box<ConfError>),
-    /// Confs build on confs in a circle, or nearly.
+    /// Confs build on each other in a circle, or too many of them do.
     #[error("it builds on too many images; does it build on itself?")]
     TooDeep,
-    /// A name chooses among the images of a conf, which has one.
-    #[error("it is one image, and its name is not `{0}`; leave out `#{0}`")]
+    /// A name was given to choose among the images of a conf, which describes only one.
+    #[error("it contains a single image, not named `{0}`; leave out `#{0}`")]
     OneName(String),
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A layer cannot be had.
+    /// A layer cannot be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// The customisation layer is not what it should be.
+    /// The customisation layer is invalid.
     #[error("the customisation layer `{path}` {problem}")]
     Customisation {
         /// The path.
@@ -87,17 +87,18 @@ pub enum ImageError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// The customisation layer's checksum file holds something else.
+    /// The customisation layer's checksum file does not contain a digest.
     #[error(
-        "the checksum file of the customisation layer `{path}` holds no SHA-256; build it again"
+        "the checksum file of the customisation layer `{path}` does not contain a SHA-256 digest; \
+         build it again"
     )]
     Checksum {
         /// The layer's path.
         path: String,
-        /// What it holds.
+        /// Why not.
         source: DigestError,
     },
-    /// What is in an archive or layout is no image that runs here.
+    /// The image in an archive or layout cannot be used.
     #[error("the image in `{}` {problem}", path.display())]
     Stored {
         /// The archive or layout.
@@ -105,29 +106,28 @@ pub enum ImageError {
         /// What is wrong with it.
         problem: String,
     },
-    /// An archive or layout names no image, and neither does the caller.
-    #[error("the image in `{}` has no name, and is given none", .0.display())]
+    /// Neither the archive or layout nor the caller names the image.
+    #[error("the image in `{}` has no name, and none was given", .0.display())]
     NoName(PathBuf),
     /// Neither the conf nor the caller names the image.
-    #[error("the conf has no `repo_tag`, and the image is given no other name")]
+    #[error("the conf has no `repo_tag`, and no other name was given")]
     NoTag,
 }
 
 impl Image {
-    /// Makes the image that a conf describes, under the name that the conf gives it, out of this
-    /// machine's store.
+    /// Makes the image that a conf describes, with the conf's name, from this machine's store.
     ///
     /// # Errors
     ///
-    /// If the conf names a path that is not a store path, or a base image or customisation layer
-    /// that cannot be used, or if it has no name for the image.
+    /// If the conf has a path that is not a store path, a base image or customisation layer that
+    /// cannot be used, or no name for the image.
     pub fn new(conf: Conf) -> Result<Self, ImageError> {
         Self::open(conf, None, None)
     }
 
-    /// Makes the image that a conf describes, under another name or out of another store.
+    /// Makes the image that a conf describes, under another name or from another store.
     ///
-    /// `repo_tag`, such as `me/app:1`, replaces the conf's name; `None` or an empty one keeps it.
+    /// `repo_tag`, such as `me/app:1`, replaces the conf's name, unless it is `None` or empty.
     /// `store_root` is the directory below which store paths are read, so that `/nix/store/x` is
     /// `STORE_ROOT/nix/store/x`; `None` is this machine's root.
     ///
@@ -142,7 +142,7 @@ impl Image {
         Self::at_depth(conf, repo_tag, store_root, 0)
     }
 
-    /// Makes the image of a conf that `depth` others build on, one on the other.
+    /// Makes the image of a conf on which `depth` other confs build, one on top of the other.
     fn at_depth(
         conf: Conf,
         repo_tag: Option<String>,
@@ -195,7 +195,8 @@ impl Image {
         })
     }
 
-    /// The layers as those of a base image, and the NAR hashes and references of their paths.
+    /// Its layers, for use as those of a base image, and the NAR hashes and references of their
+    /// paths.
     fn into_lower(self) -> (Vec<Layer>, NarHashes, References) {
         let lower = |layer: Layer| layer.into_lower(&self.ownership);
         (self.layers.into_iter().map(lower).collect(), self.nar_hashes, self.references)
@@ -203,7 +204,7 @@ impl Image {
 }
 
 impl Image {
-    /// All layers, lowest first: those of the base image, those of store paths, and the
+    /// All layers, lowest first: those of the base image, those with store paths, and the
     /// customisation layer.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
@@ -214,7 +215,7 @@ impl Image {
         self.has_base
     }
 
-    /// The name and, where one is given, the tag, as the conf or the caller wrote it.
+    /// The name and, if there is one, the tag, as written in the conf or by the caller.
     pub fn repo_tag(&self) -> &str {
         &self.repo_tag
     }
@@ -224,28 +225,28 @@ impl Image {
         self.repo_tag = repo_tag;
     }
 
-    /// The time that archives give their members, in seconds since 1970.
+    /// The time of the members in archives, in seconds since 1970.
     pub fn mtime(&self) -> i64 {
         self.ownership.mtime
     }
 
-    /// When the image was made, as its configuration says it.
+    /// The creation time in the image's config.
     pub fn created(&self) -> &str {
         &self.created
     }
 
-    /// The directory that the store's paths are read in.
+    /// The directory from which the store's paths are read.
     #[doc(hidden)]
     pub fn physical_store(&self) -> std::path::PathBuf {
         self.store.physical_dir()
     }
 
-    /// What is odd about the conf, though not an error: a sentence for each.
+    /// Warnings about the conf, one sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// What these paths refer to, if the confs say it of all of them.
+    /// The references of these paths, if the confs state them for all.
     pub(crate) fn references<'a>(
         &self,
         mut paths: impl Iterator<Item = &'a str>,
@@ -253,10 +254,10 @@ impl Image {
         paths.all(|path| self.references.contains_key(path)).then(|| self.references.clone())
     }
 
-    /// Looks up in Nix's database the NAR hashes that the conf does not give.
+    /// Looks up in Nix's database the NAR hashes that the conf lacks.
     ///
-    /// With the NAR hashes of all its paths, a layer can be found in a cache or a registry that
-    /// another machine filled. Where the database cannot be read, nothing changes.
+    /// With the NAR hashes of all its paths, a layer can be found in a cache or registry that
+    /// another machine filled. If the database cannot be read, nothing changes.
     pub fn complete_nar_hashes(&mut self) {
         let here = self.layers.iter().filter(|layer| layer.is_here());
         let paths = here.flat_map(Layer::store_paths);
@@ -266,8 +267,8 @@ impl Image {
         self.nar_hashes.extend(hashes.into_iter().filter_map(canonical));
     }
 
-    /// A layer's key on every machine. It depends on nothing but the conf. `None` if the conf lacks
-    /// the NAR hash of any of the layer's paths.
+    /// A key for the layer that is the same on every machine, as it only depends on the conf.
+    /// `None` if the NAR hash of any of the layer's paths is unknown.
     #[doc(hidden)]
     pub fn portable_key(&self, layer: usize) -> Option<Key> {
         self.layers[layer].portable_key(&self.ownership, &self.nar_hashes)
@@ -291,13 +292,13 @@ fn store_layer(
     })
 }
 
-/// Checks what is to stand in a conf as `layer_options`, for these store layers: that what is copied
-/// into the root can be merged, and that each of the permissions is for something. The store is
-/// `store_dir`, and is read below `store_root`, as in [`Image::open`].
+/// Checks a conf's `layer_options` for these store layers: whether the trees to be copied into the
+/// root can be merged, and each of the permissions applies to something. The store is `store_dir`,
+/// and is read below `store_root`, as in [`Image::open`].
 ///
 /// # Errors
 ///
-/// If that is not so, or a value is of the wrong type, or a path of the options cannot be read.
+/// If that is not so, a value has the wrong type, or a path in the options cannot be read.
 pub fn check_layer_options(
     layers: &[Vec<String>],
     options: Value,
@@ -313,7 +314,7 @@ pub fn check_layer_options(
     Ok(())
 }
 
-/// A warning for each path that is listed more than once; each time it is written, as by nixpkgs.
+/// A warning for each path that is listed more than once. Like nixpkgs, it is written each time.
 fn repeated(layers: &[Vec<String>]) -> Vec<String> {
     let mut seen = HashSet::new();
     let mut warned = HashSet::new();
@@ -324,7 +325,8 @@ fn repeated(layers: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// The customisation layer: prebuilt in today's confs, a plain tree in the original's.
+/// The customisation layer: a finished tar file in current confs, a plain tree in those of the
+/// first generation.
 fn customisation(
     store: &Arc<Store>,
     path: String,

@@ -1,16 +1,16 @@
-//! Whether a layer can be made of what its conf says, before anything is read of its files.
+//! Checks that a layer can be made as its conf describes, before reading its files.
 
 use super::part::Part;
 use super::{LayerError, StoreLayer};
 use crate::content::ReadError;
 
 impl StoreLayer {
-    /// Checks that the trees that are copied into the root can be merged, and that each of the
-    /// permissions is for something.
+    /// Checks that the trees to be copied into the root can be merged, and that each of the
+    /// permissions applies to something.
     ///
     /// # Errors
     ///
-    /// If they cannot, or one is for nothing, and if a tree cannot be read.
+    /// If that is not so, or a tree cannot be read.
     pub(crate) fn check(&self) -> Result<(), LayerError> {
         for permission in &self.permissions {
             if !self.trees().any(|path| path.as_str() == permission.path) {

@@ -1,4 +1,4 @@
-//! Where in a tree its archive has come to, and the files there.
+//! The current position in a tree that is being archived, and access to the files there.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,24 +14,24 @@ use crate::content::ReadError;
 use crate::store::{self, Entry};
 use formats::tar;
 
-/// The place in a tree that is being archived.
+/// The position in a tree that is being archived.
 #[derive(Debug)]
 pub(super) struct Cursor {
-    /// What the location is relative to, unless that is the working directory.
+    /// The directory that `location` is relative to; `None` for the working directory.
     base: Option<OwnedFd>,
-    /// Where the current entry is to be read.
+    /// The current entry's path on disk.
     location: Trail,
     /// The current entry's name in the archive.
     name: Trail,
-    /// Open directories of the depths down to here, opened when a file needs them.
+    /// Open directories from the root down, opened when a file needs them.
     directories: Vec<OwnedFd>,
 }
 
-/// The way from a tree's root to an entry.
+/// The path from a tree's root to an entry.
 #[derive(Debug)]
 struct Trail {
     path: Vec<u8>,
-    /// How long the path was at each depth down to here.
+    /// The length of the path at each depth.
     lengths: Vec<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Trail {
         self.lengths.push(self.path.len());
     }
 
-    /// The name at some depth on the way; the root's is its path.
+    /// The name at a depth of the path; the root's is its path.
     fn component(&self, depth: usize) -> &OsStr {
         let start = if depth == 0 { 0 } else { self.lengths[depth - 1] + 1 };
         OsStr::from_bytes(&self.path[start..self.lengths[depth]])
@@ -56,13 +56,13 @@ impl Trail {
 }
 
 impl Cursor {
-    /// The place before the tree's root, which is read at `root` and called `name`.
+    /// The position before the tree's root, which is read at `root` and called `name`.
     pub(super) fn new(root: PathBuf, name: Vec<u8>) -> Self {
         let location = Trail::new(root.into_os_string().into_vec());
         Self { base: None, location, name: Trail::new(name), directories: Vec::new() }
     }
 
-    /// The same where `root` is relative to an open directory.
+    /// The same, with `root` relative to an open directory.
     pub(super) fn within(base: OwnedFd, root: PathBuf, name: Vec<u8>) -> Self {
         Self { base: Some(base), ..Self::new(root, name) }
     }
@@ -72,7 +72,7 @@ impl Cursor {
         &self.name.path
     }
 
-    /// Goes on to the next entry.
+    /// Moves to the next entry.
     pub(super) fn enter(&mut self, entry: &Entry<'_>) {
         if entry.depth > 0 {
             self.directories.truncate(entry.depth);
@@ -81,9 +81,9 @@ impl Cursor {
         }
     }
 
-    /// Opens the current entry, a regular file, through its directories; no link is followed.
+    /// Opens the current entry, a regular file, through its directories, without following links.
     pub(super) fn open(&mut self) -> Result<File, ReadError> {
-        // Not to be kept waiting by a pipe that someone put in the file's place.
+        // Do not block on a pipe that replaced the file.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         self.open_parent()?;
         let (directory, name) = self.location();
@@ -91,7 +91,7 @@ impl Cursor {
         file.map(File::from).map_err(|error| self.error("open", error))
     }
 
-    /// Opens the directory that the current entry is in; no link is followed.
+    /// Opens the current entry's directory, without following links.
     pub(super) fn open_parent(&mut self) -> Result<(), ReadError> {
         let depth = self.location.lengths.len() - 1;
         while self.directories.len() < depth {
@@ -103,14 +103,13 @@ impl Cursor {
         Ok(())
     }
 
-    /// The directory that the current entry is in, which has to be open, and the entry's name
-    /// there.
+    /// The current entry's directory, which must be open, and its name there.
     pub(super) fn location(&self) -> (BorrowedFd<'_>, &OsStr) {
         let depth = self.location.lengths.len() - 1;
         (self.parent(), self.location.component(depth))
     }
 
-    /// The innermost directory that is open.
+    /// The innermost open directory.
     fn parent(&self) -> BorrowedFd<'_> {
         let directory = self.directories.last().or(self.base.as_ref());
         directory.map_or(CWD, |directory| directory.as_fd())
@@ -125,7 +124,7 @@ impl Cursor {
     ) -> Result<(), ReadError> {
         let file = self.open()?;
         disk.sample(&file);
-        // One byte more than expected shows a file that grew.
+        // One byte more than expected shows that the file grew.
         out.reserve(size as usize + 1);
         let mut found = 0;
         loop {
@@ -152,7 +151,7 @@ impl Cursor {
         Ok(())
     }
 
-    /// Where the current entry is to be read.
+    /// The current entry's path on disk.
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(OsStr::from_bytes(&self.location.path))
     }

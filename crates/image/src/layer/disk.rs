@@ -1,11 +1,11 @@
-//! Finds out whether files come from memory or from a disk, and asks the disk for them.
+//! Finds out whether files are in the page cache or on disk, and requests them from the disk.
 
 use std::fs::File;
 
-/// Files of which one is looked at: looking costs a call of the kernel.
+/// One in this many files is examined, as each examination costs a system call.
 const SAMPLE: u32 = 16;
 
-/// Where the files of a layer come from.
+/// Whether the files of a layer have to be read from a disk.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     files: u32,
@@ -13,25 +13,25 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Notes a file that is about to be read.
+    /// Records a file that is about to be read.
     pub(super) fn sample(&mut self, file: &File) {
         self.needed |= self.files.is_multiple_of(SAMPLE) && kernel::is_on_disk(file);
         self.files += 1;
     }
 
-    /// One that is known to be needed.
+    /// One for which reading ahead is needed.
     #[cfg(test)]
     pub(super) fn needed() -> Self {
         Self { needed: true, ..Self::default() }
     }
 
-    /// Whether a file was not in memory, so that it pays to ask for others ahead of their turn.
+    /// Whether a file was not in memory, so that it pays to request others ahead of their turn.
     pub(super) fn is_needed(&self) -> bool {
         self.needed
     }
 }
 
-/// Has the whole file read from the disk, and does not wait for it.
+/// Makes the kernel read the whole file from the disk, without waiting for it.
 pub(super) fn fetch(file: &File) {
     kernel::fetch(file);
 }
@@ -44,14 +44,14 @@ mod kernel {
     use rustix::fs::{Advice, fadvise};
     use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-    /// Whether reading the file's first byte would have to wait.
+    /// Whether reading the file's first byte would block.
     pub(super) fn is_on_disk(file: &File) -> bool {
         let (mut byte, flags) = ([0], ReadWriteFlags::NOWAIT);
         preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, flags) == Err(Errno::AGAIN)
     }
 
     pub(super) fn fetch(file: &File) {
-        // Only speed depends on it.
+        // A failure only affects the speed.
         let _ = fadvise(file, 0, None, Advice::WillNeed);
     }
 }

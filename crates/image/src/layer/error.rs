@@ -1,4 +1,4 @@
-//! Why a layer cannot be had.
+//! Why a layer cannot be read.
 
 use thiserror::Error;
 
@@ -7,7 +7,7 @@ use crate::content::ReadError;
 use crate::store::WalkError;
 use formats::digest::Digest;
 
-/// Why a layer cannot be had.
+/// Why a layer cannot be read.
 #[derive(Debug, Error)]
 pub enum LayerError {
     /// A file cannot be read, or changed while it was read.
@@ -19,20 +19,23 @@ pub enum LayerError {
     /// The base image cannot be read.
     #[error(transparent)]
     Base(#[from] BaseError),
-    /// The customisation layer is needed and not there.
+    /// The customisation layer is needed, but missing.
     #[error("the customisation layer `{0}` does not exist; build it first")]
     Absent(String),
     /// Permissions are for a tree that is not in the layer.
-    #[error("`perms` has the path `{path}`, which is not in its layer; that has {}", named(.layer))]
+    #[error(
+        "`perms` has the path `{path}`, which is not in its layer; the layer has {}",
+        named(.layer)
+    )]
     ForeignPermission {
         /// The store path.
         path: String,
-        /// Those that are in the layer.
+        /// The store paths in the layer.
         layer: Vec<String>,
     },
-    /// Permissions are for nothing.
+    /// Permissions apply to nothing.
     #[error(
-        "`perms` has the regex `{regex}`, which is found in no name in `{path}`; names are those in the image, such as /etc/shadow"
+        "`perms` has the regex `{regex}`, which matches no name in `{path}`; names are those in the image, such as /etc/shadow"
     )]
     UnusedPermission {
         /// The store path.
@@ -40,7 +43,7 @@ pub enum LayerError {
         /// The regular expression.
         regex: String,
     },
-    /// The customisation layer is not what the file beside it says.
+    /// The customisation layer does not match the checksum file next to it.
     #[error("the customisation layer `{path}` is damaged; build it again")]
     Damaged {
         /// The layer's directory.
@@ -50,7 +53,7 @@ pub enum LayerError {
     },
 }
 
-/// Paths in words; of many, the first.
+/// A list of paths for a message, shortened if it is long.
 fn named(paths: &[String]) -> String {
     const SHOWN: usize = 4;
     let shown = paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect::<Vec<_>>();
@@ -61,12 +64,12 @@ fn named(paths: &[String]) -> String {
     }
 }
 
-/// The digests of a finished layer, which should be the same.
+/// The digests of a finished layer, which should be equal.
 #[derive(Debug, Error)]
 #[error("its checksum file says {expected}, the tar file has {found}")]
 pub struct ChecksumMismatch {
-    /// What the file beside the layer says.
+    /// The digest in the checksum file.
     pub expected: Digest,
-    /// What the layer has.
+    /// The layer's digest.
     pub found: Digest,
 }

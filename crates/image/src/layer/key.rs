@@ -1,4 +1,4 @@
-//! What a remembered digest of a layer depends on.
+//! The cache keys of a layer.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::cache::{Key, KeyBuilder};
 use crate::store::{self, Identity, Listing, NarHashes, Scan, WalkError};
 use formats::digest::Digest;
 
-/// What a look at a layer's trees or file found out.
+/// The result of scanning a layer's trees or file.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    /// The key of a layer of these very trees.
+    /// The key for exactly these trees.
     pub(crate) key: Key,
-    /// The key of layers of trees that should be the same, if NAR hashes say so.
+    /// The key for trees that should be the same according to their NAR hashes, if there are any.
     pub(crate) same_hashes: Option<Key>,
-    /// About how many bytes there are to hash.
+    /// The approximate number of bytes to hash.
     pub(crate) size: u64,
-    /// What the trees hold, one for each path, if there was room.
+    /// The listings of the trees, one for each path, if they fit into the budget.
     pub(crate) listings: Option<Arc<[Listing]>>,
 }
 
@@ -47,12 +47,12 @@ pub(super) fn scan_prebuilt(layer: &Prebuilt) -> Result<Scanned, WalkError> {
     Ok(Scanned { key, same_hashes: None, size, listings: None })
 }
 
-/// What is remembered of a layer of the base image.
+/// A remembered fact about a layer of the base image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BaseFact {
-    /// That it is what its diffID says.
+    /// The layer matches its diffID.
     Checked,
-    /// What it is as it stands in the archive, compressed.
+    /// The digest of its compressed blob.
     Blob,
 }
 
@@ -69,10 +69,10 @@ pub(super) fn of_base(fact: BaseFact, layer: &BaseLayer) -> Result<Key, WalkErro
     Ok(key.finish())
 }
 
-/// The key of a layer of these very trees. `scans` holds what was found at each path.
+/// The key for exactly these trees. `scans` are the results for the paths.
 ///
-/// A NAR hash does not stand in for a tree's identity: it says what a path should hold, and the
-/// digest of a damaged tree must not outlive its repair.
+/// A NAR hash does not replace a tree's identity: it states what a path should contain, and the
+/// digest of a damaged tree must not survive its repair.
 fn of_trees(layer: &StoreLayer, scans: &[Scan]) -> Key {
     let mut key = start(layer);
     for (path, scan) in layer.trees().zip(scans) {
@@ -83,10 +83,10 @@ fn of_trees(layer: &StoreLayer, scans: &[Scan]) -> Key {
     key.finish()
 }
 
-/// The key of a layer of trees that should be the same, here or on another machine: a path that
-/// `nar_hashes` names is identified by its hash. `None` if it names none of them.
+/// The key for trees that should be the same, here or on another machine: a path in `nar_hashes` is
+/// identified by its hash. `None` if none of the paths is in it.
 ///
-/// The entry is somebody's word, to be checked before it is believed.
+/// The entry may be wrong, and must be verified before it is relied on.
 fn of_same_hashes(layer: &StoreLayer, scans: &[Scan], nar_hashes: &NarHashes) -> Option<Key> {
     let mut key = start(layer);
     let mut hashed = false;
@@ -97,14 +97,14 @@ fn of_same_hashes(layer: &StoreLayer, scans: &[Scan], nar_hashes: &NarHashes) ->
             None => key.add_identity(&scan.identity),
         }
         hashed |= nar_hashes.contains_key(path.as_str());
-        // Also with a NAR hash: it is the conf's word, and this shows edits in place.
+        // Added even with a NAR hash, which the conf merely claims: this reveals edits in place.
         key.add(&scan.fingerprint);
     }
     hashed.then(|| key.finish())
 }
 
-/// Starts the key of a layer on every machine. It depends on `kind`, `ownership` and each path with
-/// its NAR hash. `None` if any hash is missing.
+/// A key for the layer that is the same on every machine, made from `kind`, `ownership` and each
+/// path with its NAR hash. `None` if any hash is missing.
 pub(super) fn portable<'a>(
     kind: &str,
     ownership: &Ownership,
@@ -121,7 +121,7 @@ pub(super) fn portable<'a>(
     Some(key)
 }
 
-/// A digest of which trees a layer is made of.
+/// A digest of the identities of a layer's trees.
 pub(super) fn of_roots(roots: &[Identity]) -> Digest {
     let mut key = KeyBuilder::new("trees");
     for root in roots {
@@ -141,8 +141,8 @@ fn start(layer: &StoreLayer) -> KeyBuilder {
     key
 }
 
-/// What a layer has beside its store paths. A layer without adds nothing, so its key is that of
-/// the time before there was any of this.
+/// Adds what a layer has in addition to its store paths. For a layer without additions this adds
+/// nothing, so its key is the same as before they were introduced.
 pub(super) fn add_copied(key: &mut KeyBuilder, layer: &StoreLayer) {
     for path in &layer.copied {
         key.add(b"copied");

@@ -1,4 +1,4 @@
-//! Trees that become one: entries in the order of a single walk, directories of one name once.
+//! Merges trees: the entries come in the order of a single walk, and each directory comes once.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -12,8 +12,8 @@ use super::tree::{self, Tree};
 use crate::content::ReadError;
 use crate::store::{self, Entry, Listing, Node, StorePath, WalkError};
 
-/// The trees of a layer that are copied into the image's root. Each is in order, so the next entry
-/// is the least of those that come next in them.
+/// The trees of a layer that are copied into the root. Each is in order, so the next entry is the
+/// smallest of their next ones.
 #[derive(Debug)]
 pub(super) struct Merge {
     branches: Vec<Branch>,
@@ -22,9 +22,9 @@ pub(super) struct Merge {
 #[derive(Debug)]
 struct Branch {
     tree: Tree,
-    /// The entry that comes next, packed; nothing at the end.
+    /// The next entry, packed; empty at the end.
     next: Vec<u8>,
-    /// Whether that is the entry at hand.
+    /// Whether it belongs to the current entry.
     at_hand: bool,
 }
 
@@ -37,7 +37,7 @@ impl Merge {
         let first = layer.paths.len();
         let branch = |(number, path): (usize, &StorePath)| -> Result<_, ReadError> {
             let mut tree = Tree::new(layer, first + number, listings, store)?;
-            // The image's root is the last layer's.
+            // The root's entry comes from the customisation layer.
             match tree.next_entry()? {
                 Some((Entry { node: Node::Directory, .. }, _)) => {}
                 _ => return Err(WalkError::NotDirectory(path.as_str().to_owned()).into()),
@@ -49,7 +49,7 @@ impl Merge {
         Ok(Self { branches })
     }
 
-    /// Goes on to the next entry; `false` at the end.
+    /// Moves to the next entry; `false` at the end.
     pub(super) fn advance(&mut self, layer: &StoreLayer) -> Result<bool, WalkError> {
         loop {
             for branch in &mut self.branches {
@@ -68,7 +68,7 @@ impl Merge {
         }
     }
 
-    /// Of what is in several trees, only directories can be at hand.
+    /// Checks that an entry in several trees is a directory in all of them.
     fn check(&self, layer: &StoreLayer) -> Result<(), WalkError> {
         let mut trees = self.trees(layer);
         let (Some(first), Some(second)) = (trees.next(), trees.next()) else { return Ok(()) };
@@ -83,7 +83,7 @@ impl Merge {
         Err(WalkError::Collision { name: OsStr::from_bytes(name).into(), paths })
     }
 
-    /// The store paths of the trees that the entry at hand is in.
+    /// The store paths of the trees that contain the current entry.
     pub(super) fn trees<'a>(
         &self,
         layer: &'a StoreLayer,
@@ -92,7 +92,7 @@ impl Merge {
         branches.filter(|(branch, _)| branch.at_hand).map(|(_, path)| path)
     }
 
-    /// The entry at hand, and where it is.
+    /// The current entry and its position.
     pub(super) fn entry(&mut self) -> Option<(Entry<'_>, &mut Cursor)> {
         let branch = self.branches.iter_mut().find(|branch| branch.at_hand)?;
         let (entry, _) = Entry::unpack(&branch.next)?;
@@ -101,7 +101,7 @@ impl Merge {
 }
 
 impl Branch {
-    /// Goes on behind the entry at hand.
+    /// Moves past the current entry.
     fn advance(&mut self) -> Result<(), WalkError> {
         if self.at_hand {
             self.next.clear();
@@ -125,7 +125,7 @@ fn at_hand_name(branches: &[Branch]) -> &[u8] {
     branches.iter().find(|branch| branch.at_hand).map_or(b"", Branch::name)
 }
 
-/// The order of a walk: what is in a directory comes before names that continue the directory's.
+/// The order of a walk: a directory's content comes before names that start with the directory's.
 fn order(a: &[u8], b: &[u8]) -> Ordering {
     let (mut a, mut b) = (a.split(|&byte| byte == b'/'), b.split(|&byte| byte == b'/'));
     loop {

@@ -1,5 +1,5 @@
-//! An image's layers: what each is made of, how it is told from others, and how it becomes bytes.
-//! Where the bytes go is not known here.
+//! An image's layers: what each is made of, how it is identified, and how it becomes bytes. Nothing
+//! here depends on where the bytes go.
 
 mod check;
 mod cursor;
@@ -29,20 +29,20 @@ pub use trees::{TreeEntry, Trees, Unpacked};
 
 use crate::store::{Store, StorePath};
 
-/// A layer that is made from trees in the store.
+/// A layer made from trees in the store.
 #[derive(Clone, Debug)]
 pub struct StoreLayer {
-    /// The store that they are in.
+    /// The store that contains them.
     pub store: Arc<Store>,
     /// The trees, in the order in which they are archived.
     pub paths: Vec<StorePath>,
-    /// What their entries are called.
+    /// How their entries are named.
     pub naming: Naming,
-    /// Trees that become one, whose root is the image's; it comes after the others.
+    /// Trees that are merged into one, whose root becomes the image's. It is archived last.
     pub copied: Vec<StorePath>,
-    /// Modes and owners of some of the entries; of two for one entry, the later.
+    /// Modes and owners of some of the entries. If two apply to an entry, the later one counts.
     pub permissions: Vec<Permission>,
-    /// Owner and time of every entry.
+    /// The owner and time of every entry.
     pub ownership: Arc<Ownership>,
 }
 
@@ -52,7 +52,7 @@ impl StoreLayer {
         self.paths.iter().chain(&self.copied)
     }
 
-    /// Whether it starts with entries for the store's parents.
+    /// Whether it starts with entries for the store's parent directories.
     fn has_store_parents(&self) -> bool {
         self.naming == Naming::Store && (!self.paths.is_empty() || self.copied.is_empty())
     }
@@ -61,16 +61,16 @@ impl StoreLayer {
 /// How a layer's entries are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// By their full path, after entries for `/nix` and `/nix/store`.
+    /// By full path, after entries for `/nix` and `/nix/store`.
     Store,
-    /// By their place in the tree, whose root becomes `/`.
+    /// By the path within the tree, whose root becomes `/`.
     Root,
 }
 
-/// The owner and the time that every entry of an image's store layers has.
+/// The owner and time of every entry in an image's store layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ownership {
-    /// The time of the last change, in seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub mtime: i64,
     /// The owner's ID.
     pub uid: i64,

@@ -1,4 +1,4 @@
-//! What a layer is archived as, one after the other: each tree of the store, and the one that is
+//! The parts of a layer, archived one after the other: each tree of the store, and the tree that is
 //! copied into the root.
 
 use std::os::fd::BorrowedFd;
@@ -17,20 +17,20 @@ use crate::store::{Entry, Listing, StorePath, WalkError};
 pub(super) enum Part {
     /// One of the layer's paths.
     Tree { tree: Box<Tree>, number: usize },
-    /// All that is copied into the root.
+    /// Everything that is copied into the root.
     Copied(Merge),
 }
 
 impl StoreLayer {
-    /// How many parts there are.
+    /// The number of parts.
     pub(super) fn parts(&self) -> usize {
         self.paths.len() + usize::from(!self.copied.is_empty())
     }
 }
 
 impl Part {
-    /// A part before its first entry. `store` is the store's directory if files are to be opened
-    /// through that and not by their paths.
+    /// A part, before its first entry. `store` is the store's open directory, if files are to be
+    /// opened through it rather than by their paths.
     pub(super) fn new(
         layer: &StoreLayer,
         number: usize,
@@ -44,7 +44,7 @@ impl Part {
             .map(|tree| Self::Tree { tree: Box::new(tree), number })
     }
 
-    /// The next entry, where it is, and its mode and owner; nothing at the part's end.
+    /// The next entry, its position, and its mode and owner; `None` at the part's end.
     #[allow(clippy::type_complexity, reason = "the three go together here alone")]
     pub(super) fn next_entry<'a>(
         &mut self,
@@ -71,8 +71,8 @@ impl Part {
         }
     }
 
-    /// The next entry's name in the image, and the store paths of the trees that it is in; nothing at
-    /// the part's end.
+    /// The next entry's name in the image, and the store paths of the trees that contain it; `None`
+    /// at the part's end.
     #[allow(clippy::type_complexity, reason = "the two go together here alone")]
     pub(super) fn next_name<'a>(
         &mut self,
@@ -93,7 +93,7 @@ impl Part {
         }
     }
 
-    /// Where the entry at hand is.
+    /// The position of the current entry.
     pub(super) fn cursor(&mut self) -> Option<&mut Cursor> {
         match self {
             Self::Tree { tree, .. } => Some(&mut tree.cursor),

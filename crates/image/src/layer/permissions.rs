@@ -1,23 +1,23 @@
-//! Modes and owners that differ from what the store and the image's conf say.
+//! Modes and owners that differ from those in the store and the image's conf.
 
 use regex::bytes::Regex;
 
 use super::StoreLayer;
 use crate::store::{Node, StorePath};
 
-/// Mode and owner of those entries of a tree whose names match.
+/// The mode and owner of those entries of a tree whose names match.
 #[derive(Clone, Debug)]
 pub struct Permission {
     /// The store path of the tree.
     pub path: String,
-    /// Is searched for in an entry's name in the image, such as `/etc/shadow`.
+    /// Searched for in an entry's name in the image, such as `/etc/shadow`.
     pub regex: Regex,
-    /// Permission bits, set-id and sticky bits among them; `None` leaves them as they are. A
-    /// symbolic link has none.
+    /// Permission bits, including the set-id and sticky bits; `None` leaves them unchanged. Not
+    /// applied to symbolic links.
     pub mode: Option<u16>,
-    /// The owner's ID; `None` leaves owner and name as they are.
+    /// The owner's ID; `None` leaves the ID and name unchanged.
     pub uid: Option<i64>,
-    /// The group's ID; `None` leaves group and name as they are.
+    /// The group's ID; `None` leaves the ID and name unchanged.
     pub gid: Option<i64>,
     /// The owner's name.
     pub uname: Option<String>,
@@ -25,10 +25,10 @@ pub struct Permission {
     pub gname: Option<String>,
 }
 
-/// Mode and owner of one entry.
+/// The mode and owner of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes<'a> {
-    /// Permission bits, set-id and sticky bits among them.
+    /// Permission bits, including the set-id and sticky bits.
     pub mode: u16,
     /// The owner's ID.
     pub uid: i64,
@@ -41,7 +41,7 @@ pub struct Attributes<'a> {
 }
 
 impl Permission {
-    /// Whether it is meant for the entry of this name in the tree at this path.
+    /// Whether it applies to the entry with this name in the tree at this path.
     pub(super) fn is_for(&self, path: &StorePath, name: &[u8]) -> bool {
         self.path == path.as_str() && self.regex.is_match(name)
     }
@@ -50,7 +50,7 @@ impl Permission {
         if let Some(mode) = self.mode.filter(|_| !is_link) {
             attributes.mode = mode;
         }
-        // A name goes before a number for some readers, so the old one must not stay.
+        // Some readers prefer a name to a number, so the old name must not remain.
         if let Some(uid) = self.uid {
             (attributes.uid, attributes.uname) = (uid, "");
         }
@@ -65,7 +65,7 @@ impl Permission {
         }
     }
 
-    /// What a layer's key holds of it.
+    /// Its contribution to a layer's key.
     pub(super) fn text(&self) -> String {
         let Self { path, regex, mode, uid, gid, uname, gname } = self;
         format!("{path:?} {:?} {mode:?} {uid:?} {gid:?} {uname:?} {gname:?}", regex.as_str())
@@ -73,7 +73,7 @@ impl Permission {
 }
 
 impl StoreLayer {
-    /// Mode and owner of an entry that has this mode in the store and is in these trees.
+    /// The mode and owner of an entry that has this mode in the store and is in these trees.
     pub(super) fn attributes<'a>(
         &'a self,
         mode: u16,

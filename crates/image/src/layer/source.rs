@@ -1,4 +1,4 @@
-//! One layer, and all that depends on what it is made of.
+//! A layer, and everything that depends on what it is made of.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -23,43 +23,43 @@ const CHUNK: usize = 256 << 10;
 pub struct Layer {
     source: Source,
     origins: Vec<String>,
-    /// Owner and time of what the conf of a base image makes, if the layer is one of such.
+    /// The owner and time of what a base image's conf makes, if the layer belongs to such a base.
     lower: Option<Arc<Ownership>>,
 }
 
-/// What a layer is made of. Nobody else needs to know which of these it is.
+/// What a layer is made of. This is private to the module.
 #[derive(Debug)]
 enum Source {
     /// A layer of the base image.
     Base(BaseLayer),
-    /// Store paths, or the original's plain tree of customisations.
+    /// Store paths, or the plain customisation tree of the first generation's confs.
     Store(StoreLayer),
     /// The finished customisation layer.
     Prebuilt(Prebuilt),
-    /// A customisation layer that is missing from the store, but has a NAR hash in the conf. That
-    /// is enough to identify it.
+    /// A customisation layer that is missing from the store, but identified by its NAR hash in the
+    /// conf.
     Absent(String),
 }
 
 /// A layer that was finished at build time.
 #[derive(Debug)]
 pub struct Prebuilt {
-    /// The directory that holds it, as the conf names it.
+    /// The directory that contains it, as named in the conf.
     pub path: String,
     /// Its tar file.
     pub tar: PathBuf,
-    /// The digest that the file beside it gives.
+    /// The digest in the checksum file next to it.
     pub checksum: Digest,
 }
 
-/// Where in an image a layer belongs.
+/// A layer's place in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It comes from the base image.
+    /// A layer of the base image.
     Base,
-    /// It holds store paths.
+    /// A layer with store paths.
     Store,
-    /// It is the last one, with what lies at the image's root.
+    /// The last layer, with the content of the image's root.
     Customisation,
 }
 
@@ -78,13 +78,13 @@ impl Layer {
         Self { source: Source::Prebuilt(layer), origins, lower: None }
     }
 
-    /// A customisation layer that is not in the store, but has a NAR hash in the conf: whoever
-    /// needs no more than to know the layer can go on.
+    /// A customisation layer that is not in the store, but has a NAR hash in the conf. That
+    /// suffices if the layer only has to be identified.
     pub(crate) fn absent(path: String) -> Self {
         Self { origins: vec![path.clone()], source: Source::Absent(path), lower: None }
     }
 
-    /// The layer as one of a base image, whose conf says who owns what it makes.
+    /// Turns the layer into one of a base image, whose conf determines the owner of its entries.
     pub(crate) fn into_lower(self, ownership: &Arc<Ownership>) -> Self {
         let lower = match &self.source {
             Source::Base(_) => None,
@@ -93,8 +93,8 @@ impl Layer {
         Self { lower, ..self }
     }
 
-    /// What the image's history says that the layer is made of: in a base image, the name that its
-    /// member would have in that image's archive.
+    /// The layer's origins as stated in the image's history. For a layer of a base image, that is
+    /// its member's name in the base image's archive.
     pub(crate) fn origins_in_history(&self, diff_id: &Digest) -> Cow<'_, [String]> {
         match &self.lower {
             Some(_) => vec![format!("{}/layer.tar", diff_id.hex())].into(),
@@ -102,20 +102,20 @@ impl Layer {
         }
     }
 
-    /// The time of the layer's member in an archive, in seconds since 1970, if its image has this
-    /// one.
+    /// The time of the layer's member in an archive, in seconds since 1970; `of_image` is that of
+    /// its image.
     #[doc(hidden)]
     pub fn mtime(&self, of_image: i64) -> i64 {
         self.lower.as_ref().map_or(of_image, |lower| lower.mtime)
     }
 
-    /// What the layer is made of, as the image's history has it: the store paths, or the name of
+    /// What the layer is made of, as stated in the image's history: the store paths, the name of
     /// the layer in the base image's archive, or the path of the customisation layer.
     pub fn origins(&self) -> &[String] {
         &self.origins
     }
 
-    /// Where in the image the layer belongs.
+    /// The layer's place in the image.
     pub fn kind(&self) -> Kind {
         match self.lower {
             Some(_) => Kind::Base,
@@ -131,7 +131,7 @@ impl Layer {
         }
     }
 
-    /// The layer of a base image's archive or layout, or `None` for other kinds.
+    /// The layer in a base image's archive or layout; `None` for other kinds.
     #[doc(hidden)]
     pub fn as_base(&self) -> Option<&BaseLayer> {
         match &self.source {
@@ -140,7 +140,7 @@ impl Layer {
         }
     }
 
-    /// The prebuilt tar file, or `None` for other kinds.
+    /// The finished tar file; `None` for other kinds.
     #[doc(hidden)]
     pub fn finished_tar(&self) -> Option<&Path> {
         match &self.source {
@@ -159,19 +159,19 @@ impl Layer {
         }
     }
 
-    /// Its diffID and size, if they are known without reading it. Those of a layer that is to be
-    /// decompressed are not: its size has to be found.
+    /// The diffID and size, if they are known without reading the layer. A layer that must be
+    /// decompressed has an unknown size.
     pub(crate) fn known(&self) -> Option<BlobId> {
         let layer = self.as_base().filter(|layer| !layer.is_unpacked_for_archives())?;
         Some(BlobId { digest: layer.diff_id, size: layer.member.size })
     }
 
-    /// Whether there is anything of it on this machine.
+    /// Whether the layer exists on this machine.
     pub(crate) fn is_here(&self) -> bool {
         !matches!(self.source, Source::Absent(_))
     }
 
-    /// What manifests say of it.
+    /// Its annotations in manifests.
     #[doc(hidden)]
     pub fn annotations(&self) -> Annotations {
         let Source::Store(layer) = &self.source else { return Annotations::new() };
@@ -181,8 +181,8 @@ impl Layer {
         }))
     }
 
-    /// Scans the layer's trees to compute its keys. Listings that fit into the budget are kept, so
-    /// that the trees need not be walked again.
+    /// Scans the layer's trees to compute its keys. Listings that fit into the budget are stored,
+    /// so that the trees need not be walked again.
     pub(crate) fn scan(
         &self,
         nar_hashes: &NarHashes,
@@ -201,7 +201,7 @@ impl Layer {
         }
     }
 
-    /// Whether the size that a scan finds is only about right, as the layer is to be decompressed.
+    /// Whether a scan only estimates the size, because the layer must be decompressed.
     pub(crate) fn has_estimated_size(&self) -> bool {
         self.as_base().is_some_and(BaseLayer::is_unpacked_for_archives)
     }
@@ -222,7 +222,7 @@ impl Layer {
         })
     }
 
-    /// Opens the layer at its first byte, as it stands in the base image where it comes from one.
+    /// Opens the layer at its first byte. A layer of the base image is not decompressed.
     pub(crate) fn open_as_it_stands(
         &self,
         listings: Option<Arc<[Listing]>>,
@@ -233,9 +233,9 @@ impl Layer {
         }
     }
 
-    /// The layer's tar file, decompressed, and as part of a file where it is one: so it need not be
-    /// read to be passed over. Then [`Self::verify`] says whether it is the right one; otherwise
-    /// its last bytes come only if it is.
+    /// The layer's decompressed tar file, as a section of a file where possible, so that it can be
+    /// skipped without being read. Such a section must be checked with [`Self::verify`]; any other
+    /// stream only returns its last bytes if the digest is right.
     #[doc(hidden)]
     pub fn tar(&self) -> Result<LayerStream<'_>, LayerError> {
         match &self.source {
@@ -247,7 +247,7 @@ impl Layer {
         }
     }
 
-    /// Hashes what [`Self::tar`] hands out as part of a file, and checks its digest.
+    /// Hashes the file section returned by [`Self::tar`], if it is one, and checks its digest.
     #[doc(hidden)]
     pub fn verify(&self) -> Result<(), LayerError> {
         let is_file = match &self.source {
@@ -287,8 +287,8 @@ impl Layer {
         matches!(self.source, Source::Store(_))
     }
 
-    /// Checks a prebuilt layer's digest against its checksum file, and that of a base image's layer
-    /// against the base's configuration.
+    /// Checks a finished layer's digest against its checksum file, or that of a base image's layer
+    /// against the base's config.
     pub(crate) fn check(&self, found: Digest) -> Result<(), LayerError> {
         match &self.source {
             Source::Prebuilt(layer) if layer.checksum != found => {
@@ -300,8 +300,8 @@ impl Layer {
         }
     }
 
-    /// The layer's key on every machine. It depends on nothing but the conf. `None` if any of its
-    /// paths has no NAR hash.
+    /// A key for the layer that is the same on every machine, as it only depends on the conf.
+    /// `None` if any of its paths has no NAR hash.
     pub(crate) fn portable_key(
         &self,
         ownership: &Ownership,
@@ -311,7 +311,7 @@ impl Layer {
         let kind = match self.kind_in_own_image() {
             Kind::Base => return None,
             Kind::Store => "store",
-            // Which of its forms it has follows from its content.
+            // Whether it is finished or plain follows from its content.
             Kind::Customisation => "customisation",
         };
         let paths = self.store_paths().into_iter();
@@ -322,7 +322,7 @@ impl Layer {
         Some(key.finish())
     }
 
-    /// A digest of which trees it is made of; `None` if not all of them are here.
+    /// A digest of the identities of its trees; `None` if any is missing here.
     #[doc(hidden)]
     pub fn trees(&self) -> Option<Digest> {
         let roots: Vec<PathBuf> = match &self.source {
@@ -334,8 +334,8 @@ impl Layer {
         Some(key::of_roots(&roots.collect::<Option<Vec<_>>>()?))
     }
 
-    /// The key of what is remembered of a layer of the base image; `None` for other layers, and
-    /// where the archive cannot be examined.
+    /// The key of a fact about a layer of the base image; `None` for other layers, or if the
+    /// archive cannot be examined.
     pub(crate) fn base_key(&self, fact: BaseFact) -> Option<Key> {
         key::of_base(fact, self.as_base()?).ok()
     }

@@ -1,25 +1,25 @@
-//! A layer's bytes, chunk by chunk.
+//! A layer's bytes, in chunks.
 
 use super::{LayerError, TarStream};
 use crate::base::{BaseStream, PlainStream};
 use crate::content::{Chunk, Content};
 
-/// A layer's bytes, from the first one to the last.
+/// A layer's bytes, from first to last.
 #[derive(Debug)]
 pub enum LayerStream<'a> {
-    /// Made from store paths.
+    /// The tar file made from store paths.
     Tar(Box<TarStream<'a>>),
-    /// Part of the base image's archive, read through memory.
+    /// A layer in the base image's archive, read through memory.
     Base(Box<BaseStream<'a>>),
     /// A compressed layer of the base image, decompressed.
     Plain(Box<PlainStream<'a>>),
-    /// A file or part of one, handed out once.
+    /// A file or a section of one, returned once.
     File(Option<Content>),
 }
 
 impl LayerStream<'_> {
-    /// Appends to `out` until it holds `limit` bytes or somewhat more, or until a large file
-    /// comes, which is handed out to be read, or sent, whole.
+    /// Appends to `out` until it holds about `limit` bytes, or until a large file follows, which is
+    /// returned to be read or sent as a whole.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Chunk<()>, LayerError> {
         match self {
             Self::Tar(stream) => Ok(stream.fill(out, limit)?),
@@ -63,12 +63,12 @@ pub struct LayerReader<'a> {
 }
 
 impl<'a> LayerReader<'a> {
-    /// A reader from the layer's first byte on.
+    /// A reader at the layer's first byte.
     pub fn new(stream: LayerStream<'a>) -> Self {
         Self { stream, content: None }
     }
 
-    /// Appends to `out` until it holds `limit` bytes or somewhat more; fewer mean the end.
+    /// Appends to `out` until it holds about `limit` bytes; fewer mean the end.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<(), LayerError> {
         out.reserve(limit.saturating_sub(out.len()));
         while out.len() < limit {

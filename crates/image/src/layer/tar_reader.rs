@@ -1,4 +1,4 @@
-//! A layer's tar file to be walked through, whose contents need not be read.
+//! Reads a layer's tar file, skipping contents that are not needed.
 
 use std::io::{self, BufRead, Read, Seek as _, SeekFrom};
 use std::path::Path;
@@ -7,19 +7,19 @@ use super::LayerStream;
 use crate::content::{Chunk, Content};
 use crate::members::Source;
 
-/// Bytes of headers and small files that are read at a time.
+/// Bytes of headers and small files read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Reads a layer's tar file. What is part of a file is passed over without being read.
+/// Reads a layer's tar file. Contents that are sections of files can be skipped without being read.
 #[derive(Debug)]
 pub struct TarReader<'a> {
     stream: LayerStream<'a>,
-    /// Bytes that were read ahead, and where the next one is.
+    /// Bytes read ahead, and the position of the next one in the buffer.
     buffer: Vec<u8>,
     start: usize,
-    /// The file that comes behind these bytes.
+    /// The file that follows these bytes.
     file: Option<Content>,
-    /// Whether these bytes are the file's.
+    /// Whether these bytes belong to the file.
     is_of_file: bool,
     position: u64,
     ended: bool,
@@ -39,17 +39,17 @@ impl<'a> TarReader<'a> {
         }
     }
 
-    /// How far it got, in bytes from the layer's start.
+    /// The position in the layer, in bytes.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The file that the next `size` bytes are part of, and where in it they are; `None` if they are
-    /// not part of one.
+    /// The file that contains the next `size` bytes, and their offset in it; `None` if they are not
+    /// in a file.
     ///
     /// # Errors
     ///
-    /// If the file has no position.
+    /// If the file is not seekable.
     pub fn section(&self, size: u64) -> io::Result<Option<(&Path, u64)>> {
         let ahead = self.ahead() as u64;
         match &self.file {
@@ -60,19 +60,19 @@ impl<'a> TarReader<'a> {
         }
     }
 
-    /// Bytes that were read ahead.
+    /// The number of bytes read ahead.
     fn ahead(&self) -> usize {
         self.buffer.len() - self.start
     }
 
-    /// Reads ahead if nothing is; there still is nothing at the end.
+    /// Fills the buffer if it is empty; at the end it stays empty.
     fn read_ahead(&mut self) -> io::Result<()> {
         while self.ahead() == 0 && !self.ended {
             self.buffer.clear();
             self.start = 0;
             self.is_of_file = self.file.is_some();
             if let Some(file) = &mut self.file {
-                // The end may be reached with the last bytes.
+                // These may be the last bytes.
                 if file.read(&mut self.buffer).map_err(io::Error::other)? && self.buffer.is_empty()
                 {
                     self.file = None;

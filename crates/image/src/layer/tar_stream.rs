@@ -11,12 +11,12 @@ use crate::content::{Chunk, Content, ReadError};
 use crate::store::{Listing, Node, WalkError};
 use formats::tar::{self, Member};
 
-/// Larger files are handed out, so that they need not pass through memory.
+/// Files above this size are returned as files, so that they need not pass through memory.
 const LARGE: u64 = 64 << 10;
 
-/// Bytes of small files that the disk is asked for ahead of their turn.
+/// Bytes of small files requested from the disk ahead of their turn.
 const AHEAD: u64 = 8 << 20;
-/// Bytes of them that it is asked for at a time.
+/// Bytes of them requested at a time.
 const FETCH: usize = 256 << 10;
 
 /// The archive of a [`StoreLayer`], in pieces.
@@ -27,16 +27,16 @@ pub struct TarStream<'a> {
     started: bool,
     next_part: usize,
     part: Option<Part>,
-    /// Bytes handed out so far, contents of files among them.
+    /// Bytes returned so far, including the contents of files.
     offset: u64,
     ended: bool,
     disk: Disk,
-    /// The same stream, ahead of this one, where files come from a disk.
+    /// The same stream further ahead, if files have to be read from a disk.
     scout: Option<Box<TarStream<'a>>>,
 }
 
 impl<'a> TarStream<'a> {
-    /// A stream from the first byte on. `listings`, one for each path, spare the walk.
+    /// A stream at the first byte. `listings`, one for each path, save walking the trees again.
     pub fn new(layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
         Self {
             layer,
@@ -73,10 +73,10 @@ impl<'a> TarStream<'a> {
         Ok(self.offset - before)
     }
 
-    /// Asks the disk for the small files that come next. What fails here fails again when it is
+    /// Requests the next small files from the disk. An error here occurs again when the file is
     /// read, and is reported then.
     fn look_ahead(&mut self) {
-        // Without listings, another walk would wait for the disk itself.
+        // Without listings, walking ahead would itself wait for the disk.
         let Some(listings) = &self.listings else { return };
         let layer = self.layer;
         let scout = self
@@ -107,7 +107,7 @@ impl<'a> TarStream<'a> {
             self.started = true;
             self.put_store_parents(out);
         }
-        // What the large file before this piece lacks.
+        // The padding of the large file before this piece.
         out.extend_from_slice(tar::padding(self.offset));
         let mut skipped = 0;
         loop {
@@ -130,7 +130,7 @@ impl<'a> TarStream<'a> {
             match part.put_header(self.layer, out)? {
                 Some(Node::File(size)) if size >= LARGE => {
                     self.offset += out.len() as u64 + skipped - start as u64 + size;
-                    // The part is there: this entry came out of it.
+                    // The part exists, as this entry belongs to it.
                     let cursor = self.part.as_mut().and_then(Part::cursor);
                     return Ok(cursor.map_or(Advance::End, |cursor| Advance::Large(cursor, size)));
                 }
@@ -183,27 +183,27 @@ impl<'a> TarStream<'a> {
     }
 }
 
-/// What becomes of the contents of small files.
+/// What to do with the contents of small files.
 #[derive(Clone, Copy)]
 enum Contents {
     Read,
     Skip,
-    /// The disk is asked for them.
+    /// Request them from the disk.
     Fetch,
 }
 
-/// How far [`TarStream::advance`] came.
+/// Where [`TarStream::advance`] stopped.
 enum Advance<'a> {
-    /// As far as it should.
+    /// At the limit.
     Full,
-    /// To the content of this large file, and its size in bytes.
+    /// Before the content of this large file, whose size in bytes follows.
     Large(&'a mut Cursor, u64),
-    /// To the end.
+    /// At the end.
     End,
 }
 
 impl Part {
-    /// Appends the next entry's header and tells what the entry is; nothing at the part's end.
+    /// Appends the next entry's header and returns the entry's type; `None` at the part's end.
     fn put_header(
         &mut self,
         layer: &StoreLayer,
@@ -225,7 +225,7 @@ impl Part {
     }
 }
 
-/// A header with the fields that every kind of entry has.
+/// A header with the fields that all types of entries have.
 fn owned<'a>(attributes: &Attributes<'a>, mtime: i64) -> Member<'a> {
     Member {
         mode: attributes.mode.into(),
@@ -267,7 +267,7 @@ mod tests {
         }
     }
 
-    /// A Mac's store cannot hold `A` beside `a`, so Nix writes one of them under another name.
+    /// A Mac's store cannot contain both `A` and `a`, so Nix writes one of them under another name.
     #[test]
     fn names_that_differ_in_case_alone_are_those_of_linux() {
         let trees = [["a", "A~nix~case~hack~1", "b"], ["a", "A", "b"]].map(|names| {
@@ -285,7 +285,7 @@ mod tests {
         assert!(trees[0] == trees[1]);
     }
 
-    /// Whatever is asked for ahead, of whatever size, in as many trees as there are.
+    /// Reading ahead must not change the bytes, for any file size and number of trees.
     #[test]
     fn looking_ahead_changes_no_byte() {
         let root = tempfile::tempdir().unwrap();

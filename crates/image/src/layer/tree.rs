@@ -8,8 +8,8 @@ use super::{Naming, StoreLayer};
 use crate::content::ReadError;
 use crate::store::{Entry, Listing, Walk, WalkError};
 
-/// Directories that every layer of store paths starts with, whatever the store's directory.
-/// Part of every user's layer digests.
+/// Directories at the start of every layer of store paths, wherever the store is. Part of every
+/// user's layer digests.
 pub(super) const STORE_PARENTS: [&[u8]; 2] = [b"/nix", b"/nix/store"];
 /// Their mode.
 pub(super) const STORE_PARENT_MODE: u16 = 0o755;
@@ -21,18 +21,18 @@ pub(super) struct Tree {
     pub(super) cursor: Cursor,
 }
 
-/// Where the entries come from.
+/// The source of the entries.
 #[derive(Debug)]
 enum Source {
-    /// The scan that the layer's key was made of.
+    /// The scan from which the layer's key was made.
     Listing { listings: Arc<[Listing]>, index: usize, position: usize },
-    /// A walk of its own, where there was no room for a listing.
+    /// Another walk, if the listing did not fit into the budget.
     Walk(Walk),
 }
 
 impl Tree {
-    /// One of the layer's trees, before its first entry. `store` is the store's directory if files
-    /// are to be opened through that and not by their paths.
+    /// One of the layer's trees, before its first entry. `store` is the store's open directory, if
+    /// files are to be opened through it rather than by their paths.
     pub(super) fn new(
         layer: &StoreLayer,
         index: usize,
@@ -69,7 +69,7 @@ impl Tree {
         Ok(Self { source, cursor })
     }
 
-    /// The next entry, and where it is; nothing at the tree's end.
+    /// The next entry and its position; `None` at the tree's end.
     pub(super) fn next_entry(&mut self) -> Result<Option<(Entry<'_>, &mut Cursor)>, WalkError> {
         let entry = match &mut self.source {
             Source::Listing { listings, index, position } => {

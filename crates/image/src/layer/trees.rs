@@ -1,4 +1,4 @@
-//! A layer as an engine unpacks it: entries of a tree, and where they are already.
+//! A layer's entries for unpacking, with their locations in the store.
 
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
@@ -12,13 +12,13 @@ use crate::store::{Listing, Node};
 /// A layer's entries.
 #[derive(Debug)]
 pub enum Unpacked<'a> {
-    /// They are in the store.
+    /// The entries are in the store.
     Trees(Trees<'a>),
-    /// They have to be read from the layer's tar file.
+    /// The entries must be read from the layer's tar file.
     Tar(LayerReader<'a>),
 }
 
-/// The entries of a layer that is made from trees in the store.
+/// The entries of a layer made from trees in the store.
 #[derive(Debug)]
 pub struct Trees<'a> {
     layer: &'a StoreLayer,
@@ -28,38 +28,38 @@ pub struct Trees<'a> {
 /// An entry of a layer.
 #[derive(Debug)]
 pub struct TreeEntry<'a> {
-    /// The path from the image's root, without a slash in front; the root's is empty.
+    /// The path from the image's root, without a leading slash; empty for the root.
     pub path: &'a [u8],
-    /// Permission bits, set-id and sticky bits among them.
+    /// Permission bits, including the set-id and sticky bits.
     pub mode: u32,
     /// The owner's ID.
     pub uid: i64,
     /// The group's ID.
     pub gid: i64,
-    /// What it is.
+    /// The type of entry.
     pub node: Node<'a>,
-    /// Where it is in the store: the directory that it is in, and its name there. `None` for the
-    /// parents of the store's entries.
+    /// The entry's directory in the store, and its name there. `None` for the store's parent
+    /// directories.
     pub origin: Option<(BorrowedFd<'a>, &'a OsStr)>,
 }
 
 impl<'a> Trees<'a> {
-    /// All entries of a layer. `listings`, one for each path, spare the walk.
+    /// All entries of a layer. `listings`, one for each path, save walking the trees again.
     pub(super) fn new(layer: &'a StoreLayer, listings: Option<Arc<[Listing]>>) -> Self {
         Self { layer, listings }
     }
 
-    /// The time of all the entries, in seconds since 1970.
+    /// The time of all entries, in seconds since 1970.
     pub fn mtime(&self) -> i64 {
         self.layer.ownership.mtime
     }
 
-    /// Visits the entries in their order, directories before what is in them. `store` is the
-    /// store's directory, through which everything is opened.
+    /// Visits the entries in order, directories before their contents. `store` is the store's open
+    /// directory, through which everything is opened.
     ///
     /// # Errors
     ///
-    /// If a directory of the store cannot be read, and the visitor's.
+    /// If a directory in the store cannot be read, and the visitor's errors.
     pub fn visit<E: From<ReadError>>(
         &self,
         store: BorrowedFd<'_>,

@@ -1,4 +1,4 @@
-//! One member's header, its fields as Python's `tarfile` reads them.
+//! Decodes one member's header, as Python's `tarfile` does.
 
 use std::io;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use super::Member;
 use super::records::{self, Records};
 use formats::tar::{DIRECTORY, Device};
 
-/// What the header's block says, whichever tar it is of: Python takes no notice of the magic.
+/// The member described by a header's block. Like Python, this ignores the magic.
 pub(super) fn member(header: &Header) -> io::Result<Member> {
     let (fields, bytes) = (header.as_old(), header.as_bytes());
     let mut name = text(&fields.name).to_owned();
     let mut typeflag = bytes[156];
-    // The oldest tars mark a directory by its name alone.
+    // The oldest tar files mark directories only by a trailing slash.
     if typeflag == 0 && name.ends_with(b"/") {
         typeflag = DIRECTORY;
     }
@@ -41,17 +41,17 @@ pub(super) fn member(header: &Header) -> io::Result<Member> {
     })
 }
 
-/// A device's number; Python reads those of every member, and takes what is none for 0.
+/// A device number. Python reads those of every member and replaces invalid ones with 0.
 fn device(field: &[u8]) -> u32 {
     number("device", field).ok().and_then(|number| number.try_into().ok()).unwrap_or(0)
 }
 
-/// The size that the header's block gives.
+/// The size in the header's block.
 pub(super) fn size(header: &Header) -> io::Result<u64> {
     narrow("size", number("size", &header.as_old().size)?)
 }
 
-/// Lets the records of an extended header say what the header says otherwise.
+/// Overrides a member's fields with the records of an extended header.
 pub(super) fn apply(records: &Records, member: &mut Member) -> io::Result<()> {
     let get = |keyword: &str| records.get(keyword.as_bytes());
     if let Some(path) = get("GNU.sparse.name").or_else(|| get("path")) {
@@ -83,13 +83,13 @@ pub(super) fn apply(records: &Records, member: &mut Member) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether content follows the headers of members of this type.
+/// Whether members of this type have content after their headers.
 pub(super) fn has_data(typeflag: u8) -> bool {
     use EntryType::{Block, Char, Directory, Fifo, Link, Symlink};
     !matches!(EntryType::new(typeflag), Link | Symlink | Char | Block | Directory | Fifo)
 }
 
-/// Whether the header's checksum is right; some old tars took its bytes for signed ones.
+/// Whether the header's checksum is right. Some old versions of tar summed signed bytes.
 pub(super) fn has_its_checksum(header: &Header) -> bool {
     let sum = |value: fn(u8) -> i64| -> i64 {
         let mut bytes = *header.as_bytes();
@@ -102,19 +102,19 @@ pub(super) fn has_its_checksum(header: &Header) -> bool {
     })
 }
 
-/// A text field's content.
+/// The content of a text field.
 pub(super) fn text(field: &[u8]) -> &[u8] {
     let end = field.iter().position(|&byte| byte == 0);
     &field[..end.unwrap_or(field.len())]
 }
 
-/// The name without the slashes that it ends with.
+/// The name without trailing slashes.
 pub(super) fn without_slashes(name: &[u8]) -> &[u8] {
     let end = name.iter().rposition(|&byte| byte != b'/');
     &name[..end.map_or(0, |last| last + 1)]
 }
 
-/// A number field: octal digits, or GNU's binary form. An empty one counts as 0.
+/// A number field: octal digits, or GNU's binary format. An empty field is 0.
 fn number(what: &str, field: &[u8]) -> io::Result<i128> {
     let binary =
         |start| field[1..].iter().fold(start, |value, &byte| value << 8 | i128::from(byte));

@@ -1,8 +1,8 @@
-//! Walks a tar archive member by member, as Python's `tarfile` does.
+//! Reads a tar archive member by member, as Python's `tarfile` does.
 //!
-//! The `tar` crate's own iterator reads an extended header of any size into memory, splits records
-//! at line ends and takes fields for what Python does not, so the crate is asked for single headers
-//! only. Whatever an archive holds, little of it is in memory at a time.
+//! The `tar` crate's own iterator reads extended headers of any size into memory, splits records at
+//! line ends and interprets fields that Python does not, so only its type for single headers is
+//! used. Memory use is bounded for any archive.
 
 mod header;
 mod records;
@@ -18,12 +18,12 @@ use records::{Budget, Records};
 
 /// The largest extended header; most have some hundred bytes.
 const MAX_EXTENDED_HEADER: u64 = 1 << 20;
-/// What a member takes in memory besides its names and records.
+/// Memory for a member in addition to its names and records.
 const OVERHEAD: usize = 256;
 
-/// What an archive is read from: its bytes, of which some can be passed over.
+/// A source of an archive's bytes, in which unneeded ones can be skipped.
 pub trait Source: Read {
-    /// Goes on to a position, in bytes from the archive's start, that is not behind this one.
+    /// Moves forward to a position, in bytes from the archive's start.
     ///
     /// # Errors
     ///
@@ -31,66 +31,66 @@ pub trait Source: Read {
     fn skip_to(&mut self, position: u64) -> io::Result<()>;
 }
 
-/// One member of an archive: what its headers say, and where its content is.
+/// One member of an archive: its header's fields, and the position of its content.
 #[derive(Clone, Debug, Default)]
 pub struct Member {
     /// The name.
     pub name: Vec<u8>,
     /// The type flag.
     pub typeflag: u8,
-    /// What it links to; a file may have such a text too.
+    /// The link's target; the field may also be set for a file.
     pub target: Vec<u8>,
     /// Permission bits.
     pub mode: u32,
-    /// The owner's number.
+    /// The owner's ID.
     pub uid: i64,
-    /// The group's number.
+    /// The group's ID.
     pub gid: i64,
     /// The owner's name.
     pub uname: Vec<u8>,
     /// The group's name.
     pub gname: Vec<u8>,
-    /// Time of last change, in seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub mtime: i64,
-    /// The numbers of a device; 0 where the fields hold none.
+    /// The device numbers; 0 if the fields contain none.
     pub device: Device,
-    /// The records of the extended headers in front of it.
+    /// The records of its extended headers.
     pub records: Arc<Vec<Record>>,
-    /// Bytes of content.
+    /// The size of the content in bytes.
     pub size: u64,
-    /// Whether the content is not all there, being that of a file with holes.
+    /// Whether the content is incomplete, because the file is stored as a sparse one.
     pub is_sparse: bool,
-    /// Where in the archive the content starts.
+    /// The position of the content in the archive.
     pub offset: u64,
 }
 
 impl Member {
-    /// Whether it is a regular file that is all there.
+    /// Whether it is a regular file with complete content.
     pub fn is_file(&self) -> bool {
         matches!(self.typeflag, b'0' | 0 | b'7') && !self.is_sparse
     }
 
-    /// Whether its time is a number that a header can hold.
+    /// Whether its time is a finite number.
     pub fn has_finite_time(&self) -> bool {
         let time = self.records.iter().find(|(keyword, _)| keyword == b"mtime");
         time.is_none_or(|(_, value)| records::float(value).is_finite())
     }
 }
 
-/// The members of an archive, in its order.
+/// The members of an archive, in order.
 #[derive(Debug)]
 pub struct Members<S> {
     archive: S,
-    /// Where the next header is.
+    /// The position of the next header.
     next: u64,
-    /// The global extended headers' records.
+    /// The records of the global extended headers.
     global: Records,
-    /// The same for the members, once one has them.
+    /// The same records for members, once one uses them.
     shared: Option<Arc<Vec<Record>>>,
     budget: Budget,
 }
 
-/// What stands in front of a member's own header.
+/// A header that extends the following member's own header.
 enum Extension {
     Name(Vec<u8>),
     Target(Vec<u8>),
@@ -98,7 +98,7 @@ enum Extension {
 }
 
 impl<S: Source> Members<S> {
-    /// The members of an archive that is at its first byte.
+    /// The members of an archive that is positioned at its first byte.
     pub fn new(archive: S) -> Self {
         let (global, budget) = (Records::new(), Budget::default());
         Self { archive, next: 0, global, shared: None, budget }
@@ -108,8 +108,8 @@ impl<S: Source> Members<S> {
     ///
     /// # Errors
     ///
-    /// If the archive cannot be read, is not a tar file, or has headers that take too much memory or
-    /// that programs do not agree on.
+    /// If the archive cannot be read, is not a tar file, or has headers that take too much memory
+    /// or are ambiguous.
     pub fn next_member(&mut self) -> io::Result<Option<Member>> {
         let mut extensions = Vec::new();
         loop {
@@ -119,7 +119,7 @@ impl<S: Source> Members<S> {
                 if extensions.is_empty() {
                     return Ok(None);
                 }
-                return Err(io::Error::other("it ends behind an extended header"));
+                return Err(io::Error::other("it ends after an extended header"));
             };
             let read = match kind(&header) {
                 EntryType::GNULongName
@@ -137,22 +137,23 @@ impl<S: Source> Members<S> {
         }
     }
 
-    /// Where the member that came last ends, in bytes from the archive's start: at its next header.
+    /// The end of the last returned member, where the next header is, in bytes from the archive's
+    /// start.
     pub fn position(&self) -> u64 {
         self.next
     }
 
-    /// What is read, at the content of the member that came last.
+    /// The source, positioned at the content of the last returned member.
     pub fn source(&mut self) -> &mut S {
         &mut self.archive
     }
 
-    /// Takes none of the members that came into account any more, as nothing is kept of them.
+    /// Resets the budget because the caller has dropped all members.
     pub fn forget(&mut self) {
         self.budget = Budget::without(records::total_cost(&self.global));
     }
 
-    /// The content of the member that came last, `size` bytes of it.
+    /// The content of the last returned member, up to `size` bytes.
     pub fn content(&mut self, size: u64) -> impl Read {
         self.archive.by_ref().take(size)
     }
@@ -180,7 +181,7 @@ impl<S: Source> Members<S> {
         Ok(Some(header))
     }
 
-    /// Takes in a header that says something of members to come.
+    /// Reads a header that applies to following members.
     fn extension(&mut self, header: &Header, extensions: &mut Vec<Extension>) -> io::Result<()> {
         let payload = self.payload(header)?;
         let text = || header::text(&payload).to_owned();
@@ -203,15 +204,15 @@ impl<S: Source> Members<S> {
         Ok(())
     }
 
-    /// Takes in the records of a global header.
+    /// Adds the records of a global header.
     fn global(&mut self, payload: &[u8], extensions: &[Extension]) -> io::Result<()> {
         if extensions.iter().any(|extension| matches!(extension, Extension::Records(_))) {
-            return Err(io::Error::other("it stands between a member and its own records"));
+            return Err(io::Error::other("it is between a member and its own records"));
         }
         records::add(&mut self.global, payload, &mut self.budget)?;
         self.shared = None;
         if self.global.contains_key(b"size".as_slice()) {
-            return Err(io::Error::other("it gives all members one size"));
+            return Err(io::Error::other("it gives all members the same size"));
         }
         Ok(())
     }
@@ -221,7 +222,7 @@ impl<S: Source> Members<S> {
         let size = header::size(header)?;
         if size > MAX_EXTENDED_HEADER {
             return Err(io::Error::other(format!(
-                "an extended header has {size} bytes, {MAX_EXTENDED_HEADER} are the most"
+                "an extended header has {size} bytes, more than {MAX_EXTENDED_HEADER}"
             )));
         }
         let mut payload = vec![0; size as usize];
@@ -245,7 +246,7 @@ impl<S: Source> Members<S> {
         }
         header::apply(&self.global, &mut member)?;
         let mut own = None;
-        // The first header speaks last.
+        // The first header takes precedence.
         for extension in extensions.into_iter().rev() {
             match extension {
                 Extension::Name(name) => member.name = name,
@@ -278,7 +279,7 @@ impl<S: Source> Members<S> {
         Ok(member)
     }
 
-    /// The global records, for members that have none of their own.
+    /// The global records, for members without any of their own.
     fn shared(&mut self) -> io::Result<Arc<Vec<Record>>> {
         if let Some(shared) = &self.shared {
             return Ok(Arc::clone(shared));
@@ -289,7 +290,7 @@ impl<S: Source> Members<S> {
         Ok(Arc::clone(shared))
     }
 
-    /// Skips the blocks in which the map of an old GNU sparse file goes on.
+    /// Skips the blocks in which an old GNU sparse file's map continues.
     fn skip_sparse_map(&mut self, header: &Header) -> io::Result<()> {
         let mut goes_on = header.as_bytes()[482] != 0;
         while goes_on {
@@ -302,7 +303,7 @@ impl<S: Source> Members<S> {
     }
 }
 
-/// The header's type; Solaris had an extended header of its own name.
+/// The header's type. Solaris had its own type for extended headers.
 fn kind(header: &Header) -> EntryType {
     match header.entry_type() {
         other if other.as_byte() == b'X' => EntryType::XHeader,

@@ -6,16 +6,16 @@ use indexmap::IndexMap;
 
 use formats::python::number;
 
-/// Records in their order. Of a keyword's values the last one holds, at the first one's place.
+/// Records in order. A keyword's last value counts, in the position of the first one.
 pub(super) type Records = IndexMap<Vec<u8>, Vec<u8>>;
 
-/// What a record takes in memory besides its text.
+/// Memory for a record in addition to its text.
 const OVERHEAD: usize = 128;
 
-/// Bytes of names and records kept of an archive in all.
+/// The limit for an archive's names and records, in bytes.
 const MAX_KEPT: usize = 28 << 20;
 
-/// Bytes that may yet be kept.
+/// The bytes of names and records that are still allowed.
 #[derive(Debug)]
 pub(super) struct Budget(usize);
 
@@ -26,7 +26,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// What is left of the budget if this many bytes are kept.
+    /// The budget left after `kept` bytes.
     pub(super) fn without(kept: usize) -> Self {
         Self(MAX_KEPT.saturating_sub(kept))
     }
@@ -43,13 +43,13 @@ impl Budget {
     }
 }
 
-/// Adds a header's records, each of which is `LENGTH KEYWORD=VALUE\n`, its length that of all.
+/// Adds a header's records. Each is `LENGTH KEYWORD=VALUE\n`, where the length includes itself.
 pub(super) fn add(
     records: &mut Records,
     mut payload: &[u8],
     budget: &mut Budget,
 ) -> io::Result<()> {
-    // What follows a NUL fills the header's last block.
+    // After a NUL there is only padding.
     while payload.first().is_some_and(|&byte| byte != 0) {
         let (keyword, value, rest) =
             split(payload).ok_or_else(|| io::Error::other("a record in it is malformed"))?;
@@ -63,7 +63,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// The first record's keyword and value, and what follows it.
+/// The first record's keyword and value, and the rest.
 fn split(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let space = payload.iter().take(21).position(|&byte| byte == b' ')?;
     let digits = &payload[..space];
@@ -75,7 +75,7 @@ fn split(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (equals > 0).then(|| (&record[..equals], &record[equals + 1..], rest))
 }
 
-/// What all the records take in memory.
+/// The memory used by all records.
 pub(super) fn total_cost(records: &Records) -> usize {
     records.iter().map(|(keyword, value)| cost(keyword, value)).sum()
 }
@@ -84,12 +84,12 @@ fn cost(keyword: &[u8], value: &[u8]) -> usize {
     keyword.len() + value.len() + OVERHEAD
 }
 
-/// The whole number that a record holds; 0 for any other text.
+/// A record's value as a whole number; 0 if it is not one.
 pub(super) fn int(value: &[u8]) -> i128 {
     str::from_utf8(value).ok().and_then(number::int).unwrap_or(0)
 }
 
-/// The number that a record holds; 0 for any other text.
+/// A record's value as a number; 0 if it is not one.
 pub(super) fn float(value: &[u8]) -> f64 {
     str::from_utf8(value).ok().and_then(number::float).unwrap_or(0.0)
 }

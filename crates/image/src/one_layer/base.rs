@@ -1,4 +1,4 @@
-//! The image below the one layer: a docker-archive, whose members are all taken over.
+//! The base image of an image of one layer: a docker-archive, whose members are all copied.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -14,18 +14,18 @@ use super::members::{Content, Members, Section};
 use crate::base::Codec;
 use formats::digest::{Digest, HashWriter};
 
-/// A base image whose documents were read.
+/// A base image whose documents have been read.
 #[derive(Debug)]
 pub(super) struct Base<'a> {
     path: &'a Path,
-    /// The archive, not compressed.
+    /// The archive, uncompressed.
     pub(super) file: File,
     pub(super) members: Members,
     /// The members that are its layers, lowest first.
     pub(super) layers: Vec<String>,
-    /// The variables that its configuration sets.
+    /// The environment variables that its config sets.
     pub(super) env: Vec<Value>,
-    /// What buildImage calls the parent: the configuration's name.
+    /// The config's name, which buildImage uses as the parent.
     pub(super) parent: String,
     diff_ids: Vec<String>,
 }
@@ -55,7 +55,7 @@ impl<'a> Base<'a> {
         Ok(Self { path, file, members, layers, env, parent, diff_ids })
     }
 
-    /// The digests of its layers, which must be those that its configuration says.
+    /// The digests of its layers, which must match its config.
     pub(super) fn diff_ids(&self) -> Result<Vec<Digest>, OneLayerError> {
         let mut known = HashMap::new();
         let mut digests = Vec::new();
@@ -78,7 +78,7 @@ impl<'a> Base<'a> {
         Ok(digests)
     }
 
-    /// Adds the files of those layers that stand in the archive as `<name>/layer.tar`.
+    /// Adds the files of those layers that are members called `<name>/layer.tar`.
     pub(super) fn list(&self, listing: &mut Listing) -> Result<(), OneLayerError> {
         let layers = self.layers.iter().map(|name| self.section(name));
         let layers = layers.collect::<Result<HashSet<_>, _>>()?;
@@ -103,9 +103,7 @@ impl<'a> Base<'a> {
     fn section(&self, name: &str) -> Result<Section, OneLayerError> {
         match self.members.file(name.as_bytes()) {
             Some(&Content::Base(section)) => Ok(section),
-            _ => {
-                Err(self.broken(format!("layer `{name}` is named by the manifest, but not there")))
-            }
+            _ => Err(self.broken(format!("layer `{name}` is named by the manifest, but missing"))),
         }
     }
 
@@ -116,7 +114,8 @@ impl<'a> Base<'a> {
         Ok(hash.finish())
     }
 
-    /// The layer's tar file. Docker's containerd store saves layers as they came, compressed.
+    /// The layer's tar file. Docker's containerd store saves layers as they were pulled,
+    /// compressed.
     fn layer(&self, section: Section) -> io::Result<Box<dyn Read + '_>> {
         let mut start = Vec::new();
         section.of(&self.file).take(6).read_to_end(&mut start)?;
@@ -126,7 +125,7 @@ impl<'a> Base<'a> {
             Codec::Gzip => Box::new(flate2::read::MultiGzDecoder::new(layer)),
             Codec::Zstd => Box::new(zstd::Decoder::new(layer)?),
             Codec::Bzip2 | Codec::Xz => {
-                return Err(io::Error::other("it is compressed in a way that no engine takes"));
+                return Err(io::Error::other("it is compressed in a way that no engine supports"));
             }
         })
     }
@@ -136,8 +135,8 @@ impl<'a> Base<'a> {
     }
 }
 
-/// The archive; a compressed one is written to a temporary file, since its members are needed in
-/// another order than it has them.
+/// The archive. A compressed one is decompressed to a temporary file, since its members are needed
+/// in another order.
 fn uncompressed(path: &Path) -> io::Result<File> {
     let codec = Codec::detect(path)?;
     let file = File::open(path)?;
@@ -153,13 +152,13 @@ fn uncompressed(path: &Path) -> io::Result<File> {
 fn document(file: &File, members: &Members, name: &str) -> Result<Value, String> {
     let Some(&Content::Base(section)) = members.file(name.as_bytes()) else {
         return Err(format!(
-            "it has no `{name}`; fromImage takes what `docker save` or `skopeo copy ... \
-             docker-archive:FILE` writes"
+            "it has no `{name}`; expected the output of `docker save` or `skopeo copy ... \
+             docker-archive:FILE`"
         ));
     };
     if section.size > MAX_DOCUMENT {
         let size = section.size;
-        return Err(format!("`{name}` has {size} bytes, a document has {MAX_DOCUMENT} at most"));
+        return Err(format!("`{name}` has {size} bytes; a document has {MAX_DOCUMENT} at most"));
     }
     let mut text = Vec::new();
     section.of(file).read_to_end(&mut text).map_err(|error| format!("`{name}`: {error}"))?;

@@ -1,13 +1,13 @@
-//! Copies trees into a root as `rsync -a` does.
+//! Copies trees into a root like `rsync -a`.
 //!
-//! Of rsync's rules, these show in an image:
+//! These rules of rsync affect an image:
 //!
-//! - Of two files for one place the later one wins, unless both have the same size and time: then
-//!   they count as equal, and the first stays. All files of a store have the same time.
-//! - A directory has the permissions of the last one that was copied to its place.
-//! - What links to a directory is copied as a directory (`--copy-dirlinks`), or is kept as a link
-//!   and written through (`--keep-dirlinks`).
-//! - A directory that is not empty gives way to nothing.
+//! - If two files have the same place, the later one wins, unless both have the same size and time:
+//!   then they count as equal and the first one stays. All files in a store have the same time.
+//! - A directory gets the permissions of the last one that was copied to its place.
+//! - A link to a directory is copied as a directory (`--copy-dirlinks`), or stays a link and is
+//!   written through (`--keep-dirlinks`).
+//! - A directory that is not empty is never replaced.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata, Permissions};
@@ -19,16 +19,16 @@ use std::path::Path;
 use super::OneLayerError;
 use super::walk::names;
 
-/// What becomes of links to directories.
+/// How links to directories are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectoryLinks {
-    /// A directory is made in their place: `rsync --copy-dirlinks`.
+    /// They are copied as directories: `rsync --copy-dirlinks`.
     Copy,
-    /// They stay links, and what comes below them goes where they lead: `rsync --keep-dirlinks`.
+    /// They stay links, and files below them are written to their targets: `rsync --keep-dirlinks`.
     Keep,
 }
 
-/// Copies what is in the directory `item` into the directory `root`.
+/// Copies the content of the directory `item` into the directory `root`.
 pub fn copy(item: &Path, root: &Path, links: DirectoryLinks) -> Result<(), OneLayerError> {
     let metadata = fs::metadata(item).map_err(OneLayerError::io("examine", item))?;
     if !metadata.is_dir() {
@@ -37,7 +37,7 @@ pub fn copy(item: &Path, root: &Path, links: DirectoryLinks) -> Result<(), OneLa
     directory(item, &metadata, root, links)
 }
 
-/// Copies a directory to a place where there may be something.
+/// Copies a directory to a place that may be occupied.
 fn directory(
     source: &Path,
     metadata: &Metadata,
@@ -52,7 +52,7 @@ fn directory(
         }
         None => fs::create_dir(target).map_err(OneLayerError::io("make", target))?,
     }
-    // It gets its own permissions when everything is in it.
+    // It gets its own permissions once its content is complete.
     set_mode(target, 0o700)?;
     let mut names = names(source).map_err(OneLayerError::io("list", source))?;
     names.sort_unstable();
@@ -64,7 +64,7 @@ fn directory(
     set_time(target, metadata)
 }
 
-/// Copies whatever is at `source`.
+/// Copies anything at `source`.
 fn entry(source: &Path, target: &Path, links: DirectoryLinks) -> Result<(), OneLayerError> {
     let metadata = fs::symlink_metadata(source).map_err(OneLayerError::io("examine", source))?;
     if metadata.is_dir() {
@@ -88,7 +88,7 @@ fn entry(source: &Path, target: &Path, links: DirectoryLinks) -> Result<(), OneL
     symlink(leads_to, target).map_err(OneLayerError::io("make", target))
 }
 
-/// Fails for a link to a directory that it is in itself.
+/// Fails for a link to a directory that contains the link.
 fn without_end(link: &Path) -> Result<(), OneLayerError> {
     let real = |path: &Path| fs::canonicalize(path).map_err(OneLayerError::io("resolve", link));
     let within = link.parent().map(real).transpose()?;
@@ -110,7 +110,7 @@ fn file(source: &Path, metadata: &Metadata, target: &Path) -> Result<(), OneLaye
     set_mode(target, metadata.mode())
 }
 
-/// Removes what is at the place that `source` is copied to.
+/// Removes what is in the way of a copy of `source`.
 fn make_way(source: &Path, target: &Path) -> Result<(), OneLayerError> {
     let removed = match present(target)? {
         None => Ok(()),
@@ -125,12 +125,12 @@ fn make_way(source: &Path, target: &Path) -> Result<(), OneLayerError> {
     })
 }
 
-/// Whether what is there is a link to a directory, which is to be kept.
+/// Whether the existing file is a link to a directory that must stay.
 fn keeps(target: &Path, found: &Metadata, links: DirectoryLinks) -> bool {
     links == DirectoryLinks::Keep && found.is_symlink() && target.is_dir()
 }
 
-/// What is at a place, if anything.
+/// The existing file's metadata, if there is one.
 fn present(target: &Path) -> Result<Option<Metadata>, OneLayerError> {
     match fs::symlink_metadata(target) {
         Ok(found) => Ok(Some(found)),

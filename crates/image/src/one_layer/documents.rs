@@ -1,4 +1,5 @@
-//! The documents of an image of one layer, as nixpkgs' buildImage has jq and jshon write them.
+//! The documents of an image of one layer, in the format of the jq and jshon calls in nixpkgs'
+//! buildImage.
 
 use std::path::Path;
 
@@ -9,13 +10,13 @@ use crate::bounded;
 use formats::digest::Digest;
 use formats::json;
 
-/// What stands in a layer's file `VERSION`, without a line end.
+/// The content of a layer's file `VERSION`, without a newline.
 pub(super) const VERSION: &str = "1.0";
 
-/// The largest document that is read; other tools take no larger ones either.
+/// The largest document that is read; other tools have the same limit.
 pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
 
-/// Reads a file that holds a JSON object.
+/// Reads a file with a JSON object.
 pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>, OneLayerError> {
     let text = bounded::read_file(path).map_err(OneLayerError::io("read", path))?;
     let problem = match serde_json::from_slice(&text) {
@@ -26,10 +27,10 @@ pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>, OneLayerErr
     Err(OneLayerError::Document { path: path.to_owned(), problem })
 }
 
-/// The layer's own description: what `pack` wrote, the image below it if there is one, its ID, and
-/// its size in bytes.
+/// The layer's own description: the one `pack` wrote, with the parent image (if any), the ID, and
+/// the size in bytes.
 pub(super) struct LayerDocument {
-    /// The layer's ID, under which it stands in the archive.
+    /// The layer's ID, which names its directory in the archive.
     pub(super) id: String,
     object: Map<String, Value>,
 }
@@ -51,7 +52,7 @@ impl LayerDocument {
     }
 }
 
-/// The image's configuration: its description on top of the base's variables, and the layers'
+/// The image's config: its description, with the base's environment variables and the layers'
 /// diffIDs.
 pub(super) fn configuration(
     mut description: Map<String, Value>,

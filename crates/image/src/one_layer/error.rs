@@ -8,17 +8,17 @@ use thiserror::Error;
 /// Why an image of one layer cannot be made.
 #[derive(Debug, Error)]
 pub enum OneLayerError {
-    /// The kernel refused.
+    /// A system call failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
-        /// On which path.
+        /// The path it was tried on.
         path: PathBuf,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The archive cannot be written on.
+    /// The archive cannot be written.
     #[error("cannot write the archive")]
     Write(#[source] io::Error),
     /// Something to be copied into the root is not a directory.
@@ -28,29 +28,29 @@ pub enum OneLayerError {
         .0.display()
     )]
     NotADirectory(PathBuf),
-    /// A directory is where something else is to be copied to.
+    /// A directory is in the way of something to be copied.
     #[error(
         "cannot copy `{}` to `{}`: there is a directory that is not empty; leave one of them out",
         item.display(),
         place.display()
     )]
     Occupied {
-        /// What is to be copied.
+        /// What should be copied.
         item: PathBuf,
-        /// Where to.
+        /// The target.
         place: PathBuf,
     },
-    /// A link leads to a directory that it is in.
+    /// A link points to a directory that contains it.
     #[error(
-        "`{}` links to a directory that it is in, so a copy would have no end; keep links to \
-         directories by keepContentsDirlinks = true",
+        "`{}` links to a directory that contains it, so a copy would never end; keep links to \
+         directories with keepContentsDirlinks = true",
         .0.display()
     )]
     Endless(PathBuf),
-    /// Something is neither a file, a directory nor a link.
+    /// Something is not a file, directory or link.
     #[error("`{}` is neither a file, a directory nor a symbolic link; remove it", .0.display())]
     Special(PathBuf),
-    /// A file has another size than when it was listed.
+    /// A file does not have the same size as when it was listed.
     #[error(
         "`{}` changed while it was being read: {expected} bytes expected; nothing may write to \
          it meanwhile",
@@ -59,21 +59,21 @@ pub enum OneLayerError {
     Changed {
         /// The file.
         path: PathBuf,
-        /// Bytes when it was listed.
+        /// The size when it was listed.
         expected: u64,
     },
-    /// The layer has another size than when it was digested.
+    /// The layer does not have the same size as when it was digested.
     #[error(
         "the layer changed while it was being written: {expected} bytes expected, {found} found; \
          nothing may write to the store meanwhile"
     )]
     Resized {
-        /// Bytes when it was digested.
+        /// The size when it was digested.
         expected: u64,
-        /// Bytes that were written.
+        /// The bytes written.
         found: u64,
     },
-    /// A tar file has something that is not of a tree.
+    /// A tar file has a member that cannot be part of a tree.
     #[error(
         "`{}` has the member `{name}`, which is not a file of a tree as `tar -c .` writes it",
         path.display()
@@ -84,15 +84,15 @@ pub enum OneLayerError {
         /// The member.
         name: String,
     },
-    /// A document is not what it must be.
+    /// A document is invalid.
     #[error("`{}` is broken: {problem}", path.display())]
     Document {
-        /// The file that holds it.
+        /// The file with the document.
         path: PathBuf,
         /// What is wrong.
         problem: String,
     },
-    /// The base image is not one.
+    /// The base image is invalid.
     #[error("the base image `{}` is broken: {problem}", path.display())]
     Base {
         /// The archive.
@@ -103,7 +103,7 @@ pub enum OneLayerError {
 }
 
 impl OneLayerError {
-    /// Makes an error of what the kernel says about a path.
+    /// Makes an error of a failed operation on a path.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }

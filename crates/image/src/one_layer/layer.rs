@@ -1,4 +1,4 @@
-//! The image's one layer: what was packed, and behind it the closure's files.
+//! The image's layer: the packed tree, followed by the closure's files.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -11,21 +11,21 @@ use super::walk::{Order, Walk};
 use super::writer::{Archive, Owner};
 use formats::tar::{BLOCK, DIRECTORY};
 
-/// The store's directory as nixpkgs' buildImage adds it, whatever directory the store is in.
+/// The store's directory as added by nixpkgs' buildImage, wherever the store really is.
 const STORE: [&[u8]; 2] = [b"./nix", b"./nix/store"];
 /// Its mode there.
 const STORE_MODE: u32 = 0o555;
 
-/// A layer whose bytes are those of `tar -r` on the packed layer: the closure's files are added in
-/// the order of their paths, those excepted that are in the layer or below it already.
+/// A layer with the same bytes as after `tar -r` on the packed layer: the closure's files are added
+/// in the order of their paths, except for those that the layer or the base already contains.
 #[derive(Debug)]
 pub(super) struct Layer {
     packed: PathBuf,
-    /// Bytes of its members, without the archive's end.
+    /// The size of its members, without the end of the archive.
     packed_size: u64,
-    /// The closure's paths, without the packed layer's own.
+    /// The closure's paths, except for the packed layer itself.
     closure: Vec<String>,
-    /// What stands in front of the store's directory where it is read.
+    /// The directory below which the store is read.
     store_root: PathBuf,
     present: Listing,
     adds_store: bool,
@@ -33,8 +33,8 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// The layer that `pack` made in `directory`, with the files of `closure` that are not
-    /// `present`. The closure is that of the directory, so the directory is part of it.
+    /// The layer that `pack` made in `directory`, followed by the files of `closure` that are not
+    /// `present`. As the closure is that of the directory, it includes the directory.
     pub(super) fn new(
         directory: &Path,
         closure: &[String],
@@ -58,7 +58,7 @@ impl Layer {
         })
     }
 
-    /// Writes the layer; returns where to, and the layer's number of bytes.
+    /// Writes the layer; returns the output and the layer's size in bytes.
     pub(super) fn write<W: Write>(&self, out: W) -> Result<(W, u64), OneLayerError> {
         let mut archive = Archive::new(out);
         let mut packed =
@@ -72,7 +72,7 @@ impl Layer {
         let mut walk = Walk::new(&self.store_root, roots, Order::Lines)?;
         while let Some(entry) = walk.next_entry()? {
             if !self.present.contains(&entry.path) {
-                // tar removes the slash that a name begins with.
+                // tar removes leading slashes from names.
                 let name = entry.path.strip_prefix(b"/").unwrap_or(&entry.path);
                 archive.add(&entry, name, &self.owner, None)?;
             }
@@ -81,7 +81,7 @@ impl Layer {
     }
 }
 
-/// Adds a layer's files to the listing; returns the number of bytes that its members take.
+/// Adds a layer's files to the listing; returns the total size of its members in bytes.
 fn list(layer: &Path, listing: &mut Listing) -> io::Result<u64> {
     let mut archive = tar::Archive::new(BufReader::new(File::open(layer)?));
     let (mut end, mut goes_on) = (0, true);

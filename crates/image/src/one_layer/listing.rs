@@ -1,20 +1,20 @@
-//! The files that a layer is taken to hold already, so that the closure's are added but once.
+//! The files that layers seem to contain already, so that the closure's files are added only once.
 //!
-//! nixpkgs' buildImage lists layers by `tar -tf LAYER | xargs realpath -ms --relative-to=.`, whose
-//! output the shell splits into words. That reads some names as others, and these files are added
-//! though they are there: those whose names hold a blank, a quote, a backslash or a character
-//! beyond ASCII, and all of a layer whose names start with a slash, such as those of layered
-//! images. It is followed here, because the layer's bytes depend on it.
+//! nixpkgs' buildImage lists layers with `tar -tf LAYER | xargs realpath -ms --relative-to=.`,
+//! whose output the shell splits into words. Some names are misread this way, and these files are
+//! added again: those whose names contain a blank, a quote, a backslash or a non-ASCII character,
+//! and all files of a layer whose names start with a slash, as in layered images. This module does
+//! the same, as the layer's bytes depend on it.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
 
 use formats::digest::Digest;
 
-/// Half a digest of each name: a layer may hold very many of them.
+/// Half of each name's digest, as a layer may contain very many names.
 type Key = [u8; 16];
 
-/// The files of layers, as far as they are in the store, and `/nix/store` if that is among them.
+/// The files of layers that are in the store, and `/nix/store` if it is among them.
 #[derive(Debug)]
 pub(super) struct Listing {
     store: Vec<u8>,
@@ -22,17 +22,17 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// No files yet; `store` is the store's directory, such as `/nix/store`.
+    /// An empty listing; `store` is the store's directory, such as `/nix/store`.
     pub(super) fn new(store: &str) -> Self {
         Self { store: store.into(), names: HashSet::new() }
     }
 
-    /// Whether a file is in one of the layers.
+    /// Whether one of the layers contains a file.
     pub(super) fn contains(&self, path: &[u8]) -> bool {
         self.names.contains(&key(path))
     }
 
-    /// Adds the files of a layer that is read from its start.
+    /// Adds the files of a layer, read from its start.
     pub(super) fn add_layer(&mut self, layer: impl Read) -> io::Result<()> {
         let mut archive = tar::Archive::new(layer);
         for entry in archive.entries()? {
@@ -43,7 +43,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Adds what the shell takes a member's name for; returns whether it reads on.
+    /// Adds the names that the shell derives from a member's name; returns whether it reads on.
     pub(super) fn add_name(&mut self, name: &[u8]) -> bool {
         let (arguments, goes_on) = arguments(&shown(name));
         for argument in arguments {
@@ -85,8 +85,8 @@ fn shown(name: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// The arguments that `xargs` makes of a line, and whether it goes on: it stops at a quote without
-/// its match.
+/// The arguments that `xargs` derives from a line, and whether it continues: it stops at an
+/// unmatched quote.
 fn arguments(line: &[u8]) -> (Vec<Vec<u8>>, bool) {
     let mut arguments = Vec::new();
     let mut current: Option<Vec<u8>> = None;
@@ -111,10 +111,10 @@ fn arguments(line: &[u8]) -> (Vec<Vec<u8>>, bool) {
     (arguments, true)
 }
 
-/// The path without what does not lead anywhere, as `realpath -ms --relative-to=.` prints it from
-/// within some directory.
+/// The normalised path as `realpath -ms --relative-to=.` prints it in some directory.
 fn normalised(path: &[u8]) -> Vec<u8> {
-    // From a build's directory the root is some levels up, so no file is where it says.
+    // Relative to a build's directory, the root is some levels up, so no such name is that of a
+    // file in the store.
     if path.starts_with(b"/") {
         return [b"..", path].concat();
     }
@@ -135,7 +135,7 @@ fn normalised(path: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// What GNU tar 1.34, xargs 4.9 and bash 5.2 made of these names.
+    /// The result of GNU tar 1.34, xargs 4.9 and bash 5.2 for these names.
     #[test]
     fn names_are_read_as_the_shell_reads_them() {
         let cases: [(&[u8], &[&str], bool); 9] = [

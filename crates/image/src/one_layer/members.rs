@@ -1,5 +1,5 @@
-//! What is in a docker-archive, as if it were unpacked: names are unique, and the last of several
-//! members of one name holds.
+//! The content of a docker-archive as if it were unpacked: names are unique, and the last of
+//! several members with the same name counts.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,41 +8,41 @@ use std::os::unix::fs::FileExt as _;
 
 use tar::EntryType;
 
-/// Members of an archive; an image has some hundreds at most.
+/// The limit for an archive's members; an image has some hundreds at most.
 const MAX_MEMBERS: usize = 100_000;
-/// Links that one may lead to.
+/// The limit for links that lead to each other.
 const MAX_LINKS: usize = 40;
 
-/// A path, component by component: compared so, paths are in the order of `tar --sort=name`.
+/// The components of a path. Compared this way, paths are in the order of `tar --sort=name`.
 pub(super) type Path = Vec<Vec<u8>>;
 
 /// The members of a docker-archive by their paths.
 #[derive(Debug, Default)]
 pub(super) struct Members(pub(super) BTreeMap<Path, Node>);
 
-/// What a member is.
+/// The type of a member.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    /// A directory of this mode.
+    /// A directory with this mode.
     Directory(u32),
     /// A symbolic link to this target.
     Link(Vec<u8>),
-    /// A file of this mode.
+    /// A file with this mode.
     File(u32, Content),
 }
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    /// Bytes of the base image's archive.
+    /// A section of the base image's archive.
     Base(Section),
-    /// A text.
+    /// A string.
     Text(String),
     /// The image's new layer.
     Layer,
 }
 
-/// Part of a file.
+/// A section of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Section {
     pub(super) offset: u64,
@@ -50,7 +50,7 @@ pub(super) struct Section {
 }
 
 impl Members {
-    /// Reads the headers of an archive that is not compressed.
+    /// Reads the headers of an uncompressed archive.
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let mut members = Self::default();
         let mut archive = tar::Archive::new(BufReader::new(file));
@@ -75,7 +75,7 @@ impl Members {
                 EntryType::Link => {
                     let linked = parse(&target).and_then(|target| members.0.get(&target));
                     linked.cloned().ok_or_else(|| {
-                        io::Error::other(format!("`{}` links to what is not there", shown()))
+                        io::Error::other(format!("`{}` links to a missing member", shown()))
                     })?
                 }
                 EntryType::XGlobalHeader => continue,
@@ -92,7 +92,7 @@ impl Members {
         Ok(members)
     }
 
-    /// Adds a member, and the directories that it is in.
+    /// Adds a member and its parent directories.
     pub(super) fn insert(&mut self, path: Path, node: Node) {
         for length in 0..path.len() {
             self.0.entry(path[..length].to_vec()).or_insert(Node::Directory(0o755));
@@ -100,7 +100,7 @@ impl Members {
         self.0.insert(path, node);
     }
 
-    /// The file of that name, links followed; `None` if it is none.
+    /// The content of a file, following links; `None` if there is no such file.
     pub(super) fn file(&self, name: &[u8]) -> Option<&Content> {
         let mut path = parse(name)?;
         for _ in 0..MAX_LINKS {
@@ -123,7 +123,7 @@ pub(super) fn parse(name: &[u8]) -> Option<Path> {
     parts.map(|part| (part != b"..").then(|| part.to_vec())).collect()
 }
 
-/// The same where `..` goes up, as far as there is something above.
+/// The same, except that `..` is resolved as long as it stays within the archive.
 fn parse_within(name: &[u8]) -> Option<Path> {
     let mut path = Path::new();
     for part in name.split(|&byte| byte == b'/') {
@@ -137,13 +137,13 @@ fn parse_within(name: &[u8]) -> Option<Path> {
 }
 
 impl Section {
-    /// Reads the section of a file.
+    /// A reader of this section of a file.
     pub(super) fn of(self, file: &File) -> SectionReader<'_> {
         SectionReader { file, offset: self.offset, left: self.size }
     }
 }
 
-/// Reads a section from its start to its end.
+/// Reads a section from start to end.
 #[derive(Debug)]
 pub(super) struct SectionReader<'a> {
     file: &'a File,

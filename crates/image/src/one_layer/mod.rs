@@ -1,11 +1,11 @@
-//! Images of one layer, as nixpkgs' `dockerTools.buildImage` makes them: the same layer and the
-//! same documents to the byte, and the same archive.
+//! Images of one layer, as made by nixpkgs' `dockerTools.buildImage`: the same archive, layer and
+//! documents, byte for byte.
 //!
-//! Such an image is made in steps, each of which a build in the Nix sandbox runs. [`copy()`] brings
-//! trees into a root, in place of rsync. Commands of the author's may change it. [`pack()`] turns it
-//! into the start of a layer, and [`pack_tar()`] does so where the commands were run as root and a
-//! tar file says who owns what. When Nix has found out what that refers to, [`OneLayerImage`] writes
-//! the archive, in which the closure's files stand behind the packed ones.
+//! Such an image is made in several steps, each run by a build in the Nix sandbox. [`copy()`]
+//! copies trees into a root, instead of rsync. The image author's commands may change it.
+//! [`pack()`] turns it into the start of a layer; if the commands were run as root and a tar file
+//! records the owners, [`pack_tar()`] does so. Once Nix has found out what that refers to,
+//! [`OneLayerImage`] writes the archive, in which the closure's files follow the packed ones.
 
 mod base;
 mod copy;
@@ -35,32 +35,32 @@ pub use pack::{pack, pack_tar};
 use writer::Archive;
 pub use writer::Owner;
 
-/// What an archive of one new layer is made of.
+/// The inputs of an archive with one new layer.
 #[derive(Debug)]
 pub struct OneLayerImage<'a> {
-    /// The directory that [`pack()`] wrote to.
+    /// The directory that [`pack()`] wrote.
     pub layer: &'a Path,
-    /// The store paths that it refers to, with what these refer to, and itself.
+    /// The layer's closure: its store path and everything that it refers to.
     pub closure: &'a [String],
     /// The store's directory, such as `/nix/store`.
     pub store_dir: &'a str,
-    /// What stands in front of the store's directory where it is read; mostly nothing.
+    /// The directory below which the store is read; usually empty.
     pub store_root: &'a Path,
-    /// The file with the image's description: its architecture, configuration and date.
+    /// The file with the image's description: its architecture, config and date.
     pub description: &'a Path,
     /// The image's name.
     pub name: &'a str,
-    /// Its tag.
+    /// The image's tag.
     pub tag: &'a str,
-    /// The docker-archive of the image below.
+    /// The docker-archive of the base image.
     pub base: Option<&'a Path>,
     /// The time of all files, in seconds since 1970.
     pub mtime: i64,
 }
 
 impl OneLayerImage<'_> {
-    /// Writes the archive. The layer is read twice: once for its digest, which stands in a document
-    /// that may come before it.
+    /// Writes the archive. The layer is read twice: first for its digest, which a document contains
+    /// that may come before the layer.
     pub fn write(&self, out: impl Write) -> Result<(), OneLayerError> {
         let description = documents::read_object(self.description)?;
         let base = self.base.map(Base::open).transpose()?;
@@ -93,7 +93,7 @@ impl OneLayerImage<'_> {
         self.write_members(&members, &layer, size, file.as_ref(), out)
     }
 
-    /// The base's members, without its documents, and the image's own.
+    /// The base's members, except for its documents, and the image's own.
     fn members(
         &self,
         mut members: Members,
@@ -173,7 +173,7 @@ impl OneLayerImage<'_> {
     }
 }
 
-/// What `--xform 's:^./::'`, which is meant for names, makes of a link's target.
+/// A link's target after `--xform 's:^./::'`, which is meant for names.
 fn transformed(target: &[u8]) -> &[u8] {
     if target.get(1) == Some(&b'/') { &target[2..] } else { target }
 }

@@ -1,4 +1,4 @@
-//! Packs a tree into the layer that the closure's files are added to later.
+//! Packs a tree into a layer, to which the closure's files are added later.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -17,9 +17,9 @@ use formats::json;
 use formats::tar::{BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, HARD_LINK, Member, REGULAR, SYMLINK};
 use formats::tarsum::{MemberSum, TarSum};
 
-/// Packs `tree` into `out/layer.tar`, whose bytes are those of
-/// `tar --sort=name --hard-dereference --mtime --owner --group`, and writes `out/json`, which is
-/// the image's description with the layer's tarsum, and `out/VERSION`.
+/// Packs `tree` into `out/layer.tar`, with the same bytes as `tar --sort=name --hard-dereference
+/// --mtime --owner --group`. Also writes `out/json`, the image's description with the layer's
+/// tarsum, and `out/VERSION`.
 ///
 /// # Errors
 ///
@@ -38,9 +38,9 @@ pub fn pack(
     packing.finish(out)
 }
 
-/// Packs the tree that a tar file holds, as [`pack()`] does one in a directory. Owners are those
-/// that the tar file says, the order is its own, and hard links stay such. `mtime` is the time of all
-/// files, in seconds since 1970.
+/// Packs the tree in a tar file, as [`pack()`] does one in a directory. The owners and the order
+/// are those in the tar file, and hard links are preserved. `mtime` is the time of all files, in
+/// seconds since 1970.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub fn pack_tar(
     packing.finish(out)
 }
 
-/// The header that a member of a tree gets in the layer; `None` for what is none of a tree.
+/// A member's header in the layer; `None` if it cannot be part of a tree.
 fn header(member: &members::Member, mtime: i64) -> Option<Member<'_>> {
     let is_in_tree = member.name == b"." || member.name.starts_with(b"./");
     let typeflag = match member.typeflag {
@@ -82,7 +82,7 @@ fn header(member: &members::Member, mtime: i64) -> Option<Member<'_>> {
         known @ (HARD_LINK | SYMLINK | CHARACTER | BLOCK_DEVICE | DIRECTORY | FIFO) => known,
         _ => return None,
     };
-    // As where the layers of other images are packed, whose builds know no names but these.
+    // Like builds that pack other images' layers, which know no other names.
     let name = |id: i64| if id == 0 { &b"root"[..] } else { b"" };
     is_in_tree.then(|| Member {
         name: &member.name,

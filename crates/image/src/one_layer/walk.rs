@@ -1,6 +1,6 @@
-//! Walks trees in the byte order of names, as GNU tar and `sort` order them in the C locale.
+//! Walks trees in the byte order of names, like GNU tar and `sort` in the C locale.
 //!
-//! Store layers have Python's order instead (`store::Walk`), which differs for names that are not
+//! Store layers use Python's order instead (`store::Walk`), which differs for names that are not
 //! UTF-8.
 
 use std::ffi::OsString;
@@ -12,20 +12,20 @@ use std::vec;
 
 use super::OneLayerError;
 
-/// In which order entries come.
+/// The order of the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// A directory's entries by name, each followed by what is below it: `tar --sort=name`.
+    /// A directory's entries by name, each followed by its content: `tar --sort=name`.
     Depth,
-    /// All paths as if they were lines that are sorted: `a-b` comes between `a` and `a/x`.
+    /// All paths sorted as lines: `a-b` comes between `a` and `a/x`.
     Lines,
 }
 
-/// A walk through trees; it holds no more than the names in the directories on the way to the
-/// entry at hand.
+/// A walk through trees. It only stores the names in the directories that lead to the current
+/// entry.
 #[derive(Debug)]
 pub(super) struct Walk {
-    /// What stands in front of a path where it is read.
+    /// The prefix of a path on disk.
     prefix: PathBuf,
     order: Order,
     path: Vec<u8>,
@@ -35,7 +35,7 @@ pub(super) struct Walk {
 /// A directory that is being visited.
 #[derive(Debug)]
 struct Level {
-    /// How much of the path is the directory's, its slash included.
+    /// The length of the directory's path, including the slash.
     length: usize,
     steps: vec::IntoIter<Step>,
 }
@@ -44,23 +44,23 @@ struct Level {
 #[derive(Debug)]
 struct Step {
     name: Vec<u8>,
-    /// Whether it is what is below the entry, and not the entry itself.
+    /// Whether to visit the entry's content, rather than the entry itself.
     below: bool,
 }
 
-/// What the walk came to.
+/// An entry that the walk has reached.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// The path, as the roots are written.
+    /// The path, in the same form as the roots.
     pub(super) path: Vec<u8>,
-    /// Where it is read.
+    /// The path on disk.
     pub(super) location: PathBuf,
-    /// What the kernel says of it, a link not followed.
+    /// The metadata, without following a link.
     pub(super) metadata: Metadata,
 }
 
 impl Walk {
-    /// A walk through the trees at `roots`, which are read at the same paths behind `prefix`.
+    /// A walk through the trees at `roots`, which are read below `prefix`.
     pub(super) fn new(
         prefix: &Path,
         roots: impl IntoIterator<Item = Vec<u8>>,
@@ -98,7 +98,7 @@ impl Walk {
         Ok(None)
     }
 
-    /// Goes on with names, each with whether it is a directory's.
+    /// Adds a level with these names; each has a flag that is set for directories.
     fn enter(&mut self, length: usize, mut names: Vec<(Vec<u8>, bool)>) {
         names.sort_unstable();
         let below = |is_directory: bool, name: &Vec<u8>| {
@@ -117,7 +117,7 @@ impl Walk {
         self.levels.push(Level { length, steps: steps.into_iter() });
     }
 
-    /// Where a path is read.
+    /// A path's location on disk.
     fn location(&self, path: &[u8]) -> PathBuf {
         let mut location = OsString::from(&self.prefix).into_vec();
         location.extend_from_slice(path);
@@ -126,7 +126,7 @@ impl Walk {
 }
 
 impl Step {
-    /// The start of the lines that the step stands for.
+    /// The start of the lines that belong to the step.
     fn line(&self) -> impl Iterator<Item = u8> {
         self.name.iter().copied().chain(self.below.then_some(b'/'))
     }
@@ -136,7 +136,7 @@ fn examine(location: &Path) -> Result<Metadata, OneLayerError> {
     fs::symlink_metadata(location).map_err(OneLayerError::io("examine", location))
 }
 
-/// The names in a directory, each with whether it is a directory's.
+/// The names in a directory; each has a flag that is set for directories.
 pub(super) fn names(directory: &Path) -> std::io::Result<Vec<(Vec<u8>, bool)>> {
     fs::read_dir(directory)?
         .map(|entry| {
@@ -147,7 +147,7 @@ pub(super) fn names(directory: &Path) -> std::io::Result<Vec<(Vec<u8>, bool)>> {
 }
 
 impl Entry {
-    /// Where a symbolic link points to.
+    /// The target of a symbolic link.
     pub(super) fn target(&self) -> Result<Vec<u8>, OneLayerError> {
         let target = fs::read_link(&self.location);
         let target = target.map_err(OneLayerError::io("read the link", &self.location))?;

@@ -1,4 +1,4 @@
-//! Writes archives as GNU tar does.
+//! Writes archives like GNU tar.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
@@ -13,21 +13,21 @@ use formats::tar::{
 };
 use formats::tarsum::{MemberSum, TarSum};
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
 
-/// Whom members belong to, and when they changed.
+/// The owner and time of members.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// The owner's number.
+    /// The owner's ID.
     pub uid: u32,
-    /// The group's number.
+    /// The group's ID.
     pub gid: u32,
     /// The owner's name; may be empty.
     pub uname: Vec<u8>,
     /// The group's name; may be empty.
     pub gname: Vec<u8>,
-    /// Time of last change, in seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub mtime: i64,
 }
 
@@ -37,7 +37,7 @@ impl Owner {
         Self { uid: 0, gid: 0, uname: b"root".into(), gname: b"root".into(), mtime }
     }
 
-    /// The header of a member that is theirs.
+    /// The header of a member with this owner.
     pub(super) fn member<'a>(&'a self, name: &'a [u8], typeflag: u8, mode: u32) -> Member<'a> {
         Member {
             name,
@@ -57,7 +57,7 @@ impl Owner {
 #[derive(Debug)]
 pub(super) struct Archive<W> {
     out: W,
-    /// Bytes so far.
+    /// Bytes written so far.
     written: u64,
     header: Vec<u8>,
     buffer: Vec<u8>,
@@ -68,8 +68,8 @@ impl<W: Write> Archive<W> {
         Self { out, written: 0, header: Vec::new(), buffer: vec![0; BUFFER] }
     }
 
-    /// Adds an entry of a tree under a name, and to the sum if there is one. Sockets are passed
-    /// over, as tar does.
+    /// Adds an entry of a tree under a name, and adds it to the sum, if given. Like tar, skips
+    /// sockets.
     pub(super) fn add(
         &mut self,
         entry: &Entry,
@@ -83,7 +83,7 @@ impl<W: Write> Archive<W> {
         let size = if typeflag == REGULAR { metadata.len() } else { 0 };
         let device = match typeflag {
             CHARACTER | BLOCK_DEVICE => {
-                // A Mac's have fewer bits.
+                // The type has fewer bits on a Mac.
                 let device = metadata.rdev() as rustix::fs::Dev;
                 Device { major: rustix::fs::major(device), minor: rustix::fs::minor(device) }
             }
@@ -117,8 +117,8 @@ impl<W: Write> Archive<W> {
         Ok(())
     }
 
-    /// Adds a file's content behind its header, `size` bytes that are all there is, and to the sum
-    /// if there is one.
+    /// Adds a file's content, which must have exactly `size` bytes, after its header, and adds it
+    /// to the sum, if given.
     pub(super) fn file(
         &mut self,
         file: &mut impl Read,
@@ -127,7 +127,7 @@ impl<W: Write> Archive<W> {
         sum: Option<&mut MemberSum>,
     ) -> Result<(), OneLayerError> {
         self.copy(file, size, path, sum)?;
-        // One that grew has more than its header says.
+        // If the file grew, it has more bytes than its header states.
         match file.read(&mut [0]) {
             Ok(0) => self.bytes(padding(size)).map_err(OneLayerError::Write),
             Ok(_) => Err(OneLayerError::Changed { path: path.to_owned(), expected: size }),
@@ -165,14 +165,14 @@ impl<W: Write> Archive<W> {
         Ok(())
     }
 
-    /// Adds bytes that are at hand.
+    /// Adds bytes in memory.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.written += bytes.len() as u64;
         Ok(())
     }
 
-    /// Adds a content of `size` bytes that `write` writes, and says how many it wrote.
+    /// Adds content of `size` bytes with `write`, which returns how many bytes it wrote.
     pub(super) fn nested(
         &mut self,
         size: u64,
@@ -186,7 +186,7 @@ impl<W: Write> Archive<W> {
         self.bytes(padding(size)).map_err(OneLayerError::Write)
     }
 
-    /// Ends the archive; returns where it was written to, and its number of bytes.
+    /// Ends the archive; returns the output and the size in bytes.
     pub(super) fn finish(mut self) -> Result<(W, u64), OneLayerError> {
         let end = self.bytes(trailer(self.written)).and_then(|()| self.out.flush());
         end.map_err(OneLayerError::Write)?;
@@ -194,7 +194,7 @@ impl<W: Write> Archive<W> {
     }
 }
 
-/// The type flag of what the kernel describes; `None` for a socket.
+/// The type flag for a file's metadata; `None` for a socket.
 fn typeflag(metadata: &Metadata) -> Option<u8> {
     let kind = metadata.file_type();
     Some(match kind {

@@ -14,41 +14,41 @@ use crate::threads;
 
 /// Bytes of headers and small files in one chunk.
 const CHUNK: usize = 256 << 10;
-/// What a buffer holds beyond that, the largest file that is read with its header included.
+/// Capacity of a buffer beyond a chunk: the largest file that is read along with its header.
 const SLACK: usize = 80 << 10;
-/// Bytes, of large files as well, that a reader hands over at a time.
+/// Bytes, including large files, that a reader passes on at a time.
 const TURN: u64 = 512 << 10;
-/// Turns that each reader is ahead.
+/// The number of turns that each reader may be ahead.
 const AHEAD: usize = 4;
-/// Threads that read; more than two do not find more to do while one thread writes.
+/// The number of reading threads; more than two do not help while one thread writes.
 const READERS: usize = 2;
 
-/// The layers' bytes in the image's order, each layer closed by [`Chunk::End`].
+/// The layers' bytes in the image's order. Each layer ends with [`Chunk::End`].
 ///
-/// A layer's chunks come in turns, and the readers take turns: each goes through the whole layer,
-/// but opens and reads files in its own turns only. Where there is no listing both walk the trees,
-/// so each turn says where it starts, lest a tree that changes meanwhile be put together wrongly.
+/// The readers take turns: each goes through the whole layer, but opens and reads files only in its
+/// own turns. Without listings, both walk the trees, so each turn includes its start position: if a
+/// tree changes meanwhile, the positions differ.
 #[derive(Debug)]
 pub struct Chunks {
     readers: Vec<Receiver<Result<Turn, Error>>>,
-    /// The reader whose turn is next.
+    /// The reader with the next turn.
     next: usize,
-    /// The layer that comes next, and bytes of it in the turns up to the one at hand.
+    /// The layer being read, and its bytes up to and including the current turn.
     position: (usize, u64),
-    /// What is left of the turn at hand.
+    /// The rest of the current turn.
     current: VecDeque<Chunk>,
     buffers: Arc<Buffers>,
 }
 
-/// What a reader hands over at a time.
+/// What a reader passes on at a time.
 #[derive(Debug)]
 struct Turn {
-    /// Where in the layer it starts, in bytes.
+    /// The position in the layer where it starts, in bytes.
     start: u64,
-    /// Bytes in its chunks.
+    /// The size of its chunks in bytes.
     size: u64,
     chunks: Vec<Chunk>,
-    /// Who has the next turn.
+    /// The reader with the next turn.
     next: usize,
 }
 
@@ -61,12 +61,12 @@ struct Reader {
 }
 
 enum Stop {
-    /// Nobody wants more chunks.
+    /// No more chunks are needed.
     Closed,
     Failed(Error),
 }
 
-/// Runs `consumer` while other threads read the layers from `first` on, and hash those whose
+/// Runs `consumer` while other threads read the layers, starting with `first`, and hash those whose
 /// digests are unknown. `consumer` has the duties described at [`Digester::run`]. With `check`,
 /// layers of the base image are verified again.
 pub fn read_ahead<T, E: From<Error>>(
@@ -104,13 +104,13 @@ fn channel(first: usize) -> (Vec<Reader>, Chunks) {
 }
 
 impl Chunks {
-    /// Gives a buffer back.
+    /// Returns a buffer to the pool.
     pub fn recycle(&self, buffer: Vec<u8>) {
         self.buffers.put(buffer);
     }
 }
 
-/// Ends early when reading was ended early.
+/// Ends early if reading did.
 impl Iterator for Chunks {
     type Item = Result<Chunk, Error>;
 
@@ -139,7 +139,7 @@ impl Iterator for Chunks {
 }
 
 impl Reader {
-    /// Reads the layers in their order until the last one's end, or until no more are wanted.
+    /// Reads the layers in order until the end of the last one, or until no more are needed.
     fn read(&self, digester: &Digester<'_>, first: usize, check: bool) {
         for layer in first..digester.image().layers.len() {
             match self.read_layer(digester, layer, check) {
@@ -155,7 +155,7 @@ impl Reader {
 
     fn read_layer(&self, digester: &Digester<'_>, layer: usize, check: bool) -> Result<(), Stop> {
         let is_base = digester.image().layers[layer].as_base().is_some();
-        // What has to be read in any case is for the first reader alone.
+        // A layer that can only be read as a whole is left to the first reader.
         let readers = if is_base { 1 } else { READERS };
         if self.number >= readers {
             return Ok(());
@@ -166,14 +166,14 @@ impl Reader {
         for number in 0.. {
             let (size, ended) = if number % readers == self.number {
                 let turn = read_turn(&mut stream, start, &self.buffers);
-                // It was not what it was remembered to be.
+                // The layer does not match what was remembered.
                 let mut turn = turn.inspect_err(|_| {
                     if is_base {
                         digester.forget(layer);
                     }
                 })?;
                 let ended = matches!(turn.chunks.last(), Some(Chunk::End));
-                // Each layer begins with the first reader.
+                // The first reader begins each layer.
                 turn.next = if ended { 0 } else { (number + 1) % readers };
                 let size = turn.size;
                 if ended && matches!(stream, LayerStream::Base(_)) {
@@ -223,8 +223,8 @@ fn read_turn(
     Ok(turn)
 }
 
-/// Passes over what another reader's [`read_turn`] reads; returns its size, and whether it came to
-/// the end.
+/// Skips the turn that another reader's [`read_turn`] reads; returns its size and whether it was
+/// the last one.
 fn skip_turn(
     stream: &mut LayerStream<'_>,
     scratch: &mut Vec<u8>,

@@ -1,7 +1,8 @@
-//! Nix's database, which knows the NAR hash of every path in a store.
+//! Nix's database, which has the NAR hash of every path in a store.
 //!
-//! Its schema is Nix's own: `ValidPaths` has a row for each path, with `path` and `hash`
-//! (`sha256:` and hexadecimal digits), and `Refs` one for each reference between two of them. See `src/libstore/schema.sql` of Nix.
+//! The schema is Nix's own: `ValidPaths` has a row for each path, with `path` and `hash` (`sha256:`
+//! and hexadecimal digits), and `Refs` has one for each reference between two of them. See
+//! `src/libstore/schema.sql` in Nix.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,33 +12,33 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::Store;
 
-/// The one store's directory whose database has a known place.
+/// The only store whose database has a known location.
 const STORE_DIR: &str = "/nix/store";
 const DATABASE: &str = "nix/var/nix/db/db.sqlite";
 
-/// The NAR hash of each of some store paths.
+/// NAR hashes by store path.
 pub type NarHashes = HashMap<String, String>;
 
-/// The NAR hashes that Nix has for these paths, in its own spelling. A path that it does not know,
-/// and every path where its database cannot be read, has none: that costs time alone.
+/// The NAR hashes that Nix has for these paths, in its own format. Paths that it does not have are
+/// left out, as are all paths if the database cannot be read: that only costs time.
 pub fn nar_hashes<'a>(store: &Store, paths: impl Iterator<Item = &'a str>) -> NarHashes {
     let hashes = connect(store).and_then(|connection| look_up(&connection, paths).ok());
     hashes.unwrap_or_default()
 }
 
-/// The paths that each of some store paths refers to.
+/// References by store path.
 pub type References = HashMap<String, Vec<String>>;
 
-/// The references that Nix has for these paths; `None` if it does not know all of them, or its
+/// The references that Nix has for these paths; `None` if it does not have all of the paths, or its
 /// database cannot be read.
 pub fn references<'a>(store: &Store, paths: impl Iterator<Item = &'a str>) -> Option<References> {
     look_up_references(&connect(store)?, paths).ok().flatten()
 }
 
-/// Opens the store's database; `None` if it has none that can be read.
+/// Opens the store's database; `None` if it has no readable one.
 fn connect(store: &Store) -> Option<Connection> {
     let database = store.root().unwrap_or(Path::new("/")).join(DATABASE);
-    // Opening a pipe that stands in its place would wait for a writer.
+    // Opening a pipe in its place would wait for a writer.
     let is_there = store.dir() == Path::new(STORE_DIR) && database.is_file();
     is_there.then(|| open(&database).ok()).flatten()
 }
@@ -65,8 +66,8 @@ fn look_up<'a>(
     connection: &Connection,
     paths: impl Iterator<Item = &'a str>,
 ) -> rusqlite::Result<HashMap<String, String>> {
-    // The path is read from the row as well: so a hash never is another path's, even if a page
-    // was read while it was being written.
+    // The path is read from the row too, so that a hash is never taken for another path's, even if
+    // a page was read while it was being written.
     let mut query = connection.prepare("SELECT path, hash FROM ValidPaths WHERE path = ?1")?;
     let mut hashes = HashMap::new();
     for path in paths {
@@ -77,26 +78,26 @@ fn look_up<'a>(
     Ok(hashes)
 }
 
-/// Opens the database in such a way that nothing is written beside it either.
+/// Opens the database without writing any files next to it.
 fn open(database: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Without a log of writes the file holds everything, and no other process has it open. With one,
+    // Without a write-ahead log, the file is complete and no other process has it open. With one,
     // SQLite needs the log's index, which it would otherwise create.
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
     let how = if PathBuf::from(log).exists() { "mode=ro&readonly_shm=1" } else { "immutable=1" };
     let connection =
         Connection::open_with_flags(format!("file:{}?{how}", escape(database)), flags)?;
-    // Whoever made the store that `--store-root` names made its database too.
+    // The database is made by whoever made the store named with `--store-root`.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
 }
 
-/// The path as it stands in a URI.
+/// The path, escaped for a URI.
 fn escape(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
     let escape = |&byte: &u8| {
@@ -109,7 +110,7 @@ fn escape(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// A database with some of Nix's columns, kept open so that its log stays.
+    /// A database with some of Nix's columns, left open so that its log stays.
     fn database(root: &Path) -> Connection {
         let location = root.join(DATABASE);
         std::fs::create_dir_all(location.parent().unwrap()).unwrap();
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn hashes_are_read_with_and_without_a_writer_and_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
-        // What a URI takes for something else.
+        // Characters with a meaning in URIs.
         let root = directory.path().join("a ?#%&=é");
         let expected = [("/nix/store/a-b".to_owned(), "sha256:00".to_owned())];
         let writer = database(&root);

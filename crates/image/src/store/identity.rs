@@ -1,4 +1,4 @@
-//! Which file a path is, beyond what it looks like.
+//! Distinguishes files that look the same.
 
 use std::io;
 use std::path::Path;
@@ -7,14 +7,14 @@ use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 
 use formats::digest::Digest;
 
-/// Tells a path from another that was later put in its place.
+/// The identity of a path, by which a later replacement is noticed.
 ///
-/// Neither times of inode changes nor the inodes of files below take part:
-/// `nix-store --optimise` changes those without changing any content.
+/// The inode change time and the inodes of files below the root are not included: `nix-store
+/// --optimise` changes those without changing any content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Device, inode and time of birth of the root (of its last inode change, where the file
-    /// system keeps no time of birth).
+    /// Device, inode and birth time of the root (or its inode change time, if the file system does
+    /// not record birth times).
     Inode {
         /// Device number.
         device: u64,
@@ -23,14 +23,14 @@ pub enum Identity {
         /// Seconds and nanoseconds.
         born: (i64, u32),
     },
-    /// The root is a small file: SHA-256 of its content.
+    /// The SHA-256 of the content of a root that is a small file.
     Content(Digest),
 }
 
-/// A root that is a file up to this size is identified by its content.
+/// A root that is a file of up to this size is identified by its content.
 const SMALL_ROOT: u64 = 64 << 10;
 
-/// Which file is at a path; a link is not followed.
+/// The identity of the file at a path, without following a link.
 pub fn identity(path: &Path) -> io::Result<Identity> {
     identify(path, &statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?)
 }

@@ -1,38 +1,38 @@
-//! What is below a store path, in the order in which it is archived, in little memory.
+//! The content of a store path, in archive order, stored compactly.
 
 use std::sync::Arc;
 
 use crate::budget::{Budget, Share};
 use formats::tar::Device;
 
-/// Bytes by which a listing grows, at the least and at the most.
+/// The minimum and maximum number of bytes by which a listing grows.
 const GROWTH: (usize, usize) = (4 << 10, 256 << 10);
 
-/// The entries of a tree, packed: about nine bytes each, and their names.
+/// The entries of a tree, packed into about nine bytes each and their names.
 #[derive(Debug)]
 pub struct Listing {
     bytes: Vec<u8>,
-    /// Its memory.
+    /// Its part of the budget.
     share: Share,
 }
 
 /// One entry of a [`Listing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Directories between the tree's root, which has depth 0, and this entry.
+    /// The number of directories above this entry within the tree; 0 for the root.
     pub depth: usize,
-    /// The entry's own name; the root has none.
+    /// The entry's own name; the root's is empty.
     pub name: &'a [u8],
     /// Permission bits.
     pub mode: u16,
-    /// What the entry is.
+    /// The type of entry.
     pub node: Node<'a>,
 }
 
-/// What an entry is, with what its header needs.
+/// An entry's type, with the data that its header needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node<'a> {
-    /// A regular file, and its size in bytes.
+    /// A regular file with its size in bytes.
     File(u64),
     /// A directory.
     Directory,
@@ -47,7 +47,7 @@ pub enum Node<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The entry of a packed form, and the bytes behind it; nothing at the end.
+    /// Unpacks an entry; returns it and the bytes after it, or `None` at the end.
     pub(crate) fn unpack(packed: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let mut rest = Reader(packed);
         let mode = u16::from_le_bytes([rest.byte()?, rest.byte()?]);
@@ -64,7 +64,7 @@ impl<'a> Entry<'a> {
         Some((Self { depth, name, mode, node }, rest.0))
     }
 
-    /// Appends the entry's packed form.
+    /// Appends the packed entry.
     pub(crate) fn pack(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.mode.to_le_bytes());
         put_number(out, self.depth as u64);
@@ -95,7 +95,7 @@ impl Listing {
         Self { bytes: Vec::new(), share: Share::new(budget) }
     }
 
-    /// The listing with one more entry, of this packed form; `None` if there is no room for it.
+    /// The listing with one more packed entry; `None` if the budget is used up.
     pub(super) fn with(mut self, packed: &[u8]) -> Option<Self> {
         let needed = self.bytes.len() + packed.len();
         let reserved = self.share.bytes();
@@ -110,13 +110,13 @@ impl Listing {
         Some(self)
     }
 
-    /// Gives back memory that is reserved and not used.
+    /// Releases reserved memory that is not used.
     pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.share.shrink_to(self.bytes.len());
     }
 
-    /// The entry at an offset, which starts at 0, and the offset of the next one; nothing at the
+    /// The entry at an offset, which starts at 0, and the offset of the next one; `None` at the
     /// listing's end.
     pub fn entry(&self, offset: usize) -> Option<(Entry<'_>, usize)> {
         let (entry, rest) = Entry::unpack(self.bytes.get(offset..)?)?;
@@ -129,7 +129,7 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// Seven bits a byte, the lowest first, the highest bit says that more follow.
+/// Seven bits per byte, lowest first; the highest bit is set if more bytes follow.
 fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);

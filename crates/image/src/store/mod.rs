@@ -1,4 +1,4 @@
-//! The Nix store: its paths, where they physically are, and what is below them.
+//! The Nix store: its paths, their locations on disk, and their contents.
 
 mod database;
 mod identity;

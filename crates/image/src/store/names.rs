@@ -7,9 +7,9 @@ use std::os::fd::BorrowedFd;
 /// A directory's names in Python's order, without `.` and `..`.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// The names, each with a final NUL.
+    /// The names, each with a trailing NUL.
     bytes: Vec<u8>,
-    /// Where each starts.
+    /// Where each name starts.
     starts: Vec<u32>,
 }
 
@@ -30,9 +30,9 @@ impl Names {
             }
         })?;
         let from = |start: u32| &bytes[start as usize..];
-        // The bytes' order is the characters' order, unless some bytes are none or a name stands
-        // for another one. Names end with their NUL, which is less than any other byte: two of
-        // them differ there at the latest.
+        // The order of bytes is that of characters, unless a name is not UTF-8 or stands for
+        // another one. Two names differ at the latest at the trailing NUL, which is less than any
+        // other byte.
         if plain {
             starts.sort_unstable_by(|&a, &b| from(a).cmp(from(b)));
         } else {
@@ -40,7 +40,7 @@ impl Names {
             let name = |start: u32| logical(name(start).to_bytes());
             starts.sort_unstable_by(|&a, &b| compare(name(a), name(b)));
         }
-        // Several directories with very many names may be held at a time.
+        // Several directories with very many names may be in memory at a time.
         bytes.shrink_to_fit();
         starts.shrink_to_fit();
         Ok(Self { bytes, starts })
@@ -65,13 +65,13 @@ fn each_name(directory: BorrowedFd<'_>, mut visit: impl FnMut(&CStr)) -> rustix:
     Ok(())
 }
 
-/// Whether Nix writes names that differ in case alone in a way of its own. The unit tests take it
-/// for granted, so that they are the same on all systems.
+/// Whether Nix renames files whose names differ only in case. Always set in unit tests, so that
+/// they are the same on all systems.
 const CASE_HACK: bool = cfg!(any(target_os = "macos", test));
-/// What such a name ends with, before a number. See `use-case-hack` in Nix's manual.
+/// The suffix of such a name, before a number. See `use-case-hack` in Nix's manual.
 const CASE_HACK_SUFFIX: &[u8] = b"~nix~case~hack~";
 
-/// The name that a file of this name stands for.
+/// The original name of a file with this name.
 pub(crate) fn logical(name: &[u8]) -> &[u8] {
     if !CASE_HACK {
         return name;
@@ -80,8 +80,8 @@ pub(crate) fn logical(name: &[u8]) -> &[u8] {
     windows.position(|window| window == CASE_HACK_SUFFIX).map_or(name, |end| &name[..end])
 }
 
-/// Compares names as Python compares the strings that `os.fsdecode` makes of them: by code
-/// point, a byte 0x80 to 0xff that is not UTF-8 standing for U+DC80 to U+DCFF.
+/// Compares names as Python compares the strings returned by `os.fsdecode`: by code point, where a
+/// byte 0x80 to 0xff that is not UTF-8 becomes U+DC80 to U+DCFF.
 pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     fn code_points(bytes: &[u8]) -> impl Iterator<Item = u32> {
         bytes.utf8_chunks().flat_map(|chunk| {
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn names_are_ordered_by_pythons_code_points() {
-        // U+DCFF stands before U+E000 and the astral planes, though its byte is the greatest.
+        // U+DCFF is less than U+E000 and the astral planes, though its byte is the greatest.
         let ordered: &[&[u8]] = &[
             b"Z",
             b"a",

@@ -1,20 +1,20 @@
-//! Store paths, and where to find them when the store is not at its own place.
+//! Store paths, and where they are on disk if the store is not in its usual place.
 
 use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 
-/// Symbolic links followed before a path counts as a loop, as in the kernel.
+/// The number of symbolic links after which a path counts as a loop, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// A store: its logical place, which is what paths and images say, and its physical one.
+/// A store: its logical directory, which is used in paths and images, and its physical one.
 #[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
     root: Option<PathBuf>,
 }
 
-/// An absolute path below a store's directory, normalised as Python's `pathlib` does it: without
+/// An absolute path below a store's directory, normalised like Python's `pathlib` does: without
 /// doubled slashes, `.` and a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StorePath {
@@ -23,7 +23,7 @@ pub struct StorePath {
     entry_end: usize,
 }
 
-/// Why a path is not one of the store's.
+/// Why a path is not a store path.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Not absolute.
@@ -42,7 +42,7 @@ pub enum StoreError {
         /// The store's directory.
         store: String,
     },
-    /// Holds a `..`, which could lead out of the store.
+    /// Contains a `..`, which could lead out of the store.
     #[error("`{path}` contains `..`; write the path that it stands for")]
     Parent {
         /// The path.
@@ -77,12 +77,12 @@ impl Store {
         &self.dir
     }
 
-    /// The directory below which the store is read, unless that is `/`.
+    /// The directory below which the store is read; `None` for `/`.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
-    /// Checks that `path` lies in the store.
+    /// Checks that `path` is in the store.
     pub fn path(&self, path: &str) -> Result<StorePath, StoreError> {
         let store = || self.dir.display().to_string();
         let (logical, has_parent) = normalise(path, "a store path")?;
@@ -102,32 +102,32 @@ impl Store {
         Ok(StorePath { logical, entry_end })
     }
 
-    /// Checks that all of these lie in the store.
+    /// Checks that all paths are in the store.
     pub fn paths(&self, paths: &[String]) -> Result<Vec<StorePath>, StoreError> {
         paths.iter().map(|path| self.path(path)).collect()
     }
 
-    /// Where a store path is to be read.
+    /// A store path's location on disk.
     pub fn physical(&self, path: &StorePath) -> PathBuf {
         self.location(Path::new(&path.logical))
     }
 
-    /// Where the store's directory is to be read.
+    /// The location of the store's directory on disk.
     pub fn physical_dir(&self) -> PathBuf {
         self.location(&self.dir)
     }
 
-    /// Where a store path is to be read, relative to the store's directory.
+    /// A store path relative to the store's directory.
     pub fn relative(&self, path: &StorePath) -> PathBuf {
         let logical = Path::new(&path.logical);
         logical.strip_prefix(&self.dir).unwrap_or(logical).to_owned()
     }
 
-    /// Where the file that an absolute path names is to be read, symbolic links followed. Paths
-    /// outside of the store are read where they are.
+    /// The location on disk of an absolute path, with symbolic links resolved. Paths outside the
+    /// store are not below its root.
     ///
-    /// Links are read here, not by the kernel, and `..` is what it is behind them: both lead from
-    /// one logical path to another.
+    /// Links and `..` are resolved here rather than by the kernel, because both refer to logical
+    /// paths. `..` after a link is the parent of its target.
     pub fn locate(&self, path: &str, what: &'static str) -> Result<PathBuf, StoreError> {
         let (logical, _) = normalise(path, what)?;
         let mut ahead = vec![PathBuf::from(logical)];
@@ -155,8 +155,8 @@ impl Store {
         Ok(self.location(&reached))
     }
 
-    /// Where the link at a logical path points to, if there is one. The way to the store is
-    /// taken as it is.
+    /// The target of the link at a logical path, if it is one. The store's parent directories are
+    /// not resolved.
     fn link(&self, logical: &Path) -> Option<PathBuf> {
         if self.dir.starts_with(logical) {
             return None;
@@ -175,12 +175,12 @@ impl Store {
 }
 
 impl StorePath {
-    /// The path as images show it.
+    /// The path as used in images.
     pub fn as_str(&self) -> &str {
         &self.logical
     }
 
-    /// Length of the part that names the store's entry, `/nix/store/<hash>-<name>`.
+    /// The length of the part that names the store's entry, `/nix/store/<hash>-<name>`.
     pub fn entry_length(&self) -> usize {
         self.entry_end
     }
@@ -252,8 +252,8 @@ mod tests {
         assert!(error.to_string().contains("loop"), "{error}");
     }
 
-    /// A store elsewhere looks like this one to whoever runs in it: links mean there what they
-    /// would mean here.
+    /// Links in a store below another root have the same meaning as they would have for programs
+    /// that run there.
     #[test]
     fn links_with_dots_lead_to_where_they_would_without_a_root() {
         let root = tempfile::tempdir().unwrap();
@@ -275,7 +275,7 @@ mod tests {
             ("/nix/store/a-sibling/d", dir.join("a-b/c/d")),
             ("/nix/store/a-around", dir.join("a-b/c")),
             ("/nix/store/a-inner/d", dir.join("a-b/c/d")),
-            // Behind a link, `..` is the directory that holds what it points to.
+            // After a link, `..` is the parent of its target.
             ("/nix/store/a-inner/../x", dir.join("a-b/x")),
             ("/nix/store/a-shallow", "/etc/passwd".into()),
             ("/nix/store/a-deep", "/etc/passwd".into()),

@@ -1,4 +1,4 @@
-//! What a tree is, as far as a digest of it depends on that.
+//! The properties of a tree that its layer's digest depends on.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use super::walk::{Walk, WalkError};
 use formats::sha256::Sha256;
 use formats::tar;
 
-/// What was found at a path.
+/// The result of scanning a path.
 #[derive(Debug)]
 pub struct Scan {
-    /// The tree's entries, the root first, if there was room for them.
+    /// The tree's entries, the root first, if they fit into the budget.
     pub listing: Option<Listing>,
-    /// About how many bytes the tree takes in an archive: its contents, and a header an entry.
+    /// The approximate size of the tree in an archive: its contents, and a header for each entry.
     pub archived_size: u64,
-    /// SHA-256 over every entry's name, type, mode, size or target, and time of last change.
+    /// SHA-256 over every entry's name, type, mode, size or target, and modification time.
     pub fingerprint: [u8; 32],
-    /// Which tree of that look it is.
+    /// Distinguishes the tree from others with the same fingerprint.
     pub identity: Identity,
 }
 
-/// Walks the whole tree at `root`, and lists it if a listing to be filled is given.
+/// Walks the whole tree at `root`, and fills the listing, if one is given.
 pub fn scan(root: &Path, mut listing: Option<Listing>) -> Result<Scan, WalkError> {
     let mut walk = Walk::new(root)?;
     let mut fingerprint = Sha256::new();

@@ -14,33 +14,33 @@ use super::listing::{Entry, Node};
 use super::names::Names;
 use formats::tar::Device;
 
-/// The longest path that the kernel takes (`PATH_MAX`); it also bounds the walk's depth.
+/// The longest path that the kernel accepts (`PATH_MAX`); it also limits the walk's depth.
 const MAX_PATH: usize = 4096;
 
-/// A walk through a tree, one entry after the other; it holds no more than the names in the
-/// directories on the way to the entry at hand.
+/// A walk through a tree, entry by entry. It only stores the names in the directories that lead to
+/// the current entry.
 #[derive(Debug)]
 pub struct Walk {
-    /// The path of the entry at hand.
+    /// The path of the current entry.
     path: Vec<u8>,
-    /// How much of the path is not the entry's own name.
+    /// The length of the path without the entry's own name.
     parent_length: usize,
-    /// Where the entry at hand points to, if it is a link.
+    /// The target of the current entry, if it is a link.
     target: Vec<u8>,
     root: Stat,
     state: State,
-    /// The directories on the way to the entry at hand.
+    /// The directories that lead to the current entry.
     levels: Vec<Level>,
 }
 
 /// What the walk does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It starts.
+    /// Visit the root.
     Root,
-    /// It opens the directory at hand.
+    /// Open the current directory.
     Open,
-    /// It goes on in the directory that was opened last.
+    /// Continue in the innermost open directory.
     Next,
 }
 
@@ -53,7 +53,7 @@ struct Level {
     path_length: usize,
 }
 
-/// An entry with its time of last change, in seconds and nanoseconds.
+/// An entry with its modification time.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// The entry.
@@ -65,23 +65,26 @@ pub struct Found<'a> {
 /// Why a tree cannot be archived.
 #[derive(Debug, Error)]
 pub enum WalkError {
-    /// The path is not there.
-    #[error("`{}` does not exist; build or fetch it first, as with `nix-store --realise`", .0.display())]
+    /// The path does not exist.
+    #[error(
+        "`{}` does not exist; build or fetch it first, for example with `nix-store --realise`",
+        .0.display()
+    )]
     Missing(PathBuf),
-    /// The kernel refused.
+    /// A system call failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
-        /// On which path.
+        /// The path it was tried on.
         path: PathBuf,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A socket.
-    #[error("`{}` is a socket, which no archive can hold; remove it", .0.display())]
+    /// The tree contains a socket.
+    #[error("`{}` is a socket, which an archive cannot contain; remove it", .0.display())]
     Socket(PathBuf),
-    /// Two trees that are copied into the root have something of one name.
+    /// Two trees that are copied into the root have entries with the same name.
     #[error(
         "`{}` is in `{}` and in `{}`, and only directories are merged; leave one of them out",
         name.display(), paths[0], paths[1]
@@ -92,24 +95,23 @@ pub enum WalkError {
         /// The store paths.
         paths: [String; 2],
     },
-    /// What should be copied into the root has no files to copy.
-    #[error(
-        "`{0}` cannot be copied into the root, as it is not a directory; make one that holds it"
-    )]
+    /// A path to be copied into the root is not a directory.
+    #[error("`{0}` cannot be copied into the root, as it is not a directory; put it into one")]
     NotDirectory(String),
-    /// A path too long to be opened by name.
+    /// A path is too long to be opened by name.
     #[error("`{}...` is longer than the {MAX_PATH} bytes that a path may have", .0.display())]
     TooLong(PathBuf),
 }
 
-/// Opens a directory without following a link in its place.
+/// Opens a directory without following a link.
 pub(crate) fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
 }
 
 impl Walk {
-    /// A walk through the tree at `root`, which comes first. A symbolic link is a tree of its own.
+    /// A walk through the tree at `root`, which is visited first. A symbolic link is a tree by
+    /// itself.
     pub fn new(root: &Path) -> Result<Self, WalkError> {
         let stat = statat(CWD, root, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| match error {
             Errno::NOENT => WalkError::Missing(root.to_owned()),
@@ -128,12 +130,12 @@ impl Walk {
         })
     }
 
-    /// What the kernel says of the root.
+    /// The metadata of the root.
     pub(super) fn root(&self) -> &Stat {
         &self.root
     }
 
-    /// The next entry, or nothing at the end.
+    /// The next entry; `None` at the end.
     pub fn next_entry(&mut self) -> Result<Option<Found<'_>>, WalkError> {
         let Some(stat) = self.advance()? else { return Ok(None) };
         let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
@@ -150,7 +152,7 @@ impl Walk {
         Ok(Some(Found { entry, changed: changed(&stat) }))
     }
 
-    /// Goes to the next entry. The stack is our own, as trees may be deep.
+    /// Moves to the next entry. An explicit stack is used, as trees may be deep.
     fn advance(&mut self) -> Result<Option<Stat>, WalkError> {
         match self.state {
             State::Root => return Ok(Some(self.root)),
@@ -179,7 +181,7 @@ impl Walk {
         Ok(None)
     }
 
-    /// Opens the directory at hand and reads the names in it.
+    /// Opens the current directory and reads its names.
     fn open(&mut self) -> Result<(), WalkError> {
         let opened = open_directory(self.parent(), self.own_name());
         let directory = opened.map_err(|error| self.error("open", error))?;
@@ -207,12 +209,12 @@ impl Walk {
         })
     }
 
-    /// The directory that the entry at hand is opened from.
+    /// The directory from which the current entry is opened.
     fn parent(&self) -> BorrowedFd<'_> {
         self.levels.last().map_or(CWD, |level| level.directory.as_fd())
     }
 
-    /// The entry's name in it; the root's is its path.
+    /// The entry's name in that directory; the root's is its path.
     fn own_name(&self) -> &OsStr {
         let start = if self.levels.is_empty() { 0 } else { self.parent_length };
         OsStr::from_bytes(&self.path[start..])

@@ -11,15 +11,15 @@ use crate::layer::TarReader;
 use crate::members::Member;
 use formats::digest::HashWriter;
 
-/// What is looked for in all layers.
+/// What to look for in all layers.
 #[derive(Debug)]
 pub(super) struct Search<'a> {
     pub(super) census: &'a Census,
-    /// For each store path the layer whose files of it are compared.
+    /// For each store path, the layer in which its files are compared.
     pub(super) main_layers: Vec<usize>,
-    /// The hashes of the image's paths; `None` if the references are known already.
+    /// The hashes of the image's paths; `None` if the references are already known.
     pub(super) hashes: Option<&'a Hashes>,
-    /// The sizes that several files have.
+    /// The sizes that more than one file has.
     pub(super) sizes: &'a Sizes,
     /// The files of all layers.
     pub(super) files: &'a Mutex<EqualFiles>,
@@ -28,12 +28,12 @@ pub(super) struct Search<'a> {
 /// What was found in a layer.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// The places of the paths that each path of the layer refers to, by its own place.
+    /// The indices of the paths that each path of the layer refers to, by the index of that path.
     pub(super) references: HashMap<usize, BTreeSet<usize>>,
 }
 
 impl Findings {
-    /// Looks at a member, whose content comes next.
+    /// Examines a member, whose content is read next.
     pub(super) fn add(
         &mut self,
         search: &Search<'_>,
@@ -50,7 +50,7 @@ impl Findings {
             && search.sizes.are_several(member.size)
             && !hidden
             && member.size >= search.files.lock().least();
-        // What is not in a store path has no references of its own.
+        // Files outside of store paths have no references of their own.
         let scanned = place.zip(search.hashes);
         if let Some((place, hashes)) = scanned {
             let found = self.references.entry(place).or_default();

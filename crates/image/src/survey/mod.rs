@@ -1,4 +1,4 @@
-//! Looks at what an image contains: the entries of its layers, and, in a second pass, what is in its
+//! Examines an image's contents: the entries of its layers, and in a second pass the contents of
 //! files.
 
 mod findings;
@@ -21,21 +21,22 @@ use sizes::Sizes;
 /// The smallest file that is compared with others, in bytes.
 const COMPARED: u64 = 4 << 10;
 
-/// How much of an image is looked at.
+/// How thoroughly an image is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// The headers of its layers: what takes how much.
+    /// Reads the headers of its layers, to find out how large everything is.
     Sizes,
-    /// As well, what refers to what; for that, its files are read where it is known from nowhere else.
+    /// Also finds references. Files are read if these are not known otherwise.
     References,
-    /// Its files as well: which are equal.
+    /// Also reads files to find out which are equal.
     Files,
 }
 
 /// Finds out what an image contains.
 ///
-/// References are those that the conf says or that Nix knows, if it knows all paths of the image;
-/// otherwise a path refers to those whose hashes are in its files, in the targets of its links, or in
+/// References are taken from the conf or Nix's database, if either has all paths of the image.
+/// Otherwise a path refers to those whose hashes are in its files' contents or names, or in the
+/// targets of its links.
 /// its names.
 #[derive(Debug)]
 pub struct Survey<'a> {
@@ -43,20 +44,21 @@ pub struct Survey<'a> {
     pub image: &'a Existing,
     /// The diffIDs of its layers, lowest first.
     pub diff_ids: &'a [Digest],
-    /// How much of it is looked at.
+    /// How thoroughly it is examined.
     pub depth: Depth,
-    /// Another image that was looked at. If only sizes are wanted, layers of both are not read again.
+    /// Another image that was examined before. If only sizes are wanted, layers that both have are
+    /// not read again.
     pub known: Option<&'a Contents>,
-    /// Threads that read files.
+    /// The number of threads that read files.
     pub threads: usize,
 }
 
 impl Survey<'_> {
-    /// What the image contains. The result goes by this name.
+    /// Examines the image's contents. The result gets this name.
     ///
     /// # Errors
     ///
-    /// If a layer cannot be read, or is not the one that its image names.
+    /// If a layer cannot be read, or does not match the image's config.
     pub fn contents(&self, name: &str) -> Result<Contents, Error> {
         let layers = self.image.layers();
         if let Existing::Stored(_) = self.image {
@@ -67,7 +69,7 @@ impl Survey<'_> {
         }
         let store_dir = self.image.store().dir().to_string_lossy();
         let mut census = Census::new(&store_dir);
-        // Only files of a size that is there more than once can be equal.
+        // Only files with a size that occurs more than once can be equal.
         let mut sizes = Sizes::default();
         for (number, diff_id) in self.diff_ids.iter().enumerate() {
             if let Some((other, place)) = self.known(*diff_id) {
@@ -121,14 +123,14 @@ impl Survey<'_> {
         Ok(census.finish(name, Some(&references), duplicates))
     }
 
-    /// Where a layer of this digest was looked at before.
+    /// Where a layer with this digest was examined before.
     fn known(&self, diff_id: Digest) -> Option<(&Contents, usize)> {
         let other = self.known.filter(|_| self.depth == Depth::Sizes)?;
         let place = other.layers.iter().position(|layer| layer.diff_id == diff_id)?;
         Some((other, place))
     }
 
-    /// A compressed archive is read from its start for each thread that reads layers of it.
+    /// The number of readers. Each reader of a compressed archive would start at its beginning.
     fn readers(&self) -> usize {
         let mut archives = self.image.layers().iter().filter_map(Layer::as_base);
         let is_whole = archives.any(|layer| layer.archive.is_compressed());
@@ -136,15 +138,15 @@ impl Survey<'_> {
     }
 }
 
-/// References between paths, which are given by their places, by name.
+/// Converts references between indices to references between paths.
 fn named(census: &Census, references: &[Vec<usize>]) -> References {
     let paths: Vec<_> = census.paths().map(str::to_owned).collect();
     let targets = |places: &Vec<usize>| places.iter().map(|&place| paths[place].clone()).collect();
     paths.iter().cloned().zip(references.iter().map(targets)).collect()
 }
 
-/// Walks through a layer. The visitor gets each member, the bytes that it takes, and what its content
-/// can be read from. Returns the bytes of the layer's tar file.
+/// Reads through a layer. The visitor gets each member, its size in the tar file, and a reader for
+/// its content. Returns the size of the layer's tar file.
 fn walk(
     layers: &[Layer],
     number: usize,
@@ -159,7 +161,7 @@ fn walk(
         end = members.position();
         visit(&member, bytes, members.source()).map_err(unreadable)?;
     }
-    // To the end, where compressed layers are found to be the right ones.
+    // Read to the end, where compressed layers are verified.
     let tar = members.source();
     std::io::copy(tar, &mut std::io::sink()).map_err(unreadable)?;
     Ok(tar.position())

@@ -1,13 +1,13 @@
-//! Which sizes several files have.
+//! Finds the sizes that more than one file has.
 
-/// Kinds of sizes that are told apart. Sizes of one kind are taken for the same, which makes some
-/// files be compared in vain.
+/// The number of kinds of sizes that are distinguished. Sizes of the same kind count as equal,
+/// which causes some needless comparisons.
 const KINDS: usize = 1 << 22;
 
-/// The sizes of files. However many there are, they take one MiB.
+/// The sizes of files, in one MiB however many there are.
 #[derive(Debug)]
 pub(super) struct Sizes {
-    /// Two bits a kind: whether it was seen, and whether it was seen again.
+    /// Two bits per kind: whether it was seen, and whether it was seen again.
     seen: Vec<u8>,
 }
 
@@ -31,9 +31,9 @@ impl Sizes {
     }
 }
 
-/// The byte that has a kind's bits, and these.
+/// The byte with the bits for a size, and these bits.
 fn place(size: u64) -> (usize, u8, u8) {
-    // Neighbours must not share a kind, nor must multiples of a page.
+    // Neighbouring sizes must not be of the same kind, and neither must multiples of a page.
     let kind = (size.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 42) as usize;
     (kind / 4, 1 << (kind % 4 * 2), 2 << (kind % 4 * 2))
 }
@@ -49,7 +49,7 @@ mod tests {
             sizes.add(size * 4096);
         }
         assert!((0..2000).all(|size| sizes.are_several(size * 4096)));
-        // Of 2000 others in 4 million kinds, about two share theirs.
+        // Of 2000 other sizes in 4 million kinds, about two share theirs.
         let others = (2000..4000).filter(|size| sizes.are_several(size * 4096)).count();
         assert!(others < 20, "{others}");
         assert!(!sizes.are_several(1));

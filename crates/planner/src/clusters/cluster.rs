@@ -6,13 +6,13 @@ use crate::sets::Set;
 
 pub(super) struct Cluster {
     pub(super) members: Vec<usize>,
-    /// All that the members change with.
+    /// The closure of the members: a change of any path in it changes the cluster.
     pub(super) closure: Set,
-    /// How many paths these are.
+    /// The number of paths in the closure.
     reach: usize,
     /// The sum of the members' rounded sizes.
     pub(super) size: u128,
-    /// How often it changes.
+    /// The rate at which it changes.
     pub(super) rate: u64,
     /// The number of bytes that an update is expected to move.
     pub(super) cost: f64,
@@ -26,13 +26,13 @@ impl Cluster {
         Self { members, closure, reach, size, rate, cost: expected(size, rate) }
     }
 
-    /// What the two would cost in one.
+    /// The cost of both clusters merged into one.
     pub(super) fn cost_with(&self, other: &Self, churn: &Churn) -> f64 {
         expected(self.size + other.size, self.rate_with(other, churn))
     }
 
     fn rate_with(&self, other: &Self, churn: &Churn) -> u64 {
-        // The smaller closure has less that the other one lacks.
+        // The smaller closure has fewer paths that are not in the other.
         let (small, large) = if self.reach < other.reach { (self, other) } else { (other, self) };
         large.rate + churn.added(&small.closure, &large.closure)
     }
@@ -47,8 +47,8 @@ impl Cluster {
     }
 }
 
-/// A path's size, rounded down to a power of the square root of two, so that paths which grow a
-/// little are put where they were. The sum is a whole number, which is the same in any order.
+/// A path's size, rounded down to a power of the square root of two, so that paths that grow a
+/// little stay where they were. An integer, so that sums are the same in any order.
 pub(super) fn rounded_size(size: u64) -> u128 {
     let size = u128::from(size.max(1));
     let power = 1 << size.ilog2();
@@ -56,19 +56,19 @@ pub(super) fn rounded_size(size: u64) -> u128 {
     if size < between { power } else { between }
 }
 
-/// The number of bytes that an update is expected to move of some that change at a rate.
+/// The number of bytes that an update is expected to move, for a given size and rate.
 pub(super) fn expected(size: u128, rate: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "it is rounded alike everywhere")]
     let size = size as f64;
     size * chance(rate)
 }
 
-/// The chance that something changes which does so at `rate`: 1 − e^−rate.
+/// The probability that something with this rate changes: 1 − e^−rate.
 ///
-/// The standard library's `exp` is the platform's, and platforms differ in the last digit, which is
-/// enough to merge other clusters. Sums and products are the same everywhere, since IEEE 754 says
-/// how they round. So e^−x is made of these: the first terms of its series at x / 256, squared
-/// eight times.
+/// The standard library's `exp` differs between platforms in the last digit, which is enough to
+/// merge different clusters. Sums and products are the same everywhere, since IEEE 754 defines
+/// their rounding. So e^−x is computed with these: the first terms of its series at x / 256,
+/// squared eight times.
 fn chance(rate: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "it is rounded alike everywhere")]
     let rate = rate as f64 / ONE as f64;
@@ -96,7 +96,7 @@ mod tests {
             let found = chance(rate);
             assert!((found - exact).abs() < 1e-6 * exact, "{thousandths}: {found} for {exact}");
         }
-        // The same sums in Python, to the bit: they have to be the same on every machine.
+        // The same sums in Python, bit by bit: they must be the same on every machine.
         let cases = [
             (ONE / 20, 0x3fa8_f874_f58c_0d60),
             (ONE / 3, 0x3fd2_2459_dba1_92aa),

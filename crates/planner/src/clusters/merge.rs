@@ -1,9 +1,9 @@
-//! Merges clusters, two at a time, those first that cost the least together.
+//! Merges clusters in pairs, cheapest pairs first.
 
 use super::cluster::Cluster;
 use crate::churn::Churn;
 
-/// Merges until at most `count` are left.
+/// Merges clusters until at most `count` are left.
 pub(super) fn down_to(count: usize, clusters: Vec<Cluster>, churn: &Churn) -> Vec<Cluster> {
     let surplus = clusters.len().saturating_sub(count);
     if surplus == 0 {
@@ -16,21 +16,21 @@ pub(super) fn down_to(count: usize, clusters: Vec<Cluster>, churn: &Churn) -> Ve
     merging.clusters.into_iter().flatten().collect()
 }
 
-/// The other cluster with which a cluster is merged for the least.
+/// The cluster that is cheapest to merge a given cluster with.
 #[derive(Clone, Copy)]
 struct Partner {
-    /// What it costs more to have the two in one.
+    /// The additional cost of having both in one cluster.
     cost: f64,
     number: usize,
-    /// The partner is no more what it was: no other costs less than `cost`, but none is known to
-    /// cost as little.
+    /// Set if the partner has changed: no other cluster costs less than `cost`, but it is unknown
+    /// whether any costs as little.
     stale: bool,
 }
 
 struct Merging {
-    /// Those that were merged into others are gone.
+    /// `None` for clusters that were merged into others.
     clusters: Vec<Option<Cluster>>,
-    /// What it costs to merge two clusters, in the row of the one with the larger number.
+    /// The cost of merging two clusters, in the row of the one with the larger number.
     pairs: Vec<Vec<f64>>,
     partners: Vec<Partner>,
 }
@@ -61,7 +61,7 @@ impl Merging {
         })
     }
 
-    /// Merges the two clusters that cost the least together.
+    /// Merges the cheapest pair.
     fn step(&mut self, churn: &Churn) {
         let Some(number) = self.cheapest() else { return };
         let partner = self.partners[number].number;
@@ -85,7 +85,7 @@ impl Merging {
         }
     }
 
-    /// Notes what it costs to merge each of the others with a cluster that has grown.
+    /// Updates the cost of merging each other cluster with one that has grown.
     fn compare_again(&mut self, grown: usize, gone: usize, churn: &Churn) {
         let others: Vec<usize> = self.numbers().filter(|&other| other != grown).collect();
         for other in others {
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::graph::{Closure, Node};
 
-    /// A closure of 60 paths out of a small generator, with sizes over six orders of magnitude.
+    /// A pseudorandom closure of 60 paths, whose sizes span six orders of magnitude.
     fn closure() -> Closure {
         let mut state = 7_u64;
         let mut random = |below: u64| {
@@ -136,7 +136,7 @@ mod tests {
         Closure::new(nodes.collect()).unwrap()
     }
 
-    /// The partners are kept from step to step; here all pairs are compared anew at each.
+    /// Instead of keeping partners from step to step, this compares all pairs in each step.
     #[test]
     fn each_step_merges_the_pair_that_costs_the_least() {
         let closure = closure();

@@ -1,9 +1,10 @@
-//! Paths that are expected to change together share a layer.
+//! Puts paths that are expected to change together into one layer.
 //!
-//! A layer is moved whole when anything in it changes. Its size and the chance that it changes make
-//! up how many bytes an update is expected to move. At first each path is a cluster of its own,
-//! which moves the least. Then the two that cost the least together are merged, again and again,
-//! until there are few enough. At last each path goes to the cluster where it costs the least.
+//! A layer is moved as a whole if anything in it changes. Its size times the probability of a
+//! change is the number of bytes that an update is expected to move. At first each path is a
+//! cluster of its own, which moves the least. Then the two clusters that are cheapest to merge are
+//! merged, until there are few enough. Finally each path moves to the cluster where it costs the
+//! least.
 
 mod cluster;
 mod merge;
@@ -16,13 +17,13 @@ use super::churn::Churn;
 use super::graph::Closure;
 use super::sets::Set;
 
-/// Up to how many clusters are compared each with each. More paths than that are grouped first, as
-/// what it costs to merge a pair is kept, in 8 bytes for each pair.
+/// The maximum number of clusters to compare in pairs. If there are more paths, they are grouped
+/// first, as the cost of each pair takes 8 bytes.
 const COMPARED: usize = 1000;
 
 /// Puts paths into at most `count` clusters.
 ///
-/// Of equals, the first one in `paths` is taken first.
+/// Ties are broken by the order of `paths`.
 #[must_use]
 pub fn clusters(
     closure: &Closure,
@@ -36,9 +37,9 @@ pub fn clusters(
     refine::places(closure, churn, paths, &clusters)
 }
 
-/// A group for each path or, if there are more paths than `most`, for each of the largest: a smaller
-/// path goes along with the large one of the smallest closure that needs it, and what none of them
-/// needs stays together.
+/// A group for each path or, if there are more than `most`, for each of the largest. A smaller path
+/// then joins the large path with the smallest closure that needs it; those that no large path
+/// needs form one more group.
 fn groups(closure: &Closure, churn: &Churn, paths: &[usize], most: usize) -> Vec<Vec<usize>> {
     let mut by_size = paths.to_vec();
     by_size.sort_by_key(|&number| Reverse(closure.nar_sizes[number]));

@@ -1,11 +1,11 @@
-//! Moves single paths to where they cost less.
+//! Moves single paths to cheaper clusters.
 
 use super::cluster::{Cluster, expected, rounded_size};
 use crate::churn::Churn;
 use crate::graph::Closure;
 
-/// Gives each path one chance to move to the cluster where it costs the least, and returns the
-/// members of the clusters. None is left without a member.
+/// Moves each path, once, to the cluster where it costs the least, and returns the members of the
+/// clusters. No cluster becomes empty.
 pub(super) fn places(
     closure: &Closure,
     churn: &Churn,
@@ -28,7 +28,7 @@ pub(super) fn places(
         let size = rounded_size(closure.nar_sizes[number]);
         let added = |to: usize| (to, places[to].added(number, size, churn));
         let others = (0..places.len()).filter(|&to| to != from).map(added);
-        // What costs the same but for the last digits is no reason to move.
+        // A difference in the last digits is no reason to move.
         let stay = (from, places[from].saved(number, size, churn) * (1.0 - 1e-6));
         let (to, _) = others.fold(stay, |best, next| if next.1 < best.1 { next } else { best });
         if to != from {
@@ -44,9 +44,9 @@ pub(super) fn places(
     members
 }
 
-/// A cluster that paths leave and enter.
+/// A cluster that paths can leave and enter.
 struct Place {
-    /// How many members need each path of the closure, or are it.
+    /// For each path of the closure, the number of members that are or need it.
     needing: Vec<u32>,
     members: usize,
     size: u128,
@@ -63,7 +63,7 @@ impl Place {
         place
     }
 
-    /// How often that changes which a path needs and exactly `count` members need.
+    /// The rate of those paths in the path's closure that exactly `count` members need.
     fn rate_of(&self, number: usize, count: u32, churn: &Churn) -> u64 {
         let needed = churn.closures[number].iter().filter(|&other| self.needing[other] == count);
         needed.map(|other| churn.alone(other)).sum()
@@ -73,13 +73,13 @@ impl Place {
         expected(self.size, self.rate)
     }
 
-    /// What a path that enters costs.
+    /// The cost of adding a path.
     fn added(&self, number: usize, size: u128, churn: &Churn) -> f64 {
         let rate = self.rate + self.rate_of(number, 0, churn);
         expected(self.size + size, rate) - self.cost()
     }
 
-    /// What is saved when a member leaves.
+    /// The savings of removing a member.
     fn saved(&self, number: usize, size: u128, churn: &Churn) -> f64 {
         let rate = self.rate - self.rate_of(number, 1, churn);
         self.cost() - expected(self.size - size, rate)

@@ -1,8 +1,8 @@
-//! The layout that an image's author writes down: `layeringPipeline`.
+//! The layout written by an image's author: `layeringPipeline`.
 //!
-//! A pipeline is a list of steps, each a list of a name and arguments. The first step is given the
-//! whole closure as one graph; a step may cut a graph into several, order, merge or drop them.
-//! What is left at the end is flattened, and each graph is a layer.
+//! A pipeline is a list of steps, each a list of a name and arguments. The first step gets the
+//! whole closure as one graph. A step may split a graph into several, order, merge or drop them.
+//! The result is flattened, and each graph becomes a layer.
 
 mod parse;
 mod run;
@@ -13,7 +13,7 @@ pub use run::layers;
 
 use super::graph::GraphError;
 
-/// What can be wrong with a pipeline, or with the graph that it is run on.
+/// Why a pipeline, or the graph that it is run on, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
     /// The text is not valid JSON.
@@ -22,67 +22,67 @@ pub enum PipelineError {
          [[\"popularity_contest\"], [\"limit_layers\", 50]]"
     )]
     Json(#[source] serde_json::Error),
-    /// A step is not a list that begins with a name.
+    /// A step is not a list that starts with a name.
     #[error(
         "{place} of the layering pipeline is {found}; expected {expected}, such as \
          [[\"popularity_contest\"], [\"limit_layers\", 50]]"
     )]
     Shape {
-        /// Which step it is.
+        /// The step.
         place: Place,
-        /// What should stand there.
+        /// What was expected.
         expected: &'static str,
-        /// What stands there.
+        /// What was found.
         found: String,
     },
-    /// There is no step of this name.
-    #[error("{place} of the layering pipeline is `{name}`, which is none of {}", NAMES.join(", "))]
+    /// A step has an unknown name.
+    #[error("{place} of the layering pipeline is `{name}`, not one of {}", NAMES.join(", "))]
     Name {
-        /// Which step it is.
+        /// The step.
         place: Place,
-        /// The name that it has.
+        /// The unknown name.
         name: String,
     },
     /// A step has too few, too many or wrong arguments.
     #[error("{place} of the layering pipeline, `{name}`, has {found}; write it as {usage}")]
     Arguments {
-        /// Which step it is.
+        /// The step.
         place: Place,
         /// The step's name.
         name: String,
-        /// What the arguments are instead.
+        /// The arguments found.
         found: String,
-        /// How the step is written.
+        /// The step's syntax.
         usage: &'static str,
     },
-    /// A step is given something that it cannot work on.
+    /// A step gets input of the wrong kind.
     #[error(
-        "{place} of the layering pipeline, `{name}`, works on {takes}, but is given {found}; \
+        "{place} of the layering pipeline, `{name}`, works on {takes}, but gets {found}; \
          {remedy}"
     )]
     Input {
-        /// Which step it is.
+        /// The step.
         place: Place,
         /// The step's name.
         name: &'static str,
-        /// What the step works on.
+        /// The kind of input it needs.
         takes: &'static str,
-        /// What it is given.
+        /// The input it gets.
         found: String,
         /// What the author can do.
         remedy: &'static str,
     },
-    /// `over` names a part that is not there.
+    /// `over` names a part that does not exist.
     #[error(
         "{place} of the layering pipeline, `over`, names the part `{key}`, but the step before it \
          made {found}; drop the step or name another part"
     )]
     Part {
-        /// Which step it is.
+        /// The step.
         place: Place,
         /// The part's name.
         key: String,
-        /// The parts that there are.
+        /// The existing parts.
         found: String,
     },
     /// The closure graph itself is at fault.
@@ -90,7 +90,7 @@ pub enum PipelineError {
     Graph(#[from] GraphError),
 }
 
-/// Where a step stands: "step 2", or "step 2.1" for the first step within the second.
+/// The position of a step: "step 2", or "step 2.1" for the first step within the second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place(Vec<usize>);
 
@@ -110,7 +110,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// A pipeline whose steps and arguments have been checked.
+/// A pipeline with checked steps and arguments.
 #[derive(Clone, Debug)]
 pub struct Pipeline(Vec<Step>);
 
@@ -141,7 +141,7 @@ enum Action {
 enum PathSpec {
     /// A path.
     Path(String),
-    /// Everything that these paths refer to directly.
+    /// All direct references of these paths.
     ChildrenOf(Vec<String>),
 }
 

@@ -1,4 +1,4 @@
-//! Reads a pipeline and checks its steps, so that a misspelt one fails before any work is done.
+//! Parses a pipeline and checks its steps, so that a misspelt step fails before any work is done.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::super::describe;
 use super::{Action, PathSpec, Pipeline, PipelineError, Place, Step};
 
 impl Pipeline {
-    /// Reads and checks the JSON list of a pipeline's steps.
+    /// Parses and checks a pipeline in JSON.
     pub fn parse(json: &[u8]) -> Result<Self, PipelineError> {
         let value: Value = serde_json::from_slice(json).map_err(PipelineError::Json)?;
         parse_steps(&Place::default(), &value).map(Self)
@@ -68,8 +68,8 @@ fn parse_step(place: Place, value: &Value) -> Result<Step, PipelineError> {
     Ok(Step { place, action })
 }
 
-/// The steps that take a number or paths: the step, or how it is written, or nothing when there
-/// is no such step.
+/// Parses the steps that take a number or paths. Returns the step, its syntax if the arguments are
+/// wrong, or `None` for an unknown step.
 fn parse_selection(name: &str, arguments: &[Value]) -> Option<Result<Action, &'static str>> {
     let one = match arguments {
         [argument] => Some(argument),
@@ -146,7 +146,7 @@ mod tests {
             ("{}", "the whole of the layering pipeline is an object; expected a list of steps"),
             (r#"[["flatten"], "reverse"]"#, "step 2 of the layering pipeline is the string"),
             ("[[]]", "step 1 of the layering pipeline is a list of 0"),
-            (r#"[["shuffle"]]"#, "step 1 of the layering pipeline is `shuffle`, which is none of"),
+            (r#"[["shuffle"]]"#, "step 1 of the layering pipeline is `shuffle`, not one of"),
             (r#"[["reverse", 1]]"#, "`reverse`, has the number 1 as its argument; write it as"),
             (r#"[["limit_layers"]]"#, "`limit_layers`, has no argument"),
             (r#"[["limit_layers", 0]]"#, "a whole number from 1"),

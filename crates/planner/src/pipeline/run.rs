@@ -9,14 +9,14 @@ use super::split::{Direction, split_paths, subcomponent};
 use super::subgraph::Subgraph;
 use super::{Action, Pipeline, PipelineError, Step};
 
-/// Runs a pipeline on a closure, from which the excluded paths are taken out first.
+/// Runs a pipeline on a closure after removing the excluded paths.
 pub fn layers(
     nodes: Vec<Node>,
     pipeline: &Pipeline,
     excluded: &BTreeSet<String>,
 ) -> Result<Layers, PipelineError> {
     let closure = Closure::without(nodes, excluded)?;
-    // Steps may count on there being no circles: no part of a graph has one that the whole has not.
+    // Steps rely on this: if the whole graph has no cycle, no part of it has one.
     closure.check_acyclic()?;
     let whole = Data::Graph(Subgraph::whole(&closure));
     let mut graphs = Vec::new();
@@ -27,12 +27,12 @@ pub fn layers(
         .collect())
 }
 
-/// What goes from one step to the next. Steps nest it no deeper than they are nested themselves.
+/// The data passed between steps. It is never nested more deeply than the steps are.
 #[derive(Debug)]
 enum Data {
     Graph(Subgraph),
     List(Vec<Data>),
-    /// Parts by their names, in order.
+    /// Named parts, in order.
     Parts(Vec<(&'static str, Data)>),
 }
 
@@ -93,8 +93,8 @@ fn run(step: &Step, data: Data, closure: &Closure) -> Result<Data, PipelineError
         Action::Over(key, inner) => over(step, data, key, inner, closure)?,
         Action::Pipe(steps) => run_all(steps, data, closure)?,
         Action::PopularityContest => popularity_contest(&graph(step, data)?, closure)?,
-        // Nothing to remove leaves lists and parts alone too, as in nixpkgs: such a step comes of
-        // an expression whose list of paths happens to be empty.
+        // As in nixpkgs, a step without paths to remove also accepts lists and parts: it results
+        // from an expression whose list of paths happens to be empty.
         Action::RemovePaths(paths) if paths.is_empty() => data,
         Action::RemovePaths(paths) => {
             let graph = graph(step, data)?;
@@ -117,7 +117,7 @@ fn run(step: &Step, data: Data, closure: &Closure) -> Result<Data, PipelineError
     })
 }
 
-/// The graph that a step is given.
+/// A step's input, which must be a graph.
 fn graph(step: &Step, data: Data) -> Result<Subgraph, PipelineError> {
     let remedy = match data {
         Data::Graph(graph) => return Ok(graph),
@@ -127,7 +127,7 @@ fn graph(step: &Step, data: Data) -> Result<Subgraph, PipelineError> {
     Err(wrong_input(step, "a graph", data.described(), remedy))
 }
 
-/// The list that a step is given.
+/// A step's input, which must be a list.
 fn list(step: &Step, data: Data) -> Result<Vec<Data>, PipelineError> {
     let remedy = match data {
         Data::List(list) => return Ok(list),
@@ -154,8 +154,8 @@ fn wrong_input(
     }
 }
 
-/// The first `count - 1` items as they are, and one graph of all others, even if that is empty:
-/// it counts for the steps that follow.
+/// The first `count - 1` items unchanged, and one graph of all others, even if that is empty: later
+/// steps count it.
 fn limit_layers(step: &Step, items: Vec<Data>, count: usize) -> Result<Data, PipelineError> {
     let mut items = items.into_iter();
     let mut limited: Vec<Data> = items.by_ref().take(count - 1).collect();
@@ -209,7 +209,7 @@ fn popularity_contest(graph: &Subgraph, closure: &Closure) -> Result<Data, Pipel
 mod tests {
     use super::*;
 
-    /// What a pipeline makes of this closure, written as `a b | c`:
+    /// The result of a pipeline for this closure, formatted as `a b | c`:
     ///
     /// ```text
     /// app ----> lib ----> libc
@@ -252,11 +252,11 @@ mod tests {
             (r#"[["subcomponent_out", ["lib"]]]"#, "ssl lib libc | conf app tool"),
             (r#"[["subcomponent_in", ["ssl"]]]"#, "ssl lib app | conf libc tool"),
             (r#"[["subcomponent_in", []]]"#, "conf ssl lib app libc tool"),
-            // ssl is lib's alone, libc is needed by tool too.
+            // Only lib needs ssl; tool needs libc too.
             (r#"[["split_paths", ["lib"]]]"#, "ssl lib | libc | conf app tool"),
             (r#"[["split_paths", ["app"]]]"#, "conf ssl lib app | libc | tool"),
             (r#"[["split_paths", ["gone"]]]"#, "conf ssl lib app libc tool"),
-            // Everything below lib: the references from outside into libc and ssl are cut.
+            // Everything below lib: the references from outside to libc and ssl are cut.
             (r#"[["split_paths", [{"children_of": "lib"}]]]"#, "ssl libc | conf lib app tool"),
             (
                 r#"[["split_paths", ["lib"]], ["over", "rest", ["split_every", 1]]]"#,
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn excluded_paths_are_gone_before_the_first_step() {
-        // Without tool there is one root, and it is what is split off.
+        // Without tool there is one root, and that is what is split off.
         let pipeline = r#"[["split_paths", ["app"]]]"#;
         assert_eq!(written(pipeline, &["tool"]).unwrap(), "conf ssl lib app libc");
         assert_eq!(written(pipeline, &["app"]).unwrap(), "conf ssl lib libc tool");
@@ -293,10 +293,10 @@ mod tests {
             (
                 r#"[["reverse"]]"#,
                 "step 1 of the layering pipeline, `reverse`, works on a list, but \
-                is given a graph; put a step before it that makes a list",
+                gets a graph; put a step before it that makes a list",
             ),
-            (r#"[["map", ["flatten"]]]"#, "`map`, works on a list, but is given a graph"),
-            (r#"[["split_every", 2], ["split_every", 2]]"#, "is given a list of 3; wrap it in"),
+            (r#"[["map", ["flatten"]]]"#, "`map`, works on a list, but gets a graph"),
+            (r#"[["split_every", 2], ["split_every", 2]]"#, "gets a list of 3; wrap it in"),
             (
                 r#"[["split_paths", ["lib"]], ["popularity_contest"]]"#,
                 "given the parts `main` and `common` and `rest`; wrap it in [\"over\", PART",
@@ -306,10 +306,10 @@ mod tests {
                 r#"[["split_paths", ["gone"]], ["over", "main", ["flatten"]]]"#,
                 "names the part `main`, but the step before it made the parts `rest`",
             ),
-            (r#"[["over", "main", ["flatten"]]]"#, "works on parts, but is given a graph"),
+            (r#"[["over", "main", ["flatten"]]]"#, "works on parts, but gets a graph"),
             (
                 r#"[["split_every", 2], ["map", ["split_every", 1]], ["limit_layers", 2]]"#,
-                "works on a list of graphs, but is given one that holds a list of 2",
+                "works on a list of graphs, but gets one that holds a list of 2",
             ),
         ];
         for (pipeline, expected) in cases {

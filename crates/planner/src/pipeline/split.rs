@@ -1,28 +1,28 @@
-//! The steps that cut a graph into named parts.
+//! The steps that split a graph into named parts.
 
 use super::super::edges::Edges;
 use super::super::graph::Closure;
 use super::PathSpec;
 use super::subgraph::Subgraph;
 
-/// The names of the parts, in their order.
+/// The names of the parts, in order.
 pub(super) const MAIN: &str = "main";
 pub(super) const COMMON: &str = "common";
 pub(super) const REST: &str = "rest";
 
-/// Named parts of a graph. Together they hold each of its vertices once.
+/// Named parts of a graph. Each vertex is in exactly one of them.
 pub(super) type Parts = Vec<(&'static str, Subgraph)>;
 
-/// Which way `subcomponent_in` and `subcomponent_out` go from the paths that they are given.
+/// The direction in which `subcomponent_in` and `subcomponent_out` follow references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// To what needs the paths.
+    /// To everything that needs the paths.
     In,
-    /// To what the paths need.
+    /// To everything that the paths need.
     Out,
 }
 
-/// Everything that can be reached from the paths, and the rest. Either may be empty.
+/// Everything reachable from the paths, and the rest. Either may be empty.
 pub(super) fn subcomponent(
     graph: &Subgraph,
     closure: &Closure,
@@ -37,8 +37,8 @@ pub(super) fn subcomponent(
     vec![(MAIN, graph.induced(&reached)), (REST, graph.without(&reached))]
 }
 
-/// The paths with what only they need, what others need as well, and the others. Parts that would
-/// be empty are left out.
+/// The paths with what only they need, what others need too, and the rest. Empty parts are left
+/// out.
 pub(super) fn split_paths(graph: Subgraph, closure: &Closure, specs: &[PathSpec]) -> Parts {
     let targets = targets(&graph, closure, specs);
     if targets.is_empty() {
@@ -46,7 +46,7 @@ pub(super) fn split_paths(graph: Subgraph, closure: &Closure, specs: &[PathSpec]
     }
     let is_target = graph.marked(&targets);
     let roots = graph.references.roots();
-    // A graph has nothing outside of what its only root needs.
+    // Everything in a graph with a single root is needed by that root.
     if let [root] = roots.as_slice()
         && is_target[*root]
     {
@@ -85,7 +85,7 @@ fn targets(graph: &Subgraph, closure: &Closure, specs: &[PathSpec]) -> Vec<usize
     targets
 }
 
-/// Forgets who refers to the marked vertices, in the parts that come of it as well.
+/// Removes all references to the marked vertices, so that the resulting parts lack them too.
 fn without_edges_into(graph: Subgraph, marked: &[bool]) -> Subgraph {
     let keep = |mut targets: Vec<usize>| {
         targets.retain(|&to| !marked[to]);

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use super::super::edges::Edges;
 use super::super::graph::Closure;
 
-/// Some paths of a closure and the references between them that are still regarded.
+/// Some paths of a closure, and the references between them that still count.
 ///
-/// The vertices keep their order through every step; it is the order of paths in a layer.
+/// The vertices keep their order in every step; it is the order of the paths in a layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Subgraph {
-    /// The number that each vertex has in the closure.
+    /// The number of each vertex in the closure.
     pub(super) vertices: Vec<usize>,
-    /// The references, by the vertices' places in `vertices`.
+    /// The references, as indices into `vertices`.
     pub(super) references: Edges,
 }
 
@@ -36,7 +36,7 @@ impl Subgraph {
         Self { vertices: vec![number], references: Edges(vec![vec![]]) }
     }
 
-    /// The vertices that are marked, with the references between them.
+    /// The marked vertices, with the references between them.
     pub(super) fn induced(&self, marked: &[bool]) -> Self {
         let mut places = vec![None; self.vertices.len()];
         let kept = || (0..self.vertices.len()).filter(|&vertex| marked[vertex]);
@@ -51,13 +51,13 @@ impl Subgraph {
         }
     }
 
-    /// The vertices that are not marked, with the references between them.
+    /// The unmarked vertices, with the references between them.
     pub(super) fn without(&self, marked: &[bool]) -> Self {
         let kept: Vec<bool> = marked.iter().map(|marked| !marked).collect();
         self.induced(&kept)
     }
 
-    /// The vertices in runs of `count`, the last perhaps shorter.
+    /// The vertices in chunks of `count`; the last one may be shorter.
     pub(super) fn chunks(&self, count: usize) -> Vec<Self> {
         let mut places = vec![(0, 0); self.vertices.len()];
         for (vertex, place) in places.iter_mut().enumerate() {
@@ -78,7 +78,7 @@ impl Subgraph {
         vertices.zip(references).enumerate().map(chunk).collect()
     }
 
-    /// All vertices of several graphs, which stay unconnected.
+    /// The vertices of several graphs, without references between these.
     pub(super) fn merged(graphs: impl IntoIterator<Item = Self>) -> Self {
         let mut merged = Self::default();
         for graph in graphs {
@@ -92,7 +92,7 @@ impl Subgraph {
         merged
     }
 
-    /// The vertices of those paths that the graph holds, in the order of `paths`.
+    /// The vertices of those paths that are in the graph, in the order of `paths`.
     pub(super) fn find(&self, closure: &Closure, paths: &[String]) -> Vec<usize> {
         let vertices = self.vertices.iter().enumerate();
         let places: HashMap<usize, usize> =
