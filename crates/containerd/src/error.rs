@@ -46,8 +46,8 @@ pub enum Error {
     },
     /// The connection broke, or the peer does not speak gRPC.
     #[error(
-        "the connection broke while containerd was asked to {action}: {said}; check that the socket \
-         is containerd's, and see its log"
+        "the connection broke while containerd was asked to {action}: {said}; check that the \
+         socket is containerd's, and see its log"
     )]
     Broken {
         /// What containerd was asked to do.

@@ -119,8 +119,8 @@ impl Delivery<'_> {
         })
     }
 
-    /// Checks that a pulled image got its name. That its temporary name could not be removed is only
-    /// worth a warning.
+    /// Checks that a pulled image got its name. A failure to remove its temporary name is only worth
+    /// a warning.
     pub(super) fn tagged(
         &self,
         tagged: Result<(), LoadError>,

@@ -50,8 +50,8 @@ impl Session {
         }
     }
 
-    /// Waits for another attempt after an error that it may mend. What was gone on with is begun
-    /// anew when the registry finds fault with it.
+    /// Waits for another attempt after an error, if one may help. A resumed upload that the
+    /// registry refuses is started again.
     pub(super) fn after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         let refused = matches!(error, RegistryError::Refused { .. }) && self.offset > 0;
         let lost = self.upload.is_some() && error.is_lost_upload();
@@ -67,7 +67,7 @@ impl Session {
     }
 }
 
-/// Counts the bytes that are read, as they are sent then.
+/// Counts the bytes that are read, as these are sent.
 pub(super) struct Counted<'a, R> {
     pub(super) body: R,
     pub(super) bytes: &'a mut u64,
