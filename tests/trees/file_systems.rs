@@ -84,7 +84,10 @@ fn between_two_file_systems_files_are_copied() {
         let (ways, counts) = make(&yard, Import::Auto);
         assert_eq!((ways.way(), counts.copied.files), (Way::Copy, 3), "{kind}");
         let why = ways.why_not_better().unwrap();
-        assert!(why.starts_with("no hard links: they are on different file systems; no refl"), "{why}");
+        assert!(
+            why.starts_with("no hard links: they are on different file systems; no refl"),
+            "{why}"
+        );
         let error = Ways::find(&yard.store, &yard.target, Import::Link, None).unwrap_err();
         let error = error.to_string();
         assert!(error.starts_with("hard links from `/"), "{error}");

@@ -56,7 +56,7 @@ pub enum Kind {
     Active,
     /// It can be a parent.
     Committed,
-    /// Something else.
+    /// A kind that this crate does not know.
     Unknown,
 }
 

@@ -86,7 +86,7 @@ impl Output {
         let kind = FileType::from_raw_mode(stat.st_mode);
         #[cfg(target_os = "linux")]
         if kind == FileType::Fifo {
-            // Only speed depends on it.
+            // This only affects speed.
             let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
         }
         let direct = cfg!(target_os = "linux") && matches!(kind, FileType::Fifo | FileType::Socket);
