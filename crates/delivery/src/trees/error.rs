@@ -96,7 +96,7 @@ pub enum TreeError {
         path: PathBuf,
         /// Its size in the layer.
         expected: u64,
-        /// Its size now.
+        /// How many bytes were found.
         found: u64,
     },
     /// A tree cannot be deleted.
