@@ -40,7 +40,7 @@ pub enum LayoutError {
         /// What is wrong with it.
         source: oci::DocumentError,
     },
-    /// There is a directory in the place of a file.
+    /// A directory has the name of one of the files.
     #[error("`{}` is a directory, expected a file; remove it", .0.display())]
     Directory(PathBuf),
 }

@@ -48,7 +48,7 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
-    /// There is a directory in the place of the file to write.
+    /// The file to write is a directory.
     #[error("`{}` is a directory; name a file", .0.display())]
     IsDirectory(PathBuf),
     /// Two images of an index are for the same platform.
