@@ -139,8 +139,12 @@ fn entries_without_a_place_are_errors_that_name_them() {
     for (case, broken, parts) in [
         ("a way out", layer(&[(b'0', "a/../../etc/passwd", b"")]), &["a/../../etc/passwd"][..]),
         ("an absolute way out", layer(&[(b'0', "/../etc/passwd", b"")]), &["leads out"]),
-        ("a way out by a whiteout", layer(&[(b'0', ".wh...", b"")]), &["hides no name"]),
-        ("a link to nothing", link("gone"), &["`link`, a hard link to `gone`, which is not there"]),
+        ("a way out by a whiteout", layer(&[(b'0', ".wh...", b"")]), &["without a name"]),
+        (
+            "a link to nothing",
+            link("gone"),
+            &["`link`, a hard link to `gone`, which does not exist"],
+        ),
         ("a link to the outside", link("../x"), &["`link`", "leads out"]),
         (
             "below a file",

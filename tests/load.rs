@@ -587,7 +587,7 @@ fn the_choice_of_an_engine_is_made_once_and_explained() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         assert!(said.contains("loaded test:1 into podman: 0 of 2 layers"), "{said}");
-        let why = format!("warning: dockerd's socket `{DEFAULT_SOCKET}` is not there");
+        let why = format!("warning: dockerd's socket `{DEFAULT_SOCKET}` does not exist");
         assert_eq!(said.contains(&why), explained, "{said}");
         assert!(std::fs::read_to_string(&called).unwrap().starts_with("tag "));
         std::fs::remove_file(&called).unwrap();

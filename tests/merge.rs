@@ -322,7 +322,7 @@ fn broken_archives_are_errors_and_leave_no_file() {
         (
             "an absent layer",
             tar_of(&[("c.json", b"{}"), ("manifest.json", absent.as_bytes())]),
-            &["names `gone.tar`, which is not there"],
+            &["names `gone.tar`, which is missing"],
         ),
         (
             "no JSON",

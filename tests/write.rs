@@ -152,7 +152,7 @@ fn layout_of_one_tag(golden: &Golden) -> PathBuf {
         assert!(said.contains(&format!("wrote {name} to ")), "{said}");
         let names: Vec<_> = images[..=number].iter().map(|(_, name)| *name).collect();
         assert_eq!(check_layout(&layout), names);
-        let listed = format!("chosen by `{}`", names.join("`, `"));
+        let listed = format!("now named `{}`", names.join("`, `"));
         assert!(said.contains("warning: ") && said.contains(&listed), "{said}");
     }
     layout
@@ -384,8 +384,8 @@ fn what_is_no_file_in_a_layout_is_refused() {
     let golden = Golden::new();
     let SimpleLayout { layout, conf, manifest, layer } = SimpleLayout::write(&golden);
     for (path, kind, expected) in [
-        (&layer, "directory", "is a directory where a file belongs; remove it"),
-        (&manifest, "directory", "is a directory where a file belongs; remove it"),
+        (&layer, "directory", "is a directory, expected a file; remove it"),
+        (&manifest, "directory", "is a directory, expected a file; remove it"),
         (&layout.join("index.json"), "directory", "is not a regular file; remove it"),
         (&layout.join("index.json"), "pipe", "is not a regular file; remove it"),
         (&layout.join("oci-layout"), "pipe", "is not a regular file; remove it"),

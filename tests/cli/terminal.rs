@@ -19,8 +19,8 @@ fn no_archive_is_written_to_a_terminal() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "error: the archive is not written to a terminal; redirect it, as with `| docker load` or \
-         `> image.tar`\n"
+        "error: refusing to write the archive to a terminal; redirect it, as with `| docker load` \
+         or `> image.tar`\n"
     );
 }
 

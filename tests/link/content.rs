@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// What a load says with `--verbose` where blobs are sent.
-const SENT: &str = "blobs are sent to containerd, not written";
+const SENT: &str = "sending blobs to containerd instead of writing them";
 
 /// The files of its blobs.
 fn blobs(engine: &Engine) -> Vec<PathBuf> {

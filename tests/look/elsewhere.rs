@@ -250,7 +250,7 @@ fn what_a_registry_sends_is_checked() {
     blob[700] ^= 1;
     registry.put_in_place_of("me/app", digest, &blob);
     let said = failure_of(&mut command(NIX_IMAGE, &["inspect", &name]));
-    assert!(said.contains("something else under that digest"), "{said}");
+    assert!(said.contains("other bytes for that digest"), "{said}");
 }
 
 #[test]

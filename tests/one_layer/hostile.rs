@@ -103,8 +103,8 @@ open(f"{sys.argv[1]}/text.tar", "w").write("no archive" * 100)
     for (tree, of_layer, of_changes) in [
         ("outside", "has the member `../x`", "layer 2 has the entry `../x`, whose name leads out"),
         ("absolute", "has the member `/etc/x`", ""),
-        ("type", "has the member `./x`", "whose type `V` is not one of a file"),
-        ("link", "", "a hard link to `absent`, which is not there"),
+        ("type", "has the member `./x`", "whose type `V` is not supported"),
+        ("link", "", "a hard link to `absent`, which does not exist"),
         ("cut", "changed while it was being read: 5000 bytes expected", "layer 2 cannot be read"),
         ("text", "wrong checksum", "wrong checksum"),
         ("absent", "No such file or directory", "No such file or directory"),

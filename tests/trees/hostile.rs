@@ -60,7 +60,7 @@ fn a_hard_link_does_not_change_a_file_of_the_store() {
     make(&[stored("a", "x"), link.clone()]).unwrap();
     link.mode = 0o4755;
     let error = make(&[stored("a", "x"), link]).unwrap_err();
-    assert!(error.contains("it changes a file of the store"), "{error}");
+    assert!(error.contains("it changes the metadata of a file in the store"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The connection to a daemon, and the event loop that it is driven by.
+//! The connection to a daemon, and the event loop that drives it.
 
 use std::io;
 use std::path::Path;
@@ -17,11 +17,11 @@ use crate::error::Error;
 use crate::status::shown;
 use crate::stream::{Stream, framed};
 
-/// Bytes that the daemon may send before they are read. Its answers are small.
+/// How many bytes the daemon may send before they are read. Its answers are small.
 const WINDOW: u32 = 1 << 20;
-/// Bytes that the headers of an answer may have.
+/// The maximum size in bytes of an answer's headers.
 const MAX_HEADERS: u32 = 64 << 10;
-/// Bytes that are handed to HTTP/2 before the daemon takes them.
+/// How many bytes are handed to HTTP/2 before the daemon accepts them.
 const SEND_BUFFER: usize = 1 << 20;
 
 /// A connection that makes one call at a time. Data is only sent and received during a call.
@@ -29,18 +29,18 @@ const SEND_BUFFER: usize = 1 << 20;
 pub(crate) struct Connection {
     runtime: Runtime,
     requests: SendRequest<Bytes>,
-    /// How long a call may take, or a large one may stand still.
+    /// How long a call may take, or a large one may stall.
     limit: Duration,
 }
 
-/// What is said with every call.
+/// Headers sent with every call.
 #[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     pub(crate) namespace: HeaderValue,
     pub(crate) lease: Option<HeaderValue>,
 }
 
-/// A method of the API, and what the daemon is asked for by it, as errors say it.
+/// A method of the API, and the action it performs, for error messages.
 #[derive(Debug)]
 pub(crate) struct Method {
     pub(crate) path: &'static str,
@@ -48,7 +48,7 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// What the daemon is asked for, with its object.
+    /// The action together with its object.
     pub(crate) fn action(&self, object: &str) -> String {
         if object.is_empty() {
             return self.action.to_owned();
@@ -69,7 +69,7 @@ impl Connection {
             builder.max_send_buffer_size(SEND_BUFFER);
             let (requests, connection) =
                 builder.handshake(stream).await.map_err(io::Error::other)?;
-            // How it ends is told to each call that is under way.
+            // Each pending call learns by itself when the connection ends.
             tokio::spawn(connection);
             Ok(requests)
         };
@@ -83,7 +83,7 @@ impl Connection {
         self.limit
     }
 
-    /// Waits for the end of something, for as long as a call may take.
+    /// Runs a future to its end, for at most as long as a call may take.
     pub(crate) fn wait<T>(
         &self,
         action: &str,
@@ -91,13 +91,13 @@ impl Connection {
     ) -> Result<T, Error> {
         let in_time = self.runtime.block_on(async { timeout(self.limit, work).await });
         in_time.unwrap_or_else(|_| {
-            // Tells the daemon that the call is cancelled.
+            // Tells the daemon that the call was cancelled.
             self.settle();
             Err(Error::TimedOut { action: action.to_owned(), limit: self.limit })
         })
     }
 
-    /// Lets the connection send what it has to, such as that a call was given up.
+    /// Lets the connection send what is pending, such as the cancellation of a call.
     pub(crate) fn settle(&self) {
         self.runtime.block_on(async {
             for _ in 0..3 {
@@ -132,7 +132,7 @@ impl Connection {
         Ok(Stream::new(action, requests, answers))
     }
 
-    /// Makes a call of one message, and hands each answer on.
+    /// Makes a call with one message, and passes each answer to `each`.
     pub(crate) fn call_for_many(
         &self,
         (method, object): (&Method, &str),
@@ -150,7 +150,7 @@ impl Connection {
         })
     }
 
-    /// Makes a call of one message and one answer.
+    /// Makes a call with one message and one answer.
     pub(crate) fn call<A: Message + Default>(
         &self,
         (method, object): (&Method, &str),
@@ -160,18 +160,21 @@ impl Connection {
         let mut only = None;
         let mut keep = |stream: &Stream, answer| match only.replace(answer) {
             None => Ok(()),
-            Some(_) => Err(stream.unexpected("one message", "several")),
+            Some(_) => Err(stream.unexpected("one message", "several messages")),
         };
         self.call_for_many((method, object), metadata, framed(message), &mut keep)?;
-        let answer =
-            only.ok_or_else(|| unexpected((method, object), "a message", "without one"))?;
+        let answer = only.ok_or_else(|| unexpected((method, object), "a message", "no message"))?;
         A::decode(answer).map_err(|error| {
-            unexpected((method, object), "a message of this method", &shown(&error.to_string()))
+            unexpected(
+                (method, object),
+                "a valid message of this method",
+                &shown(&error.to_string()),
+            )
         })
     }
 }
 
-/// The error of an answer that is not a valid one.
+/// The error for an invalid answer.
 pub(crate) fn unexpected((method, object): (&Method, &str), expected: &str, found: &str) -> Error {
     let action = method.action(object);
     Error::Unexpected { action, expected: expected.to_owned(), found: found.to_owned() }

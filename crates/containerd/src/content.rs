@@ -1,4 +1,4 @@
-//! Blobs: what is known of them, and the bytes of small ones.
+//! Blobs: their size and labels, and the content of small ones.
 
 use prost::Message as _;
 
@@ -19,17 +19,17 @@ const UPDATE: Method =
 const READ: Method =
     Method { path: "/containerd.services.content.v1.Content/Read", action: "read the blob" };
 
-/// What containerd knows of a blob.
+/// What containerd has on record for a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// The number of its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// What it is labelled with.
+    /// Its labels.
     pub labels: Labels,
 }
 
 impl Client {
-    /// What containerd knows of a blob; `None` if it is not there.
+    /// Looks up a blob; `None` if containerd does not have it.
     pub fn content(&self, digest: &Digest) -> Result<Option<Content>, Error> {
         let digest = digest.to_string();
         let request = ContentDigest { digest: digest.clone() };
@@ -39,11 +39,12 @@ impl Client {
         let found = found.and_then(|info| {
             Some(Content { size: info.size.try_into().ok()?, labels: info.labels })
         });
-        let wrong = || unexpected((&INFO, &digest), "what it is", "something else");
+        let wrong =
+            || unexpected((&INFO, &digest), "the blob's size and labels", "none that are valid");
         found.ok_or_else(wrong).map(Some)
     }
 
-    /// Labels a blob; its other labels stay.
+    /// Adds labels to a blob; its other labels stay.
     pub fn label_content(&self, digest: &Digest, labels: &Labels) -> Result<(), Error> {
         if labels.is_empty() {
             return Ok(());
@@ -55,21 +56,22 @@ impl Client {
         self.call(&UPDATE, &digest, &request).map(|ContentInfoResponse { .. }| ())
     }
 
-    /// The bytes of a blob, such as a document; `None` if it is not there.
+    /// Reads a whole blob, such as a document; `None` if containerd does not have it.
     ///
     /// # Errors
     ///
-    /// Also if what containerd sends is not the blob.
+    /// Also if the bytes that containerd sends are not those of the blob.
     pub fn read_content(&self, blob: BlobId) -> Result<Option<Vec<u8>>, Error> {
         let digest = blob.digest.to_string();
         let mut bytes = Vec::new();
         let request = framed(&ContentDigest { digest: digest.clone() });
         let read = &mut |stream: &Stream, answer| {
             let part = ContentData::decode(answer);
-            let part = part.map_err(|_| stream.unexpected("a part of it", "something else"))?;
+            let part =
+                part.map_err(|_| stream.unexpected("a part of the blob", "an invalid message"))?;
             let done = bytes.len() as u64;
             if u64::try_from(part.offset) != Ok(done) || part.data.len() as u64 > blob.size - done {
-                return Err(stream.unexpected("its bytes in order", "others"));
+                return Err(stream.unexpected("the blob's bytes in order", "other bytes"));
             }
             bytes.extend_from_slice(&part.data);
             Ok(())
@@ -82,7 +84,7 @@ impl Client {
             let found = format!("{} other bytes", bytes.len());
             return Err(unexpected(
                 (&READ, &digest),
-                &format!("{} bytes of that digest", blob.size),
+                &format!("{} bytes with that digest", blob.size),
                 &found,
             ));
         }
@@ -91,7 +93,7 @@ impl Client {
 }
 
 impl FieldMask {
-    /// Of these labels alone.
+    /// A mask of only these labels.
     pub(crate) fn of_labels(labels: &Labels) -> Self {
         Self { paths: labels.keys().map(|key| format!("labels.{key}")).collect() }
     }

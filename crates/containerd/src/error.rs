@@ -1,4 +1,4 @@
-//! Why something cannot be done with containerd.
+//! Errors of calls to containerd.
 
 use std::fmt;
 use std::io;
@@ -7,114 +7,114 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why something cannot be done with containerd. What the daemon says is plain and short here.
+/// Why a call to containerd failed. Texts from the daemon are sanitized and shortened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nothing can be reached at the socket.
+    /// Nothing answers at the socket.
     #[error(
-        "cannot reach containerd at `{}`; check that it is running there and that this user may \
-         write to the socket",
+        "cannot reach containerd at `{}`; check that it is running and that this user may write to \
+         the socket",
         socket.display()
     )]
     Connect {
         /// The socket.
         socket: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// containerd refuses, or fails at, what it was asked for.
+    /// containerd refused the request, or failed at it.
     #[error("containerd cannot {action} ({reason}): {said}")]
     Refused {
-        /// What it was asked for.
+        /// What containerd was asked to do.
         action: String,
-        /// Which kind of error it says this is.
+        /// The kind of error that it reports.
         reason: Reason,
-        /// What it says of it.
+        /// The message that it gives.
         said: String,
     },
-    /// containerd does not answer.
+    /// containerd did not answer in time.
     #[error(
-        "containerd did not {action} within {} s; see what it is busy with, or wait longer",
+        "containerd did not {action} within {} s; see what it is busy with, or allow more time",
         limit.as_secs_f32()
     )]
     TimedOut {
-        /// What it was asked for.
+        /// What containerd was asked to do.
         action: String,
-        /// How long it was waited for.
+        /// The time limit.
         limit: Duration,
     },
-    /// The connection broke, or is not one to a server of gRPC.
+    /// The connection broke, or the peer does not speak gRPC.
     #[error(
-        "the connection broke while containerd was asked to {action}: {said}; check that it is \
-         containerd that listens there, and look into its log"
+        "the connection broke while containerd was asked to {action}: {said}; check that the \
+         socket is containerd's, and see its log"
     )]
     Broken {
-        /// What it was asked for.
+        /// What containerd was asked to do.
         action: String,
-        /// How it broke.
+        /// How the connection broke.
         said: String,
     },
-    /// An answer is not a valid one.
+    /// containerd gave an invalid answer.
     #[error(
-        "containerd was asked to {action} and answered {found}, expected {expected}; check that \
-         it is containerd that listens there"
+        "containerd was asked to {action} and gave an invalid answer: expected {expected}, found \
+         {found}; check that the socket is containerd's"
     )]
     Unexpected {
-        /// What it was asked for.
+        /// What containerd was asked to do.
         action: String,
-        /// What its answer should have been.
+        /// What the answer should have been.
         expected: String,
-        /// What it is.
+        /// What the answer was.
         found: String,
     },
-    /// A blob that is being written is not of the size that was announced.
-    #[error("the blob {digest} has {found} bytes, expected {expected}; give its true size")]
+    /// The bytes of an upload are more or fewer than announced.
+    #[error("the blob {digest} has {found} bytes, expected {expected}; announce its true size")]
     WrongSize {
         /// The blob's digest.
         digest: String,
-        /// The number of bytes that was announced.
+        /// The size that was announced.
         expected: u64,
-        /// The number of bytes that there were, as far as they were counted.
+        /// The number of bytes counted so far.
         found: u64,
     },
-    /// A name cannot be sent to containerd.
-    #[error("`{name}` is not a valid name of a {what}; use visible ASCII characters")]
+    /// A name that cannot be sent to containerd.
+    #[error("`{name}` is not a valid {what} name; use visible ASCII characters")]
     InvalidName {
-        /// What it should name.
+        /// The kind of object that it should name.
         what: &'static str,
         /// The name.
         name: String,
     },
-    /// What waits for the daemon cannot be set up.
+    /// The event loop cannot be started.
     #[error("cannot start the event loop for containerd")]
     Runtime(#[source] io::Error),
 }
 
-/// Which kind of error containerd says it is, by gRPC's
-/// [codes](https://grpc.io/docs/guides/status-codes/).
+/// The kind of error that containerd reports, by gRPC's [status
+/// codes](https://grpc.io/docs/guides/status-codes/).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// What was asked for is not there.
+    /// The object of the call does not exist.
     NotFound,
-    /// What was to be made is there already.
+    /// The object to create already exists.
     AlreadyExists,
-    /// Something is not in the state that it should be in: a snapshot that others are based on is
-    /// to be removed, a blob has another digest than expected.
+    /// An object is not in the required state: a snapshot to remove has children, or a blob does
+    /// not have the expected digest.
     FailedPrecondition,
-    /// It cannot be done now: the daemon is shutting down, or another client writes the same blob.
+    /// Temporary: the daemon is shutting down, or another client writes the same blob.
     Unavailable,
-    /// The daemon does not have this part of the API.
+    /// The daemon does not implement this part of the API.
     Unimplemented,
-    /// The user may not do it.
+    /// The user is not allowed to do this.
     Permission,
-    /// Any other, by its number.
+    /// Any other, with its gRPC code.
     Other(u32),
 }
 
 impl Error {
-    /// Which kind of error containerd says it is; `None` if the daemon did not say anything.
+    /// The kind of error that containerd reports; `None` if the error is not one of the daemon's.
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Refused { reason, .. } => Some(*reason),
@@ -122,19 +122,19 @@ impl Error {
         }
     }
 
-    /// Whether containerd says that what was asked for is not there.
+    /// Whether containerd reports that the object of the call does not exist.
     pub fn is_not_found(&self) -> bool {
         self.reason() == Some(Reason::NotFound)
     }
 
-    /// Whether containerd says that what was to be made is there already.
+    /// Whether containerd reports that the object to create already exists.
     pub fn is_already_there(&self) -> bool {
         self.reason() == Some(Reason::AlreadyExists)
     }
 }
 
 impl Reason {
-    /// The reason of a gRPC code other than 0.
+    /// The reason for a gRPC code other than 0.
     pub(crate) fn of_code(code: u32) -> Self {
         match code {
             5 => Self::NotFound,
@@ -162,7 +162,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// `None` in place of the error that something is not there.
+/// Turns the error "not found" into `None`.
 pub(crate) fn if_found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(found) => Ok(Some(found)),

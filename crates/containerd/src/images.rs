@@ -11,34 +11,34 @@ use oci::Descriptor;
 const GET: Method =
     Method { path: "/containerd.services.images.v1.Images/Get", action: "look up the image" };
 const CREATE: Method =
-    Method { path: "/containerd.services.images.v1.Images/Create", action: "make the image" };
+    Method { path: "/containerd.services.images.v1.Images/Create", action: "create the image" };
 const UPDATE: Method =
     Method { path: "/containerd.services.images.v1.Images/Update", action: "update the image" };
 const DELETE: Method =
     Method { path: "/containerd.services.images.v1.Images/Delete", action: "delete the image" };
 
-/// How often an image is created and updated while others delete and create it.
+/// How many times an image is created or updated while others delete and create it.
 const MAX_TRIES: usize = 5;
 
-/// What containerd knows of an image.
+/// What containerd has on record for an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// Its manifest or index.
     pub target: Descriptor,
-    /// What it is labelled with.
+    /// Its labels.
     pub labels: Labels,
 }
 
 impl Client {
-    /// What an image is; `None` if there is none of that name. A name is that with registry and
-    /// tag, such as `docker.io/library/app:1`.
+    /// Looks up an image; `None` if there is none with that name. Names include the registry and
+    /// the tag, as in `docker.io/library/app:1`.
     pub fn image(&self, name: &str) -> Result<Option<Image>, Error> {
         let request = ImageName { name: name.to_owned() };
         let Some(found) = if_found(self.call(&GET, name, &request))? else { return Ok(None) };
         let found: OneImage = found;
-        let wrong = |found: &str| unexpected((&GET, name), "its name and target", found);
+        let wrong = |found: &str| unexpected((&GET, name), "the image's name and target", found);
         let found = found.image.filter(|image| image.name == name);
-        let found = found.ok_or_else(|| wrong("something else"))?;
+        let found = found.ok_or_else(|| wrong("another image or none"))?;
         let target = found.target.ok_or_else(|| wrong("no target"))?;
         let digest = target.digest.parse();
         let digest =
@@ -50,8 +50,8 @@ impl Client {
         Ok(Some(Image { target, labels: found.labels }))
     }
 
-    /// Gives a manifest or index a name, which another image may have had before. Other labels
-    /// that the name has stay.
+    /// Gives a name to a manifest or index, even if it was another image's. Other labels of the
+    /// name stay.
     pub fn put_image(&self, name: &str, target: &Descriptor, labels: &Labels) -> Result<(), Error> {
         let target = TargetDescriptor {
             media_type: target.media_type.clone(),
@@ -79,11 +79,11 @@ impl Client {
         result
     }
 
-    /// Takes an image its name. What only it referred to is collected some time later.
+    /// Deletes an image. What only it referred to is garbage-collected some time later.
     ///
     /// # Errors
     ///
-    /// If there is none of that name.
+    /// If there is no image with that name.
     pub fn delete_image(&self, name: &str) -> Result<(), Error> {
         self.call(&DELETE, name, &ImageName { name: name.to_owned() })
     }

@@ -1,4 +1,4 @@
-//! Leases, which keep what is being made from being collected.
+//! Leases, which protect unfinished work from garbage collection.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::error::Error;
 use crate::messages::{AddResource, CreateLease, CreatedLease, DeleteLease, Resource};
 use formats::digest::Digest;
 
-/// The label of when a lease ends by itself, as RFC 3339.
+/// The label with the time, as of RFC 3339, at which a lease expires.
 const EXPIRE: &str = "containerd.io/gc.expire";
 
 const CREATE: Method =
-    Method { path: "/containerd.services.leases.v1.Leases/Create", action: "make a lease" };
+    Method { path: "/containerd.services.leases.v1.Leases/Create", action: "create a lease" };
 const DELETE: Method =
     Method { path: "/containerd.services.leases.v1.Leases/Delete", action: "end the lease" };
 const ADD_RESOURCE: Method =
     Method { path: "/containerd.services.leases.v1.Leases/AddResource", action: "keep" };
 
-/// A lease, and a client whose calls are under it: what they make is kept until it ends, also if
-/// no image refers to it yet. It ends when it is dropped.
+/// A lease, and a client that makes its calls under it: what they create is kept until the lease
+/// ends, even if no image refers to it yet. Dropping it ends it.
 #[derive(Debug)]
 pub struct Lease {
     client: Client,
@@ -32,7 +32,7 @@ pub struct Lease {
 }
 
 impl Client {
-    /// Makes a lease, which ends by itself after that time, in case this program is killed.
+    /// Creates a lease. It expires after `expires_in`, in case this program is killed.
     pub fn lease(&self, expires_in: Duration) -> Result<Lease, Error> {
         let expires = Timestamp::now().saturating_add(expires_in).unwrap_or(Timestamp::MAX);
         let expires = expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -42,25 +42,24 @@ impl Client {
         let id = created.lease.unwrap_or_default().id;
         let mut client = self.clone();
         let sent = header("lease", &id);
-        client.metadata.lease = Some(
-            sent.map_err(|_| unexpected((&CREATE, ""), "a lease's ID", "none that is valid"))?,
-        );
+        client.metadata.lease =
+            Some(sent.map_err(|_| unexpected((&CREATE, ""), "a lease ID", "none that is valid"))?);
         Ok(Lease { client, id, is_ended: false })
     }
 }
 
 impl Lease {
-    /// Its ID.
+    /// The lease's ID.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Keeps a snapshot that may already exist. Check whether it does after this call.
+    /// Keeps a snapshot that may already exist. Check whether it does only after this call.
     pub fn keep_snapshot(&self, snapshotter: &str, name: &str) -> Result<(), Error> {
         self.keep(name, format!("snapshots/{snapshotter}"))
     }
 
-    /// Keeps a blob that may already exist. Check whether it does after this call.
+    /// Keeps a blob that may already exist. Check whether it does only after this call.
     pub fn keep_content(&self, digest: &Digest) -> Result<(), Error> {
         self.keep(&digest.to_string(), "content".into())
     }
@@ -70,7 +69,8 @@ impl Lease {
         self.call(&ADD_RESOURCE, id, &AddResource { lease: self.id.clone(), resource })
     }
 
-    /// Ends it. What was made under it and is not referred to is collected some time later.
+    /// Ends the lease. What was created under it and is not referred to is garbage-collected some
+    /// time later.
     pub fn end(mut self) -> Result<(), Error> {
         self.delete()
     }
@@ -79,7 +79,7 @@ impl Lease {
         self.is_ended = true;
         let delete = DeleteLease { id: self.id.clone(), sync: false };
         match self.call(&DELETE, &self.id, &delete) {
-            // It ended by itself.
+            // It has expired.
             Err(error) if error.is_not_found() => Ok(()),
             ended => ended,
         }
@@ -97,7 +97,7 @@ impl Deref for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.is_ended {
-            // If it cannot be ended now, it ends by itself.
+            // If this fails, the lease still expires.
             let _ = self.delete();
         }
     }

@@ -1,11 +1,11 @@
-//! A small blocking client of containerd's own API.
+//! A small blocking client for containerd's own API.
 //!
-//! A [`Client`] talks to one namespace of the containerd at a unix socket. What it makes under a
-//! [`Lease`] is safe from containerd's garbage collection until an image refers to it, and goes if
-//! no image ever does.
+//! A [`Client`] talks to one namespace of the containerd at a unix socket. What it creates under a
+//! [`Lease`] is safe from containerd's garbage collection until an image refers to it, and is
+//! collected if no image ever does.
 //!
-//! The messages are those of containerd's `api/services/*/v1/*.proto`, as far as containerd 1.6
-//! and 2.x agree on them.
+//! The messages are those of containerd's `api/services/*/v1/*.proto`, as far as containerd 1.6 and
+//! 2.x agree on them.
 
 mod client;
 mod connection;
@@ -32,6 +32,6 @@ pub use mounts::{Mount, lower_directories, writable_directory};
 pub use snapshots::{Kind, Snapshot, Snapshots};
 pub use upload::Upload;
 
-/// Labels of a lease, snapshot, blob or image. containerd refuses those of which key and value
-/// together have more than 4,096 bytes.
+/// Labels of a lease, snapshot, blob or image. containerd refuses a label whose key and value
+/// together are longer than 4,096 bytes.
 pub type Labels = BTreeMap<String, String>;

@@ -1,8 +1,8 @@
-//! containerd's messages, as far as they are used here. Fields that are not listed are skipped when
-//! they are received.
+//! The parts of containerd's messages that are used here. Fields that are not listed are skipped on
+//! receipt.
 //!
-//! The numbers are those of `api/services/*/v1/*.proto` and `api/types/*.proto`, the same in
-//! containerd 1.6 and 2.x.
+//! The field numbers are those of `api/services/*/v1/*.proto` and `api/types/*.proto`, which are
+//! the same in containerd 1.6 and 2.x.
 
 use prost::Message;
 
@@ -16,7 +16,7 @@ pub(crate) struct VersionResponse {
     pub(crate) revision: String,
 }
 
-/// google.protobuf.FieldMask: which fields of a message are to be updated.
+/// google.protobuf.FieldMask: the fields of a message to update.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FieldMask {
     #[prost(string, repeated, tag = "1")]
@@ -27,7 +27,7 @@ pub(crate) struct FieldMask {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ListPlugins {
-    /// Plugins that one of these selects.
+    /// Plugins that match any of these are listed.
     #[prost(string, repeated, tag = "1")]
     pub(crate) filters: Vec<String>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Plugin {
     pub(crate) id: String,
     #[prost(btree_map = "string, string", tag = "5")]
     pub(crate) exports: Labels,
-    /// Why it could not be started, of which nothing is read.
+    /// Why it could not be started. Only its presence matters.
     #[prost(message, optional, tag = "7")]
     pub(crate) error: Option<()>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Plugin {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CreateLease {
-    /// A random one if it is empty.
+    /// If empty, containerd chooses a random ID.
     #[prost(string, tag = "1")]
     pub(crate) id: String,
     #[prost(btree_map = "string, string", tag = "3")]
@@ -78,7 +78,7 @@ pub(crate) struct LeaseInfo {
 pub(crate) struct DeleteLease {
     #[prost(string, tag = "1")]
     pub(crate) id: String,
-    /// Whether the answer waits for a garbage collection.
+    /// Whether to wait for a garbage collection before answering.
     #[prost(bool, tag = "2")]
     pub(crate) sync: bool,
 }
@@ -95,7 +95,7 @@ pub(crate) struct AddResource {
 pub(crate) struct Resource {
     #[prost(string, tag = "1")]
     pub(crate) id: String,
-    /// `content`, or `snapshots/` and the snapshotter.
+    /// `content`, or `snapshots/` followed by the snapshotter.
     #[prost(string, tag = "2")]
     pub(crate) kind: String,
 }
@@ -114,7 +114,7 @@ pub(crate) struct PrepareSnapshot {
     pub(crate) labels: Labels,
 }
 
-/// The answer to Prepare, and that to Mounts.
+/// The answer to Prepare and Mounts.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SnapshotMounts {
     #[prost(message, repeated, tag = "1")]
@@ -131,7 +131,7 @@ pub(crate) struct SnapshotMount {
     pub(crate) options: Vec<String>,
 }
 
-/// What Mounts, Remove and Stat take.
+/// The request of Mounts, Remove and Stat.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SnapshotKey {
     #[prost(string, tag = "1")]
@@ -218,7 +218,7 @@ pub(crate) mod action {
     pub(crate) const COMMIT: i32 = 2;
 }
 
-/// All of a message that writes content but its data, field 6.
+/// A message that writes content, without its data (field 6).
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WriteContent {
     #[prost(int32, tag = "1")]
@@ -239,7 +239,7 @@ pub(crate) struct WriteContent {
 pub(crate) struct WrittenContent {
     #[prost(int32, tag = "1")]
     pub(crate) action: i32,
-    /// Bytes that are written.
+    /// The number of bytes written so far.
     #[prost(int64, tag = "4")]
     pub(crate) offset: i64,
     #[prost(string, tag = "6")]
@@ -248,14 +248,14 @@ pub(crate) struct WrittenContent {
 
 // images/v1
 
-/// What Get and Delete take.
+/// The request of Get and Delete.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ImageName {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
 }
 
-/// What Create takes, and the answer to Get.
+/// The request of Create, and the answer to Get.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct OneImage {
     #[prost(message, optional, tag = "1")]

@@ -1,17 +1,17 @@
-//! How a snapshot is mounted, and where on disk that is written.
+//! How a snapshot is mounted, and which directory on disk it is written to.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::messages::SnapshotMount;
 
-/// One mount of those that make up a snapshot.
+/// One of the mounts that make up a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// The type of file system: `overlay`, `bind`.
+    /// The type of the file system, such as `overlay` or `bind`.
     pub kind: String,
     /// The device or directory.
     pub source: String,
-    /// Such as `ro` and `upperdir=/some/where`.
+    /// For example `ro` and `upperdir=/some/where`.
     pub options: Vec<String>,
 }
 
@@ -21,19 +21,19 @@ impl From<SnapshotMount> for Mount {
     }
 }
 
-/// The directory in which the layer of an active snapshot is written, as overlayfs has it: that of
-/// an overlay's upper layer or, without a parent, one that is bound.
+/// The directory to write an active snapshot's layer to, in the form that overlayfs uses: the upper
+/// directory of an overlay or, without a parent, the source of a bind mount.
 ///
-/// `None` for all else: what is mounted from elsewhere, read-only or together with a parent's
-/// content, and directories that are not absolute paths. The path comes from the daemon, so a caller
-/// that writes there as root trusts the daemon.
+/// `None` for everything else: other kinds of mounts, read-only ones, ones that contain the
+/// parent's content, and paths that are not absolute and normalized. The path comes from the
+/// daemon, so a caller that writes to it as root trusts the daemon.
 pub fn writable_directory(mounts: &[Mount], has_parent: bool) -> Option<PathBuf> {
     let [mount] = mounts else { return None };
     let is_read_only = mount.options.iter().any(|option| option == "ro");
     let directory = match &*mount.kind {
         "overlay" => {
             let mut upper = mount.options.iter().filter_map(|o| o.strip_prefix("upperdir="));
-            // Of two it would not be clear which one the kernel takes.
+            // With two, it would not be clear which one the kernel uses.
             upper.next().filter(|_| upper.next().is_none())?
         }
         "bind" if !has_parent => &mount.source,
@@ -45,7 +45,7 @@ pub fn writable_directory(mounts: &[Mount], has_parent: bool) -> Option<PathBuf>
     (is_plain && !is_read_only && !directory.contains('\0')).then(|| path.to_owned())
 }
 
-/// The directories of the snapshots below one that is prepared, the nearest first.
+/// The directories of the snapshots below a prepared one, the nearest first.
 pub fn lower_directories(mounts: &[Mount]) -> Vec<PathBuf> {
     let options = mounts.iter().flat_map(|mount| &mount.options);
     let lower = options.filter_map(|option| option.strip_prefix("lowerdir="));
@@ -82,7 +82,7 @@ mod tests {
         let bound = mount("bind", "/s/1/fs", &["rw", "rbind"]);
         assert_eq!(directory(bound.clone(), false).as_deref(), Some("/s/1/fs"));
         for (no_directory, has_parent) in [
-            // The native snapshotter binds copies of the parent.
+            // The native snapshotter binds a copy of the parent.
             (bound, true),
             (mount("bind", "/s/1/fs", &["ro", "rbind"]), false),
             (mount("bind", "s/1/fs", &["rw"]), false),

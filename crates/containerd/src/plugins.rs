@@ -1,4 +1,4 @@
-//! What a daemon is made of, and what its parts say of themselves.
+//! A daemon's plugins, and what they export about themselves.
 
 use std::path::PathBuf;
 
@@ -12,17 +12,18 @@ const PLUGINS: Method = Method {
     action: "list its plugins",
 };
 
-/// The kind of plugin that keeps blobs.
+/// The type of the plugin that stores blobs.
 const CONTENT: &str = "io.containerd.content.v1";
-/// The ID of the one that keeps them as files.
+/// The ID of the one that stores them as files.
 const LOCAL: &str = "content";
-/// The kind of plugin that knows which namespace has which blob.
+/// The type of the plugin that records which namespace has which blob.
 const METADATA: &str = "io.containerd.metadata.v1";
 
 impl Client {
-    /// The directory that has the daemon's blobs as files `blobs/ALGORITHM/HEX`, if a namespace may
-    /// take a blob that is there by naming its digest and size. `None` if blobs are not kept as
-    /// files, or if each namespace has to bring its own (the content sharing policy `isolated`).
+    /// The directory in which the daemon stores its blobs, as `blobs/ALGORITHM/HEX`, if any
+    /// namespace may claim an existing blob by its digest and size. `None` if blobs are not stored
+    /// as files, or if each namespace has to upload its own (the content sharing policy
+    /// `isolated`).
     pub fn shared_content(&self) -> Result<Option<PathBuf>, Error> {
         let filters = [CONTENT, METADATA].map(|kind| format!("type==\"{kind}\"")).to_vec();
         let found: ListedPlugins = self.call(&PLUGINS, "", &ListPlugins { filters })?;
@@ -31,7 +32,7 @@ impl Client {
 }
 
 fn shared_directory(plugins: &[Plugin]) -> Option<PathBuf> {
-    // Of two plugins that keep blobs it would not be clear which one is used.
+    // With two such plugins, it would not be clear which one is used.
     let only = |kind| {
         let mut found = plugins.iter().filter(|plugin| plugin.kind == kind);
         found.next().filter(|plugin| plugin.error.is_none() && found.next().is_none())

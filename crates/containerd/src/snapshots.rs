@@ -1,4 +1,4 @@
-//! Snapshots: a layer's tree on top of others'.
+//! Snapshots: the tree of a layer on top of its parents.
 
 use crate::Labels;
 use crate::client::Client;
@@ -13,7 +13,7 @@ const PREPARE: Method = Method {
 };
 const MOUNTS: Method = Method {
     path: "/containerd.services.snapshots.v1.Snapshots/Mounts",
-    action: "tell the mounts of the snapshot",
+    action: "report the mounts of the snapshot",
 };
 const COMMIT: Method = Method {
     path: "/containerd.services.snapshots.v1.Snapshots/Commit",
@@ -35,28 +35,28 @@ pub struct Snapshots<'a> {
     snapshotter: &'a str,
 }
 
-/// What containerd knows of a snapshot.
+/// What containerd has on record for a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The snapshot below it.
     pub parent: Option<String>,
     /// Whether it can be written to, or be a parent.
     pub kind: Kind,
-    /// What it is labelled with.
+    /// Its labels.
     pub labels: Labels,
 }
 
-/// What a snapshot is there for.
+/// What a snapshot can be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// It can be read.
+    /// It can only be read.
     View,
-    /// It can be written to, and committed.
+    /// It can be written to and committed.
     Active,
     /// It can be a parent.
     Committed,
-    /// Something else.
+    /// A kind that this crate does not know.
     Unknown,
 }
 
@@ -68,13 +68,13 @@ impl Client {
 }
 
 impl Snapshots<'_> {
-    /// What containerd knows of a snapshot; `None` if it is not there.
+    /// Looks up a snapshot; `None` if it does not exist.
     pub fn stat(&self, name: &str) -> Result<Option<Snapshot>, Error> {
         let Some(found) = if_found(self.client.call(&STAT, name, &self.key(name)))? else {
             return Ok(None);
         };
         let found: SnapshotStat = found;
-        let missing = || unexpected((&STAT, name), "what it is", "without that");
+        let missing = || unexpected((&STAT, name), "the snapshot's parent and kind", "neither");
         let found = found.info.ok_or_else(missing)?;
         let kind = match found.kind {
             1 => Kind::View,
@@ -86,14 +86,14 @@ impl Snapshots<'_> {
         Ok(Some(Snapshot { parent, kind, labels: found.labels }))
     }
 
-    /// Makes a snapshot that can be written to, on top of a committed one or of nothing, and says
-    /// how it is mounted.
+    /// Creates a writable snapshot on top of a committed one, or of nothing, and returns its
+    /// mounts.
     ///
     /// # Errors
     ///
-    /// One of which [`Error::is_already_there`] is true if there is one under that key, or under
-    /// the name in the label `containerd.io/snapshot.ref`. One of which [`Error::is_not_found`] is
-    /// true if the parent is not there.
+    /// One for which [`Error::is_already_there`] is true if a snapshot has that key, or the name in
+    /// the label `containerd.io/snapshot.ref`. One for which [`Error::is_not_found`] is true if the
+    /// parent does not exist.
     pub fn prepare(
         &self,
         key: &str,
@@ -109,18 +109,19 @@ impl Snapshots<'_> {
         self.client.call(&PREPARE, key, &request).map(mounts)
     }
 
-    /// How a snapshot that can be written to is mounted.
+    /// The mounts of a writable snapshot.
     pub fn mounts(&self, key: &str) -> Result<Vec<Mount>, Error> {
         self.client.call(&MOUNTS, key, &self.key(key)).map(mounts)
     }
 
-    /// Makes a snapshot that can be a parent out of one that was written to, whose key is gone
-    /// after that. The labels are those of the new one.
+    /// Commits a writable snapshot under a name, by which it can be a parent, and removes its key.
+    /// The labels are those of the committed snapshot.
     ///
     /// # Errors
     ///
-    /// One of which [`Error::is_already_there`] is true if there is one under that name, as when
-    /// two make the same at a time. The one that was written to is there then, to be removed.
+    /// One for which [`Error::is_already_there`] is true if a snapshot has that name, as when two
+    /// clients make the same one at the same time. The writable snapshot is left then, for the
+    /// caller to remove.
     pub fn commit(&self, name: &str, key: &str, labels: &Labels) -> Result<(), Error> {
         let request = CommitSnapshot {
             snapshotter: self.snapshotter.to_owned(),
@@ -135,7 +136,7 @@ impl Snapshots<'_> {
     ///
     /// # Errors
     ///
-    /// If it is not there, or others are on top of it.
+    /// If it does not exist, or others are on top of it.
     pub fn remove(&self, key: &str) -> Result<(), Error> {
         self.client.call(&REMOVE, key, &self.key(key))
     }

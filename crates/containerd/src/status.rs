@@ -1,4 +1,4 @@
-//! How a call ended, as gRPC says it in the last headers of an answer.
+//! The status of a call, which gRPC puts into the last headers of an answer.
 
 use formats::peer_text;
 use http::HeaderMap;
@@ -6,10 +6,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Reason};
 
-/// Characters of what the daemon says that are shown.
+/// How many characters of the daemon's message are shown.
 const MAX_SAID: usize = 400;
 
-/// How a call ended; `None` if these headers do not say it.
+/// How the call ended; `None` if these headers do not tell.
 pub(crate) fn of_headers(headers: &HeaderMap, action: &str) -> Option<Result<(), Error>> {
     let code = headers.get("grpc-status")?;
     let code = code.to_str().ok().and_then(|code| code.parse().ok());
@@ -17,7 +17,7 @@ pub(crate) fn of_headers(headers: &HeaderMap, action: &str) -> Option<Result<(),
         let found = headers.get("grpc-status").map_or(&[][..], |code| code.as_bytes());
         return Some(Err(Error::Unexpected {
             action: action.to_owned(),
-            expected: "a number as its gRPC status".into(),
+            expected: "a number as the gRPC status".into(),
             found: format!("`{}`", shown(&String::from_utf8_lossy(found))),
         }));
     };
@@ -27,7 +27,7 @@ pub(crate) fn of_headers(headers: &HeaderMap, action: &str) -> Option<Result<(),
     let said = headers.get("grpc-message").map_or(&[][..], |message| message.as_bytes());
     let said = String::from_utf8_lossy(said);
     let said = shown(&percent_decode_str(&said).decode_utf8_lossy());
-    let said = if said.is_empty() { "it does not say why".into() } else { said };
+    let said = if said.is_empty() { "no reason given".into() } else { said };
     Some(Err(Error::Refused { action: action.to_owned(), reason: Reason::of_code(code), said }))
 }
 
@@ -44,7 +44,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("grpc-status", code.parse().unwrap());
         headers.insert("grpc-message", message.parse().unwrap());
-        of_headers(&headers, "tell its version")
+        of_headers(&headers, "report its version")
     }
 
     #[test]
@@ -52,10 +52,14 @@ mod tests {
         assert!(of_headers(&HeaderMap::new(), "").is_none());
         assert!(matches!(ended("0", ""), Some(Ok(()))));
         for (code, message, shown) in [
-            ("5", "no%20such%20thing", "tell its version (not found): no such thing"),
-            ("2", "a%0aerror: b%1b[31m%zz", "tell its version (gRPC status 2): a error: b[31m%zz"),
-            ("14", "", "tell its version (unavailable): it does not say why"),
-            ("7", "%ff", "tell its version (permission denied): \u{fffd}"),
+            ("5", "no%20such%20thing", "report its version (not found): no such thing"),
+            (
+                "2",
+                "a%0aerror: b%1b[31m%zz",
+                "report its version (gRPC status 2): a error: b[31m%zz",
+            ),
+            ("14", "", "report its version (unavailable): no reason given"),
+            ("7", "%ff", "report its version (permission denied): \u{fffd}"),
         ] {
             let error = ended(code, message).unwrap().unwrap_err().to_string();
             assert_eq!(error, format!("containerd cannot {shown}"));
@@ -63,6 +67,6 @@ mod tests {
         let long = ended("6", &"x".repeat(5000)).unwrap().unwrap_err();
         assert!(long.is_already_there() && long.to_string().len() < 500);
         let odd = ended("x", "").unwrap().unwrap_err().to_string();
-        assert!(odd.contains("answered `x`, expected a number"), "{odd}");
+        assert!(odd.contains("expected a number as the gRPC status, found `x`"), "{odd}");
     }
 }

@@ -1,4 +1,4 @@
-//! One call of gRPC: messages there and back over a stream of HTTP/2, each after its length.
+//! One gRPC call: messages in both directions over an HTTP/2 stream, each prefixed with its length.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -15,15 +15,15 @@ use prost::Message;
 use crate::error::Error;
 use crate::status::{self, shown};
 
-/// Bytes before each message: whether it is compressed, and its length in four.
+/// The bytes before each message: a flag for compression, and the length in four bytes.
 const PREFIX: usize = 5;
-/// Bytes that a message of the daemon's may have, as with Go's clients.
+/// The maximum size of a message from the daemon, the same as in Go's clients.
 const MAX_MESSAGE: usize = 4 << 20;
 
-/// A call that was begun.
+/// A call in progress.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// What the daemon is asked for, as errors say it.
+    /// What containerd is asked to do, for error messages.
     pub(crate) action: String,
     requests: SendStream<Bytes>,
     answers: Answers,
@@ -31,36 +31,36 @@ pub(crate) struct Stream {
 
 #[derive(Debug)]
 enum Answers {
-    /// Not even the head is there.
+    /// The headers have not arrived yet.
     Awaited(ResponseFuture),
     Body(Body),
-    /// All that there is to come came.
+    /// Everything has arrived.
     Ended,
 }
 
-/// The answers after their head.
+/// The body of the answer.
 #[derive(Debug)]
 struct Body {
     stream: RecvStream,
-    /// What is not a whole message yet.
+    /// The start of an incomplete message.
     buffer: BytesMut,
 }
 
-/// What comes next in a body.
+/// The next part of a body.
 enum Part {
     Message(Bytes),
-    /// The headers after the last message.
+    /// The trailers after the last message.
     End(HeaderMap),
 }
 
 /// What is wrong with a body.
 enum Fault {
     Connection(h2::Error),
-    /// It has this.
+    /// It contains this.
     Invalid(&'static str),
 }
 
-/// A message as it is sent.
+/// A message with its prefix.
 pub(crate) fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut frame = BytesMut::with_capacity(PREFIX + length);
@@ -69,9 +69,9 @@ pub(crate) fn framed(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// A message whose last field is these bytes: what is to be sent before them.
+/// The prefix and the fields of a message before its last field, which has that many bytes.
 pub(crate) fn framed_before(message: &impl Message, field: u8, bytes: usize) -> Bytes {
-    /// A key in protobuf is the field's number and, in three bits, that it has a length.
+    /// The wire type, in the low three bits of a protobuf key, of a field with a length.
     const LENGTH_DELIMITED: u8 = 2;
     let mut head = BytesMut::new();
     message.encode_raw(&mut head);
@@ -97,8 +97,8 @@ impl Stream {
         Self { action, requests, answers: Answers::Awaited(answers) }
     }
 
-    /// Sends bytes as fast as the daemon takes them. What it answers meanwhile is checked and
-    /// dropped.
+    /// Sends bytes as fast as the daemon accepts them. Answers that arrive meanwhile are checked
+    /// and dropped.
     pub(crate) async fn send(&mut self, mut bytes: Bytes, is_last: bool) -> Result<(), Error> {
         while !bytes.is_empty() {
             self.requests.reserve_capacity(bytes.len());
@@ -113,15 +113,17 @@ impl Stream {
         Ok(())
     }
 
-    /// How many bytes may be sent; `None` if the daemon takes no more.
+    /// How many bytes may be sent; `None` if the daemon accepts no more.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<usize>, Error>> {
         loop {
             match self.poll_next(context) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(Some(_))) => {}
                 Poll::Ready(Ok(None)) => {
-                    let found = "that it is done before it had everything";
-                    return Poll::Ready(Err(self.unexpected("to be sent more", found)));
+                    let found = "an answer that ended before that";
+                    return Poll::Ready(Err(
+                        self.unexpected("the rest of the data to be accepted", found)
+                    ));
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
@@ -137,18 +139,18 @@ impl Stream {
         }
     }
 
-    /// Why the daemon takes no more.
+    /// Why the daemon accepts no more.
     async fn how_it_ended(&mut self) -> Error {
         loop {
             match self.next().await {
                 Ok(Some(_)) => {}
-                Ok(None) => return self.unexpected("to be sent more", "that it wants no more"),
+                Ok(None) => return self.unexpected("more data to be accepted", "a closed stream"),
                 Err(error) => return error,
             }
         }
     }
 
-    /// Gives the call up, and says whether it was still under way.
+    /// Cancels the call; returns whether it was still in progress.
     pub(crate) fn cancel(&mut self) -> bool {
         let is_under_way = !matches!(self.answers, Answers::Ended);
         if is_under_way {
@@ -157,7 +159,7 @@ impl Stream {
         is_under_way
     }
 
-    /// The next message; `None` after the last one of a call that went well.
+    /// The next message; `None` after the last one of a successful call.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -190,27 +192,27 @@ impl Stream {
         }
     }
 
-    /// A server of gRPC answers like this, also if it refuses.
+    /// Checks that the answer comes from a gRPC server, which also uses these headers to refuse.
     fn check_head(&self, head: &Parts) -> Result<(), Error> {
         let kind = head.headers.get(CONTENT_TYPE).map_or(&[][..], |kind| kind.as_bytes());
         if head.status == http::StatusCode::OK && kind.starts_with(b"application/grpc") {
             return Ok(());
         }
         let kind = shown(&String::from_utf8_lossy(kind));
-        let found = format!("the status {} with the type `{kind}`", head.status.as_u16());
-        Err(self.unexpected("the status 200 with the type `application/grpc`", &found))
+        let found = format!("status {} with type `{kind}`", head.status.as_u16());
+        Err(self.unexpected("status 200 with type `application/grpc`", &found))
     }
 
-    /// The end of the answers, in whose last headers the status is.
+    /// Ends the answers with the status in their last headers.
     fn end(&mut self, headers: &HeaderMap) -> Result<Option<Bytes>, Error> {
         self.answers = Answers::Ended;
         match status::of_headers(headers, &self.action) {
             Some(ended) => ended.map(|()| None),
-            None => Err(self.unexpected("a gRPC status at its end", "without any")),
+            None => Err(self.unexpected("a gRPC status at its end", "none")),
         }
     }
 
-    /// The error of an answer that is not a valid one.
+    /// The error for an invalid answer.
     pub(crate) fn unexpected(&self, expected: &str, found: &str) -> Error {
         let action = self.action.clone();
         Error::Unexpected { action, expected: expected.to_owned(), found: found.to_owned() }
@@ -247,7 +249,7 @@ impl Body {
         }
     }
 
-    /// The length of the next message, if it is there yet.
+    /// The length of the next message, if that has arrived.
     fn message_length(&self) -> Result<Option<usize>, Fault> {
         let Some(mut prefix) = self.buffer.get(..PREFIX) else { return Ok(None) };
         let is_compressed = prefix.get_u8() != 0;

@@ -1,4 +1,4 @@
-//! Blobs that are written.
+//! Uploads of blobs.
 
 use std::io;
 use std::mem;
@@ -19,37 +19,37 @@ use formats::digest::BlobId;
 const WRITE: Method =
     Method { path: "/containerd.services.content.v1.Content/Write", action: "write the blob" };
 
-/// Bytes in a message. containerd takes 16 MiB; more than this makes it no faster.
+/// The data in one message. containerd accepts 16 MiB, but more than this is no faster.
 const MESSAGE: usize = 1 << 20;
-/// The number of the field `data` in a message.
+/// The number of a message's field `data`.
 const DATA: u8 = 6;
-/// The pause before asking again whether another writer of the same blob is done.
+/// The pause before asking again whether another writer of the same blob has finished.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A blob that is being written. It is not there before [`Upload::commit`].
+/// A blob being written. It does not exist before [`Upload::commit`].
 #[derive(Debug)]
 pub struct Upload<'a> {
     client: &'a Client,
     stream: Stream,
     blob: BlobId,
     labels: Labels,
-    /// What is not sent yet, less than a message.
+    /// What was not sent yet, less than a message.
     gathered: Vec<u8>,
-    /// Bytes that were sent.
+    /// The number of bytes sent.
     sent: u64,
 }
 
 impl Client {
-    /// Begins to write a blob; `None` if it is there already, and is labelled so now.
+    /// Begins to write a blob; if containerd already has it, adds the labels and returns `None`.
     ///
     /// The reference names the upload; all writers of a blob should use the same one. If another
-    /// writer is active under it, this waits for that one to finish. A partial upload that was left
-    /// under it is overwritten, and a complete one is committed.
+    /// writer is active under it, this waits for that one to finish. A partial upload left under it
+    /// is overwritten, and a complete one is committed.
     ///
-    /// A blob that containerd already has as a file is committed as well, without any upload, if
-    /// [`Client::shared_content`] says that namespaces share content.
+    /// A blob that containerd already has as a file is also committed without an upload, if
+    /// [`Client::shared_content`] finds that namespaces share content.
     ///
-    /// A client of a lease keeps the blob in all cases.
+    /// In all cases, a client of a lease keeps the blob.
     pub fn upload(
         &self,
         reference: &str,
@@ -59,7 +59,7 @@ impl Client {
         let begun = match self.begin_patiently(reference, blob, labels) {
             Ok((upload, offset)) if offset > 0 && offset == blob.size => {
                 match upload.finish(offset) {
-                    // It was not the blob.
+                    // What had been uploaded was not the blob.
                     Err(error) if error.reason() == Some(Reason::FailedPrecondition) => {
                         self.begin_patiently(reference, blob, labels).map(|(upload, _)| upload)
                     }
@@ -98,7 +98,7 @@ impl Client {
         }
     }
 
-    /// Begins to write; also says how much was written before.
+    /// Begins to write; also returns how much was written before.
     fn begin_upload(
         &self,
         reference: &str,
@@ -121,7 +121,7 @@ impl Client {
             let offset = answer.and_then(|answer| u64::try_from(answer.offset).ok());
             match offset {
                 Some(offset) => Ok((stream, offset)),
-                None => Err(stream.unexpected("how much of it is written", "something else")),
+                None => Err(stream.unexpected("the number of bytes written so far", "none")),
             }
         })?;
         let labels = labels.clone();
@@ -169,8 +169,8 @@ impl Upload<'_> {
         })
     }
 
-    /// Ends it: all bytes were added, and the blob is there after that. It may take as long as
-    /// containerd takes to bring it to the disk.
+    /// Commits the blob, to which all bytes were added. This may take as long as containerd needs
+    /// to write it to disk.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl Upload<'_> {
         self.finish(found)
     }
 
-    /// Commits what is written.
+    /// Commits what was written.
     fn finish(mut self, offset: u64) -> Result<(), Error> {
         let message = framed(&WriteContent {
             action: action::COMMIT,
@@ -206,7 +206,7 @@ impl Upload<'_> {
             let digest = blob.digest.to_string();
             match last.filter(|last| last.action == action::COMMIT && last.digest == digest) {
                 Some(_) => Ok(()),
-                None => Err(stream.unexpected("that it is there", "something else")),
+                None => Err(stream.unexpected("confirmation of the commit", "something else")),
             }
         });
         match committed {
@@ -223,7 +223,7 @@ impl Upload<'_> {
 }
 
 impl Drop for Upload<'_> {
-    /// Gives up what was not committed, so that others need not wait for it.
+    /// Cancels an upload that was not committed, so that other writers need not wait for it.
     fn drop(&mut self) {
         if self.stream.cancel() {
             self.client.connection.settle();

@@ -10,14 +10,14 @@ use formats::digest::Digest;
 use crate::error::{Context as _, Error};
 use crate::files::{PREFIX, make_directory, remove_tree, set_mode};
 
-/// The number of characters of a link's name (`idLength`).
+/// The length of a link's name (`idLength`).
 const LINK_LENGTH: usize = 26;
-/// What they are taken from.
+/// The characters of a link's name.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/// The mode of a layer's root (`defaultPerms`) where the layer does not say.
+/// The mode of a layer's root (`defaultPerms`) if the layer has no entry for it.
 const ROOT_MODE: u32 = 0o555;
 
-/// The driver's directory.
+/// The overlay driver's directory.
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) home: PathBuf,
@@ -29,10 +29,10 @@ impl Driver {
         self.home.join(id.hex())
     }
 
-    /// Makes the directories of a layer whose parent is there; where its entries go.
+    /// Creates the directories of a layer whose parent exists; returns where its entries go.
     pub(crate) fn create(&self, id: Digest, parent: Option<Digest>) -> Result<PathBuf, Error> {
         let lower = parent.map(|parent| self.lower_of_child(parent)).transpose()?;
-        // What a killed run has left.
+        // Left by a killed run.
         self.remove(id)?;
         let links = self.home.join("l");
         if !links.is_dir() {
@@ -41,7 +41,8 @@ impl Driver {
         let directory = self.directory(id);
         make_directory(&directory, self.directory_mode)?;
         let tree = directory.join("diff");
-        // Until it is finished, for its owner alone, who may not be root and has to write to it.
+        // Only for its owner until it is finished. The owner may not be root and has to write to
+        // it.
         make_directory(&tree, 0o700)?;
         let link = link_name()?;
         let target = Path::new("..").join(id.hex()).join("diff");
@@ -57,7 +58,7 @@ impl Driver {
         Ok(tree)
     }
 
-    /// Gives the root of a layer the mode that it is to have: by default, its parent's.
+    /// Sets the mode of a layer's root; by default, to that of its parent's.
     pub(crate) fn finish(
         &self,
         id: Digest,
@@ -76,7 +77,7 @@ impl Driver {
         set_mode(&tree, mode).context("changing the mode of", &tree)
     }
 
-    /// Removes the directories of a layer, as far as they are there.
+    /// Removes the directories of a layer, as far as they exist.
     pub(crate) fn remove(&self, id: Digest) -> Result<(), Error> {
         if let Some(link) = self.link(id)? {
             let path = self.home.join("l").join(link);
@@ -90,7 +91,7 @@ impl Driver {
         remove_tree(&self.directory(id))
     }
 
-    /// The name of a layer's link; `None` if it has none, or something else in its place.
+    /// The name of a layer's link; `None` if it has no link or the name is not valid.
     pub(crate) fn link(&self, id: Digest) -> Result<Option<String>, Error> {
         let path = self.directory(id).join("link");
         match fs::read(&path) {
@@ -101,7 +102,7 @@ impl Driver {
         }
     }
 
-    /// What the file `lower` says of a layer above this one: this one, and all below it.
+    /// The content of the file `lower` of a layer on top of this one: this layer and all below it.
     fn lower_of_child(&self, parent: Digest) -> Result<String, Error> {
         let directory = self.directory(parent);
         let link = self.link(parent)?.ok_or_else(|| {
@@ -116,15 +117,14 @@ impl Driver {
         }
     }
 
-    /// The layers that have a directory, recorded or not.
+    /// The layers that have a directory, whether they are recorded or not.
     pub(crate) fn all(&self) -> Result<Vec<Digest>, Error> {
         let entries = fs::read_dir(&self.home).context("reading", &self.home)?;
         let id = |name: &str| Digest::from_hex(name).ok();
         Ok(entries.flatten().filter_map(|entry| id(entry.file_name().to_str()?)).collect())
     }
 
-    /// Removes links that lead to no layer, and the files that killed runs have tried the file
-    /// system with.
+    /// Removes dangling links, and the files with which killed runs probed the file system.
     pub(crate) fn remove_litter(&self) {
         let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
         for entry in entries(&self.home.join("l")) {
@@ -135,7 +135,7 @@ impl Driver {
         }
         for entry in entries(&self.home) {
             if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-                // This removes no directory.
+                // This does not remove directories.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -147,7 +147,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     written.and_then(|()| set_mode(path, 0o644)).context("writing", path)
 }
 
-/// A name that no other link has.
+/// A random name for a link.
 fn link_name() -> Result<String, Error> {
     let mut bytes = [0; LINK_LENGTH];
     getrandom::fill(&mut bytes)

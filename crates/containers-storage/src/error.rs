@@ -8,61 +8,61 @@ use std::time::Duration;
 use formats::digest::Digest;
 use thiserror::Error;
 
-/// A storage cannot be read or written.
+/// Why a storage cannot be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// What is there is not a storage that this crate knows how to write.
+    /// The directory is not a storage that this crate can write to.
     #[error("`{}` cannot be used as an image storage: {why}", path.display())]
     Unsupported {
-        /// The storage, or what of it is not as expected.
+        /// The storage, or the part of it that is not as expected.
         path: PathBuf,
-        /// What was expected, and what was found.
+        /// What was expected and what was found.
         why: String,
     },
-    /// Another process or thread kept a lock for too long.
-    #[error("`{}` is still locked after {} s, by {holder}; try again when that has ended", lock.display(), waited.as_secs_f64().ceil())]
+    /// Another process or thread held a lock for too long.
+    #[error("`{}` is still locked after {} s, by {holder}; try again when it has finished", lock.display(), waited.as_secs_f64().ceil())]
     Busy {
-        /// The file that is locked.
+        /// The lock file.
         lock: PathBuf,
-        /// Who has locked it.
+        /// Who holds the lock.
         holder: Holder,
-        /// How long it was waited for.
+        /// How long this process waited.
         waited: Duration,
     },
-    /// A layer that was to be made is there.
-    #[error("layer {} is in `{}` already", id.hex(), storage.display())]
+    /// A layer to be added already exists.
+    #[error("layer {} is already in `{}`", id.hex(), storage.display())]
     LayerExists {
         /// The layer.
         id: Digest,
         /// The storage.
         storage: PathBuf,
     },
-    /// A layer that is needed is not there, or not complete.
-    #[error("layer {} is not in `{}`, or it is not complete", id.hex(), storage.display())]
+    /// A layer that is needed does not exist or is incomplete.
+    #[error("layer {} is not in `{}`, or is incomplete", id.hex(), storage.display())]
     LayerMissing {
         /// The layer.
         id: Digest,
         /// The storage.
         storage: PathBuf,
     },
-    /// A layer or an image that was to be removed is in use.
-    #[error("{what} is used by {user}, which has to be removed first")]
+    /// A layer or an image to be removed is in use.
+    #[error("{what} is used by {user}; remove that first")]
     InUse {
         /// The layer or image.
         what: String,
         /// What uses it.
         user: String,
     },
-    /// An image is there, with other layers.
-    #[error("image {} is in `{}` with other layers; remove it there first", id.hex(), storage.display())]
+    /// The image exists with other layers.
+    #[error("image {} is already in `{}` with other layers; remove it first", id.hex(), storage.display())]
     OtherLayers {
         /// The image.
         id: Digest,
         /// The storage.
         storage: PathBuf,
     },
-    /// An image is not there.
+    /// An image does not exist.
     #[error("`{}` has no image {id}", storage.display())]
     ImageMissing {
         /// The image's ID in hexadecimal digits, or its name.
@@ -82,14 +82,14 @@ pub enum Error {
     },
 }
 
-/// Who has locked a file, as far as the kernel tells.
+/// Who holds a lock, as far as the kernel tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// A process, with the name of its program if that can be read.
+    /// A process, with the name of its program if that is readable.
     Process(i32, Option<String>),
     /// Another thread of this process.
     Ourselves,
-    /// Unknown: a process of another PID namespace, or one that has ended since.
+    /// Unknown: a process of another PID namespace, or one that has ended.
     Unknown,
 }
 
@@ -99,7 +99,7 @@ impl fmt::Display for Holder {
             Self::Process(pid, Some(name)) => write!(out, "process {pid} ({name})"),
             Self::Process(pid, None) => write!(out, "process {pid}"),
             Self::Ourselves => write!(out, "another thread of this process"),
-            Self::Unknown => write!(out, "a process that cannot be seen from here"),
+            Self::Unknown => write!(out, "a process that is not visible from here"),
         }
     }
 }
@@ -110,7 +110,7 @@ impl Error {
     }
 }
 
-/// Adds what was being done, and with what.
+/// Adds to an error what was being done, and to which file or directory.
 pub(crate) trait Context<T> {
     fn context(self, doing: &'static str, path: &Path) -> Result<T, Error>;
 }

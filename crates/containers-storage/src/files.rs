@@ -1,5 +1,5 @@
-//! Files that are there as a whole or not at all, directories of a certain mode, and trees that
-//! have to go.
+//! Files that are written completely or not at all, directories with a given mode, and the removal
+//! of trees.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -11,14 +11,14 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Context as _, Error};
 
-/// What the names of unfinished files start with.
+/// The prefix of the names of unfinished files.
 pub(crate) const PREFIX: &str = ".nix-image-";
-/// And end with.
+/// The suffix of their names.
 const SUFFIX: &str = ".tmp";
-/// How many threads wait for the disk at a time.
+/// How many threads wait for the disk at the same time.
 const SYNCING: usize = 16;
 
-/// A file that has its content and not yet its name.
+/// A complete file that does not have its final name yet.
 #[derive(Debug)]
 pub(crate) struct Unnamed {
     temporary: NamedTempFile,
@@ -26,7 +26,7 @@ pub(crate) struct Unnamed {
 }
 
 impl Unnamed {
-    /// Writes what is to be a file of this name and mode.
+    /// Writes the content of a file that will have this path and mode.
     pub(crate) fn write(
         path: &Path,
         mode: u32,
@@ -47,7 +47,7 @@ impl Unnamed {
     }
 }
 
-/// Gives files their names, in place of whatever has them, when the content of all is on the disk.
+/// Syncs all files to disk, then gives each its name, replacing whatever has it.
 pub(crate) fn name(files: Vec<Unnamed>) -> Result<(), Error> {
     sync(&files)?;
     for Unnamed { temporary, path } in files {
@@ -56,8 +56,7 @@ pub(crate) fn name(files: Vec<Unnamed>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits until the content of files is on the disk. Those that wait for it at the same time wait
-/// about once.
+/// Syncs files to disk. Threads that wait at the same time take about as long as one.
 fn sync(files: &[Unnamed]) -> Result<(), Error> {
     if let [file] = files {
         return file.sync();
@@ -68,7 +67,7 @@ fn sync(files: &[Unnamed]) -> Result<(), Error> {
         for files in files.chunks(files.len().div_ceil(SYNCING).max(1)) {
             match thread::Builder::new().spawn_scoped(scope, move || sync_all(files)) {
                 Ok(thread) => threads.push(thread),
-                // There may be no more of them.
+                // The limit on threads may be reached.
                 Err(_) => sync_all(files)?,
             }
         }
@@ -79,7 +78,7 @@ fn sync(files: &[Unnamed]) -> Result<(), Error> {
     })
 }
 
-/// Writes a file of this mode in place of whatever has its name.
+/// Writes a file with this mode, replacing whatever has its name.
 pub(crate) fn write_atomically(
     path: &Path,
     mode: u32,
@@ -88,14 +87,14 @@ pub(crate) fn write_atomically(
     name(vec![Unnamed::write(path, mode, write)?])
 }
 
-/// Whether a file's name is one of an unfinished file.
+/// Whether a name is that of an unfinished file.
 pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
-/// Removes temporary files of killed runs. The caller must hold the directory's lock.
+/// Removes unfinished files of killed runs. The caller must hold the directory's lock.
 pub(crate) fn remove_unfinished(directory: &Path) {
-    // Litter is no reason to fail.
+    // Leftovers are no reason to fail.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if is_unfinished(&entry.file_name().to_string_lossy()) {
             let _ = fs::remove_file(entry.path());
@@ -103,7 +102,7 @@ pub(crate) fn remove_unfinished(directory: &Path) {
     }
 }
 
-/// Makes a directory of this mode, whatever the umask.
+/// Creates a directory with this mode, whatever the umask is.
 pub(crate) fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
     let made = DirBuilder::new().mode(mode).create(path);
     made.and_then(|()| set_mode(path, mode)).context("creating", path)
@@ -113,7 +112,7 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// Removes a tree, if it is there. Its files are left as they are but for their number of links.
+/// Removes a tree if it exists. Of its files nothing but the number of links changes.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
     let removed = match fs::remove_dir_all(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -128,7 +127,7 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Lets the owner of a tree's directories, who is not root, remove what is in them.
+/// Lets an owner who is not root remove what is in a tree's directories.
 fn open_directories(path: &Path) {
     let _ = set_mode(path, 0o700);
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {

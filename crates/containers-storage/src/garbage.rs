@@ -1,4 +1,4 @@
-//! What an additional image store holds and no image has.
+//! Garbage collection of additional image stores: layers that no image uses.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use crate::records::{Records, text};
 use crate::storage::Kind;
 use crate::users::{Users, mounted_words};
 
-/// What a collection of garbage did.
+/// What a garbage collection did.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// The images that were removed.
     pub images: Vec<Digest>,
     /// The layers that were removed.
     pub removed: Vec<Digest>,
-    /// Layers that no image has, but a mount that can be seen from here.
+    /// Layers that no image uses, but were kept because they are mounted.
     pub mounted: Vec<Digest>,
-    /// Of how many layers that were never complete something was left, and is removed now.
+    /// How many layers that were never finished had leftovers, which are removed now.
     pub leftovers: usize,
 }
 
 impl Layers<'_> {
-    /// Removes the images of an additional image store that have lost their names, the layers that
-    /// no image has, and what killed runs have left.
+    /// Removes images of an additional image store that have no names left, layers that no image
+    /// uses, and what killed runs left.
     ///
-    /// Containers may run from them. Layers that a mount shows to be in use are kept, but that is
-    /// not seen of every mount: not of those of other machines, nor with many layers.
+    /// Containers may run from them. Layers are kept if a mount shows that they are in use, but not
+    /// every mount shows that: not those of other machines, nor those with many layers.
     pub fn collect_garbage(&mut self, patience: Duration) -> Result<Collected, Error> {
         let root = self.storage().root();
         if self.storage().kind() == Kind::Engine {
@@ -74,7 +74,7 @@ impl Layers<'_> {
     }
 }
 
-/// Adds a layer and all below it.
+/// Adds a layer and all layers below it.
 fn need(records: &Records, id: &str, needed: &mut HashSet<String>) {
     let mut next = id.to_owned();
     while !next.is_empty() && needed.insert(next.clone()) {

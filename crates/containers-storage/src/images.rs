@@ -17,33 +17,33 @@ use crate::storage::Storage;
 use crate::time::{go_time, now};
 use crate::users::Users;
 
-/// An image that is there.
+/// An image in a storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Its ID: the digest of its configuration.
+    /// Its ID: the digest of its config.
     pub id: Digest,
-    /// Its names, complete with registry and tag.
+    /// Its names, with registry and tag.
     pub names: Vec<String>,
-    /// Its uppermost layer, if it has any.
+    /// Its top layer, if it has any layers.
     pub top_layer: Option<Digest>,
     /// The digest of its manifest.
     pub digest: Option<Digest>,
-    /// When it was created, as a date of RFC 3339.
+    /// When it was created, as an RFC 3339 date.
     pub created: String,
 }
 
 /// An image to be recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct NewImage<'a> {
-    /// The names that it gets, complete with registry and tag, in place of whatever has them.
+    /// Its names, with registry and tag. They are taken away from other images.
     pub names: &'a [String],
-    /// Its uppermost layer, which is there; `None` if it has no layers.
+    /// Its top layer, which must exist; `None` if it has no layers.
     pub top_layer: Option<Digest>,
     /// The bytes of its manifest.
     pub manifest: &'a [u8],
-    /// The bytes of its configuration, whose digest is the image's ID.
+    /// The bytes of its config, whose digest is the image's ID.
     pub config: &'a [u8],
-    /// When it was created, as its configuration says it; now, if that is not a date of RFC 3339.
+    /// The date in its config; if that is not an RFC 3339 date, the current time is used.
     pub created: Option<&'a str>,
 }
 
@@ -68,7 +68,7 @@ impl Image {
 }
 
 impl Storage {
-    /// The images, locked for writing. Waits for other lock holders for up to `patience`.
+    /// Locks the images for writing. Waits for other lock holders for up to `patience`.
     pub fn images(&self, patience: Duration) -> Result<Images<'_>, Error> {
         let mode = self.modes().lock;
         let lock = Lock::take(&self.images_lock(), Access::Write, mode, patience)?;
@@ -84,20 +84,20 @@ impl Images<'_> {
         self.records.list.iter().filter_map(Image::parse).collect()
     }
 
-    /// The image of this ID.
+    /// The image with this ID.
     pub fn get(&self, id: Digest) -> Option<Image> {
         self.records.find(&id.hex()).and_then(Image::parse)
     }
 
-    /// The image that has this name, which is complete with registry and tag.
+    /// The image with this name, which includes registry and tag.
     pub fn by_name(&self, name: &str) -> Option<Image> {
         let mut records = self.records.list.iter();
         records.find(|record| texts(record, "names").any(|n| n == name)).and_then(Image::parse)
     }
 
-    /// Records an image as `podman load` does, and gives it names; its ID.
+    /// Records an image as `podman load` does, gives it its names, and returns its ID.
     ///
-    /// Its documents are written first: until the image is complete, there is none.
+    /// Its documents are written before its record, so an incomplete image is never visible.
     pub fn put(&mut self, image: &NewImage<'_>) -> Result<Digest, Error> {
         let id = Digest::of(image.config);
         let manifest = Digest::of(image.manifest);
@@ -107,7 +107,7 @@ impl Images<'_> {
             let storage = self.storage.root().to_owned();
             return Err(Error::OtherLayers { id, storage });
         }
-        // The order is podman's.
+        // In podman's order.
         let documents = [
             (id.to_string(), image.config),
             (format!("manifest-{manifest}"), image.manifest),
@@ -126,7 +126,7 @@ impl Images<'_> {
         Ok(id)
     }
 
-    /// Gives an image a name more, in place of whatever has it.
+    /// Gives an image one more name, which is taken away from any other image.
     pub fn add_name(&mut self, id: Digest, name: &str) -> Result<(), Error> {
         if self.records.find(&id.hex()).is_none() {
             return Err(self.missing(&id.hex()));
@@ -135,7 +135,7 @@ impl Images<'_> {
         self.save()
     }
 
-    /// Takes a name away from the image that has it, which stays.
+    /// Takes a name away from the image that has it. The image stays.
     pub fn remove_name(&mut self, name: &str) -> Result<(), Error> {
         if self.by_name(name).is_none() {
             return Err(self.missing(name));
@@ -146,7 +146,7 @@ impl Images<'_> {
         self.save()
     }
 
-    /// Removes an image, and leaves its layers. Fails if a container was made of it.
+    /// Removes an image but not its layers. Fails if a container was created from it.
     pub fn remove(&mut self, id: Digest) -> Result<(), Error> {
         let hex = id.hex();
         if self.records.find(&hex).is_none() {
@@ -183,7 +183,8 @@ impl Images<'_> {
         })
     }
 
-    /// Gives an image names in place of whatever has them, and remembers that it had them.
+    /// Gives an image names, takes these away from other images, and adds them to the image's
+    /// history of names.
     fn give_names(&mut self, id: Digest, names: &[String]) {
         if names.is_empty() {
             return;
@@ -200,7 +201,7 @@ impl Images<'_> {
         };
         let old: Vec<String> = texts(record, "names").map(str::to_owned).collect();
         let all = unique(names.iter().cloned().chain(old));
-        // The newest first.
+        // The newest comes first.
         let before = texts(record, "names-history").map(str::to_owned);
         let history = unique(all.iter().rev().cloned().chain(before));
         set(record, "names", all);
@@ -218,7 +219,7 @@ fn new_record(id: Digest, manifest: Digest, layer: &str, image: &NewImage<'_>) -
     record.insert("id".into(), id.hex().into());
     record.insert("digest".into(), manifest.to_string().into());
     if !image.names.is_empty() {
-        // Where Go writes them.
+        // Reserves their place in Go's order of fields.
         record.insert("names".into(), json!([]));
         record.insert("names-history".into(), json!([]));
     }
@@ -233,7 +234,7 @@ fn new_record(id: Digest, manifest: Digest, layer: &str, image: &NewImage<'_>) -
     record
 }
 
-/// Says in an image's record what its documents are.
+/// Records an image's documents in its record.
 fn describe(record: &mut Record, manifest: Digest, documents: &[(String, &[u8])]) {
     let metadata = json!({ "signatures-sizes": { (manifest.to_string()): [] } });
     record.insert("metadata".into(), metadata.to_string().into());
@@ -247,7 +248,7 @@ fn describe(record: &mut Record, manifest: Digest, documents: &[(String, &[u8])]
     extend(record, "big-data-digests", digests);
 }
 
-/// Adds to an object of a record, which Go writes in the order of its keys.
+/// Adds entries to an object of a record. Go writes objects sorted by key.
 fn extend(record: &mut Record, field: &str, new: impl Iterator<Item = (String, Value)>) {
     let mut entries = match record.get_mut(field).map(Value::take) {
         Some(Value::Object(known)) => known,
@@ -258,7 +259,7 @@ fn extend(record: &mut Record, field: &str, new: impl Iterator<Item = (String, V
     record.insert(field.to_owned(), entries.into());
 }
 
-/// Sets a list of a record, which Go leaves out if it is empty.
+/// Sets a list of a record. Go omits empty lists.
 fn set(record: &mut Record, field: &str, list: Vec<String>) {
     if list.is_empty() {
         record.shift_remove(field);
@@ -275,7 +276,7 @@ fn take_name(record: &mut Record, name: &str) {
     }
 }
 
-/// Each once, where it is first.
+/// Removes duplicates; the first of each stays.
 fn unique(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut list: Vec<String> = Vec::new();
     for name in names {
@@ -286,7 +287,7 @@ fn unique(names: impl Iterator<Item = String>) -> Vec<String> {
     list
 }
 
-/// The name of the file with a document (`makeBigDataBaseName`).
+/// The file name of a document (`makeBigDataBaseName`).
 fn file_name(key: &str) -> String {
     let plain = |c: char| c == '.' || c.is_ascii_digit() || c.is_ascii_lowercase();
     if key.chars().all(plain) { key.to_owned() } else { format!("={}", STANDARD.encode(key)) }

@@ -7,51 +7,51 @@ use serde_json::{Value, json};
 
 use crate::records::{Record, text};
 
-/// The ID that podman and skopeo give a layer: its own digest if it is the first, otherwise a
-/// digest of its parent's ID and its own digest.
+/// The ID that podman and skopeo give a layer: its diffID if it is the first, otherwise a digest of
+/// its parent's ID and its diffID.
 pub fn layer_id(parent: Option<Digest>, diff_id: Digest) -> Digest {
     parent.map_or(diff_id, |parent| {
         Digest::of(format!("{}+{}", parent.hex(), diff_id.hex()).as_bytes())
     })
 }
 
-/// A layer that is there.
+/// A complete layer in a storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Its ID.
     pub id: Digest,
     /// The layer below it.
     pub parent: Option<Digest>,
-    /// The digest of its uncompressed archive, if that is on record.
+    /// Its diffID, the digest of its uncompressed archive, if recorded.
     pub diff_id: Option<Digest>,
-    /// The length of that in bytes, if that is on record.
+    /// The size of its uncompressed archive in bytes, if recorded.
     pub size: Option<u64>,
 }
 
-/// A layer to be made.
+/// A layer to be added.
 #[derive(Clone, Debug)]
 pub struct NewLayer {
     /// Its ID: see [`layer_id`].
     pub id: Digest,
-    /// The layer below it, which is there or comes before it in the same list.
+    /// The layer below it, which exists or comes before it in the same list.
     pub parent: Option<Digest>,
-    /// The digest of its uncompressed archive.
+    /// Its diffID, the digest of its uncompressed archive.
     pub diff_id: Digest,
 }
 
-/// What is known of a layer when its tree is complete.
+/// What is known of a layer once its tree is complete.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The length of its uncompressed archive in bytes.
+    /// The size of its uncompressed archive in bytes.
     pub size: u64,
-    /// The owners of its entries.
+    /// The user IDs that own its entries.
     pub uids: BTreeSet<u32>,
-    /// Their groups.
+    /// The group IDs that own its entries.
     pub gids: BTreeSet<u32>,
 }
 
 impl Layer {
-    /// What a record says of a layer; `None` if it is incomplete, or its ID is of another kind.
+    /// Parses a record; `None` if the layer is incomplete or its ID is not a digest.
     pub(crate) fn complete(record: &Record) -> Option<Self> {
         let digest = |field| text(record, field).parse().ok();
         let size = record.get("diff-size").and_then(Value::as_u64);
@@ -60,7 +60,7 @@ impl Layer {
         Some(Self {
             id: Digest::from_hex(text(record, "id")).ok()?,
             parent: Digest::from_hex(text(record, "parent")).ok(),
-            // Not written where it is zero.
+            // Go omits the size if it is zero.
             size: diff_id.map(|_| size.unwrap_or(0)),
             diff_id,
         })
@@ -68,8 +68,8 @@ impl Layer {
 }
 
 impl NewLayer {
-    /// Its record, with the fields and in the order in which the library writes it.
-    /// Without `facts`, it is incomplete.
+    /// Its record, with the library's fields in the library's order. Without `facts`, the layer is
+    /// recorded as incomplete.
     pub(crate) fn record(&self, created: &str, facts: Option<&Facts>) -> Record {
         let mut record = Record::new();
         let mut put = |field: &str, value: Value| record.insert(field.to_owned(), value);
@@ -104,7 +104,7 @@ fn is_incomplete(record: &Record) -> bool {
     flag.and_then(Value::as_bool) == Some(true)
 }
 
-/// Marks a layer as one that the library removes when it next writes.
+/// Marks a layer as incomplete, so that the library removes it when it next writes.
 pub(crate) fn mark_incomplete(record: &mut Record) {
     let flags = record.entry("flags").or_insert_with(|| json!({}));
     if !flags.is_object() {

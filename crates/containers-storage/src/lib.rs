@@ -1,11 +1,11 @@
-//! The storage of podman, buildah, skopeo and CRI-O on disk, where the overlay driver keeps it.
+//! The on-disk storage of podman, buildah, skopeo and CRI-O, for the overlay driver.
 //!
-//! The format is containers/storage's own: no specification has it. What is written here was taken
-//! from what podman 4.3 (containers/storage 1.43) writes, and from the library up to 1.65.
+//! The format is containers/storage's own and has no specification. This crate follows what podman
+//! 4.3 (containers/storage 1.43) writes, and the library's source up to 1.65.
 //!
-//! Locks are taken in the library's order: layers first, images second. To add an image, keep
-//! [`Layers`] until [`Images::put`] is done. Otherwise `podman rmi` of an image with the same layers
-//! may remove them in between.
+//! Locks are taken in the library's order: layers first, then images. To add an image, keep
+//! [`Layers`] until [`Images::put`] has returned. Otherwise `podman rmi` of an image with the same
+//! layers may remove them in between.
 //!
 //! ```no_run
 //! # use nix_image_containers_storage as containers_storage;
@@ -21,12 +21,12 @@
 //! if layers.get(id).is_none() {
 //!     let new = NewLayer { id, parent: None, diff_id };
 //!     let trees = layers.begin(&[new])?;
-//!     // Now the layer's entries go below trees[0].
+//!     // Write the layer's entries to trees[0] here.
 //!     let facts = Facts { size: 10240, uids: [0].into(), gids: [0].into() };
 //!     layers.finish(vec![FinishedLayer { id, facts, tar_split, root_mode: None }])?;
 //! }
 //! let images = storage.images(patience)?;
-//! // Now the image goes into `images`, while both are locked.
+//! // Put the image into `images` here, while both are locked.
 //! # Ok(())
 //! # }
 //! ```

@@ -1,5 +1,5 @@
-//! Locks between processes, as containers/storage takes them: record locks of `fcntl` on the whole
-//! of a file, which also holds 64 bytes that change with every write.
+//! Locks between processes, as containers/storage takes them: `fcntl` record locks on whole files.
+//! A lock file also holds 64 bytes that change with every write.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -18,23 +18,23 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::error::{Context as _, Error, Holder};
 
-/// The length of what the last writer leaves (`lastWriterIDSize`).
+/// The size of the last writer's mark (`lastWriterIDSize`).
 const LAST_WRITER: usize = 64;
-/// How long at most to wait before asking again. Locks are mostly held for milliseconds.
+/// The longest pause between two attempts. Locks are mostly held for milliseconds.
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 
 /// Device and inode of the files that this process has locked. A record lock belongs to a process:
-/// it keeps no other thread out, and is gone when the process closes any descriptor of the file.
+/// it does not exclude other threads, and closing any descriptor of the file releases it.
 static LOCKED: LazyLock<Mutex<HashSet<(u64, u64)>>> = LazyLock::new(Mutex::default);
 
-/// What a lock is taken for.
+/// What a lock is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
     Write,
 }
 
-/// A lock that is held.
+/// A lock that this process holds.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
@@ -44,7 +44,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at a path, which is made with this mode if it is not there.
+    /// Takes the lock at a path. To write, the file is created with this mode if it does not exist.
     pub(crate) fn take(
         path: &Path,
         access: Access,
@@ -67,9 +67,9 @@ impl Lock {
         }
     }
 
-    /// Takes the lock if it is free; otherwise says who has it.
+    /// Takes the lock if it is free; otherwise returns who holds it.
     fn attempt(path: &Path, access: Access, mode: u32) -> Result<Result<Self, Holder>, Error> {
-        // Nothing of the same file is opened or closed meanwhile.
+        // Held so that no other thread opens or closes the same file meanwhile.
         let mut locked = LOCKED.lock();
         let metadata = match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound && access == Access::Write => {
@@ -99,8 +99,9 @@ impl Lock {
         }
     }
 
-    /// Tells all processes that have read what the lock protects to read it again. Like the library,
-    /// call it before writing: a kill in between then costs the others one more read.
+    /// Tells processes that have read what the lock protects to read it again. Call this before
+    /// writing, as the library does: if the process is killed in between, that costs the others
+    /// only one more read.
     pub(crate) fn touch(&self) -> Result<(), Error> {
         let file = self.file.as_ref();
         let written = file.map_or(Ok(()), |file| file.write_all_at(&last_writer(), 0));
@@ -127,7 +128,7 @@ fn create(path: &Path, mode: u32) -> Result<(), Error> {
     }
 }
 
-/// The holder of a lock that cannot be taken.
+/// Who holds a lock that cannot be taken.
 fn holder(file: &File, kind: FlockType) -> Holder {
     let Ok(Some(Flock { pid: Some(pid), .. })) = fcntl_getlk(file, &Flock::from(kind)) else {
         return Holder::Unknown;
@@ -137,8 +138,8 @@ fn holder(file: &File, kind: FlockType) -> Holder {
     Holder::Process(pid, name.map(|name| name.trim_end().to_owned()))
 }
 
-/// Bytes that are unique to this write: time, counter, process ID and random bytes, in the library's
-/// layout.
+/// Bytes that are unique to this write: time, counter, process ID and random bytes, in the
+/// library's layout.
 fn last_writer() -> [u8; LAST_WRITER] {
     static COUNTER: AtomicU64 = AtomicU64::new(1);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -146,7 +147,7 @@ fn last_writer() -> [u8; LAST_WRITER] {
     bytes[..8].copy_from_slice(&(since_epoch.as_nanos() as u64).to_le_bytes());
     bytes[8..16].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_le_bytes());
     bytes[16..20].copy_from_slice(&std::process::id().to_le_bytes());
-    // Without it, time and process still tell writers apart.
+    // Without random bytes, time and process still tell writers apart.
     let _ = getrandom::fill(&mut bytes[20..]);
     bytes
 }

@@ -1,6 +1,6 @@
 //! Records of layers, images and containers: an array of JSON objects in a file.
 //!
-//! Fields that are not known here, and the order of all, stay as they are.
+//! Unknown fields are preserved, and so is the order of all fields.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::error::{Context as _, Error};
 use crate::files::write_atomically;
 
-/// How long a file of records may be: about 100,000 layers.
+/// The maximum size of a file of records: about 100,000 layers.
 const MAX_BYTES: u64 = 64 << 20;
 
 pub(crate) type Record = Map<String, Value>;
@@ -24,7 +24,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Reads a file of records. One that is not there has none.
+    /// Reads a file of records. A missing file has no records.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let mut text = Vec::new();
         match File::open(path) {
@@ -42,7 +42,7 @@ impl Records {
         Ok(Self { path: path.to_owned(), list })
     }
 
-    /// Writes the file again.
+    /// Writes the records back to the file.
     pub(crate) fn write(&self, mode: u32) -> Result<(), Error> {
         write_atomically(&self.path, mode, |file| file.write_all(&serde_json::to_vec(&self.list)?))
     }
@@ -57,14 +57,14 @@ fn parse(text: &[u8]) -> Result<Vec<Record>, String> {
         return Ok(Vec::new());
     }
     let value: Value =
-        serde_json::from_slice(text).map_err(|error| format!("it is not JSON: {error}"))?;
+        serde_json::from_slice(text).map_err(|error| format!("not valid JSON: {error}"))?;
     let object = |value| match value {
         Value::Object(record) => Ok(record),
         other => Err(format!("expected an array of objects, found {}", kind(&other))),
     };
     match value {
         Value::Array(list) => list.into_iter().map(object).collect(),
-        // What Go makes of no records.
+        // How Go encodes an empty list of records.
         Value::Null => Ok(Vec::new()),
         other => Err(format!("expected an array, found {}", kind(&other))),
     }
@@ -81,12 +81,12 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A field that is a string, or an empty string.
+/// A string field; an empty string if it is missing or not a string.
 pub(crate) fn text<'a>(record: &'a Record, field: &str) -> &'a str {
     record.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The strings of a field that is an array of such.
+/// The strings in an array field.
 pub(crate) fn texts<'a>(record: &'a Record, field: &str) -> impl Iterator<Item = &'a str> {
     record.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }

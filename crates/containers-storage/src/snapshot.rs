@@ -1,4 +1,4 @@
-//! What a storage holds, for those who may only read it.
+//! Read-only views of a storage.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::lock::{Access, Lock};
 use crate::records::Records;
 use crate::storage::Storage;
 
-/// What a storage held at one moment.
+/// The content of a storage at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The complete layers.
@@ -20,7 +20,7 @@ pub struct Snapshot {
 }
 
 impl Storage {
-    /// What is there. Waits for writers for up to `patience`.
+    /// Reads the complete layers and the images. Waits for writers for up to `patience`.
     pub fn read(&self, patience: Duration) -> Result<Snapshot, Error> {
         let take = |path: PathBuf| Lock::take(&path, Access::Read, self.modes().lock, patience);
         let _layers = take(self.layers_lock())?;

@@ -1,4 +1,4 @@
-//! A storage: where its parts are, and whether it is one of those that are known here.
+//! A storage: where its parts are, and whether this crate supports it.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,18 +10,17 @@ use crate::files::{is_unfinished, make_directory, write_atomically};
 
 /// The file that marks a directory as an additional image store made by this crate.
 const MARKER: &str = "nix-image-store";
-/// What is in it: the version of what is kept.
+/// The marker's content: the version of the store's format.
 const MARKER_TEXT: &str = "1\n";
 
-/// Whose a storage is.
+/// Who uses a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An engine's own: readable by its owner alone. Others write to it, and remove by themselves
-    /// layers that are recorded as incomplete.
+    /// An engine's own, readable only by its owner. Engines write to it too, and remove layers that
+    /// are recorded as incomplete.
     Engine,
-    /// An additional image store: read by all users' engines, written to by this crate alone.
-    /// Its layers are recorded when they are complete, as those who only read do not look whether
-    /// they are.
+    /// An additional image store, read by all users' engines and written only by this crate. Its
+    /// layers are not recorded before they are complete, as readers do not check whether they are.
     Additional,
 }
 
@@ -33,12 +32,12 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// The storage at a graph root that exists.
+    /// Opens the storage at an existing graph root.
     pub fn open(graph_root: &Path) -> Result<Self, Error> {
         let unsupported = |why: &str| Err(Error::unsupported(graph_root, why));
         let has = |name: &str| graph_root.join(name).is_dir();
         if !graph_root.is_dir() {
-            return unsupported("there is no such directory");
+            return unsupported("no such directory");
         }
         if !has("overlay-layers") {
             return match other_driver(graph_root) {
@@ -46,7 +45,7 @@ impl Storage {
                 None => unsupported("it has no directory `overlay-layers`"),
             };
         }
-        // With storage.conf's `imagestore`, images are in another directory than containers.
+        // With `imagestore` in storage.conf, images and containers are in different directories.
         for name in ["overlay", "overlay-images"] {
             if !has(name) {
                 return unsupported(&format!("it has no directory `{name}`"));
@@ -54,13 +53,13 @@ impl Storage {
         }
         let kind = match fs::read_to_string(graph_root.join(MARKER)) {
             Ok(text) if text == MARKER_TEXT => Kind::Additional,
-            Ok(_) => return unsupported(&format!("`{MARKER}` in it is of another version")),
+            Ok(_) => return unsupported(&format!("its `{MARKER}` is from another version")),
             Err(_) => Kind::Engine,
         };
         Ok(Self { root: graph_root.to_owned(), kind })
     }
 
-    /// The additional image store at a directory that [`Self::create`] has made.
+    /// Opens the additional image store at a directory, which [`Self::create`] has made.
     pub fn additional(directory: &Path) -> Result<Self, Error> {
         let storage = Self::open(directory)?;
         match storage.kind {
@@ -72,8 +71,8 @@ impl Storage {
         }
     }
 
-    /// An additional image store in a directory that all users of the machine can read. It is made
-    /// if the directory is empty or does not exist.
+    /// Opens an additional image store that all users of the machine can read. It is created if the
+    /// directory is empty or does not exist.
     pub fn create(directory: &Path) -> Result<Self, Error> {
         let modes = Modes::of(Kind::Additional);
         if !directory.exists() {
@@ -88,7 +87,7 @@ impl Storage {
             }
             write_atomically(&path, modes.file, |file| file.write_all(text.as_bytes()))
         };
-        // With it, the rest of a store whose making was interrupted is made.
+        // The marker comes first, so that a store whose creation was interrupted is completed.
         if !directory.join(MARKER).exists() {
             check_empty(directory)?;
             write(MARKER, MARKER_TEXT)?;
@@ -100,7 +99,7 @@ impl Storage {
             }
         }
         for (name, text) in [
-            // Readers open locks without the right to make them.
+            // Readers open the locks but may not be allowed to create them.
             ("overlay-layers/layers.lock", ""),
             ("overlay-images/images.lock", ""),
             ("overlay-layers/layers.json", "[]"),
@@ -116,7 +115,7 @@ impl Storage {
         &self.root
     }
 
-    /// Whose it is.
+    /// Who uses it.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -130,7 +129,7 @@ impl Storage {
     }
 
     /// The file that writers of layers lock first. Readers of an additional image store never wait
-    /// for it, as a layer only becomes visible there when it is complete.
+    /// for it, as layers only become visible there when they are complete.
     pub(crate) fn writers_lock(&self) -> PathBuf {
         match self.kind {
             Kind::Engine => self.layers_lock(),
@@ -155,7 +154,7 @@ impl Storage {
     }
 }
 
-/// The modes of what is made in a storage.
+/// The modes of new files and directories in a storage.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Modes {
     pub(crate) directory: u32,
@@ -172,7 +171,7 @@ impl Modes {
     }
 }
 
-/// Fails if there is anything in a directory but unfinished files of ours.
+/// Fails if a directory contains anything but unfinished files of this crate.
 fn check_empty(directory: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(directory).context("reading", directory)? {
         let name = entry.context("reading", directory)?.file_name();
@@ -187,7 +186,7 @@ fn check_empty(directory: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Another driver whose layers a graph root has.
+/// Another storage driver whose layers are in a graph root.
 fn other_driver(graph_root: &Path) -> Option<String> {
     let entries = fs::read_dir(graph_root).ok()?;
     entries.flatten().find_map(|entry| {

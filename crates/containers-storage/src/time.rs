@@ -1,14 +1,14 @@
-//! Times as Go writes them in JSON.
+//! Times in the form in which Go writes them as JSON.
 
 use jiff::Timestamp;
 
-/// The time that it is.
+/// The current time.
 pub(crate) fn now() -> String {
     Timestamp::now().to_string()
 }
 
-/// A date of RFC 3339 as Go writes it again: in its own time zone, and without zeros at the end of
-/// a fraction. `None` if it is not one.
+/// An RFC 3339 date as Go would write it: in its own time zone, and without trailing zeros in a
+/// fraction. `None` if it is not such a date.
 pub(crate) fn go_time(text: &str) -> Option<String> {
     text.parse::<Timestamp>().ok()?;
     let (date, time) = text.split_once('T')?;

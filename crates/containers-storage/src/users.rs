@@ -1,4 +1,4 @@
-//! What needs a layer or an image: other layers, images, containers and mounts.
+//! Users of layers and images: other layers, images, containers and mounts.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,13 +7,14 @@ use std::path::Path;
 use crate::error::Error;
 use crate::records::{Record, Records, text, texts};
 
-/// Records of what uses layers, read without their locks: a process that records a new image or container
-/// has a lock on the layers meanwhile, and files are replaced as a whole.
+/// Records of what uses layers, read without their locks. That is safe because a process that
+/// records a new image or container holds a lock on the layers meanwhile, and files are replaced
+/// atomically.
 #[derive(Debug)]
 pub(crate) struct Users {
     images: Vec<Record>,
     containers: Vec<Record>,
-    /// Layers that the library keeps in a file of their own.
+    /// Layers that the library records in a separate file.
     volatile_layers: Vec<Record>,
 }
 
@@ -29,7 +30,7 @@ impl Users {
         })
     }
 
-    /// Every layer that something other than a stable layer uses directly, with what uses it.
+    /// Every layer that something other than a stable layer uses directly, and what uses it.
     pub(crate) fn layers(&self) -> impl Iterator<Item = (&str, String)> {
         let name = |kind: &str, record: &Record| format!("{kind} {}", text(record, "id"));
         let images = self.images.iter().flat_map(move |image| {
@@ -47,20 +48,20 @@ impl Users {
         images.chain(containers).chain(volatile).filter(|(layer, _)| !layer.is_empty())
     }
 
-    /// A container that was made of an image.
+    /// A container that was created from an image.
     pub(crate) fn container_of(&self, image: &str) -> Option<&str> {
         let mut containers = self.containers.iter();
         containers.find(|record| text(record, "image") == image).map(|found| text(found, "id"))
     }
 }
 
-/// The words of all mounts that can be seen, of all processes: parts of paths and of options. The
-/// options of a mounted overlay have its layers' directories or links among them.
+/// The words of all visible mounts of all processes: parts of paths and of options. The options of
+/// an overlay mount contain its layers' directories or links.
 pub(crate) fn mounted_words() -> HashSet<String> {
     let mut namespaces = HashSet::new();
     let mut words = HashSet::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        // One that has ended since, or is somebody else's.
+        // It has ended, or belongs to another user.
         let Ok(namespace) = fs::read_link(process.path().join("ns/mnt")) else { continue };
         if namespaces.insert(namespace)
             && let Ok(mounts) = fs::read_to_string(process.path().join("mountinfo"))

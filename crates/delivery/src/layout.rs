@@ -1,7 +1,7 @@
 //! An OCI layout in a directory, which grows image by image.
 //!
-//! Blobs come first, each under a temporary name until it is complete, and the index last, so
-//! whenever a run ends there is a valid layout: the one of before, or the new one.
+//! Blobs are written first, each under a temporary name until it is complete, and the index last.
+//! So there is a valid layout whenever a run ends: the previous one or the new one.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -21,14 +21,14 @@ use formats::digest::{Digest, HashWriter};
 use image::{AtomicFile, Blob, Blobs, Digester, FileError, sync_directory, threads};
 use oci::{Descriptor, Flavor, Index, LAYOUT, LAYOUT_FILE, MAX_DOCUMENT, Reference};
 
-/// Layers that are written at a time; more than these only make a disk slower.
+/// How many layers are written at a time; more only slow down a disk.
 const MAX_WRITERS: usize = 4;
 const INDEX: &str = "index.json";
 
-/// Adds an image to an OCI layout: a directory of blobs, which may hold many images.
+/// Adds an image to an OCI layout: a directory of blobs, which may hold several images.
 ///
-/// Blobs that are there already are kept. The index is replaced last, so the layout is valid at any
-/// time, and other programs may add to it meanwhile.
+/// Blobs that already exist are kept. The index is replaced last, so the layout is valid at all
+/// times, and other programs may add to it meanwhile.
 #[derive(Debug)]
 pub struct OciLayout {
     directory: PathBuf,
@@ -39,11 +39,11 @@ pub struct OciLayout {
 
 impl OciLayout {
     /// The layout in this directory, to which an image is added under this name. If the directory
-    /// is empty or absent, a new layout is made when the image is written.
+    /// is empty or missing, a new layout is created when the image is written.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read or holds something else than a layout.
+    /// If the directory cannot be read or contains anything but a layout.
     pub fn open(directory: &Path, name: &Reference) -> Result<Self, LayoutError> {
         let (directory, name) = (directory.to_owned(), name.clone());
         let layout = Self { directory, name, verify: false, written: None };
@@ -59,7 +59,7 @@ impl OciLayout {
         if let Some(marker) = marker()? {
             check_marker(&marker).map_err(reading)?;
         } else if let Some(found) = layout.foreign_name() {
-            // Another run may have made it a layout meanwhile; the marker comes first.
+            // Another run may have turned it into a layout meanwhile; the marker is written first.
             let foreign = || LayoutError::Foreign { path: directory.clone(), found };
             let marker = marker()?.ok_or_else(foreign)?;
             check_marker(&marker).map_err(reading)?;
@@ -67,8 +67,8 @@ impl OciLayout {
         Ok(layout)
     }
 
-    /// Whether to hash the blobs that are there already, and to replace the damaged ones. Off by
-    /// default: then a blob of the right size is kept.
+    /// Whether to hash existing blobs and replace damaged ones. Off by default: then an existing
+    /// blob is kept if it has the right size.
     #[must_use]
     pub fn verify(self, verify: bool) -> Self {
         Self { verify, ..self }
@@ -79,8 +79,7 @@ impl OciLayout {
         self.written
     }
 
-    /// Makes the directory a layout, as yet without an image, so that it is one whenever the run
-    /// ends.
+    /// Turns the directory into a layout without images, so that it is valid whenever the run ends.
     fn begin(&self) -> Result<(), Error> {
         let _lock = self.lock()?;
         let index = Index::new(Flavor::Oci).to_json();
@@ -93,18 +92,18 @@ impl OciLayout {
         Ok(())
     }
 
-    /// What keeps a directory from becoming a layout: anything but what a killed run has left.
+    /// A file that does not belong to a layout, ignoring leftovers of killed runs.
     fn foreign_name(&self) -> Option<String> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.find(|name| name != "blobs" && !name.starts_with(".nix-image-"))
     }
 
-    /// Writes the layers that are not there, and those that are damaged.
+    /// Writes the layers that are missing or damaged.
     fn write_layers(&self, blobs: &Blobs<'_>, observer: &dyn Observer) -> Result<Transfer, Error> {
         let mut seen = HashSet::new();
         let all = blobs.all().iter().enumerate();
-        // The first of those with each digest.
+        // Only the first of several layers with the same digest.
         let layers: Vec<_> =
             all.filter(|(_, blob)| seen.insert(blob.digest)).map(|(layer, _)| layer).collect();
         let threads = threads::cores().min(MAX_WRITERS);
@@ -143,7 +142,7 @@ impl OciLayout {
         })
     }
 
-    /// Writes a document that is not there, or is damaged.
+    /// Writes a document that is missing or damaged.
     fn write_document(
         &self,
         descriptor: &Descriptor,
@@ -166,7 +165,7 @@ impl OciLayout {
         self.write_file(path, "the document", |output| Ok(output.put(text.as_bytes())?))
     }
 
-    /// Has a file written that gets its name when it is complete and on the disk.
+    /// Writes a file, which gets its name once it is complete and synced to disk.
     fn write_file(
         &self,
         path: &Path,
@@ -184,7 +183,7 @@ impl OciLayout {
         Ok(file.persist_durably(path)?)
     }
 
-    /// The index as it is now.
+    /// The current index.
     fn index(&self) -> Result<Index, LayoutError> {
         let path = self.directory.join(INDEX);
         match read_document(&path) {
@@ -196,7 +195,7 @@ impl OciLayout {
         }
     }
 
-    /// Two runs must not replace the index at a time, or one image would be lost.
+    /// Locks the layout, as an image would be lost if two runs replaced the index at the same time.
     fn lock(&self) -> Result<File, FileError> {
         let locking = |error| FileError::new("locking", &self.directory, error);
         let directory = File::open(&self.directory).map_err(locking)?;
@@ -208,8 +207,8 @@ impl OciLayout {
         self.directory.join(BLOBS).join(digest.hex())
     }
 
-    /// Whether a blob is there: a file of the right size, and where it is to be verified, of the
-    /// right content.
+    /// Whether a blob exists: a file with the right size and, if `verify` is set, the right
+    /// content.
     fn presence(&self, digest: Digest, size: u64, verify: bool) -> Presence {
         let path = self.blob(digest);
         match fs::symlink_metadata(&path) {
@@ -222,19 +221,19 @@ impl OciLayout {
 }
 
 impl OciLayout {
-    /// Writes the images of one name for several platforms, each with its digester, and an index of
-    /// them; one image alone is written as [`Sink::write`] does.
+    /// Writes images for several platforms under one name, with an index of them. Each digester is
+    /// for one of the images. A single image is written as by [`Sink::write`].
     ///
     /// # Errors
     ///
-    /// Those of [`Sink::write`], and if two of the images are for one architecture.
+    /// Those of [`Sink::write`], and if two of the images are for the same architecture.
     pub fn write_platforms(
         &mut self,
         digesters: &[Digester<'_>],
         observer: &dyn Observer,
     ) -> Result<Transfer, Error> {
         check_platforms(digesters)?;
-        // A broken index shows before hours of hashing and writing, not after.
+        // Find a broken index before hours of hashing and writing, not after.
         self.index()?;
         let (mut transfer, mut entries) = (Transfer::default(), Vec::new());
         for digester in digesters {
@@ -251,7 +250,7 @@ impl OciLayout {
         Ok(transfer)
     }
 
-    /// Writes all of an image but its name.
+    /// Writes everything of an image except its name.
     fn write_image(
         &self,
         digester: &Digester<'_>,
@@ -284,9 +283,9 @@ impl OciLayout {
         Ok(descriptor)
     }
 
-    /// Gives what was written its name.
+    /// Gives a manifest or index the layout's name for the image.
     fn name_it(&mut self, entry: Descriptor, observer: &dyn Observer) -> Result<(), Error> {
-        // The index must not get to the disk before what it names.
+        // The index must not reach the disk before the blobs it refers to.
         sync_directory(&self.directory.join(BLOBS))?;
         let lock = self.lock()?;
         let mut index = self.index()?;
@@ -297,7 +296,7 @@ impl OciLayout {
         sync_directory(&self.directory)?;
         if let Some(names) = chosen_by {
             observer.warn(&format!(
-                "`{}` has several images with the tag `{}`, so they are chosen by `{}`",
+                "`{}` has several images with the tag `{}`, which are now named `{}`",
                 self.directory.display(),
                 self.name.tag(),
                 names.join("`, `")
@@ -326,10 +325,10 @@ enum Presence {
 }
 
 fn warn_of_damage(path: &Path, observer: &dyn Observer) {
-    observer.warn(&format!("`{}` was damaged and is written anew", path.display()));
+    observer.warn(&format!("`{}` was damaged and is written again", path.display()));
 }
 
-/// Whether a file can be read and has that digest.
+/// Whether a file can be read and has this digest.
 fn has_digest(path: &Path, digest: Digest) -> bool {
     let mut hash = HashWriter::default();
     let file = File::open(path);
@@ -337,7 +336,7 @@ fn has_digest(path: &Path, digest: Digest) -> bool {
     read.is_ok() && hash.finish() == digest
 }
 
-/// Makes a directory, and those that lead to it, and sees to it that they last.
+/// Creates a directory and its parents, and syncs them to disk.
 fn create_directory(directory: &Path) -> Result<(), FileError> {
     let missing: Vec<_> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     fs::create_dir_all(directory).map_err(|error| FileError::new("creating", directory, error))?;
@@ -352,9 +351,9 @@ fn check_marker(marker: &[u8]) -> Result<(), MarkerError> {
     }
 }
 
-/// A document of the layout, if it is there.
+/// A document of the layout, if it exists.
 fn read_document(path: &Path) -> Result<Option<Vec<u8>>, MarkerError> {
-    // Without waiting, as for the writer of a pipe.
+    // Non-blocking, so as not to wait for the writer of a pipe.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
@@ -365,7 +364,7 @@ fn read_document(path: &Path) -> Result<Option<Vec<u8>>, MarkerError> {
         return Err(MarkerError::Kind(path.to_owned()));
     }
     let mut bytes = Vec::new();
-    // One byte more shows what is too large.
+    // One byte more than allowed, to detect what is too large.
     file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }

@@ -1,6 +1,6 @@
-//! Brings images to where they are used: archives, layouts, registries, container engines.
+//! Delivers images to where they are used: archives, layouts, registries, container engines.
 //!
-//! Each of these is a [`Sink`] or has one, and tells an [`Observer`] how it goes on.
+//! Each destination is a [`Sink`] or has one, and reports its progress to an [`Observer`].
 
 mod archive;
 mod causes;

@@ -1,4 +1,4 @@
-//! What a delivery came to.
+//! How much a delivery transferred.
 
 /// How much of an image was sent. The destination already had the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Nothing was sent of an image with this many layers and bytes in them.
+    /// Nothing was sent of an image with this many layers and bytes.
     #[doc(hidden)]
     pub fn none(layers: usize, bytes: u64) -> Self {
         Self { layers, bytes, ..Self::default() }
@@ -28,7 +28,7 @@ impl Transfer {
         self.bytes_sent += other.bytes_sent;
     }
 
-    /// All layers of an image were sent, this many with this many bytes.
+    /// All layers of an image were sent, with this many bytes.
     #[doc(hidden)]
     pub fn whole(layers: usize, bytes: u64) -> Self {
         Self { layers, layers_sent: layers, bytes, bytes_sent: bytes }

@@ -1,4 +1,4 @@
-//! A client of one namespace of a containerd.
+//! A client for one namespace of a containerd.
 
 #[cfg(test)]
 mod tests;
@@ -15,51 +15,51 @@ use crate::error::Error;
 use crate::messages::VersionResponse;
 use crate::status::shown;
 
-/// A client of one namespace of the containerd at a socket.
+/// A client for one namespace of the containerd at a socket.
 ///
-/// Clones share the connection. It may be used by several threads, but not from within a runtime
-/// of tokio's. A connection that broke stays broken: connect again.
+/// Clones share the connection. A client may be used from several threads, but not from within a
+/// tokio runtime. A broken connection stays broken: connect again.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(crate) connection: Arc<Connection>,
     pub(crate) metadata: Metadata,
 }
 
-/// What a containerd says it is.
+/// The version that a containerd reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// Such as `1.6.20~ds1` or `v2.1.4`.
+    /// For example `1.6.20~ds1` or `v2.1.4`.
     pub version: String,
-    /// The revision of its sources, if it says any.
+    /// The revision of its sources; empty if it reports none.
     pub revision: String,
 }
 
 impl Client {
-    /// Connects to the containerd at a socket, for a namespace, which need not exist yet.
+    /// Connects to the containerd at a socket. The namespace need not exist yet.
     ///
-    /// A call may take as long as `timeout`; one that writes content may stand still for that
-    /// long. Whether it is containerd that listens there shows with the first call.
+    /// A call may take as long as `timeout`; one that writes content may stall for that long.
+    /// Whether it is containerd that listens on the socket is only known after the first call.
     ///
     /// # Errors
     ///
-    /// If nothing listens there, or this user may not connect.
+    /// If nothing listens on the socket, or this user may not connect to it.
     pub fn connect(socket: &Path, namespace: &str, timeout: Duration) -> Result<Self, Error> {
         let namespace = header("namespace", namespace)?;
         let connection = Arc::new(Connection::open(socket, timeout)?);
         Ok(Self { connection, metadata: Metadata { namespace, lease: None } })
     }
 
-    /// Asks for the daemon's version, and by that whether it answers at all.
+    /// Asks for the daemon's version, which also shows whether it answers at all.
     pub fn version(&self) -> Result<Version, Error> {
         const VERSION: Method = Method {
             path: "/containerd.services.version.v1.Version/Version",
-            action: "tell its version",
+            action: "report its version",
         };
         let found: VersionResponse = self.call(&VERSION, "", &())?;
         Ok(Version { version: shown(&found.version), revision: shown(&found.revision) })
     }
 
-    /// Makes a call of one message and one answer.
+    /// Makes a call with one message and one answer.
     pub(crate) fn call<A: Message + Default>(
         &self,
         method: &Method,
@@ -70,7 +70,7 @@ impl Client {
     }
 }
 
-/// A name that is sent in a header.
+/// A name as the value of a header.
 pub(crate) fn header(what: &'static str, name: &str) -> Result<HeaderValue, Error> {
     let value = HeaderValue::from_str(name).ok().filter(|_| !name.is_empty());
     value.ok_or_else(|| Error::InvalidName { what, name: shown(name) })

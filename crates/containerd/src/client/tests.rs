@@ -1,4 +1,4 @@
-//! Daemons that lie: whatever they do, a call ends with an error in bounded time and memory.
+//! Misbehaving daemons: whatever they do, a call ends with an error in bounded time and memory.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -15,14 +15,14 @@ use crate::stream::framed;
 use crate::{Client, Error, Labels, Reason, Upload};
 use formats::digest::{BlobId, Digest};
 
-/// How long a call may take that comes to an end by itself, on a machine with much else to do.
+/// The time limit for calls that end by themselves, even on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
-/// How long a call may take that does not.
+/// The time limit for calls that do not.
 const SHORT: Duration = Duration::from_millis(500);
-/// The frame of HTTP/2 that each side begins with.
+/// The HTTP/2 frame that each side begins with.
 const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 
-/// A client of a daemon that does this with its only connection.
+/// A client of a daemon that runs this on its only connection.
 fn client_of(
     limit: Duration,
     daemon: impl FnOnce(UnixStream) + Send + 'static,
@@ -34,13 +34,13 @@ fn client_of(
     (Client::connect(&socket, "default", limit).unwrap(), directory)
 }
 
-/// The error of a call to a daemon.
+/// The error of a call to such a daemon.
 fn error_of(limit: Duration, daemon: impl FnOnce(UnixStream) + Send + 'static) -> Error {
     let (client, _directory) = client_of(limit, daemon);
     in_time(|| client.version().map(|_| ()))
 }
 
-/// The error of a call, which must not take as long as a long one may.
+/// The error of a call, which must take less than half of `LONG`.
 fn in_time(call: impl FnOnce() -> Result<(), Error>) -> Error {
     let begun = Instant::now();
     let error = call().unwrap_err();
@@ -48,23 +48,23 @@ fn in_time(call: impl FnOnce() -> Result<(), Error>) -> Error {
     error
 }
 
-/// What a daemon answers to each call.
+/// What a daemon answers to every call.
 #[derive(Clone)]
 struct Answer {
     kind: &'static str,
     data: Vec<Bytes>,
-    /// How often the last of the data is sent.
+    /// How often the last element of `data` is sent.
     times: usize,
-    /// `None` if the answer goes on.
+    /// `None` if the answer never ends.
     status: Option<&'static str>,
 }
 
-/// An answer of these bytes that ends well.
+/// A successful answer with these bytes.
 fn answer(data: &[Bytes]) -> Answer {
     Answer { kind: "application/grpc", data: data.to_vec(), times: 1, status: Some("0") }
 }
 
-/// A daemon that answers to whatever it is asked, and reads nothing of it.
+/// A daemon that gives the same answer to every call and reads none of the requests.
 fn answering(answer: Answer) -> impl FnOnce(UnixStream) {
     move |stream| {
         stream.set_nonblocking(true).unwrap();
@@ -118,11 +118,11 @@ fn version(size: usize) -> Bytes {
 fn what_is_not_a_daemon_is_an_error_in_time() {
     let silent = error_of(SHORT, |mut stream| drop(stream.read_to_end(&mut Vec::new())));
     assert!(matches!(silent, Error::TimedOut { .. }), "{silent}");
-    assert!(silent.to_string().contains("did not tell its version within 0.5 s"), "{silent}");
+    assert!(silent.to_string().contains("did not report its version within 0.5 s"), "{silent}");
     let says = |what: &'static [u8]| {
         error_of(LONG, move |mut stream| {
             stream.write_all(what).unwrap();
-            // It stays there.
+            // Keeps the connection open.
             drop(stream.read_to_end(&mut Vec::new()));
         })
     };
@@ -163,10 +163,10 @@ fn answers_that_are_not_valid_are_errors_in_time() {
         (with(&[b"\0\0\0\0\x09x"]), "a message that ends too early"),
         (with(&[b"\0\0\0"]), "a message that ends too early"),
         (with(&[b"\0\0\0\0\x02\x0a\x7f"]), "expected a message of this method"),
-        (with(&[]), "without one"),
+        (with(&[]), "found no message"),
         (Answer { times: 2, ..answer(&valid) }, "several"),
-        (Answer { status: Some(""), ..answer(&valid) }, "without any"),
-        (Answer { status: Some("x\u{9b}"), ..answer(&valid) }, "answered `x`"),
+        (Answer { status: Some(""), ..answer(&valid) }, "found none"),
+        (Answer { status: Some("x\u{9b}"), ..answer(&valid) }, "found `x`"),
     ] {
         let error = error_of(LONG, answering(answer));
         assert!(matches!(error, Error::Unexpected { .. }), "{found}: {error}");
@@ -179,7 +179,7 @@ fn answers_that_are_not_valid_are_errors_in_time() {
         let error = error_of(SHORT, answering(answer));
         assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     }
-    // Either side may be the first to give up.
+    // Either side may give up first.
     let error = error_of(LONG, answering(Answer { times: usize::MAX, ..answer(&valid) }));
     assert!(matches!(error, Error::Unexpected { .. } | Error::Broken { .. }), "{error}");
     let error = error_of(LONG, answering(Answer { status: Some("12"), ..with(&[]) }));
@@ -188,12 +188,12 @@ fn answers_that_are_not_valid_are_errors_in_time() {
 
 #[test]
 fn answers_in_pieces_are_read_and_what_is_unknown_in_them_is_skipped() {
-    // Field 9 is a text, 1 the version.
+    // Field 9 is a string, field 1 the version.
     let message = b"\0\0\0\0\x0a\x4a\x03new\x0a\x031.6";
     let pieces: Vec<_> = message.chunks(1).map(Bytes::copy_from_slice).collect();
     let (client, _directory) = client_of(LONG, answering(answer(&pieces)));
     assert_eq!(client.version().unwrap().version, "1.6");
-    // More than the window, and then one more call.
+    // An answer larger than the window, then more calls.
     let (client, _directory) = client_of(LONG, answering(answer(&[version(3 << 20)])));
     for _ in 0..3 {
         client.version().unwrap();
@@ -218,7 +218,7 @@ fn content_that_is_read_is_no_larger_than_it_should_be() {
     }
 }
 
-/// Writes 64 MiB to a daemon that answers like this.
+/// Writes 64 MiB to a daemon that gives this answer.
 fn upload_to(limit: Duration, answer: Answer) -> Error {
     let (client, _directory) = client_of(limit, answering(answer));
     let blob = BlobId { digest: Digest::of(b""), size: 64 << 20 };

@@ -18,7 +18,7 @@ use crate::storage::{Kind, Storage};
 use crate::time::now;
 use crate::users::{Users, mounted_words};
 
-/// The name of a layer's tar-split after its ID (`tarSplitSuffix`).
+/// The suffix that makes a layer's ID the name of its tar-split (`tarSplitSuffix`).
 const TAR_SPLIT: &str = ".tar-split.gz";
 
 /// A layer whose tree is complete.
@@ -34,8 +34,8 @@ pub struct FinishedLayer<'a> {
     pub root_mode: Option<u32>,
 }
 
-/// The layers of a storage, locked for writing. What was begun and not finished goes when this is
-/// dropped.
+/// The layers of a storage, locked for writing. Layers that were begun but not finished are removed
+/// when this is dropped.
 #[derive(Debug)]
 pub struct Layers<'a> {
     storage: &'a Storage,
@@ -46,10 +46,10 @@ pub struct Layers<'a> {
 }
 
 impl Storage {
-    /// The layers, locked for writing. Waits for other lock holders for up to `patience`.
+    /// Locks the layers for writing. Waits for other lock holders for up to `patience`.
     ///
-    /// Until it is dropped, other processes cannot read or write the layers of an engine's storage.
-    /// Those of an additional image store can still be read.
+    /// Until this is dropped, other processes cannot read or write the layers of an engine's
+    /// storage. Those of an additional image store can still be read.
     pub fn layers(&self, patience: Duration) -> Result<Layers<'_>, Error> {
         let mode = self.modes().lock;
         let lock = Lock::take(&self.writers_lock(), Access::Write, mode, patience)?;
@@ -61,7 +61,7 @@ impl Storage {
 }
 
 impl Layers<'_> {
-    /// A layer, if it is there and complete.
+    /// A layer, if it exists and is complete.
     pub fn get(&self, id: Digest) -> Option<Layer> {
         self.records.find(&id.hex()).and_then(Layer::complete)
     }
@@ -71,9 +71,10 @@ impl Layers<'_> {
         self.driver().directory(id).join("diff")
     }
 
-    /// Makes room for layers, which are recorded as incomplete; where the tree of each goes.
+    /// Creates directories for layers, which are recorded as incomplete; returns where the tree of
+    /// each goes.
     ///
-    /// What a killed run has left of them is removed. Fails if one of them is there already.
+    /// Leftovers of these layers from killed runs are removed. Fails if one of them already exists.
     pub fn begin(&mut self, layers: &[NewLayer]) -> Result<Vec<PathBuf>, Error> {
         let mut known: HashSet<Digest> = self.begun.iter().map(|layer| layer.id).collect();
         for layer in layers {
@@ -101,7 +102,7 @@ impl Layers<'_> {
         layers.iter().map(|layer| driver.create(layer.id, layer.parent)).collect()
     }
 
-    /// Records layers as complete whose trees are.
+    /// Records layers as complete, once their trees are.
     pub fn finish(&mut self, layers: Vec<FinishedLayer<'_>>) -> Result<(), Error> {
         let driver = self.driver();
         let mut finished = HashMap::new();
@@ -117,7 +118,7 @@ impl Layers<'_> {
             finished.insert(layer.id, begun.record(&now, Some(&layer.facts)));
         }
         name(tar_splits)?;
-        // In the order in which they were begun, parents first.
+        // In the order in which they were begun, so parents come first.
         for begun in &self.begun {
             let Some(record) = finished.get(&begun.id) else { continue };
             let id = begun.id.hex();
@@ -131,12 +132,12 @@ impl Layers<'_> {
         Ok(())
     }
 
-    /// Removes what was begun and not finished.
+    /// Removes the layers that were begun but not finished.
     pub fn abandon(mut self) -> Result<(), Error> {
         self.remove_begun()
     }
 
-    /// Removes layers. Fails, and removes none, if anything else uses one of them.
+    /// Removes layers. Fails without removing any if something else uses one of them.
     pub fn remove(&mut self, ids: &[Digest]) -> Result<(), Error> {
         let going: HashSet<String> = ids.iter().map(Digest::hex).collect();
         let users = Users::read(self.storage.root())?;
@@ -159,12 +160,12 @@ impl Layers<'_> {
         self.delete(&ids.iter().copied().collect())
     }
 
-    /// Removes layers that were finished under this lock. Nothing else can use them yet.
+    /// Removes layers that were finished under this lock, so nothing else can use them yet.
     pub fn undo(&mut self, ids: &[Digest]) -> Result<(), Error> {
         self.delete(&ids.iter().copied().collect())
     }
 
-    /// Removes layers, whatever uses them.
+    /// Removes layers, even if they are in use.
     pub(crate) fn delete(&mut self, ids: &HashSet<Digest>) -> Result<(), Error> {
         let going: HashSet<String> = ids.iter().map(Digest::hex).collect();
         if self.storage.kind() == Kind::Engine {
@@ -179,7 +180,7 @@ impl Layers<'_> {
         }
         self.records.list.retain(|record| !going.contains(text(record, "id")));
         self.save()?;
-        // Those who only read a storage take each layer on record for complete.
+        // Processes that only read a storage take every recorded layer for complete.
         if self.storage.kind() == Kind::Additional {
             ids.iter().try_for_each(|id| self.delete_files(*id))?;
         }
@@ -222,7 +223,7 @@ impl Layers<'_> {
         Error::LayerMissing { id, storage: self.storage.root().to_owned() }
     }
 
-    /// Whether a layer is part of a mount, given the words of all.
+    /// Whether a layer is mounted, given the words of all mounts.
     pub(crate) fn is_mounted(&self, id: Digest, words: &HashSet<String>) -> Result<bool, Error> {
         let link = self.driver().link(id)?;
         Ok(words.contains(&id.hex()) || link.is_some_and(|link| words.contains(&link)))

@@ -1,4 +1,4 @@
-//! Storages without an engine that has them.
+//! Storages that no engine uses.
 
 use std::fs;
 use std::io::Read;
@@ -12,7 +12,7 @@ use crate::{Error, Facts, FinishedLayer, Kind, NewImage, NewLayer, Storage, laye
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An engine's storage in which nothing is yet.
+/// An empty engine's storage.
 fn engine(directory: &Path) -> Storage {
     for name in ["overlay/l", "overlay-layers", "overlay-images"] {
         fs::create_dir_all(directory.join(name)).unwrap();
@@ -23,7 +23,7 @@ fn engine(directory: &Path) -> Storage {
     storage
 }
 
-/// Layers of which each is on the one before.
+/// Layers, each on top of the one before.
 fn layers(names: &[&str]) -> Vec<NewLayer> {
     let mut parent = None;
     let next = |name: &&str| {
@@ -65,7 +65,7 @@ fn put(storage: &Storage, config: &str, names: &[&str], top_layer: Option<Digest
     storage.images(PATIENCE).unwrap().put(&new).unwrap()
 }
 
-/// The names below a directory, but for locks and records.
+/// All paths below a directory except locks and records.
 fn names(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![directory.to_owned()];
@@ -193,7 +193,7 @@ fn garbage_is_what_no_image_has() {
     add(&storage, &other[1..]);
     let image = put(&storage, "config", &["localhost/a:1"], Some(one[1].id));
     let nameless = put(&storage, "nameless", &[], Some(other[1].id));
-    // What a killed run leaves.
+    // Leftovers of a killed run.
     let id = Digest::of(b"killed").hex();
     fs::create_dir_all(directory.path().join("overlay").join(&id).join("diff")).unwrap();
     fs::write(directory.path().join("overlay-layers/.nix-image-a.tmp"), "").unwrap();
@@ -224,7 +224,7 @@ fn a_name_is_one_images() {
     assert!(images.by_name("localhost/b:1").is_none());
     assert!(matches!(images.remove_name("x").unwrap_err(), Error::ImageMissing { .. }));
     drop(images);
-    // The same image again, which keeps its other names.
+    // The same image again keeps its other names.
     put(&storage, "1", &["localhost/c:1"], None);
     let images = storage.images(PATIENCE).unwrap().list();
     assert_eq!(images.len(), 2);
@@ -244,7 +244,7 @@ fn unknown_storages_are_left_alone() {
         Error::Unsupported { why, .. } => why,
         other => panic!("{other}"),
     };
-    assert_eq!(why(Storage::open(&path.join("x"))), "there is no such directory");
+    assert_eq!(why(Storage::open(&path.join("x"))), "no such directory");
     assert_eq!(why(Storage::open(path)), "it has no directory `overlay-layers`");
     fs::create_dir(path.join("vfs-layers")).unwrap();
     assert_eq!(why(Storage::open(path)), "it belongs to the storage driver vfs");
@@ -261,7 +261,7 @@ fn unknown_storages_are_left_alone() {
     assert!(matches!(storage.images(PATIENCE), Err(Error::Unsupported { .. })));
 }
 
-/// As when an image's record cannot be written after its layers'.
+/// As when an image's record cannot be written after its layers were.
 #[test]
 fn finished_layers_can_be_taken_back_though_images_cannot_be_read() {
     let directory = TempDir::new().unwrap();

@@ -1,5 +1,5 @@
-//! The docker-archive, as `docker load` reads it and nixpkgs' script writes it: a tar file of the
-//! layers' tar files, the configuration and the manifest.
+//! The docker-archive, as `docker load` reads it and nixpkgs' script writes it: a tar file with the
+//! layers' tar files, the config and the manifest.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,8 +15,8 @@ use formats::tar::{self, Member};
 use image::base::BaseLayer;
 use image::{Chunk, Chunks, Digester, Image, Layer, ReadError, read_ahead};
 
-/// Writes a docker-archive, the format of `docker save` and `docker load`, byte for byte as the
-/// script of nixpkgs does.
+/// Writes a docker-archive, the format of `docker save` and `docker load`, byte for byte as
+/// nixpkgs' script does.
 #[derive(Debug)]
 pub struct DockerArchive<'a> {
     output: &'a mut dyn Writer,
@@ -31,8 +31,8 @@ impl<'a> DockerArchive<'a> {
     }
 
     /// Whether to hash each layer again while it is written, and to fail if its digest is not the
-    /// one that was found before. Off by default, except for a digest that the cache has of other
-    /// copies of the same store paths, which is always checked.
+    /// one found before. Off by default, except for digests that the cache has from other copies of
+    /// the same store paths, which are always checked.
     #[must_use]
     pub fn verify(self, verify: bool) -> Self {
         Self { verify, ..self }
@@ -41,8 +41,9 @@ impl<'a> DockerArchive<'a> {
     /// Leaves out the `held` lowest layers, because the reader has them. None are left out by
     /// default.
     ///
-    /// The configuration and the manifest stay those of the whole image. dockerd looks for a layer
-    /// in the archive only if it does not have the layer, and refuses the archive if it finds none.
+    /// The config and the manifest are still those of the whole image. dockerd only looks for a
+    /// layer in the archive if it does not have it, and refuses the archive if the layer is not
+    /// there either.
     #[must_use]
     pub fn without(self, held: usize) -> Self {
         Self { held, ..self }
@@ -88,7 +89,7 @@ impl DockerArchive<'_> {
     }
 }
 
-/// An archive that is being written.
+/// An archive being written.
 struct Writing<'a> {
     digester: &'a Digester<'a>,
     observer: &'a dyn Observer,
@@ -108,7 +109,7 @@ impl Writing<'_> {
             if index >= held {
                 self.observer.layer_started(index, layer);
                 self.say_size();
-                // The reader need not wait for what is there while the digest is being found.
+                // The reader can process what it has while the digest is computed.
                 self.output.flush()?;
             }
             let digest = self.digester.digest(index)?;
@@ -132,14 +133,14 @@ impl Writing<'_> {
         Ok(self.put_documents(image)?)
     }
 
-    /// Says how many bytes are to be written, as far as that is known.
+    /// Reports how many bytes will be written, as far as that is known.
     fn say_size(&self) {
         let is_final = self.digester.sizes_are_known();
         let bytes = self.digester.known_size().saturating_sub(self.held_bytes);
         self.observer.size_known(bytes, is_final);
     }
 
-    /// Writes a layer's bytes, which have to be as many as the header says.
+    /// Writes a layer's bytes, whose number must match the header.
     fn put_layer(
         &mut self,
         index: usize,
@@ -147,7 +148,8 @@ impl Writing<'_> {
         chunks: &mut Chunks,
     ) -> Result<(), Error> {
         let unchecked = self.digester.unchecked(index);
-        // Layers of the base image are checked where they are read: there they may be compressed.
+        // Layers of the base image are checked where they are read, as they may be compressed
+        // there.
         let is_base = self.digester.image().layers()[index].as_base().is_some();
         let mut hash = (self.verify && !is_base || unchecked).then(HashWriter::default);
         let mut size = 0;
@@ -183,7 +185,7 @@ impl Writing<'_> {
         Ok(self.output.put(tar::padding(size))?)
     }
 
-    /// Writes the configuration, the manifest and the end.
+    /// Writes the config, the manifest and the end of the archive.
     fn put_documents(&mut self, image: &Image) -> Result<(), OutputError> {
         let config = image.config_json(&self.diff_ids);
         let config_name = format!("{}.json", Digest::of(config.as_bytes()).hex());
@@ -218,8 +220,8 @@ fn header(layer: &Layer, digest: BlobId, mtime: i64) -> Result<(String, Vec<u8>)
     Ok((name, header))
 }
 
-/// The member of a layer of the base image, which stays what it is there but for its size where it
-/// is decompressed.
+/// The member of a base image's layer: the same as in the base's archive, except for the size if
+/// the layer is decompressed.
 fn kept_member(base: &BaseLayer, size: u64) -> Member<'_> {
     let member = &base.member;
     Member {
@@ -238,7 +240,7 @@ fn kept_member(base: &BaseLayer, size: u64) -> Member<'_> {
     }
 }
 
-/// A finished layer's member has the mode and the owner of the file that it comes from.
+/// Writes the header of a finished layer, with the mode and the owner of the file it is read from.
 fn put_finished_header(
     path: &Path,
     own: &Member<'_>,

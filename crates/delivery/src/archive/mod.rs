@@ -1,4 +1,4 @@
-//! Images in one file.
+//! Images in a single file.
 
 mod docker;
 mod oci;
@@ -11,7 +11,7 @@ pub use docker::DockerArchive;
 pub use oci::OciArchive;
 pub(crate) use oci::{BLOBS, put_blob};
 
-/// Mode of the members that this program makes itself.
+/// The mode of members that this program creates.
 const MEMBER_MODE: u32 = 0o644;
 
 /// Writes a document as a member.

@@ -1,5 +1,5 @@
-//! One archive that every engine and tool reads: an OCI layout in a tar file, with the
-//! docker-archive's manifest over the same blobs.
+//! An archive that every engine and tool can read: an OCI layout in a tar file, with a
+//! docker-archive's manifest that refers to the same blobs.
 
 use std::collections::HashSet;
 use std::slice;
@@ -14,19 +14,19 @@ use formats::tar::{self, Member};
 use image::{Blobs, Chunk, Digester};
 use oci::{Descriptor, Flavor, Index, LAYOUT, LAYOUT_FILE, Reference};
 
-/// Where blobs are, in layouts and in archives.
+/// The directory of the blobs in layouts and archives.
 pub(crate) const BLOBS: &str = "blobs/sha256";
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// Writes an OCI archive: an OCI layout in one tar file, which `docker load` reads as well.
+/// Writes an OCI archive: an OCI layout in a tar file, which `docker load` can read too.
 ///
-/// Layers are not compressed, except those that a base image has compressed. Each is hashed again
-/// while it is written, and must have the digest that was found before.
+/// Layers are not compressed, except those that are compressed in a base image. Each is hashed
+/// again while it is written, and must have the digest found before.
 #[derive(Debug)]
 pub struct OciArchive<'a> {
     output: &'a mut dyn Writer,
     name: &'a Reference,
-    /// The blobs that are in it.
+    /// The blobs written so far.
     blobs: HashSet<Digest>,
     written: Option<Digest>,
 }
@@ -42,7 +42,7 @@ impl<'a> OciArchive<'a> {
         self.written
     }
 
-    /// Writes each blob once; returns the names of all layers' members, and how much was written.
+    /// Writes each blob once; returns the member names of all layers, and how much was written.
     fn put_layers(
         &mut self,
         blobs: &Blobs<'_>,
@@ -69,15 +69,15 @@ impl<'a> OciArchive<'a> {
         Ok((members, transfer))
     }
 
-    /// Writes the images of one name for several platforms, each with its digester, and an index of
-    /// them; one image alone is written as [`Sink::write`] does.
+    /// Writes images for several platforms under one name, with an index of them. Each digester is
+    /// for one of the images. A single image is written as by [`Sink::write`].
     ///
-    /// Several have no docker-archive's manifest over them: a dockerd that reads that would give the
-    /// name to the image of some platform.
+    /// Several images have no docker-archive's manifest: dockerd would read it and give the name to
+    /// the image of an arbitrary platform.
     ///
     /// # Errors
     ///
-    /// Those of [`Sink::write`], and if two of the images are for one architecture.
+    /// Those of [`Sink::write`], and if two of the images are for the same architecture.
     pub fn write_platforms(
         &mut self,
         digesters: &[Digester<'_>],
@@ -122,7 +122,7 @@ impl<'a> OciArchive<'a> {
         Ok(transfer)
     }
 
-    /// Writes a document as a blob, unless it is there; the name of its member.
+    /// Writes a document as a blob unless it was written before; returns its member's name.
     fn put_blob_document(
         &mut self,
         descriptor: &Descriptor,
@@ -136,7 +136,7 @@ impl<'a> OciArchive<'a> {
         Ok(member)
     }
 
-    /// Writes what names the image, and the archive's end.
+    /// Writes what names the image, and the end of the archive.
     fn put_names(
         &mut self,
         entry: Descriptor,
@@ -167,7 +167,7 @@ impl Sink for OciArchive<'_> {
     }
 }
 
-/// Writes a layer's blob, hashes it on the way, and checks what it is.
+/// Writes a layer's blob and checks its digest.
 pub(crate) fn put_blob(
     blobs: &Blobs<'_>,
     layer: usize,

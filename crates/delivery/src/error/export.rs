@@ -1,4 +1,4 @@
-//! Why an image has no one tree.
+//! Why an image cannot be exported as one tree.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use image::layer::LayerError;
 
-/// Why an image cannot be exported. Layers are counted from 1 in what it says.
+/// Why an image cannot be exported. The messages count layers from 1.
 #[derive(Debug, Error)]
 pub enum ExportError {
-    /// A layer cannot be opened, or is not the right one.
+    /// A layer cannot be opened, or has the wrong digest.
     #[error("layer {} cannot be read", layer + 1)]
     Layer {
         /// The layer, counted from 0.
@@ -26,7 +26,7 @@ pub enum ExportError {
         /// Why.
         source: io::Error,
     },
-    /// An entry of a layer has no place in a tree.
+    /// An entry of a layer cannot be put into the tree.
     #[error("layer {} has the entry `{path}`, {problem}", layer + 1)]
     Entry {
         /// The layer, counted from 0.
@@ -36,15 +36,15 @@ pub enum ExportError {
         /// What is wrong with it.
         problem: Problem,
     },
-    /// What changed cannot be put into a layer.
-    #[error("the layer of what changed cannot have `{path}`, {problem}")]
+    /// A changed file cannot be put into a layer.
+    #[error("the layer of changes cannot have `{path}`, {problem}")]
     Changed {
-        /// Its name.
+        /// The file's name.
         path: String,
         /// What is wrong with it.
         problem: Problem,
     },
-    /// A file that holds contents cannot be read again.
+    /// A file with contents of entries cannot be read again.
     #[error("cannot read `{}`", path.display())]
     Content {
         /// The file.
@@ -54,7 +54,7 @@ pub enum ExportError {
     },
 }
 
-/// What is wrong with an entry.
+/// What is wrong with an entry. The messages continue a sentence after the entry's name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Problem {
     /// Its name leads out of the image.
@@ -63,34 +63,34 @@ pub enum Problem {
     /// Its name is longer than a path may be.
     #[error("whose name has more than {0} bytes")]
     Long(usize),
-    /// There is something on the way that is not a directory.
+    /// Something on the way to it is not a directory.
     #[error("which is below something that is not a directory")]
     NotADirectory,
-    /// There are symbolic links on the way, and no end of them.
-    #[error("which is behind too many symbolic links")]
+    /// The way to it leads through too many symbolic links, perhaps a loop.
+    #[error("whose path has too many symbolic links")]
     Links,
-    /// The root can only be a directory.
-    #[error("which is the root, but not a directory")]
+    /// It is the root, but not a directory.
+    #[error("which is the root but not a directory")]
     Root,
-    /// A hard link leads nowhere.
-    #[error("a hard link to `{0}`, which is not there")]
+    /// A hard link to a missing file.
+    #[error("a hard link to `{0}`, which does not exist")]
     NoTarget(String),
-    /// A hard link leads to a directory.
+    /// A hard link to a directory.
     #[error("a hard link to `{0}`, which is a directory")]
     LinkedDirectory(String),
-    /// A whiteout hides nothing that has a name.
-    #[error("a whiteout that hides no name")]
+    /// A whiteout without a name to hide.
+    #[error("a whiteout without a name to hide")]
     NoName,
-    /// It is a file with holes.
+    /// It is a sparse file.
     #[error(
         "which is stored as a file with holes; write the layer again without them, as tar does \
          without --sparse"
     )]
     Sparse,
-    /// It is of a type that trees do not have.
-    #[error("whose type `{}` is not one of a file", char::from(*.0).escape_default())]
+    /// Its type is not supported.
+    #[error("whose type `{}` is not supported", char::from(*.0).escape_default())]
     Type(u8),
-    /// The tree takes too much memory.
-    #[error("with which names and headers of all entries take more than {0} MiB of memory")]
+    /// With it, the tree takes too much memory.
+    #[error("with which the names and headers of all entries exceed {0} MiB of memory")]
     TooMuch(usize),
 }

@@ -1,4 +1,4 @@
-//! Why a layout cannot be added to.
+//! Why an image cannot be added to an OCI layout.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,22 +6,22 @@ use std::path::PathBuf;
 use oci::LAYOUT_FILE;
 use thiserror::Error;
 
-/// Why a directory is not a layout, or cannot become one.
+/// Why a directory is not a layout and cannot become one.
 #[derive(Debug, Error)]
 pub enum LayoutError {
     /// It is a file.
-    #[error("`{}` is a file; an OCI layout is a directory", .0.display())]
+    #[error("`{}` is a file, but an OCI layout is a directory", .0.display())]
     File(PathBuf),
-    /// It holds something else.
+    /// It contains something else.
     #[error(
-        "`{}` holds `{found}` and is not an OCI layout; write to another place, or to an empty \
-         directory",
+        "`{}` contains `{found}` and is not an OCI layout; write to another directory, or to an \
+         empty one",
         path.display()
     )]
     Foreign {
         /// The directory.
         path: PathBuf,
-        /// What is in it.
+        /// A file in it.
         found: String,
     },
     /// A document of the layout cannot be read.
@@ -32,7 +32,7 @@ pub enum LayoutError {
         /// Why.
         source: MarkerError,
     },
-    /// The index is not one.
+    /// The index is invalid.
     #[error("`{}` is broken; repair or remove it", path.display())]
     Index {
         /// The index.
@@ -40,24 +40,24 @@ pub enum LayoutError {
         /// What is wrong with it.
         source: oci::DocumentError,
     },
-    /// A directory is where a file belongs, and may hold anything.
-    #[error("`{}` is a directory where a file belongs; remove it", .0.display())]
+    /// A directory has the name of one of the files.
+    #[error("`{}` is a directory, expected a file; remove it", .0.display())]
     Directory(PathBuf),
 }
 
 /// Why a document of a layout cannot be read.
 #[derive(Debug, Error)]
 pub enum MarkerError {
-    /// The kernel refused.
+    /// It cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is a pipe, a directory or the like.
     #[error("`{}` is not a regular file; remove it", .0.display())]
     Kind(PathBuf),
-    /// It is not JSON.
+    /// It is not valid JSON.
     #[error("its `{LAYOUT_FILE}` is broken")]
     Json(#[from] serde_json::Error),
-    /// It is of another version.
-    #[error("its version is {0}; this program knows 1.0.0 only")]
+    /// Its version is not supported.
+    #[error("its version is {0}, but this program only supports 1.0.0")]
     Version(serde_json::Value),
 }

@@ -1,4 +1,4 @@
-//! Why images do not become one archive.
+//! Why images cannot be merged into one archive.
 
 use std::io;
 
@@ -23,10 +23,10 @@ pub enum MergeError {
         /// Why.
         source: io::Error,
     },
-    /// An archive is not one of images.
-    #[error("`{0}` has no manifest.json; it is not an archive of `docker save`")]
+    /// An archive does not contain images.
+    #[error("`{0}` has no manifest.json; it was not written by `docker save`")]
     NoManifest(String),
-    /// A document is not as it must be.
+    /// A document is not valid.
     #[error("`{member}` of `{image}` {problem}")]
     Document {
         /// The image.
@@ -36,18 +36,18 @@ pub enum MergeError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The manifest names what is not there.
-    #[error("the manifest of `{image}` names `{member}`, which is not there")]
+    /// The manifest names a missing member.
+    #[error("the manifest of `{image}` names `{member}`, which is missing")]
     Absent {
         /// The image.
         image: String,
         /// The member.
         member: String,
     },
-    /// Two archives have different members of one name, which both need.
+    /// Two archives need different members with the same name.
     #[error(
-        "`{image}` and an image before it have different members `{member}`, and an archive has \
-         one of a name; save one of them again"
+        "`{image}` and an image before it have different members `{member}`, but an archive \
+         can only have one with that name; save one of the images again"
     )]
     Conflict {
         /// The later image.
@@ -55,7 +55,7 @@ pub enum MergeError {
         /// The member.
         member: String,
     },
-    /// A member has no place in an archive of images.
+    /// A member that an archive of images cannot have.
     #[error("`{image}` has the member `{member}`, {problem}")]
     Member {
         /// The image.
@@ -65,13 +65,13 @@ pub enum MergeError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// There are more names than memory for them.
-    #[error("the names of all members take more than {0} MiB of memory; images need far less")]
+    /// The names of the members take too much memory.
+    #[error("the names of all members exceed {0} MiB of memory; images need far less")]
     TooMuch(usize),
 }
 
 impl MergeError {
-    /// The error of an image that cannot be opened or read.
+    /// The error for an image that cannot be opened or read.
     pub(crate) fn of_image(image: &str, source: impl Into<image::Error>) -> Self {
         Self::Image { image: image.to_owned(), source: Box::new(source.into()) }
     }

@@ -28,13 +28,13 @@ pub enum Error {
     /// The image cannot be read or digested.
     #[error(transparent)]
     Image(#[from] image::Error),
-    /// The image's name is not one.
+    /// The image's name is not valid.
     #[error(transparent)]
     Name(#[from] oci::ReferenceError),
-    /// What is read or written in the place of a document is not one.
+    /// A document that was read, or is to be written, is not valid.
     #[error(transparent)]
     Document(#[from] oci::DocumentError),
-    /// Something could not be done with a file or directory.
+    /// An operation on a file or directory failed.
     #[error(transparent)]
     File(#[from] FileError),
     /// The bytes cannot be written.
@@ -48,30 +48,30 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
-    /// A directory is where a file is to be written.
+    /// The file to write is a directory.
     #[error("`{}` is a directory; name a file", .0.display())]
     IsDirectory(PathBuf),
-    /// Two of the images of an index are for one platform.
-    #[error("two of the images are for linux/{0}; an index has one for each platform")]
+    /// Two images of an index are for the same platform.
+    #[error("two of the images are for linux/{0}; an index can have only one for each platform")]
     SamePlatform(String),
-    /// The layers make no tree.
+    /// The layers cannot be exported as one tree.
     #[error(transparent)]
     Export(Box<ExportError>),
-    /// Images do not become one archive.
+    /// The images cannot be merged.
     #[error(transparent)]
     Merge(Box<MergeError>),
-    /// The layout cannot be added to.
+    /// The image cannot be added to the layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
 }
 
 impl Error {
-    /// The error of a file that cannot be written.
+    /// The error for a file that cannot be written.
     pub fn writing(path: &Path, source: Self) -> Self {
         Self::Writing { path: path.to_owned(), source: Box::new(source) }
     }
 
-    /// The error of another part that this one stands for, or this one.
+    /// The error of another module that this one wraps, or this one itself.
     pub fn inner(&self) -> &(dyn error::Error + 'static) {
         match self {
             Self::Image(error) => error.inner(),
@@ -87,7 +87,7 @@ impl Error {
     }
 }
 
-/// Whether an error means that the reader of an output went away, which is its own business.
+/// Whether an error means that the reader of an output has gone away, which need not be reported.
 pub fn is_closed(error: &(dyn error::Error + 'static)) -> bool {
     causes::is_io(error, io::ErrorKind::BrokenPipe)
 }

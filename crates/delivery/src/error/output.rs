@@ -11,24 +11,24 @@ pub enum OutputError {
     /// There is no standard output.
     #[error("opening standard output")]
     Stdout(#[source] io::Error),
-    /// It cannot be told what the output is.
+    /// The kind of the output cannot be determined.
     #[error("examining the output")]
     Examine(#[source] io::Error),
-    /// It is a terminal.
+    /// The output is a terminal.
     #[error(
-        "the archive is not written to a terminal; redirect it, as with `| docker load` or \
+        "refusing to write the archive to a terminal; redirect it, as with `| docker load` or \
          `> image.tar`"
     )]
     Terminal,
-    /// The kernel refused, or the reader went away or takes nothing any more.
+    /// Writing failed, or the reader went away or stopped reading.
     #[error("cannot write {what}")]
     Write {
-        /// What is written.
+        /// What was being written.
         what: &'static str,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What should be written cannot be read.
+    /// The content to be written cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
 }

@@ -1,8 +1,9 @@
-//! What one tree has besides another, as a layer on top of that.
+//! The difference between two trees, as a layer on top of the first.
 //!
-//! What is as it was is left out. A directory stands in front of all that changed in it, as engines
-//! unpack a layer for itself and would make one of their own. Each name that is gone has a whiteout;
-//! no directory is opaque, as not all programs that read images know what that means.
+//! Unchanged entries are left out. Changed entries come after an entry for their directory, as
+//! engines unpack a layer by itself and would otherwise create directories with attributes of their
+//! own. Each name that is gone gets a whiteout; no directory is opaque, as not all programs that
+//! read images support that.
 
 use std::collections::HashMap;
 
@@ -10,12 +11,12 @@ use super::source::{ContentReader, Contents, Location};
 use super::tree::{Content, Inode, Metadata, Tree, Visited};
 use crate::error::{ExportError, Problem};
 
-/// Bytes that are compared at a time.
+/// How many bytes are compared at a time.
 const COMPARED: usize = 64 << 10;
-/// Permission bits, which is all of a mode that matters.
+/// Permission bits, the only part of a mode that matters.
 const PERMISSIONS: u32 = 0o7777;
 
-/// The layer that makes `tree` of `base`; both have their contents in `contents`.
+/// The layer that turns `base` into `tree`; both have their contents in `contents`.
 pub(super) fn changes(base: &Tree, tree: &Tree, contents: &Contents) -> Result<Tree, ExportError> {
     let changed = Comparison::new(base, tree, contents).changed()?;
     let (layer, way, firsts) = (Tree::new(), Vec::new(), HashMap::new());
@@ -38,16 +39,16 @@ fn same_metadata(one: &Metadata, other: &Metadata) -> bool {
     (one.mode & PERMISSIONS, one.uid, one.gid) == (other.mode & PERMISSIONS, other.uid, other.gid)
 }
 
-/// Finds out which inodes of a tree are others than those of its base.
+/// Finds the inodes of a tree that differ from those of its base.
 struct Comparison<'a> {
     base: &'a Tree,
     tree: &'a Tree,
-    /// The base's contents, and the tree's.
+    /// Read the contents of the base and of the tree.
     readers: [ContentReader<'a>; 2],
     buffers: [Vec<u8>; 2],
-    /// Which inode of the base each one of the tree is.
+    /// The inode of the base that each inode of the tree corresponds to.
     counterparts: Vec<Option<usize>>,
-    /// Which inodes of the base are ones of the tree.
+    /// The inodes of the base that an inode of the tree corresponds to.
     taken: Vec<bool>,
 }
 
@@ -74,8 +75,8 @@ impl<'a> Comparison<'a> {
         Ok(changed)
     }
 
-    /// Whether the base has the same inode under this name. What had one name or inode there and
-    /// has another one here is linked in another way.
+    /// Whether the base has the same inode under this name. If one inode of the base corresponds to
+    /// several of the tree, or the other way round, its hard links have changed.
     fn is_as_it_was(
         &mut self,
         path: &[u8],
@@ -93,7 +94,7 @@ impl<'a> Comparison<'a> {
             return Ok(false);
         }
         Ok(match (&before.content, &inode.content) {
-            // Their permissions mean nothing, and programs write different ones.
+            // Permissions of links mean nothing, and programs write different ones.
             (Content::Symlink(one), Content::Symlink(other)) => {
                 let (one_owner, other_owner) = (&before.metadata, &inode.metadata);
                 one == other && (one_owner.uid, one_owner.gid) == (other_owner.uid, other_owner.gid)
@@ -128,14 +129,14 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Puts what changed into a layer.
+/// Writes the changes into a layer.
 struct Changes<'a> {
     base: &'a Tree,
     tree: &'a Tree,
-    /// Which inodes of the tree changed.
+    /// Which inodes of the tree have changed.
     changed: Vec<bool>,
     layer: Tree,
-    /// The directories that the walk is in and the layer has not yet.
+    /// The directories on the way to the current entry that are not in the layer yet.
     way: Vec<(Vec<u8>, &'a Metadata)>,
     /// The first names of the inodes that are in the layer.
     firsts: HashMap<usize, Vec<u8>>,
@@ -159,7 +160,7 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// Puts a directory if the base has none that is the same, or if something in it is gone.
+    /// Puts a directory if the base does not have the same one, or if something in it is gone.
     fn put_directory(&mut self, path: &[&[u8]], metadata: &Metadata) -> Result<(), Problem> {
         let before = match self.base.at(path) {
             Some(Visited::Directory(before)) => Some(before),
@@ -195,7 +196,7 @@ impl<'a> Changes<'a> {
         self.layer.put(&names(path), inode.clone())
     }
 
-    /// Puts the directories on the way to what comes next.
+    /// Puts the directories on the way to the next entry.
     fn put_way(&mut self) -> Result<(), Problem> {
         for (path, metadata) in self.way.drain(..) {
             self.layer.put_directory(&names(&path), metadata.clone())?;

@@ -1,9 +1,9 @@
 //! Writes a tree as a tar file.
 //!
-//! Names start with `./` and are sorted as by GNU tar's `--sort=name`; headers are those of the
-//! layers that this program makes, with owners as numbers alone. Of a file with many names the first
-//! one has the content, and the others are links to it. So the bytes depend on the tree and not on
-//! the layers that made it. Changing any of this is a change of [`FORMAT`](super::FORMAT).
+//! Names start with `./` and are sorted as by GNU tar's `--sort=name`; headers are those of this
+//! program's layers, with numeric owners only. Of a file with several names, the first one has the
+//! content and the others are links to it. So the bytes depend on the tree and not on the layers it
+//! was made from. Any change to this is a change of [`FORMAT`](super::FORMAT).
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use crate::Error;
 use crate::output::Writer;
 use formats::tar::{self, Member};
 
-/// Bytes that are copied at a time.
+/// How many bytes are copied at a time.
 const COPY: usize = 256 << 10;
 
-/// Writes all of the tree. `mtime` is the time of all entries, in seconds since 1970, where it is
-/// not to be their own. Returns how many entries there were.
+/// Writes the whole tree. If `mtime` is given, it replaces the time of all entries, in seconds
+/// since 1970. Returns the number of entries.
 pub(super) fn emit(
     tree: &Tree,
     contents: &Contents,
@@ -51,9 +51,9 @@ struct Emitter<'a> {
     contents: ContentReader<'a>,
     mtime: Option<i64>,
     output: &'a mut dyn Writer,
-    /// How many names each inode has.
+    /// The number of names of each inode.
     names: Vec<u32>,
-    /// The first name of those that have several.
+    /// The first name of each inode that has several.
     firsts: HashMap<usize, Vec<u8>>,
     buffer: Vec<u8>,
     entries: usize,

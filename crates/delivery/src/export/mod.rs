@@ -1,8 +1,9 @@
-//! Merges the layers of an image into the one tree that a container of it has, tar to tar.
+//! Merges the layers of an image into the one tree that its containers see, from tar to tar.
 //!
-//! The layers are read once, and their entries kept: names, headers, and where contents are. These
-//! stay where they are, in archives and in the store; those of compressed layers, and small ones
-//! that are made into a layer while it is read, are put into a temporary file without a name.
+//! The layers are read once. Names and headers of their entries are held in memory, with the
+//! location of the contents, which stay where they are, in archives and in the store. Contents of
+//! compressed layers, and small ones that are generated while a layer is read, go into an unnamed
+//! temporary file.
 
 mod changes;
 mod emit;
@@ -27,22 +28,22 @@ use paths::Meaning;
 use source::{Contents, LayerSource, Location};
 use tree::{Content as NodeContent, Inode, Metadata, Tree};
 
-/// Names the bytes that this module makes of a tree.
+/// The version of the bytes that this module makes of a tree.
 pub const FORMAT: &str = "export-1";
 
-/// What the names of records of extended attributes begin with.
+/// The prefix of the records of extended attributes.
 const XATTR: &[u8] = b"SCHILY.xattr.";
-/// Characters of an entry's name that are shown.
+/// How many characters of an entry's name are shown.
 const SHOWN: usize = 200;
 
-/// Writes the tree that layers make, the lowest first, as an uncompressed tar file. `mtime` is the
-/// time of all entries, in seconds since 1970; `None` leaves each its own. Returns the number of
-/// entries.
+/// Writes the tree of layers, the lowest first, as an uncompressed tar file. `mtime` becomes the
+/// time of all entries, in seconds since 1970; with `None`, each keeps its own. Returns the number
+/// of entries.
 ///
 /// # Errors
 ///
-/// If a layer cannot be read, is not the one that its image names, or has an entry that has no
-/// place in a tree, or if the output takes no more.
+/// If a layer cannot be read, does not have its digest, or has an entry that cannot be put into the
+/// tree, or if writing fails.
 pub fn export(
     layers: &[Layer],
     mtime: Option<i64>,
@@ -55,8 +56,8 @@ pub fn export(
     })
 }
 
-/// Writes the tree that layers make with that of the tar file `upper` on top of them, whose names
-/// hide nothing but what has the same ones. Returns the number of entries.
+/// Writes the tree of layers with the tar file `upper` on top. The names in `upper` replace equal
+/// names but are never taken for whiteouts. Returns the number of entries.
 ///
 /// # Errors
 ///
@@ -74,8 +75,9 @@ pub fn export_with(
     })
 }
 
-/// Writes a layer: what the tree of the tar file `changed` has that the tree which layers make has
-/// not, and whiteouts for what it lacks. Times make no difference. Returns the number of entries.
+/// Writes a layer that turns the tree of `layers` into that of the tar file `changed`: new and
+/// changed entries, and whiteouts for what is gone. Times are not compared. Returns the number of
+/// entries.
 ///
 /// # Errors
 ///
@@ -95,7 +97,7 @@ pub fn export_changes(
     })
 }
 
-/// Does something with layers. Beside it, those layers are hashed that it does not read through.
+/// Runs something on layers, while hashing those that it does not read from start to end.
 fn verified<T>(layers: &[Layer], something: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     thread::scope(|scope| {
         let verifying = threads::spawn(scope, || verify(layers))?;
@@ -112,7 +114,7 @@ fn verify(layers: &[Layer]) -> Result<(), ExportError> {
     layers.iter().enumerate().try_for_each(check)
 }
 
-/// The tree that layers make.
+/// The tree of layers.
 fn tree_of(
     layers: &[Layer],
     without_times: bool,
@@ -129,7 +131,7 @@ fn tree_of(
     Ok(tree)
 }
 
-/// Puts the entries of a tar file on top of a tree, all under the names that they have.
+/// Puts the entries of a tar file on top of a tree, without taking any for whiteouts.
 fn add_file(
     tree: &mut Tree,
     number: usize,
@@ -144,7 +146,7 @@ fn add_file(
     })
 }
 
-/// Has `put` put each entry of a layer where it belongs.
+/// Calls `put` for each entry of a layer.
 fn add(
     number: usize,
     stream: LayerStream<'_>,
@@ -166,12 +168,12 @@ fn add(
             problem,
         })?;
     }
-    // To the end, where compressed layers are found to be the right ones.
+    // Read to the end, where the digest of a compressed layer is checked.
     std::io::copy(members.source(), &mut std::io::sink()).map_err(unreadable)?;
     Ok(())
 }
 
-/// Does what a layer's entry says: puts something, or hides it.
+/// Applies a layer's entry, which may be a whiteout.
 fn put_in_layer(
     tree: &mut Tree,
     member: &Member,
@@ -214,11 +216,11 @@ fn put(
     tree.put(path, Inode { metadata, content })
 }
 
-/// What a member says of its node, whatever that is.
+/// A member's metadata, whatever its type.
 fn metadata(member: &Member, without_times: bool) -> Metadata {
     let stays = |(keyword, value): &&(Vec<u8>, Vec<u8>)| {
         keyword.starts_with(XATTR)
-            // A time with a fraction does not fit into the header.
+            // The header has no room for a fraction.
             || keyword == b"mtime" && value.contains(&b'.') && !without_times
     };
     Metadata {

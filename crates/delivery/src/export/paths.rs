@@ -1,11 +1,11 @@
-//! Names of entries, taken apart.
+//! The names of entries.
 
 use crate::error::Problem;
 
 /// The longest path, as in Linux (`PATH_MAX`).
 const MAX_PATH: usize = 4096;
 
-/// The names on the way from the image's root to an entry. The root has none.
+/// The components of a path from the image's root to an entry. The root itself has none.
 pub(super) fn components(path: &[u8]) -> Result<Vec<&[u8]>, Problem> {
     if path.len() > MAX_PATH {
         return Err(Problem::Long(MAX_PATH));
@@ -21,20 +21,20 @@ pub(super) fn components(path: &[u8]) -> Result<Vec<&[u8]>, Problem> {
     Ok(names)
 }
 
-/// What an entry says by its name alone.
+/// What an entry's name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning<'a> {
-    /// It is what it is called.
+    /// An ordinary name.
     Itself,
-    /// That lower layers' entry of this name is gone (OCI image specification, `layer.md`).
+    /// Hides an entry of lower layers with this name (OCI image specification, `layer.md`).
     Whiteout(&'a [u8]),
-    /// That all that lower layers have in its directory is gone.
+    /// Hides everything that lower layers have in the same directory.
     Opaque,
-    /// Something of aufs itself.
+    /// A file for aufs itself.
     Ignored,
 }
 
-/// What the last of an entry's names says.
+/// The meaning of the last component of an entry's name.
 pub(super) fn meaning(name: &[u8]) -> Result<Meaning<'_>, Problem> {
     match name.strip_prefix(b".wh.") {
         None => Ok(Meaning::Itself),

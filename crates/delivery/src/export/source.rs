@@ -1,4 +1,4 @@
-//! A layer's tar file, whose contents stay where they are.
+//! A layer's tar file, whose contents are located but not copied where possible.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, Read, Write as _};
@@ -9,31 +9,31 @@ use crate::error::ExportError;
 use image::layer::{LayerStream, TarReader};
 use image::members::Source;
 
-/// Where the contents of files are: in files of others, or in a temporary one that has no name.
+/// The files with the contents: existing ones, or an unnamed temporary file.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Files of others; those of one layer often are the same.
+    /// Existing files; those of one layer are often the same.
     pub(super) files: Vec<PathBuf>,
-    /// What has no file of its own.
+    /// For contents that are not in an existing file.
     pub(super) spool: Option<Spool>,
 }
 
-/// A temporary file that goes with the process.
+/// A temporary file, deleted when the process exits.
 #[derive(Debug)]
 pub(super) struct Spool {
     pub(super) file: File,
     end: u64,
 }
 
-/// Where the content of one file starts.
+/// Where the content of a file starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Location {
-    /// Which of the files of others it is in; `None` is the temporary one.
+    /// Which of the existing files it is in; `None` is the temporary file.
     pub(super) file: Option<u32>,
     pub(super) offset: u64,
 }
 
-/// Reads contents again.
+/// Reads contents by their location.
 #[derive(Debug)]
 pub(super) struct ContentReader<'a> {
     contents: &'a Contents,
@@ -46,7 +46,7 @@ impl<'a> ContentReader<'a> {
         Self { contents, open: None }
     }
 
-    /// Fills the buffer with what is `offset` bytes behind the start of a content.
+    /// Fills the buffer with the bytes at `offset` of a content.
     pub(super) fn read(
         &mut self,
         location: Location,
@@ -81,7 +81,8 @@ impl<'a, 'b> LayerSource<'a, 'b> {
         Self { tar: TarReader::new(stream), contents }
     }
 
-    /// Where the next `size` bytes are. Those without a file are put into the temporary one.
+    /// The location of the next `size` bytes. Bytes that are not in a file go into the temporary
+    /// one.
     pub(super) fn locate(&mut self, size: u64) -> io::Result<Location> {
         let Some((path, offset)) = self.tar.section(size)? else { return self.spool(size) };
         if self.contents.files.last().is_none_or(|last| last != path) {

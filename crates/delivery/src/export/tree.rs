@@ -1,8 +1,8 @@
-//! The tree that layers make, one on the other.
+//! The tree of layers on top of each other.
 //!
-//! Where engines differ, it is what overlayfs shows of layers that were unpacked each for itself:
-//! a whiteout hides what lower layers have and nothing of its own, and a directory takes the place
-//! of a lower layer's link. A directory that no entry names keeps what lower layers say of it.
+//! Where engines differ, this follows what overlayfs shows of layers that were unpacked separately:
+//! a whiteout hides entries of lower layers but none of its own layer, and a directory replaces a
+//! lower layer's link. A directory without an entry keeps the attributes that lower layers give it.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use super::source::Location;
 use crate::error::Problem;
 use formats::tar::{Device, Record};
 
-/// The most memory for names and headers of all entries: about four million.
+/// The maximum memory for names and headers of all entries: about four million of them.
 const MAX_MEMORY: usize = 512 << 20;
-/// What an entry takes besides its name and records.
+/// The memory that an entry takes in addition to its name and records.
 const OVERHEAD: usize = 176;
-/// Symbolic links on the way to an entry, as in the kernel.
+/// The maximum number of symbolic links on the way to an entry, as in the kernel.
 const MAX_LINKS: usize = 40;
-/// Mode of a directory that no entry names; root owns it.
+/// The mode of a directory without an entry; root owns it.
 const IMPLIED_MODE: u32 = 0o755;
 
 /// A node's number.
@@ -31,11 +31,11 @@ pub(super) struct Metadata {
     pub(super) gid: i64,
     /// Seconds since 1970.
     pub(super) mtime: i64,
-    /// Records of extended headers that stay.
+    /// Records of extended headers that are preserved.
     pub(super) records: Box<[Record]>,
 }
 
-/// What is not a directory.
+/// The content of anything but a directory.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     File { location: Location, size: u64 },
@@ -45,7 +45,7 @@ pub(super) enum Content {
     Fifo,
 }
 
-/// Something that may have many names.
+/// Something that may have several names.
 #[derive(Clone, Debug)]
 pub(super) struct Inode {
     pub(super) metadata: Metadata,
@@ -69,20 +69,20 @@ enum Kind {
     Leaf(usize),
 }
 
-/// The tree.
+/// The tree of an image's files.
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
     inodes: Vec<Inode>,
-    /// The layer whose entries are put, counted from 1: what was there before has none.
+    /// The current layer, counted from 1; before the first one, it is 0.
     layer: usize,
     memory: usize,
 }
 
-/// What is visited.
+/// What a visitor is given.
 pub(super) enum Visited<'a> {
     Directory(&'a Metadata),
-    /// With its number; names of the same one are links of each other.
+    /// An inode and its number; names with the same number are hard links to each other.
     Inode(usize, &'a Inode),
 }
 
@@ -93,12 +93,12 @@ impl Tree {
         Self { nodes: vec![root], inodes: Vec::new(), layer: 0, memory: 0 }
     }
 
-    /// Goes on with the next layer.
+    /// Begins the next layer.
     pub(super) fn begin_layer(&mut self) {
         self.layer += 1;
     }
 
-    /// Puts a directory, with what lower layers have in it.
+    /// Puts a directory, and keeps what lower layers have in it.
     pub(super) fn put_directory(
         &mut self,
         path: &[&[u8]],
@@ -120,7 +120,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts a file or anything else that is not a directory, in the place of what was there.
+    /// Puts a file, or anything else but a directory, in place of what was there.
     pub(super) fn put(&mut self, path: &[&[u8]], inode: Inode) -> Result<(), Problem> {
         let (name, parents) = path.split_last().ok_or(Problem::Root)?;
         let target = if let Content::Symlink(target) = &inode.content { target.len() } else { 0 };
@@ -130,8 +130,7 @@ impl Tree {
         self.insert(parent, name, Kind::Leaf(self.inodes.len() - 1))
     }
 
-    /// Puts another name for what is at a path. What the link says of owner, mode and time goes for
-    /// both.
+    /// Adds a name for the file at a path. The link's owner, mode and time apply to both names.
     pub(super) fn put_link(
         &mut self,
         path: &[&[u8]],
@@ -160,7 +159,7 @@ impl Tree {
         self.insert(parent, name, Kind::Leaf(inode))
     }
 
-    /// Hides what lower layers have of one name in a directory.
+    /// Hides what lower layers have under a name in a directory.
     pub(super) fn hide(&mut self, directory: &[&[u8]], name: &[u8]) -> Result<(), Problem> {
         let directory = self.enter(directory)?;
         if let Some(id) = self.child(directory, name) {
@@ -173,15 +172,15 @@ impl Tree {
         Ok(())
     }
 
-    /// Hides all that lower layers have in a directory.
+    /// Hides everything that lower layers have in a directory.
     pub(super) fn hide_all(&mut self, directory: &[&[u8]]) -> Result<(), Problem> {
         let directory = self.enter(directory)?;
         self.prune(directory);
         Ok(())
     }
 
-    /// Visits all, each directory before what is in it, and that sorted by the bytes of the names,
-    /// as GNU tar's `--sort=name` does. Paths start with `./`.
+    /// Visits everything, each directory before its content, sorted by the bytes of the names as by
+    /// GNU tar's `--sort=name`. Paths start with `./`.
     pub(super) fn visit<'a, E>(
         &'a self,
         mut visitor: impl FnMut(&[u8], Visited<'a>) -> Result<(), E>,
@@ -211,7 +210,7 @@ impl Tree {
         Ok(())
     }
 
-    /// What has exactly this path: no link on the way is followed.
+    /// What is at exactly this path: links are not followed.
     pub(super) fn at(&self, path: &[&[u8]]) -> Option<Visited<'_>> {
         Some(match &self.nodes[self.exactly(path)?].kind {
             Kind::Directory { metadata, .. } => Visited::Directory(metadata),
@@ -219,7 +218,7 @@ impl Tree {
         })
     }
 
-    /// The names in the directory that has exactly this path; none if there is none.
+    /// The names in the directory at exactly this path; none if it is not a directory.
     pub(super) fn names(&self, path: &[&[u8]]) -> impl Iterator<Item = &[u8]> {
         let children = self.exactly(path).and_then(|id| match &self.nodes[id].kind {
             Kind::Directory { children, .. } => Some(children),
@@ -228,25 +227,25 @@ impl Tree {
         children.into_iter().flat_map(BTreeMap::keys).map(|name| &**name)
     }
 
-    /// How many inodes there were in all layers.
+    /// The number of inodes in all layers, replaced ones included.
     pub(super) fn inodes(&self) -> usize {
         self.inodes.len()
     }
 
-    /// The directory that these names lead to. What is not there is made, also in the place of what
-    /// a lower layer has that is not a directory.
+    /// The directory at a path. Missing directories are created, even in place of something else in
+    /// a lower layer.
     fn enter(&mut self, names: &[&[u8]]) -> Result<Id, Problem> {
         let found = self.walk(names, true)?;
         found.ok_or(Problem::NotADirectory)
     }
 
-    /// The directory that these names lead to, if it is there.
+    /// The directory at a path, if it exists.
     fn find(&mut self, names: &[&[u8]]) -> Result<Option<Id>, Problem> {
         self.walk(names, false)
     }
 
-    /// Goes from the root along these names, and where links of the same layer lead. Without `make`
-    /// all links are followed, and nothing is changed.
+    /// Walks from the root along a path, following links of the current layer. Without `make`, all
+    /// links are followed and nothing is changed.
     fn walk(&mut self, names: &[&[u8]], make: bool) -> Result<Option<Id>, Problem> {
         let mut way = vec![ROOT];
         let mut left: Vec<Box<[u8]>> = names.iter().rev().map(|&name| name.into()).collect();
@@ -348,7 +347,7 @@ impl Tree {
         }
     }
 
-    /// Where a symbolic link leads.
+    /// The target of a symbolic link.
     fn target(&self, id: Id) -> Option<&[u8]> {
         match self.nodes[id].kind {
             Kind::Leaf(inode) => match &self.inodes[inode].content {

@@ -1,13 +1,13 @@
-//! A message's body, however its end is marked.
+//! The body of a message, in each of the ways in which its end can be marked.
 
 use std::io::{self, BufRead, Read};
 
 use super::head::MAX_FIELDS;
 
-/// Characters of the line before a chunk.
+/// The maximum length of the line before a chunk.
 const MAX_CHUNK_LINE: u64 = 1 << 10;
 
-/// A body that is being read.
+/// A body being read.
 #[derive(Debug)]
 pub struct Body<R> {
     input: R,
@@ -16,11 +16,11 @@ pub struct Body<R> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    /// This many bytes are left.
+    /// A number of bytes that are left.
     Length(u64),
-    /// This many bytes are left of the current chunk; the first one is yet to come.
+    /// The number of bytes left of the current chunk, and whether the first one is still to come.
     Chunk { left: u64, first: bool },
-    /// The connection's end is the body's.
+    /// The body ends with the connection.
     Close,
 }
 
@@ -30,17 +30,17 @@ impl<R: BufRead> Body<R> {
         Self { input, state: State::Length(length) }
     }
 
-    /// A body in chunks.
+    /// A chunked body.
     pub fn chunked(input: R) -> Self {
         Self { input, state: State::Chunk { left: 0, first: true } }
     }
 
-    /// A body up to the connection's end.
+    /// A body that ends with the connection.
     pub fn to_end(input: R) -> Self {
         Self { input, state: State::Close }
     }
 
-    /// Reads the line with the next chunk's size, after the end of the one before.
+    /// Reads the line with the next chunk's size, after the end of the previous chunk.
     fn next_chunk(&mut self, first: bool) -> io::Result<u64> {
         if !first && !self.line()?.is_empty() {
             return Err(malformed());
@@ -52,7 +52,7 @@ impl<R: BufRead> Body<R> {
         }
         let size = u64::from_str_radix(digits, 16).map_err(|_| malformed())?;
         if size == 0 {
-            // Fields may follow, then an empty line.
+            // Trailer fields may follow, then an empty line.
             let mut fields = 0;
             while !self.line()?.is_empty() {
                 fields += 1;

@@ -1,15 +1,15 @@
-//! A body whose length is not known, cut into chunks (RFC 9112, section 7.1).
+//! A body of unknown length, sent in chunks (RFC 9112, section 7.1).
 
 use image::Content;
 
 use crate::error::OutputError;
 use crate::output::{Output, Writer};
 
-/// Bytes that are gathered to one chunk. Files have chunks of their own.
+/// How many bytes are gathered into one chunk. Files are sent as chunks of their own.
 const CHUNK: usize = 64 << 10;
-/// What ends a chunk.
+/// Ends a chunk.
 const CHUNK_END: &[u8] = b"\r\n";
-/// The empty chunk that ends the body, without trailing fields.
+/// The empty chunk that ends the body, without trailer fields.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Writes the body of an HTTP message to an output.
@@ -17,23 +17,23 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 pub struct ChunkedOutput {
     output: Output,
     gathered: Vec<u8>,
-    /// Bytes of the body, without what is around its chunks.
+    /// Bytes of the body, without the framing of the chunks.
     written: u64,
 }
 
 impl ChunkedOutput {
-    /// A body that starts where the output is now.
+    /// A body that starts at the current position of the output.
     pub fn new(output: Output) -> Self {
         Self { output, gathered: Vec::with_capacity(CHUNK), written: 0 }
     }
 
-    /// Makes a chunk of `size` bytes, which `write` puts into it.
+    /// Writes a chunk of `size` bytes, whose content `write` writes.
     fn chunk(
         output: &mut Output,
         size: u64,
         write: impl FnOnce(&mut Output) -> Result<(), OutputError>,
     ) -> Result<(), OutputError> {
-        // An empty chunk would be the last one.
+        // An empty chunk would end the body.
         if size == 0 {
             return write(output);
         }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::http::Body;
 
-    /// Whoever waits for the end of a body must not have to wait for the end of the pipe.
+    /// A reader that waits for the end of a body must not have to wait for the end of the pipe.
     #[test]
     fn the_end_of_a_body_is_written_while_the_pipe_stays_open() {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(&found[..count], b"4\r\nbody\r\n0\r\n\r\n");
     }
 
-    /// Bytes and files of sizes around a chunk's, empty ones among them.
+    /// Bytes and files with sizes around that of a chunk, some of them empty.
     #[test]
     fn what_is_written_in_chunks_is_what_is_read() {
         const SIZES: [usize; 7] = [0, 1, 512, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK];

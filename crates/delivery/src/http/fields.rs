@@ -5,36 +5,36 @@ use ::http::header::{ACCEPT, CONTENT_LENGTH, HeaderName};
 
 use super::HeadError;
 
-/// Fields by their names, which are the same in upper and lower case.
+/// Fields by name. Names are case-insensitive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(pub(super) HeaderMap);
 
 impl Fields {
-    /// The text of a field; `None` if it is not there or not ASCII.
+    /// A field's value; `None` if the field is missing or not ASCII.
     pub fn get(&self, name: HeaderName) -> Option<&str> {
         self.0.get(name)?.to_str().ok()
     }
 
-    /// Whether there is a field of that name.
+    /// Whether a field exists.
     pub fn contains(&self, name: HeaderName) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The entries of a field that is a list, without those that are empty.
+    /// The entries of a list field, without empty ones.
     fn entries(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         let values = self.0.get_all(name).into_iter();
         let entries = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
         entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty())
     }
 
-    /// Whether a field that is a list holds a word.
+    /// Whether a list field contains a word.
     pub fn lists(&self, name: HeaderName, word: &str) -> bool {
         self.entries(name).any(|entry| entry.eq_ignore_ascii_case(word.as_bytes()))
     }
 
     /// Whether the sender accepts documents of a media type.
     pub fn accepts(&self, media_type: &str) -> bool {
-        // Preferences (`;q=`) do not matter where there is one document of each type.
+        // Preferences (`;q=`) do not matter, as there is one document of each type.
         let ranges = self.entries(ACCEPT).map(|entry| entry.split(|&byte| byte == b';').next());
         let mut ranges = ranges.flatten().map(<[u8]>::trim_ascii).peekable();
         let kind = media_type.split('/').next().map(str::as_bytes);
@@ -46,8 +46,8 @@ impl Fields {
             })
     }
 
-    /// How many bytes the body is said to have; an error if that is not a number, or if there are
-    /// two different ones.
+    /// The length of the body, if it is given; an error if it is not a number, or if there are two
+    /// different ones.
     pub fn content_length(&self) -> Result<Option<u64>, HeadError> {
         let mut all = self.0.get_all(CONTENT_LENGTH).into_iter();
         let Some(first) = all.next() else { return Ok(None) };

@@ -12,63 +12,63 @@ use thiserror::Error;
 
 use super::Fields;
 
-/// Bytes of a whole head.
+/// The maximum size of a head in bytes.
 const MAX_BYTES: usize = 16 << 10;
-/// Fields of a head.
+/// The maximum number of fields in a head.
 pub(super) const MAX_FIELDS: usize = 100;
 
 /// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
-    /// What is to be done.
+    /// The request's method.
     pub method: Method,
-    /// With what: a path and a query, as they were sent.
+    /// The path and query, as they were sent.
     pub target: String,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
-    /// All else.
+    /// The fields.
     pub fields: Fields,
 }
 
 /// The head of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
-    /// How it went.
+    /// The status code.
     pub status: StatusCode,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
-    /// All else.
+    /// The fields.
     pub fields: Fields,
 }
 
 /// Why a head cannot be read.
 #[derive(Debug, Error)]
 pub enum HeadError {
-    /// The other side has gone.
+    /// The peer closed the connection.
     #[error("the connection was closed")]
     Closed,
-    /// It takes too long.
-    #[error("the other side has stopped sending")]
+    /// The head did not arrive in time.
+    #[error("the other side stopped sending")]
     TimedOut,
-    /// More than anybody needs.
+    /// The head has too many bytes or fields.
     #[error("the head of the message is too large")]
     TooLarge,
-    /// The first line is something else.
-    #[error("it is not HTTP")]
+    /// The first line is not HTTP.
+    #[error("not an HTTP message")]
     NotHttp,
-    /// The first line is HTTP's, what follows is not.
-    #[error("the message is not HTTP/1.1")]
+    /// The first line is HTTP, but what follows is not.
+    #[error("the message is not valid HTTP/1.1")]
     Malformed,
-    /// More announcements of an answer than there is a use for.
-    #[error("the answer itself does not come")]
+    /// There are too many informational responses before the final one.
+    #[error("too many informational answers before the final one")]
     NotFinal,
-    /// The kernel refused.
+    /// The connection failed.
     #[error("the connection broke")]
     Io(#[source] io::Error),
 }
 
 impl RequestHead {
-    /// Reads a head up to and including the empty line that ends it. Fails at the deadline, even if
+    /// Reads a head up to and including the empty line that ends it. Fails at the deadline even if
     /// bytes are still trickling in.
     pub fn read(input: &mut impl BufRead, deadline: Option<Instant>) -> Result<Self, HeadError> {
         read_head(input, deadline, |bytes| {
@@ -89,7 +89,7 @@ impl RequestHead {
 }
 
 impl ResponseHead {
-    /// Reads a head, up to the empty line after it, in the same way as that of a request.
+    /// Reads a head in the same way as that of a request.
     pub fn read(input: &mut impl BufRead, deadline: Option<Instant>) -> Result<Self, HeadError> {
         read_head(input, deadline, |bytes| {
             let mut fields = [EMPTY_HEADER; MAX_FIELDS];
@@ -107,8 +107,8 @@ impl ResponseHead {
     }
 }
 
-/// Reads a head line by line. It is parsed anew with each line, of which [`MAX_FIELDS`] lets
-/// there be few, so that what is not HTTP shows at once.
+/// Reads a head line by line. It is parsed again with each line, so that input other than HTTP is
+/// detected early; [`MAX_FIELDS`] limits the number of lines.
 fn read_head<T>(
     input: &mut impl BufRead,
     deadline: Option<Instant>,
@@ -117,7 +117,7 @@ fn read_head<T>(
     let (mut head, mut left) = (Vec::new(), MAX_BYTES);
     loop {
         read_line(input, &mut head, &mut left, deadline)?;
-        // Empty lines before the first one are allowed, for the sake of old clients.
+        // Empty lines before the first one are allowed for the sake of old clients.
         if matches!(&*head, b"\n" | b"\r\n") {
             head.clear();
         } else if let Some(parsed) = parse(&head)? {
@@ -126,7 +126,7 @@ fn read_head<T>(
     }
 }
 
-/// Adds a line, with its end, to what was read of a head.
+/// Reads a line, including its end, and appends it to the head.
 fn read_line(
     input: &mut impl BufRead,
     head: &mut Vec<u8>,

@@ -1,6 +1,6 @@
-//! The little of HTTP/1.1 that a registry on the loopback and Docker's API need: the heads of
-//! messages, and bodies of each kind. What the first lines and the fields are is parsed by
-//! `httparse`; here they get their limits. No content is kept here.
+//! The parts of HTTP/1.1 that a loopback registry and Docker's API need: heads, and bodies of each
+//! kind. `httparse` parses first lines and fields; this module limits their size. Nothing here
+//! holds a whole body in memory.
 
 mod body;
 mod chunked;

@@ -1,4 +1,4 @@
-//! A layer that has to be read from its tar file.
+//! Layers that have to be unpacked from their tar files.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -15,12 +15,12 @@ use formats::sha256::Sha256;
 use image::cache::{TarSplit, TarSplitWriter};
 use image::layer::LayerReader;
 
-/// Bytes read at a time.
+/// How many bytes are read at a time.
 const CHUNK: usize = 256 << 10;
-/// What the names of records of extended attributes begin with.
+/// The prefix of the records of extended attributes.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
-/// Puts the members of a layer's tar file into a directory, and checks the layer's digest.
+/// Unpacks a layer's tar file into a directory, and checks the layer's digest.
 pub(super) fn put(
     place: &Place<'_>,
     layer: usize,
@@ -42,7 +42,7 @@ pub(super) fn put(
         uids.insert(uid);
         gids.insert(gid);
         match &*member.path_bytes() {
-            // podman and containerd both pass over it.
+            // podman and containerd both skip it.
             b"." | b"./" => continue,
             path if relative(path).is_empty() => {
                 root_mode = header.mode().ok().map(|mode| mode & 0o7777);
@@ -62,7 +62,7 @@ pub(super) fn put(
     Ok(Made { counts: writer.finish()?, facts, root_mode, tar_split })
 }
 
-/// A member's owner and group.
+/// A member's user and group.
 fn owner(header: &Header) -> Result<(u32, u32), LinkError> {
     let id = |id: io::Result<u64>| {
         let id = id.map_err(LinkError::Archive)?;
@@ -71,7 +71,7 @@ fn owner(header: &Header) -> Result<(u32, u32), LinkError> {
     Ok((id(header.uid())?, id(header.gid())?))
 }
 
-/// Puts one member where it belongs.
+/// Unpacks one member.
 fn put_member(
     member: &mut tar::Entry<'_, &mut Bytes<'_>>,
     uid: u32,
@@ -110,7 +110,7 @@ fn put_member(
         EntryType::Fifo => Content::Fifo,
         EntryType::Char => device().map(|(major, minor)| Content::Character(major, minor))?,
         EntryType::Block => device().map(|(major, minor)| Content::Block(major, minor))?,
-        // The oldest tars mark a directory by its name alone.
+        // The oldest tars mark directories only by their names.
         EntryType::Regular if path.ends_with(b"/") => Content::Directory,
         EntryType::Regular | EntryType::Continuous => Content::Bytes { from: member, size },
         _ => return Err(LinkError::Member(shown(&path))),
@@ -121,12 +121,12 @@ fn put_member(
     Ok(())
 }
 
-/// A path for a message.
+/// A path for an error message.
 fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-/// A path as tar-split compares it with others: one name may not be in a layer twice.
+/// A path in the form in which tar-split compares it: a layer may not have a name twice.
 fn clean(mut path: &[u8]) -> &[u8] {
     while let Some(rest) = path.strip_prefix(b"./") {
         path = rest;
@@ -137,7 +137,7 @@ fn clean(mut path: &[u8]) -> &[u8] {
     path
 }
 
-/// A path from the image's root.
+/// A path relative to the image's root.
 fn relative(mut path: &[u8]) -> &[u8] {
     while let Some(rest) = path.strip_prefix(b"/") {
         path = rest;
@@ -145,7 +145,7 @@ fn relative(mut path: &[u8]) -> &[u8] {
     path
 }
 
-/// A time of a record: seconds since 1970, perhaps with a fraction.
+/// Parses the time in a record: seconds since 1970, with an optional fraction.
 fn time(value: &[u8]) -> Option<Time> {
     let value = str::from_utf8(value).ok()?;
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
@@ -159,11 +159,11 @@ fn time(value: &[u8]) -> Option<Time> {
     Some(Time { seconds, nanoseconds })
 }
 
-/// A layer's bytes, which are hashed and split while they are read.
+/// A layer's bytes, which are hashed and added to the tar-split while they are read.
 struct Bytes<'a> {
     reader: LayerReader<'a>,
     buffer: Vec<u8>,
-    /// How much of the buffer was read.
+    /// How much of the buffer has been consumed.
     start: usize,
     hash: Sha256,
     tar_split: Option<TarSplitWriter>,
@@ -174,7 +174,7 @@ impl<'a> Bytes<'a> {
         Self { reader, buffer: Vec::new(), start: 0, hash: Sha256::new(), tar_split }
     }
 
-    /// Reads on, and returns whether anything came.
+    /// Reads the next bytes; returns whether there were any.
     fn refill(&mut self) -> io::Result<bool> {
         self.buffer.clear();
         self.start = 0;
@@ -186,7 +186,8 @@ impl<'a> Bytes<'a> {
         Ok(!self.buffer.is_empty())
     }
 
-    /// Reads what follows the last member; the digest and length of all, and the tar-split.
+    /// Reads what follows the last member; returns the digest and size of the whole layer, and its
+    /// tar-split.
     fn finish(mut self) -> Result<(Digest, u64, Option<TarSplit>), LinkError> {
         while self.refill().map_err(LinkError::Archive)? {}
         let tar_split = self.tar_split.map(TarSplitWriter::finish).transpose();

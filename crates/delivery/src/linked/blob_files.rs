@@ -1,8 +1,8 @@
-//! Blobs that are written where a containerd keeps them.
+//! Writes blobs directly into a containerd's content store.
 //!
-//! containerd hashes what it is sent, each blob with one core, and copies it several times on the
-//! way. A blob that is among its files already it takes for a namespace that names digest and size
-//! (`contentStore.Writer` in containerd's `metadata/content.go`).
+//! containerd hashes each blob it is sent on a single core, and copies it several times on the way.
+//! A blob that already exists among its files is accepted as soon as a namespace names its digest
+//! and size (`contentStore.Writer` in containerd's `metadata/content.go`).
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Permissions};
@@ -19,21 +19,21 @@ use super::LinkError;
 use formats::digest::{BlobId, Digest};
 use formats::sha256::Sha256;
 
-/// The mode of containerd's own blobs under the usual umask.
+/// The mode of containerd's own blobs with the usual umask.
 const MODE: u32 = 0o444;
-/// The mode of its directories.
+/// The mode of containerd's directories.
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// The files of a containerd's blobs.
+/// The files of a containerd's content store.
 #[derive(Debug)]
 pub(super) struct BlobFiles {
-    /// `blobs/sha256` of its content.
+    /// The directory `blobs/sha256`.
     directory: OwnedFd,
     path: PathBuf,
     is_refused: AtomicBool,
 }
 
-/// A blob that is being written. It has no name, so nothing is left of it after a kill.
+/// A blob being written. It has no name, so nothing is left of it if this program is killed.
 #[derive(Debug)]
 pub(super) struct BlobFile<'a> {
     files: &'a BlobFiles,
@@ -43,7 +43,7 @@ pub(super) struct BlobFile<'a> {
 }
 
 impl BlobFiles {
-    /// Opens the content of a containerd, which has nothing in it before the first blob.
+    /// Opens a containerd's content store, which is empty until the first blob.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let path = root.join("blobs/sha256");
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&path)?;
@@ -52,13 +52,13 @@ impl BlobFiles {
         Ok(Self { directory, path, is_refused: AtomicBool::new(false) })
     }
 
-    /// Notes that containerd does not take what is written here.
+    /// Records that containerd does not accept blobs that are written here.
     pub(super) fn refuse(&self) {
         self.is_refused.store(true, Ordering::Relaxed);
     }
 
-    /// Begins to write a blob; `None` if there is a file of that name already, containerd does not
-    /// take files from here, or the file system has none without a name.
+    /// Begins to write a blob; `None` if a file with its name exists, if containerd does not accept
+    /// files from here, or if the file system does not support unnamed files.
     pub(super) fn begin(&self, blob: BlobId) -> Result<Option<BlobFile<'_>>, LinkError> {
         let is_there =
             statat(&self.directory, blob.digest.hex(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
@@ -89,12 +89,12 @@ impl BlobFile<'_> {
         self.file.write_all(bytes).map_err(self.files.failed(self.blob.digest))
     }
 
-    /// The digest of the bytes that were added.
+    /// The digest of the bytes so far.
     pub(super) fn digest(&self) -> Digest {
         Digest(self.hash.clone().finish())
     }
 
-    /// Gives the file its name when its bytes are on the disk, as containerd does. They have to be
+    /// Syncs the file to disk and then gives it its name, as containerd does. The bytes must be
     /// those of the blob.
     pub(super) fn persist(self) -> Result<(), LinkError> {
         let name = self.blob.digest.hex();
@@ -104,7 +104,7 @@ impl BlobFile<'_> {
             let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
             let follow = AtFlags::SYMLINK_FOLLOW;
             match linkat(CWD, &*file, &self.files.directory, &*name, follow) {
-                // Another process was first.
+                // Another process was faster.
                 Err(Errno::EXIST) => Ok(()),
                 linked => Ok(linked?),
             }

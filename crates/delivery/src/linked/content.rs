@@ -1,4 +1,4 @@
-//! The content of a containerd: the blobs from which others get an image.
+//! The blobs in a containerd's content store, which are needed to push or export an image.
 
 use super::blob_files::{BlobFile, BlobFiles};
 use super::{IntoContainerd, LinkError};
@@ -8,34 +8,35 @@ use formats::digest::{BlobId, Digest};
 use image::Chunk;
 use oci::Documents;
 
-/// The label by which a layer's blob says what it is uncompressed (`labels.LabelUncompressed`).
+/// The label with the diffID of a layer's blob (`labels.LabelUncompressed`).
 const UNCOMPRESSED: &str = "containerd.io/uncompressed";
-/// The label by which a manifest keeps its configuration (`images.ChildGCLabels`).
+/// The label by which a manifest keeps its config (`images.ChildGCLabels`).
 const REFERS_TO_CONFIG: &str = "containerd.io/gc.ref.content.config";
-/// The beginning of those by which it keeps its layers.
+/// The prefix of the labels by which a manifest keeps its layers.
 const REFERS_TO_LAYER: &str = "containerd.io/gc.ref.content.l.";
-/// The beginning of the label by which a configuration keeps the snapshots.
+/// The prefix of the label by which a config keeps the snapshots.
 const REFERS_TO_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
 
-/// Bytes of a file that are read at a time: with what is made of them, they fit into a core's cache.
+/// How many bytes of a file are read at a time; few enough for a core's cache.
 const CHUNK: usize = 256 << 10;
 
 impl IntoContainerd<'_> {
-    /// Where containerd keeps blobs, if it takes those that are there; otherwise they are sent.
+    /// The directory of containerd's blobs, if it accepts blobs that are written there; otherwise
+    /// they are sent.
     pub(super) fn blob_files(&self) -> Option<BlobFiles> {
         let why = match self.client.shared_content() {
             Ok(Some(root)) => match BlobFiles::open(&root) {
                 Ok(files) => return Some(files),
                 Err(error) => error.to_string(),
             },
-            Ok(None) => "it does not share them among namespaces as files".to_owned(),
+            Ok(None) => "its namespaces do not share blobs as files".to_owned(),
             Err(error) => causes::line(&error),
         };
-        self.observer.note(&format!("blobs are sent to containerd, not written: {why}"));
+        self.observer.note(&format!("sending blobs to containerd instead of writing them: {why}"));
         None
     }
 
-    /// Writes the blob of a layer, if it is missing.
+    /// Writes a layer's blob if it is missing.
     pub(super) fn write_blob(
         &self,
         lease: &Lease,
@@ -58,7 +59,8 @@ impl IntoContainerd<'_> {
             return Ok(());
         };
         if let Some(files) = files.filter(|_| is_written) {
-            // Either it was collected before containerd was told of it, or it is not looked for.
+            // Either it was garbage-collected before it was claimed, or containerd does not look
+            // there.
             files.refuse();
             self.observer.bytes_expected(blob.size);
         }
@@ -67,14 +69,14 @@ impl IntoContainerd<'_> {
         Ok(())
     }
 
-    /// Writes a blob where containerd keeps it.
+    /// Writes a blob into containerd's directory.
     fn write_file(&self, mut file: BlobFile<'_>, layer: usize) -> Result<(), LinkError> {
         self.read_layer(layer, |bytes| file.push(bytes))?;
         self.blobs.check(layer, file.digest())?;
         file.persist()
     }
 
-    /// Passes a layer's bytes on.
+    /// Passes the bytes of a layer to `each`.
     fn read_layer(
         &self,
         layer: usize,
@@ -102,7 +104,8 @@ impl IntoContainerd<'_> {
         })
     }
 
-    /// Writes configuration and manifest, which keep each other, the layers and the snapshots.
+    /// Writes the config and the manifest. The manifest keeps the config and the layers, the config
+    /// the snapshots.
     pub(super) fn write_documents(
         &self,
         lease: &Lease,

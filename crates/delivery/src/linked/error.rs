@@ -1,4 +1,4 @@
-//! Why an image cannot be put where an engine keeps it.
+//! Why layers cannot be linked into an engine.
 
 use std::error::Error;
 use std::io;
@@ -8,49 +8,49 @@ use crate::trees::{TreeError, WayError, is_full};
 use image::ReadError;
 use image::threads::ThreadError;
 
-/// Why an image cannot be put where an engine keeps it.
+/// Why an image's layers cannot be placed directly in an engine's storage.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// The engine's directory cannot be used in the way that was asked for.
+    /// The requested way does not work for the engine's directory.
     #[error(transparent)]
     Way(#[from] WayError),
-    /// A layer's tree cannot be made.
+    /// A layer's tree cannot be created.
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The engine's storage cannot be read or written.
     #[error(transparent)]
     Storage(#[from] containers_storage::Error),
-    /// containerd cannot do its part.
+    /// A call to containerd failed.
     #[error(transparent)]
     Containerd(#[from] containerd::Error),
-    /// containerd's snapshotter does not keep snapshots as directories for overlayfs.
+    /// containerd's snapshotter does not store snapshots as directories for overlayfs.
     #[error("containerd's snapshots are not directories for overlayfs")]
     Snapshotter,
-    /// A directory of containerd's cannot be read.
-    #[error("reading `{}`, where containerd keeps a snapshot", path.display())]
+    /// One of containerd's directories cannot be read.
+    #[error("reading the snapshot directory `{}` of containerd", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A blob cannot be written where containerd keeps it.
-    #[error("writing a blob to `{}`, where containerd keeps it", path.display())]
+    /// A blob cannot be written to containerd's directory.
+    #[error("writing the blob `{}` of containerd", path.display())]
     Blob {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A new snapshot is not new.
+    /// The directory of a new snapshot is not empty.
     #[error(
-        "`{}`, where containerd says that it keeps a new snapshot, is not empty; it may see \
-         another directory there",
+        "the directory `{}` of a new snapshot is not empty; containerd may see another directory \
+         at that path",
         .0.display()
     )]
     NotEmpty(PathBuf),
-    /// The system gives no random bytes.
+    /// The operating system returned no random bytes.
     #[error("asking the system for random bytes")]
     Random(#[from] getrandom::Error),
     /// The image cannot be read.
@@ -62,20 +62,20 @@ pub enum LinkError {
     /// A layer's tar file cannot be read.
     #[error("reading the tar file of a layer")]
     Archive(#[source] io::Error),
-    /// A layer's tar file has a member that cannot be unpacked.
+    /// A layer has a member of a kind that cannot be unpacked.
     #[error("`{0}` in a layer is of a kind that cannot be unpacked")]
     Member(String),
-    /// A layer's tar file has a name twice, of which podman could not give the tar file back.
+    /// A layer has two members with the same name, so podman could not reproduce its tar file.
     #[error("`{0}` is in a layer twice, which podman does not support")]
     Repeated(String),
-    /// A layer's tar file has a time that is not one.
+    /// A layer has an invalid time.
     #[error("a layer has a file whose time is not a valid number")]
     Time,
-    /// An owner is none that a file can have.
-    #[error("{0} is not a valid number of a user or group")]
+    /// A user or group ID that no file can have.
+    #[error("{0} is not a valid user or group ID")]
     Owner(i128),
-    /// What containers/storage needs to know of a layer could not be noted.
-    #[error("noting the headers of a layer")]
+    /// The headers that containers/storage needs of a layer cannot be recorded.
+    #[error("recording the headers of a layer")]
     TarSplit(#[source] io::Error),
 }
 
@@ -86,7 +86,7 @@ impl From<ThreadError> for LinkError {
 }
 
 impl LinkError {
-    /// The error of another part that this one stands for, or this one.
+    /// The error of another module that this one wraps, or this one itself.
     pub fn inner(&self) -> &(dyn Error + 'static) {
         match self {
             Self::Way(error) => error,
@@ -99,7 +99,7 @@ impl LinkError {
         }
     }
 
-    /// Whether the image or the engine's directory is of a kind that this cannot do.
+    /// Whether the image or the engine's directory is of a kind that cannot be linked.
     pub(crate) fn is_unfit(&self) -> bool {
         matches!(
             self,
@@ -113,7 +113,7 @@ impl LinkError {
         )
     }
 
-    /// Whether it would be the same in another way.
+    /// Whether any other way to load the image would fail too.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Tree(error) => error.is_final(),

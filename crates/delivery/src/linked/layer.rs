@@ -1,4 +1,4 @@
-//! One layer, put into a directory.
+//! Places one layer in a directory.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,31 +12,31 @@ use image::cache::TarSplit;
 use image::layer::{TreeEntry, Unpacked};
 use image::store::Node;
 
-/// A layer that is there now.
+/// A layer that was placed.
 #[derive(Debug)]
 pub(super) struct Made {
-    /// How its files got there.
+    /// How its files were placed.
     pub(super) counts: Counts,
-    /// The length of its tar file in bytes, and who owns its entries.
+    /// The size of its tar file in bytes, and the owners of its entries.
     pub(super) facts: Facts,
-    /// The mode of its root, if it has an entry for that.
+    /// The mode of its root, if it has an entry for the root.
     pub(super) root_mode: Option<u32>,
-    /// Its tar-split, if that was wanted.
+    /// Its tar-split, if requested.
     pub(super) tar_split: Option<TarSplit>,
 }
 
-/// Where layers are put, and how.
+/// Where and how layers are placed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) blobs: &'a Blobs<'a>,
     pub(super) ways: &'a Ways,
     pub(super) rules: &'a Rules<'a>,
-    /// Whether tar-splits are wanted.
+    /// Whether to return tar-splits.
     pub(super) tar_splits: bool,
 }
 
 impl Place<'_> {
-    /// Puts a layer into an empty directory, whose path is relative to where the ways lead.
+    /// Places a layer in an empty directory, whose path is relative to the ways' target.
     pub(super) fn put(&self, layer: usize, directory: &Path) -> Result<Made, LinkError> {
         let mut writer = TreeWriter::new(self.ways, directory, self.rules)?;
         let trees = match self.blobs.digester().unpack(layer)? {
@@ -68,7 +68,7 @@ impl Place<'_> {
     }
 }
 
-/// An owner or group as a file system takes it.
+/// A user or group ID in the range that file systems accept.
 fn owner(id: i64) -> Result<u32, LinkError> {
     u32::try_from(id).map_err(|_| LinkError::Owner(id.into()))
 }
@@ -86,7 +86,7 @@ fn put_entry(
         (Node::Fifo, _) => Content::Fifo,
         (Node::Character(device), _) => Content::Character(device.major, device.minor),
         (Node::Block(device), _) => Content::Block(device.major, device.minor),
-        // A file is always somewhere.
+        // Files always have an origin.
         (Node::Directory | Node::File(_), _) => Content::Directory,
     };
     let TreeEntry { path, mode, .. } = *entry;

@@ -1,5 +1,5 @@
-//! Images whose layers are put where an engine keeps them unpacked: most of their files are in the
-//! store already, as the layers have them.
+//! Places the layers of images directly in an engine's storage, where they are unpacked. Most of
+//! their files are linked from the store, as they are the same.
 
 mod archive;
 mod blob_files;

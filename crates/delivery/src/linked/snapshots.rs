@@ -17,51 +17,53 @@ use formats::digest::Digest;
 use image::{Blobs, threads};
 use oci::Flavor;
 
-/// What is made is kept this long if this program is killed before an image refers to it.
+/// How long new snapshots and blobs are kept if this program is killed before an image refers to
+/// them.
 const LEASE: Duration = Duration::from_secs(60 * 60);
-/// Threads of a load: one makes snapshots, the others write blobs, and wait for the disk.
+/// The threads of a load: one makes snapshots, the others write blobs and wait for the disk.
 const THREADS: usize = 5;
-/// Tries to make a snapshot that others make and remove meanwhile.
+/// How many times to try to make a snapshot that others make and remove meanwhile.
 const TRIES: usize = 5;
 
-/// An image on its way into a containerd.
+/// An image to be placed in a containerd.
 #[derive(Debug)]
 pub struct IntoContainerd<'a> {
     /// The image's layers.
     pub blobs: &'a Blobs<'a>,
-    /// The name that it gets, complete with registry and tag.
+    /// The name it gets, with registry and tag.
     pub name: &'a str,
-    /// What has the name now keeps another one, which begins so; its digest follows.
+    /// If given, an image that has the name now is kept under another one: this prefix followed by
+    /// its digest.
     pub keep: Option<&'a str>,
     /// The containerd, and the namespace in it.
     pub client: &'a Client,
-    /// The snapshotter, which has to be one of overlayfs.
+    /// The snapshotter, which must be based on overlayfs.
     pub snapshotter: &'a str,
     /// How files get from the store into the snapshots.
     pub import: Import,
-    /// Whether the layers' blobs are written as well. Without them containers run, but the image
-    /// cannot be pushed or exported.
+    /// Whether the layers' blobs are written too. Without them, containers run but the image cannot
+    /// be pushed or exported.
     pub content: bool,
-    /// Is told how it goes on.
+    /// Receives the progress.
     pub observer: &'a dyn Observer,
 }
 
-/// What can be done at the same time.
+/// A piece of work that can run in parallel to others.
 #[derive(Clone, Copy, Debug)]
 enum Work {
-    /// All snapshots that are missing.
+    /// Make all missing snapshots.
     Snapshots,
-    /// The blob of this layer.
+    /// Write the blob of this layer.
     Blob(usize),
 }
 
 impl IntoContainerd<'_> {
-    /// Makes the snapshots and content that are missing, and gives the image its name.
+    /// Makes the missing snapshots and blobs, and gives the image its name.
     ///
     /// # Errors
     ///
-    /// If the image cannot be read, or containerd does not do its part. What was made by then is
-    /// collected by containerd.
+    /// If the image cannot be read or a call to containerd fails. What was made until then is
+    /// garbage-collected by containerd.
     pub fn put(&self) -> Result<Placed, LinkError> {
         let all = self.blobs.all();
         let lease = self.client.lease(LEASE)?;
@@ -93,15 +95,14 @@ impl IntoContainerd<'_> {
         Ok(Placed { transfer, counts })
     }
 
-    /// How many of the lowest layers have their snapshots; none of those goes while the lease
-    /// lasts.
+    /// How many of the lowest layers have snapshots; these are kept as long as the lease lasts.
     fn snapshots_there(&self, lease: &Lease, chain: &[String]) -> Result<usize, LinkError> {
         let snapshots = lease.snapshots(self.snapshotter);
         for (below, name) in chain.iter().enumerate().rev() {
             if snapshots.stat(name)?.is_none() {
                 continue;
             }
-            // Only what is kept and still there afterwards will stay; its parents stay with it.
+            // Only if it still exists after it is kept will it stay. Its parents stay with it.
             lease.keep_snapshot(self.snapshotter, name)?;
             if snapshots.stat(name)?.is_some() {
                 return Ok(below + 1);
@@ -110,8 +111,8 @@ impl IntoContainerd<'_> {
         Ok(0)
     }
 
-    /// Makes the snapshots from a layer on, one on top of the other, and at the same time the blobs
-    /// of all layers, if they are wanted.
+    /// Makes the snapshots from a layer on, each on top of the one before, and in parallel the
+    /// blobs of all layers, if requested.
     fn make_all(&self, lease: &Lease, chain: &[String], first: usize) -> Result<Counts, LinkError> {
         let layers = if self.content { self.blobs.all().len() } else { 0 };
         let files = if self.content { self.blob_files() } else { None };
@@ -161,7 +162,7 @@ impl IntoContainerd<'_> {
                 Ok(made) => return Ok(Some(made)),
                 Err(error) => error,
             };
-            // If it cannot be removed now, it goes with the lease.
+            // If it cannot be removed now, it is collected after the lease ends.
             let _ = snapshots.remove(&key);
             let is_there =
                 matches!(&error, LinkError::Containerd(error) if error.is_already_there());
@@ -178,7 +179,7 @@ impl IntoContainerd<'_> {
         }
     }
 
-    /// Puts a layer where a prepared snapshot is written.
+    /// Places a layer in a prepared snapshot.
     fn fill(
         &self,
         layer: usize,
@@ -188,7 +189,7 @@ impl IntoContainerd<'_> {
     ) -> Result<Counts, LinkError> {
         let directory = writable_directory(mounts, has_parent).ok_or(LinkError::Snapshotter)?;
         check_empty(&directory)?;
-        // `…/snapshots/7/fs`: all snapshots are in one directory.
+        // `…/snapshots/7/fs`: all snapshots are in the same directory.
         let root = directory.parent().and_then(Path::parent).unwrap_or(&directory).to_owned();
         let ways = match ways {
             Some(ways) if ways.target_path() == root => ways,
@@ -202,7 +203,7 @@ impl IntoContainerd<'_> {
             }
         };
         let lower = if self.blobs.image().layers()[layer].is_unpacked() {
-            // Each of its directories has an entry.
+            // All of its directories have entries.
             Vec::new()
         } else {
             open_all(&lower_directories(mounts))?
@@ -215,8 +216,8 @@ impl IntoContainerd<'_> {
     }
 }
 
-/// The names of the snapshots of an image's layers, lowest first: digests of all the diffIDs up to
-/// there (`identity.ChainID` of the OCI image specification).
+/// The snapshot names of an image's layers, lowest first: digests of the diffIDs up to each layer
+/// (`identity.ChainID` of the OCI image specification).
 pub fn chain_ids(blobs: &Blobs<'_>) -> Vec<String> {
     let mut below: Option<String> = None;
     let id = |diff_id: Digest| {
@@ -237,8 +238,8 @@ fn random() -> Result<u128, LinkError> {
     Ok(u128::from_ne_bytes(bytes))
 }
 
-/// A snapshot that was just prepared is empty. If it is not, the daemon sees another directory
-/// under that path than this program.
+/// Checks that a newly prepared snapshot is empty. If it is not, the daemon sees another directory
+/// at that path than this program.
 fn check_empty(directory: &Path) -> Result<(), LinkError> {
     let mut entries = fs::read_dir(directory)
         .map_err(|source| LinkError::Directory { path: directory.to_owned(), source })?;

@@ -1,4 +1,4 @@
-//! A storage of containers/storage: podman's, buildah's and CRI-O's, or an image store of our own.
+//! Places images in the storage of podman, buildah or CRI-O, or in an additional image store.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,21 +15,21 @@ use containers_storage::{FinishedLayer, Layers, NewImage, NewLayer, Storage, lay
 use formats::digest::Digest;
 use image::{Blobs, threads};
 
-/// What putting an image into a storage came to.
+/// The result of placing an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Placed {
-    /// Layers and bytes that were not there.
+    /// The layers and bytes that were missing.
     pub transfer: Transfer,
-    /// How their files got there.
+    /// How their files were placed.
     pub counts: Counts,
 }
 
-/// An image on its way into a storage.
+/// An image to be placed in a storage.
 #[derive(Debug)]
 pub struct IntoStorage<'a> {
     /// The image's layers, whose digester makes tar-splits.
     pub blobs: &'a Blobs<'a>,
-    /// The names that it gets, complete with registry and tag.
+    /// The names it gets, with registry and tag.
     pub names: &'a [String],
     /// The storage.
     pub storage: &'a Storage,
@@ -37,19 +37,19 @@ pub struct IntoStorage<'a> {
     pub ways: &'a Ways,
     /// How layers are unpacked there.
     pub rules: &'a Rules<'a>,
-    /// How long others may hold the storage's locks.
+    /// How long to wait for other holders of the storage's locks.
     pub patience: Duration,
-    /// Is told how it goes on.
+    /// Receives the progress.
     pub observer: &'a dyn Observer,
 }
 
 impl IntoStorage<'_> {
-    /// Puts the layers there that are missing, and gives the image its names.
+    /// Places the missing layers, and gives the image its names.
     ///
     /// # Errors
     ///
-    /// If the image cannot be read, or the storage not be written to. Then there is nothing new in
-    /// it: layers that were begun are recorded as incomplete.
+    /// If the image cannot be read or the storage cannot be written to. The storage has nothing new
+    /// then, as layers that were begun are recorded as incomplete.
     pub fn put(&self) -> Result<Placed, LinkError> {
         let ids = layer_ids(self.blobs);
         let (mut layers, missing) = self.lock(&ids)?;
@@ -72,8 +72,8 @@ impl IntoStorage<'_> {
         Ok(Placed { transfer, counts })
     }
 
-    /// Locks the layers, and tells which of them are missing; their tar-splits are at hand. What
-    /// takes time is done without the lock.
+    /// Locks the layers; returns which of them are missing, once the tar-splits of all of these are
+    /// ready. These take time, so they are made without holding the lock.
     fn lock(&self, ids: &[Digest]) -> Result<(Layers<'_>, Vec<usize>), LinkError> {
         let mut at_hand = HashSet::new();
         loop {
@@ -89,7 +89,7 @@ impl IntoStorage<'_> {
         }
     }
 
-    /// Makes the layers that are missing.
+    /// Makes the missing layers.
     fn make(
         &self,
         layers: &mut Layers<'_>,
@@ -128,7 +128,7 @@ impl IntoStorage<'_> {
         });
         let splits = made.iter_mut().map(|made| match &mut made.tar_split {
             Some(split) => split.open(),
-            None => Err(io::Error::other("they were not noted")),
+            None => Err(io::Error::other("they were not recorded")),
         });
         let mut splits = splits.collect::<io::Result<Vec<_>>>().map_err(LinkError::TarSplit)?;
         let finished = new.iter().zip(&facts).zip(&mut splits);
@@ -142,7 +142,7 @@ impl IntoStorage<'_> {
         Ok(counts)
     }
 
-    /// Records the image, while its layers are locked.
+    /// Records the image while its layers are locked.
     fn put_image(&self, top_layer: Option<Digest>) -> Result<(), LinkError> {
         self.storage.images(self.patience)?.put(&NewImage {
             names: self.names,
@@ -154,8 +154,8 @@ impl IntoStorage<'_> {
         Ok(())
     }
 
-    /// The manifest that `podman load` records of an archive: layers are those of the archive,
-    /// whose media type it takes for that of compressed ones.
+    /// The manifest that `podman load` would record for an archive: its layers are the uncompressed
+    /// ones, but with the media type of compressed ones.
     fn manifest(&self) -> String {
         let config = self.blobs.config_json();
         let layers = self.blobs.all().iter().map(|blob| {
@@ -179,7 +179,7 @@ impl IntoStorage<'_> {
     }
 }
 
-/// The IDs that an image's layers have in a storage, lowest first.
+/// The IDs of an image's layers in a storage, lowest first.
 pub fn layer_ids(blobs: &Blobs<'_>) -> Vec<Digest> {
     let mut below = None;
     let id = |diff_id| {
@@ -195,7 +195,7 @@ pub fn layer_ids(blobs: &Blobs<'_>) -> Vec<Digest> {
 pub fn owners_on_disk(is_rootless: bool) -> impl Fn(u32, u32) -> Option<(u32, u32)> + Sync {
     let user = rustix::process::geteuid();
     let group = rustix::process::getegid();
-    // Within the engine's user namespace, owners are what they are in the image.
+    // Inside the engine's user namespace, owners are the same as in the image.
     let is_mapped = is_rootless && !user.is_root();
     move |uid, gid| match (is_mapped, uid, gid) {
         (false, ..) => Some((uid, gid)),

@@ -13,25 +13,25 @@ use crate::http::{Body, ChunkedOutput, HeadError, Method, ResponseHead, StatusCo
 use crate::output::{Output, Writer};
 use formats::peer_text;
 
-/// The largest answer that is read: a list of very many images.
+/// The maximum size of an answer, enough for a list of very many images.
 pub(super) const MAX_ANSWER: u64 = 64 << 20;
 
-/// How many answers may announce another one.
+/// How many informational responses may precede an answer.
 const MAX_INFORMATIONAL: usize = 8;
 
 /// The maximum number of characters shown of dockerd's answers.
 const MAX_SAID: usize = 500;
 
-/// A connection that is kept from request to request.
+/// A connection that is reused for further requests.
 #[derive(Debug)]
 pub(super) struct Api {
     endpoint: Endpoint,
-    /// How long the answer to a question may take.
+    /// How long an answer to a simple request may take.
     timeout: Duration,
     connection: Option<(Channel, BufReader<Input>)>,
 }
 
-/// What was answered.
+/// dockerd's answer to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     status: StatusCode,
@@ -42,8 +42,8 @@ impl Api {
     pub(super) fn connect(endpoint: Endpoint, timeout: Duration) -> Result<Self, LoadError> {
         let mut api = Self { endpoint, timeout, connection: None };
         api.connection()?;
-        // Only an answer shows that dockerd is there: the docker command starts before it gets
-        // to dockerd, and at a port something else may listen.
+        // Only an answer shows that dockerd is there: the docker command starts before it reaches
+        // dockerd, and something else may listen on a port.
         match api.call(&Method::GET, "/_ping") {
             Err(error) if !error.is_stalled() => {
                 let what = api.endpoint.unreachable();
@@ -71,17 +71,17 @@ impl Api {
         })
     }
 
-    /// Has a small thing done.
+    /// Makes a request that dockerd answers quickly.
     pub(super) fn call(&mut self, method: &Method, path: &str) -> Result<(), LoadError> {
         self.request(method, path, self.timeout)?.check(path)
     }
 
-    /// Has something done that takes as long as it takes, as long as it goes on.
+    /// Makes a request that may take any time, as long as there is progress.
     pub(super) fn work(&mut self, method: &Method, path: &str) -> Result<(), LoadError> {
         self.request(method, path, self.timeout * STANDSTILL)?.check(path)
     }
 
-    /// Writes an answer of any length into a file; `false` if dockerd answers 404.
+    /// Writes an answer of any size to a file; `false` if dockerd answers 404.
     pub(super) fn download(
         &mut self,
         path: &str,
@@ -98,7 +98,7 @@ impl Api {
         answer.check(path).map(|()| true)
     }
 
-    /// Sends a body of unknown length, and waits for what is made of it.
+    /// Sends a body of unknown length, and waits for the answer.
     pub(super) fn send<T>(
         &mut self,
         path: &str,
@@ -110,13 +110,13 @@ impl Api {
         let output = self.output(limit)?;
         match write(&mut ChunkedOutput::new(output)) {
             Ok(written) => self.answer(path, limit)?.check(path).map(|()| written),
-            // It stopped reading, and may have said why.
+            // dockerd stopped reading, and may have said why.
             Err(error) if error.is_closed() => {
                 let answer = self.answer(path, limit).and_then(|answer| answer.check(path));
                 self.connection = None;
                 Err(answer.err().unwrap_or(error))
             }
-            // The body is not complete, so the connection is of no use any more.
+            // The body is incomplete, so the connection cannot be used again.
             Err(error) => {
                 self.connection = None;
                 Err(self.or_stalled(error, "taken nothing of the archive", limit))
@@ -177,7 +177,7 @@ impl Api {
         self.read_answer_into(limit, None)
     }
 
-    /// Reads an answer. If it is a success and a file is given, its body goes into that.
+    /// Reads an answer. If it is a success and a file is given, the body goes into the file.
     fn read_answer_into(
         &mut self,
         limit: Duration,
@@ -214,7 +214,7 @@ impl Api {
         Ok(Answer { status, body })
     }
 
-    /// An error, and what the docker command says of it if the connection led through that and
+    /// Adds to an error what the docker command reported, if the connection went through it and
     /// broke.
     fn explained(&self, error: LoadError) -> LoadError {
         let connection = self.connection.as_ref().filter(|_| error.is_closed());
@@ -236,8 +236,8 @@ impl Api {
 }
 
 impl Answer {
-    /// An error if the answer is one, or if it tells of one after a good start, as dockerd's
-    /// long answers do.
+    /// Fails if the answer is an error, or reports one after a successful start, as dockerd's long
+    /// answers do.
     fn check(&self, path: &str) -> Result<(), LoadError> {
         let lines = self.body.split(|&byte| byte == b'\n');
         let mut values = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -255,7 +255,7 @@ impl Answer {
     }
 }
 
-/// The head of the answer itself, behind those that only announce it.
+/// The head of the final answer, after informational ones.
 fn final_head(input: &mut impl BufRead) -> Result<ResponseHead, HeadError> {
     for _ in 0..=MAX_INFORMATIONAL {
         let head = ResponseHead::read(input, None)?;

@@ -1,4 +1,4 @@
-//! A connection to dockerd. Every wait on it has a time limit.
+//! A connection to dockerd. All waits on it have a time limit.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,30 +18,32 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 use super::{LoadError, command};
 use formats::peer_text;
 
-/// How long it may take until somebody takes the connection.
+/// How long a connection may take to be accepted.
 const CONNECTING: Duration = Duration::from_secs(10);
-/// And how long the docker command may take to say why there is none.
+/// How long to wait for the docker command to report why a connection ended.
 const COMPLAINING: Duration = Duration::from_secs(1);
 
-/// Two ends that do not block, so that each wait has its limit.
+/// Two non-blocking ends, so that each wait can have a limit.
 #[derive(Debug)]
 pub(super) struct Channel {
     input: OwnedFd,
     output: OwnedFd,
-    /// The docker command that it leads through, and what that says on standard error.
+    /// The docker command that the connection goes through, and what it writes to standard error.
     child: Option<(Child, Receiver<Vec<u8>>)>,
 }
 
 impl Channel {
     pub(super) fn unix(path: &Path) -> io::Result<Self> {
-        // The standard library waits for ever where too many wait to be accepted already.
+        // The standard library would wait forever if the queue for connections is full.
         let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
         fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(CONNECTING))?;
         match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
             Err(Errno::AGAIN) => {
                 let waited = CONNECTING.as_secs();
-                return Err(io::Error::other(format!("it takes no connection for {waited} s")));
+                return Err(io::Error::other(format!(
+                    "no connection was accepted within {waited} s"
+                )));
             }
             connected => connected?,
         }
@@ -49,11 +51,11 @@ impl Channel {
     }
 
     pub(super) fn tcp(location: &str) -> io::Result<Self> {
-        let mut failure = io::Error::other("the name has no address");
+        let mut failure = io::Error::other("the host name has no address");
         for address in location.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECTING) {
                 Ok(stream) => {
-                    // Speed alone depends on it.
+                    // This only affects speed.
                     let _ = stream.set_nodelay(true);
                     return Self::of_socket(stream.into());
                 }
@@ -63,7 +65,7 @@ impl Channel {
         Err(failure)
     }
 
-    /// The docker command knows keys, certificates and ssh, and lends its connection.
+    /// Connects through the docker command, which handles keys, certificates and ssh.
     pub(super) fn through_command(host: &str) -> Result<Self, LoadError> {
         if command::find("docker").is_none() {
             return Err(LoadError::NoDockerCommand { host: host.to_owned() });
@@ -93,7 +95,7 @@ impl Channel {
         output: OwnedFd,
         child: Option<(Child, Receiver<Vec<u8>>)>,
     ) -> io::Result<Self> {
-        // Ours alone; the command has the other ends of its pipes.
+        // Only for this program; the command has the other ends of its pipes.
         for end in [&input, &output] {
             rustix::fs::fcntl_setfl(end, rustix::fs::fcntl_getfl(end)? | OFlags::NONBLOCK)?;
         }
@@ -108,7 +110,7 @@ impl Channel {
         self.output.try_clone()
     }
 
-    /// What the docker command said, once the connection has ended.
+    /// What the docker command reported, once the connection has ended.
     pub(super) fn complaint(&self) -> Option<String> {
         let (_, complaints) = self.child.as_ref()?;
         let deadline = Instant::now() + COMPLAINING;
@@ -121,8 +123,8 @@ impl Channel {
     }
 }
 
-/// Takes what a program says, so that it never waits for a reader. What it has started may hold
-/// its standard error open for ever, so its end is not waited for.
+/// Reads a program's standard error, so that the program never blocks on it. Its end is not waited
+/// for, as processes that the program started may keep it open forever.
 fn gather(mut stderr: ChildStderr) -> Receiver<Vec<u8>> {
     let (sender, complaints) = mpsc::channel();
     let take = move || {
@@ -134,7 +136,7 @@ fn gather(mut stderr: ChildStderr) -> Receiver<Vec<u8>> {
             }
         }
     };
-    // Without the thread there is only less to say.
+    // Without the thread, error messages are just less detailed.
     let _ = std::thread::Builder::new().spawn(take);
     complaints
 }
@@ -142,18 +144,18 @@ fn gather(mut stderr: ChildStderr) -> Receiver<Vec<u8>> {
 impl Drop for Channel {
     fn drop(&mut self) {
         if let Some((child, _)) = &mut self.child {
-            // It would wait for more.
+            // It would wait for more input.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// What comes in.
+/// The receiving end of a channel.
 #[derive(Debug)]
 pub(super) struct Input {
     file: File,
-    /// How long nothing may come.
+    /// How long to wait for data.
     pub(super) limit: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Programs of the engines, none of which is waited for without an end.
+//! Runs the engines' commands, all with time limits.
 
 use std::fs::File;
 use std::io;
@@ -19,33 +19,33 @@ use crate::output::{self, Writer};
 /// The maximum number of characters shown of a program's output.
 pub(super) const MAX_COMPLAINT: usize = 2000;
 
-/// Where a program is on PATH.
+/// Finds a program on PATH.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// An error if a program is not on PATH.
+/// Fails if a program is not on PATH.
 pub(super) fn require(program: &str) -> Result<(), LoadError> {
     let found = find(program).map(drop);
     found.ok_or_else(|| LoadError::NoProgram(program.to_owned()))
 }
 
-/// How long a program may stand still.
+/// How long a program may run without progress.
 pub(super) struct Patience<'a> {
     pub(super) limit: Duration,
-    /// A number that changes while the program gets on.
+    /// A number that changes as long as the program makes progress.
     pub(super) pulse: &'a dyn Fn() -> u64,
 }
 
 impl Patience<'_> {
-    /// Of a program that only shows by its end that it got on.
+    /// For a program whose progress cannot be observed.
     pub(super) fn of(limit: Duration) -> Self {
         Self { limit, pulse: &|| 0 }
     }
 }
 
-/// Runs a program and returns what it prints.
+/// Runs a program and returns its output.
 pub(super) fn run(
     program: &str,
     arguments: &[&str],
@@ -54,7 +54,7 @@ pub(super) fn run(
     run_with(None, program, arguments, patience)
 }
 
-/// The same with a variable in the program's environment, which others cannot read as they can
+/// Like `run`, with a variable in the program's environment, which other users cannot read, unlike
 /// its arguments.
 pub(super) fn run_with(
     variable: Option<(&str, &Path)>,
@@ -69,7 +69,8 @@ pub(super) fn run_with(
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a program whose output is a file, as long as that grows; with a variable in its environment.
+/// Runs a program that writes to a file, and may run as long as the file grows; with a variable in
+/// its environment.
 pub(super) fn fill(
     program: &str,
     arguments: &[&str],
@@ -85,7 +86,7 @@ pub(super) fn fill(
     running.check(&output)
 }
 
-/// Runs a program that reads what `write` writes, with a variable in its environment.
+/// Runs a program whose input `write` writes, with a variable in its environment.
 pub(super) fn feed<T>(
     program: &str,
     arguments: &[&str],
@@ -95,7 +96,7 @@ pub(super) fn feed<T>(
 ) -> Result<T, LoadError> {
     let (running, stdin) =
         Running::start(program, arguments, variable, (Stdio::piped(), Stdio::piped()))?;
-    let stdin = stdin.ok_or_else(|| io::Error::other("it has no standard input"));
+    let stdin = stdin.ok_or_else(|| io::Error::other("the program has no standard input"));
     let stdin = stdin.and_then(without_blocking).map_err(|source| {
         running.kill();
         LoadError::Start { program: program.to_owned(), source }
@@ -103,12 +104,12 @@ pub(super) fn feed<T>(
     let output = output::Output::new(stdin.into()).map(|output| output.with_patience(limit));
     let written = output.map_err(LoadError::from).and_then(|mut output| write(&mut output));
     match written {
-        // What it has must not look like all that there is.
+        // The program must not take incomplete input for complete.
         Err(error) if !error.is_closed() => {
             running.kill();
             Err(if error.has_timed_out() { running.stalled(limit) } else { error })
         }
-        // If it stopped reading, it says itself why.
+        // If it stopped reading, its own error message says why.
         written => {
             running.check(&running.wait(&Patience::of(limit))?)?;
             written
@@ -116,7 +117,7 @@ pub(super) fn feed<T>(
     }
 }
 
-/// So that a write has its limit, too; the program has the other end.
+/// Makes a pipe non-blocking, so that writes have a limit too; the program has the other end.
 fn without_blocking(stdin: ChildStdin) -> io::Result<ChildStdin> {
     rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
     Ok(stdin)
@@ -147,7 +148,7 @@ impl Running {
             .map_err(|source| LoadError::Start { program: program.to_owned(), source })?;
         let (stdin, id) = (child.stdin.take(), Pid::from_child(&child));
         let (sender, ended) = mpsc::channel();
-        // Never joined: what a killed program has started may hold its outputs open for ever.
+        // Never joined: processes that a killed program started may keep its outputs open forever.
         let wait = move || sender.send(child.wait_with_output());
         if let Err(error) = std::thread::Builder::new().spawn(wait) {
             let _ = kill_process(id, Signal::KILL);
@@ -156,7 +157,7 @@ impl Running {
         Ok((Self { line: format!("{program} {}", arguments.join(" ")), id, ended }, stdin))
     }
 
-    /// Waits for its end, as long as it gets on.
+    /// Waits for its end, as long as it makes progress.
     fn wait(&self, patience: &Patience<'_>) -> Result<Output, LoadError> {
         let mut pulse = (patience.pulse)();
         loop {
@@ -173,7 +174,7 @@ impl Running {
     }
 
     fn kill(&self) {
-        // What has ended by itself has left its number to others.
+        // The ID of a program that has ended may have been reused.
         if let Err(TryRecvError::Empty) = self.ended.try_recv() {
             let _ = kill_process(self.id, Signal::KILL);
         }
@@ -181,7 +182,7 @@ impl Running {
 
     fn stalled(&self, waited: Duration) -> LoadError {
         let what = format!("`{}` has made no progress", self.line);
-        LoadError::Stalled { what, remedy: "see what its engine waits for", waited }
+        LoadError::Stalled { what, remedy: "check what its engine is waiting for", waited }
     }
 
     fn check(&self, output: &Output) -> Result<(), LoadError> {

@@ -1,4 +1,4 @@
-//! dockerd, at its API.
+//! dockerd, through its API.
 
 use std::fs::File;
 use std::path::Path;
@@ -20,21 +20,21 @@ use super::preview::{Held, How};
 use super::{Delivery, LoadError, Loaded, Way};
 use crate::http::Method;
 
-/// What the name of an image without a name begins with in containerd; the digest of its manifest
-/// follows (`nameDanglingPrefix` of dockerd's containerd store).
+/// The prefix of the names that dockerd's containerd store gives to unnamed images; the digest of
+/// the manifest follows (`nameDanglingPrefix`).
 #[cfg(target_os = "linux")]
 const DANGLING: &str = "moby-dangling@";
-/// Images that are asked for their layers; the newest come first.
+/// The maximum number of images whose layers are looked up, the newest first.
 const MAX_IMAGES: usize = 500;
-/// Not quiet, as what dockerd says meanwhile shows that it goes on.
+/// Not quiet, as the messages show that there is progress.
 const LOAD: &str = "/images/load?quiet=0";
-/// What it is called in what users read.
+/// Its name in messages.
 const DOCKERD: &str = "dockerd";
 
 /// Why dockerd cannot be chosen, or `None` if it can. It cannot if its default socket does not
-/// exist and the user names no other. A dockerd whose socket exists is chosen even if it does not
-/// answer or refuses access: falling back to another engine would put the image where the user does
-/// not expect it.
+/// exist and the user does not name another one. A dockerd whose socket exists is chosen even if it
+/// does not answer or refuses access: falling back to another engine would load the image where the
+/// user does not expect it.
 pub(super) fn absence() -> Result<Option<String>, LoadError> {
     let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if named("DOCKER_HOST") || named("DOCKER_CONTEXT") {
@@ -42,29 +42,30 @@ pub(super) fn absence() -> Result<Option<String>, LoadError> {
     }
     let endpoint = Endpoint::of_user().map_err(LoadError::NoEndpoint)?;
     Ok(match endpoint {
-        // One that may not even be looked at is there.
+        // If it is not permitted to look, the socket counts as existing.
         Endpoint::Unix(path)
             if path == Path::new(endpoint::DEFAULT) && !path.try_exists().unwrap_or(true) =>
         {
-            Some(format!("dockerd's socket `{}` is not there", path.display()))
+            Some(format!("dockerd's socket `{}` does not exist", path.display()))
         }
         Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Command(_) => None,
     })
 }
 
-/// Has the image of a name, or an ID, written to a file, as a docker-archive.
+/// Writes an image, given by name or ID, to a file, as a docker-archive.
 pub(super) fn save(name: &str, timeout: Duration, file: &mut File) -> Result<(), LoadError> {
     let mut api = Api::connect(Endpoint::of_user()?, timeout)?;
     let found = api.download(&format!("/images/{name}/get"), file)?;
     if found { Ok(()) } else { Err(LoadError::NoImage { engine: DOCKERD, name: name.to_owned() }) }
 }
 
-/// An error if dockerd does not answer.
+/// Fails if dockerd does not answer.
 pub(super) fn check(timeout: Duration) -> Result<(), LoadError> {
     Api::connect(Endpoint::of_user()?, timeout).map(drop)
 }
 
-/// Where dockerd has its layers as containerd's snapshots; or why they cannot be put there.
+/// The containerd in which dockerd stores its layers as snapshots; or why layers cannot be placed
+/// there.
 #[cfg(target_os = "linux")]
 pub(super) fn snapshots(timeout: Duration) -> Result<Result<Place, String>, LoadError> {
     let endpoint = Endpoint::of_user()?;
@@ -73,7 +74,7 @@ pub(super) fn snapshots(timeout: Duration) -> Result<Result<Place, String>, Load
     }
     let info = Api::connect(endpoint, timeout)?.get("/info")?.unwrap_or_default();
     if !is_containerd_store(&info) {
-        return Ok(Err("dockerd keeps the layers of its own store to itself".into()));
+        return Ok(Err("dockerd uses its own store, to which layers can only be sent".into()));
     }
     let text = |value: &Value| value.as_str().map(str::to_owned).filter(|text| !text.is_empty());
     let containerd = &info["Containerd"];
@@ -81,14 +82,14 @@ pub(super) fn snapshots(timeout: Duration) -> Result<Result<Place, String>, Load
     let place =
         socket.zip(text(&containerd["Namespaces"]["Containers"])).zip(text(&info["Driver"]));
     let Some(((socket, namespace), snapshotter)) = place else {
-        return Ok(Err("dockerd does not say where its containerd is".into()));
+        return Ok(Err("dockerd does not report where its containerd is".into()));
     };
     let place = Place { socket, namespace, snapshotter };
     Ok(snapshots::can_write(&place.socket).map(|()| place))
 }
 
-/// Makes the image's layers snapshots of dockerd's containerd, and has dockerd confirm that it has
-/// the image.
+/// Makes snapshots of the image's layers in dockerd's containerd, and checks that dockerd has the
+/// image.
 #[cfg(target_os = "linux")]
 pub(super) fn put(
     delivery: &Delivery<'_>,
@@ -99,21 +100,21 @@ pub(super) fn put(
     delivery.asking(DOCKERD);
     let api = Api::connect(Endpoint::of_user()?, delivery.timeout)?;
     let mut docker = Docker::new(delivery, api);
-    // What loses its only name stays, as an image without one: so does `docker load` have it.
+    // An image that loses its only name is kept without one, as after `docker load`.
     let keep = docker.is_only_name()?.then_some(DANGLING);
     let loaded = snapshots::put(delivery, place, import, "docker", keep)?;
-    // Without their blobs, dockerd does not know the layers.
+    // Without their blobs, dockerd does not report the layers.
     if delivery.content { docker.check() } else { docker.check_name() }?;
     Ok(loaded)
 }
 
-/// Fails if dockerd would not take the image's name for one.
+/// Fails if dockerd would not accept the image's name as a name.
 pub(super) fn check_name(delivery: &Delivery<'_>) -> Result<(), LoadError> {
     // It would be taken for a digest: dockerd loads such an image without its name.
     if delivery.name.familiar().starts_with("sha256:") {
         let name = delivery.name;
         return Err(LoadError::Unsupported(format!(
-            "dockerd does not take the name `{name}`; choose another one"
+            "dockerd does not accept the name `{name}`; choose another one"
         )));
     }
     Ok(())
@@ -129,7 +130,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
         let api = Api::connect(endpoint.clone(), delivery.timeout)?;
         Ok::<_, LoadError>(Docker::new(delivery, api))
     };
-    // If dockerd is not there, it need not be tried again.
+    // If dockerd does not answer now, the fallback need not be tried.
     let mut docker = connect()?;
     let short = move || {
         if delivery.way.is_none() && docker.tag_if_held()? {
@@ -142,7 +143,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Loaded, LoadError> {
     Ok(Loaded { into, transfer, imported: None })
 }
 
-/// Where dockerd is, and how many of the lowest layers it has.
+/// The dockerd that would be used, and how many of the lowest layers it has.
 pub(super) fn preview(delivery: &Delivery<'_>) -> Result<(String, Held), LoadError> {
     check_name(delivery)?;
     let endpoint = Endpoint::of_user()?;
@@ -153,7 +154,7 @@ pub(super) fn preview(delivery: &Delivery<'_>) -> Result<(String, Held), LoadErr
     Ok((into, Held { layers, how: How::Sent }))
 }
 
-/// What dockerd is called in what is said. That an image went to another machine should be seen.
+/// dockerd's name in messages. It should be visible that an image goes to another machine.
 fn named(endpoint: &Endpoint) -> String {
     if endpoint.is_local() { "docker".into() } else { format!("docker at {endpoint}") }
 }
@@ -173,7 +174,7 @@ impl<'a> Docker<'a> {
         Self { delivery, api, diff_ids, id: delivery.id().to_string() }
     }
 
-    /// An image that is there need only get its name.
+    /// Only gives the image its name if dockerd already has it.
     fn tag_if_held(&mut self) -> Result<bool, LoadError> {
         if !self.holds_image()? {
             return Ok(false);
@@ -196,7 +197,7 @@ impl<'a> Docker<'a> {
         self.send(held)
     }
 
-    /// Sends the archive without this many of the lowest layers, which dockerd holds.
+    /// Sends the archive without the `held` lowest layers, which dockerd has.
     fn send(&mut self, held: usize) -> Result<Transfer, LoadError> {
         let delivery = self.delivery;
         let transfer = self.api.send(LOAD, |output| delivery.write(held, output, DOCKERD))?;
@@ -204,15 +205,15 @@ impl<'a> Docker<'a> {
         Ok(transfer)
     }
 
-    /// Has dockerd pull what it lacks.
+    /// Makes dockerd pull what it lacks.
     fn pull(&mut self) -> Result<Transfer, LoadError> {
         if !self.api.endpoint().is_local() {
-            let says = "dockerd is not on this machine, so it cannot pull from it";
+            let says = "dockerd is on another machine, so it cannot pull from this one";
             return Err(LoadError::Unsupported(says.into()));
         }
         let delivery = self.delivery;
         delivery.with_registry(DOCKERD, |source, _| {
-            // Others cannot read what is asked of dockerd, as they can a command's arguments.
+            // Unlike a command's arguments, requests to dockerd cannot be read by other users.
             let source = &source.location;
             let (name, tag) = (source.name(), source.tag());
             self.api.work(&Method::POST, &format!("/images/create?fromImage={name}&tag={tag}"))?;
@@ -223,14 +224,15 @@ impl<'a> Docker<'a> {
         })
     }
 
-    /// How many of the lowest layers dockerd has: it knows a layer together with those below.
+    /// How many of the lowest layers dockerd has: it identifies a layer together with those below
+    /// it.
     fn held_layers(&mut self) -> Result<usize, LoadError> {
         let images = self.api.get("/images/json?all=1")?.unwrap_or_default();
         let images = images.as_array().map(Vec::as_slice).unwrap_or_default();
         let mut held = 0;
         for image in images.iter().take(MAX_IMAGES) {
             let Some(id) = image["Id"].as_str().filter(|id| is_id(id)) else { continue };
-            // It may have been removed since.
+            // It may have been removed meanwhile.
             let Some(image) = self.api.get(&format!("/images/{id}/json"))? else { continue };
             let same = layers_of(&image).zip(&self.diff_ids).take_while(|(a, b)| a == b);
             held = held.max(same.count());
@@ -255,12 +257,12 @@ impl<'a> Docker<'a> {
         let name = self.delivery.name.to_string();
         let image = self.api.get(&format!("/images/{name}/json"))?;
         image.ok_or_else(|| {
-            let says = format!("dockerd was given the image, but has no image {name} now");
+            let says = format!("dockerd was sent the image but has no image {name} now");
             LoadError::Unexpected(says)
         })
     }
 
-    /// Whether some image has the name, and no other.
+    /// Whether an image has the name and no other names.
     #[cfg(target_os = "linux")]
     fn is_only_name(&mut self) -> Result<bool, LoadError> {
         let name = self.delivery.name.to_string();
@@ -268,29 +270,29 @@ impl<'a> Docker<'a> {
         Ok(image.is_some_and(|image| image["RepoTags"].as_array().is_some_and(|n| n.len() == 1)))
     }
 
-    /// The engine must have an image under its name now.
+    /// Checks that dockerd has an image with the name.
     #[cfg(target_os = "linux")]
     fn check_name(&mut self) -> Result<(), LoadError> {
         self.named().map(drop)
     }
 
-    /// The engine must have this very image under its name now.
+    /// Checks that dockerd has exactly this image under the name.
     fn check(&mut self) -> Result<(), LoadError> {
         let name = self.delivery.name.to_string();
         let image = self.named()?;
-        // A containerd store has IDs of its own, so there the layers must do.
+        // The containerd store uses other IDs, so only the layers are compared there.
         let same_id = image["Id"] == *self.id || self.has_containerd_store()?;
         if same_id && layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
         }
-        let says = format!("dockerd took the archive, but its image {name} is not this one");
+        let says = format!("dockerd accepted the archive, but its image {name} is a different one");
         Err(LoadError::Unexpected(says))
     }
 
     fn check_pulled(&mut self, source: &str) -> Result<(), LoadError> {
         let image = self.api.get(&format!("/images/{source}/json"))?;
         let image = image.ok_or_else(|| {
-            LoadError::Unexpected("dockerd pulled the image, but does not have it now".into())
+            LoadError::Unexpected("dockerd pulled the image but does not have it now".into())
         })?;
         if layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
@@ -322,7 +324,7 @@ fn layers_of(image: &Value) -> impl Iterator<Item = &str> {
     image["RootFS"]["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Whether it is an ID; nothing else is put into a request.
+/// Whether this is an ID; nothing else may go into a request.
 fn is_id(id: &str) -> bool {
     id.parse::<formats::digest::Digest>().is_ok()
 }

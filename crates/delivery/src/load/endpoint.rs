@@ -1,4 +1,4 @@
-//! Where dockerd is: what the docker command would talk to.
+//! Finds dockerd: the same one that the docker command would use.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -14,56 +14,56 @@ use formats::digest::Digest;
 pub(super) const DEFAULT: &str = "/var/run/docker.sock";
 const DEFAULT_PORT: u16 = 2375;
 
-/// Where an API is.
+/// The address of an API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// At a socket of this machine.
+    /// A socket on this machine.
     Unix(PathBuf),
-    /// At a host and port, without encryption.
+    /// A host and port, unencrypted.
     Tcp(String),
-    /// Where only the docker command can get to, by ssh or TLS. It reads the address itself; this is
-    /// the one to be shown.
+    /// An address that only the docker command can connect to, through ssh or TLS. The command
+    /// determines the address by itself; this one is for messages.
     Command(String),
 }
 
-/// Why it is not known where dockerd is.
+/// Why dockerd's address cannot be determined.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// The docker context that is chosen cannot be read.
+    /// The current docker context cannot be read.
     #[error("reading the docker context `{name}`")]
     Context {
-        /// Its name.
+        /// The context's name.
         name: String,
         /// Why.
         source: Box<EndpointError>,
     },
-    /// A file of docker's configuration cannot be read.
+    /// One of docker's configuration files cannot be read.
     #[error("reading `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file of docker's configuration is not JSON.
+    /// One of docker's configuration files is not valid JSON.
     #[error("`{}` is not valid JSON", path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// Where it is not.
+        /// Where it is invalid.
         source: serde_json::Error,
     },
-    /// What is said to be dockerd's address is not one.
+    /// The address is not valid.
     #[error(
-        "`{0}` is not an address of dockerd; expected unix:///PATH, tcp://HOST:PORT or ssh://HOST in \
-         DOCKER_HOST or the docker context"
+        "`{0}` is not a valid address of dockerd; expected unix:///PATH, tcp://HOST:PORT or \
+         ssh://HOST in DOCKER_HOST or the docker context"
     )]
     Address(String),
 }
 
 impl Endpoint {
-    /// The endpoint that the environment and docker's configuration name.
+    /// The endpoint according to the environment and docker's configuration.
     pub(super) fn of_user() -> Result<Self, EndpointError> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(host) = variable("DOCKER_HOST") {
@@ -109,7 +109,7 @@ impl Endpoint {
             Some(("tcp" | "http", _)) if tls => Self::Command(shown),
             Some(("tcp" | "http", location)) => {
                 let location = location.split('/').next().unwrap_or_default();
-                // dockerd knows no users, and the docker command connects to no such address.
+                // dockerd has no users, and the docker command refuses such addresses.
                 if location.contains('@') {
                     return Err(EndpointError::Address(shown));
                 }
@@ -127,7 +127,7 @@ impl Endpoint {
         })
     }
 
-    /// Whether dockerd runs on this machine, so that it has the same loopback.
+    /// Whether dockerd runs on this machine, with the same loopback interface.
     pub(super) fn is_local(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
@@ -141,7 +141,7 @@ impl Endpoint {
         connected.map_err(|error| {
             let what = match self {
                 Self::Unix(path) if error.kind() == ErrorKind::PermissionDenied => format!(
-                    "you may not use dockerd's socket `{}`; become a member of the docker group",
+                    "no permission to use dockerd's socket `{}`; add this user to the docker group",
                     path.display()
                 ),
                 _ => self.unreachable(),
@@ -154,14 +154,16 @@ impl Endpoint {
     pub(super) fn unreachable(&self) -> String {
         match self {
             Self::Unix(path) => format!(
-                "cannot reach dockerd at `{}`; start it, or say where it is with DOCKER_HOST",
+                "cannot reach dockerd at `{}`; start it, or set DOCKER_HOST to its address",
                 path.display()
             ),
             Self::Tcp(location) => format!(
-                "cannot reach dockerd at tcp://{location} without TLS; DOCKER_HOST says where it is, \
-                 and DOCKER_TLS_VERIFY that it uses TLS"
+                "cannot reach dockerd at tcp://{location} without TLS; set DOCKER_HOST to its \
+                 address, and DOCKER_TLS_VERIFY if it uses TLS"
             ),
-            Self::Command(host) => format!("cannot reach dockerd at {host} by the docker command"),
+            Self::Command(host) => {
+                format!("cannot reach dockerd at {host} through the docker command")
+            }
         }
     }
 }
@@ -176,7 +178,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// An address as it may be shown: with a user's name, but without a password.
+/// An address without its password, for messages.
 fn without_password(address: &str) -> String {
     let start = address.find("://").map_or(0, |end| end + 3);
     let (scheme, rest) = address.split_at(start);
@@ -189,7 +191,7 @@ fn without_password(address: &str) -> String {
 fn current_context(folder: &Path) -> Result<Option<String>, EndpointError> {
     let path = folder.join("config.json");
     let config = match std::fs::read(&path) {
-        // The home of a system user may be `/dev/null`.
+        // The home directory of a system user may be `/dev/null`.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }

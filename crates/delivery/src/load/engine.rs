@@ -1,4 +1,4 @@
-//! Which engine an image goes into, and whether its layers can be put there without it.
+//! Chooses the engine to load into, and whether layers are placed in its storage directly.
 
 use std::time::Duration;
 
@@ -11,31 +11,31 @@ use image::cache::Cache;
 /// A kind of container engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// dockerd, at its API.
+    /// dockerd, through its API.
     Docker,
-    /// podman, by its command.
+    /// podman, through its command.
     Podman,
-    /// containerd, by nerdctl or ctr.
+    /// containerd, through nerdctl or ctr.
     Containerd,
 }
 
-/// How files get from the store to where an engine keeps layers unpacked.
+/// How files get from the store into the directories in which an engine stores unpacked layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Import {
-    /// In the first of the ways below that works; where none does, the image is sent.
+    /// The first of the ways below that works; if none does, the image is sent.
     #[default]
     Auto,
     /// As hard links.
     Link,
-    /// As files of their own that share the store's blocks.
+    /// As separate files that share the store's blocks.
     Reflink,
     /// As copies.
     Copy,
-    /// The image is sent.
+    /// Not at all: the image is sent.
     Off,
 }
 
-/// An engine of this machine.
+/// An engine on this machine.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) kind: Kind,
@@ -49,8 +49,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Fails if no engine is found or the engine does not answer, or if `import` names a way that
-    /// does not work for it.
+    /// Fails if no engine is found or the engine does not answer, or if `import` requests a way
+    /// that does not work for it.
     pub fn find(
         named: Option<Kind>,
         import: Import,
@@ -70,7 +70,7 @@ impl Engine {
             _ => match UnpackedLayers::find(kind, timeout, cache)? {
                 Ok(layers) => Some(layers),
                 Err(why) if import == Import::Auto => {
-                    observer.note(&format!("the image is sent, not linked: {why}"));
+                    observer.note(&format!("sending the image instead of linking it: {why}"));
                     None
                 }
                 Err(why) => return Err(LoadError::NoImport { why }),
@@ -79,14 +79,14 @@ impl Engine {
         Ok(Self { kind, import, layers })
     }
 
-    /// Whether the digester of an image that goes there should make tar-splits.
+    /// Whether the image's digester should make tar-splits for this engine.
     pub fn wants_tar_splits(&self) -> bool {
         self.layers.as_ref().is_some_and(UnpackedLayers::want_tar_splits)
     }
 }
 
 impl Kind {
-    /// What users call it.
+    /// The engine's name in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Docker => "dockerd",
@@ -95,8 +95,8 @@ impl Kind {
         }
     }
 
-    /// The engine of this machine. It is chosen here and nowhere else: where the one that is there
-    /// fails, no other is tried.
+    /// Chooses the engine of this machine. This is the only place that chooses: if the chosen
+    /// engine fails, no other is tried.
     fn detect(observer: &dyn Observer) -> Result<Self, LoadError> {
         let Some(no_docker) = docker::absence()? else { return Ok(Self::Docker) };
         let (kind, name) = if command::find("podman").is_some() {
@@ -106,7 +106,7 @@ impl Kind {
         } else {
             return Err(LoadError::NoEngine { no_docker });
         };
-        // Who has the docker command may expect the image there.
+        // If the docker command is installed, the user may expect the image there.
         if command::find("docker").is_some() {
             observer.warn(&format!("{no_docker}, so the image goes into {name}"));
         }

@@ -22,216 +22,218 @@ use image::threads::ThreadError;
 pub enum LoadError {
     /// There is no engine on this machine.
     #[error(
-        "found no container engine: {no_docker}, and neither podman nor containerd is there; start \
-         one of them"
+        "found no container engine: {no_docker}, and neither podman nor containerd is available; \
+         start one of them"
     )]
     NoEngine {
-        /// Why it is not docker.
+        /// Why dockerd cannot be used.
         no_docker: String,
     },
-    /// A program that is needed is not on PATH.
+    /// A required program is not on PATH.
     #[error("`{0}` is not on PATH; install it")]
     NoProgram(String),
-    /// The docker command is not on PATH, through which alone dockerd can be reached.
+    /// dockerd can only be reached through the docker command, which is not on PATH.
     #[error(
-        "dockerd at {host} is reached through the docker command, which is not on PATH; install it"
+        "dockerd at {host} can only be reached through the docker command, which is not on PATH; \
+         install it"
     )]
     NoDockerCommand {
-        /// Where dockerd is, by ssh or TLS.
+        /// dockerd's address.
         host: String,
     },
-    /// Whether dockerd is there is not known, since it is not known where it should be.
-    #[error("cannot tell where dockerd is")]
+    /// It is not known whether dockerd is running, because its address cannot be determined.
+    #[error("cannot determine dockerd's address")]
     NoEndpoint(#[source] EndpointError),
-    /// Where dockerd should be is not known.
+    /// dockerd's address cannot be determined.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// An engine does not answer.
+    /// An engine cannot be reached.
     #[error("{what}")]
     Unreachable {
-        /// Which engine it is, where it should be, and what helps.
+        /// Which engine, its address, and what to do about it.
         what: String,
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// An engine is there and does nothing. It is of no use to ask it in another way.
+    /// An engine makes no progress. Another way of loading would not help.
     #[error("{what} for {} s; {remedy}", waited.as_secs())]
     Stalled {
-        /// Who did not do what.
+        /// Which engine or program did not do what.
         what: String,
         /// What to do about it.
         remedy: &'static str,
-        /// How long it was waited for.
+        /// How long this program waited.
         waited: Duration,
     },
-    /// A connection to dockerd broke.
+    /// The connection to dockerd broke.
     #[error("{action} dockerd")]
     Connection {
         /// What was being done.
         action: &'static str,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The docker command, through which the connection leads, said why that broke.
-    #[error("docker says: {said}")]
+    /// The docker command that the connection goes through reported an error.
+    #[error("docker reported: {said}")]
     Tunnel {
-        /// What it said.
+        /// What it reported.
         said: String,
         /// How the connection broke.
         source: Box<LoadError>,
     },
     /// The head of dockerd's answer cannot be read.
-    #[error("dockerd's answer cannot be read")]
+    #[error("cannot read dockerd's answer")]
     Head(#[from] HeadError),
     /// The body of dockerd's answer cannot be read.
-    #[error("dockerd's answer cannot be read")]
+    #[error("cannot read dockerd's answer")]
     Body(#[source] io::Error),
-    /// The body of dockerd's answer does not end.
-    #[error("dockerd's answer cannot be read: it has more than {MAX_ANSWER} bytes")]
+    /// The body of dockerd's answer is too large.
+    #[error("cannot read dockerd's answer: it is larger than {MAX_ANSWER} bytes")]
     TooLarge,
-    /// dockerd refuses a request.
+    /// dockerd refused a request.
     #[error("dockerd answers {status} to {path}: {message}")]
     Refused {
-        /// The answer's status.
+        /// The HTTP status.
         status: u16,
-        /// What was asked for.
+        /// The path of the request.
         path: String,
-        /// What dockerd says of it.
+        /// dockerd's message.
         message: String,
     },
-    /// The name of an image in an engine is not one.
+    /// The name of an image is not valid.
     #[error(transparent)]
     Name(#[from] oci::ReferenceError),
-    /// An engine has no image of a name.
-    #[error("{engine} has no image `{name}`; its own list of images has the names that there are")]
+    /// An engine has no image with the name.
+    #[error("{engine} has no image `{name}`; check the names in its list of images")]
     NoImage {
         /// The engine.
         engine: &'static str,
         /// The name.
         name: String,
     },
-    /// dockerd took a request and failed at it.
-    #[error("dockerd says: {0}")]
+    /// dockerd accepted a request and then failed.
+    #[error("dockerd reported: {0}")]
     Failed(String),
     /// A program cannot be started.
     #[error("starting `{program}`")]
     Start {
-        /// Its name.
+        /// The program's name.
         program: String,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A program cannot be waited for.
+    /// Waiting for a program failed.
     #[error("running `{line}`")]
     Run {
         /// The program and its arguments.
         line: String,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A program failed.
-    #[error("`{line}` ended with {status} and said: {said}")]
+    #[error("`{line}` failed ({status}): {said}")]
     Exit {
         /// The program and its arguments.
         line: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
-        /// The end of what it said on standard error.
+        /// The end of its standard error.
         said: String,
     },
-    /// What an engine said is not JSON.
-    #[error("{what} is not JSON")]
+    /// The output of an engine is not valid JSON.
+    #[error("{what} is not valid JSON")]
     NotJson {
-        /// Who said it of what.
+        /// What was parsed.
         what: String,
-        /// Where it is not.
+        /// Where it is invalid.
         source: serde_json::Error,
     },
-    /// The engine's answer is not a valid one.
+    /// An engine's state or answer is not as expected.
     #[error("{0}")]
     Unexpected(String),
-    /// The engine cannot be given an image in this way.
+    /// The engine does not support this image or this way of loading.
     #[error("{0}")]
     Unsupported(String),
-    /// An engine got another image than the one that it was sent for. Something else answers in
-    /// our place, so no other way is tried.
+    /// An engine pulled another image than the one served to it. Something else answers in place of
+    /// this program, so no other way is tried.
     #[error(
         "{engine} pulled the image {found}, expected {expected}; something else answers it at \
-         127.0.0.1. The image did not get its name; load it as an archive instead"
+         127.0.0.1. The image was not given its name; load it as an archive instead"
     )]
     WrongImage {
         /// The engine.
         engine: &'static str,
         /// The ID of the image that was served.
         expected: Digest,
-        /// The ID of the image that the engine has.
+        /// The ID of the image that was pulled.
         found: String,
     },
-    /// The engine has the image and does not give it its name, whatever way the image took.
-    #[error("the engine has the image, but does not give it the name `{name}`")]
+    /// The engine has the image but refuses to name it, in whatever way it was loaded.
+    #[error("the engine has the image but refuses to name it `{name}`")]
     NotNamed {
         /// The name.
         name: String,
         /// Why.
         source: Box<LoadError>,
     },
-    /// podman takes the image's name away again.
-    #[error("podman does not keep the name `{name}`; load the image again")]
+    /// The image keeps losing its name in podman.
+    #[error("the image keeps losing the name `{name}` in podman; load it again")]
     NameLost {
         /// The name.
         name: String,
-        /// What it says of the name.
+        /// What podman reported for the name.
         source: Box<LoadError>,
     },
-    /// The system gives no random bytes.
+    /// The operating system returned no random bytes.
     #[error("asking the system for random bytes")]
     Random(#[from] getrandom::Error),
     /// A file for the engine cannot be written.
     #[error("writing `{name}` into a temporary directory")]
     Temporary {
-        /// Its name.
+        /// The file's name.
         name: String,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The image cannot be served to the engine.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// Layers cannot be put where the engine keeps them unpacked.
-    #[error("the layers cannot be put where the engine keeps them: {why}")]
+    /// Layers cannot be placed in the engine's storage.
+    #[error("cannot place the layers in the engine's storage: {why}")]
     NoImport {
         /// Why.
         why: String,
     },
-    /// Layers could not be put where the engine keeps them unpacked.
+    /// Placing layers in the engine's storage failed.
     #[cfg(target_os = "linux")]
     #[error(transparent)]
     Link(Box<crate::linked::LinkError>),
-    /// The archive cannot be made or written.
+    /// The archive cannot be created or written.
     #[error(transparent)]
     Delivery(#[from] crate::Error),
 }
 
 impl LoadError {
-    /// The error of an engine that cannot be given an archive without some of the layers.
+    /// The error for an engine that does not accept archives without some of the layers.
     pub(super) fn whole_only(engine: &str) -> Self {
-        Self::Unsupported(format!("{engine} takes whole archives only; choose another way"))
+        Self::Unsupported(format!("{engine} only accepts whole archives; choose another way"))
     }
 
-    /// Whether an engine is there and does nothing, so that waiting longer may help.
+    /// Whether an engine makes no progress, so that waiting longer may help.
     pub fn is_stalled(&self) -> bool {
         self.any(|error| matches!(error, Self::Stalled { .. }))
     }
 
-    /// Whether something else than the registry of a load answered an engine in its place, so that
-    /// an archive may help.
+    /// Whether something else answered an engine in place of the load's registry, so that an
+    /// archive may help.
     pub fn is_wrong_image(&self) -> bool {
         self.any(|error| matches!(error, Self::WrongImage { .. }))
     }
 
-    /// Whether it would be the same in another way.
+    /// Whether any other way of loading would fail too.
     pub(super) fn is_final(&self) -> bool {
-        // As engines write it, which are programs in Go; for this program it begins with an `N`.
+        // As written by engines, which are Go programs. In this program's own messages it starts
+        // with `N`.
         let is_full = || causes::line(self).contains("no space left on device");
         let is_meant = |error: &Self| {
             matches!(error, Self::Stalled { .. } | Self::WrongImage { .. } | Self::NotNamed { .. })
@@ -245,7 +247,7 @@ impl LoadError {
         self.any(is_meant) || is_full()
     }
 
-    /// Whether an image or an engine is of a kind whose layers cannot be put there unpacked.
+    /// Whether layers of this image cannot be placed in the storage of this engine.
     pub(super) fn is_unfit(&self) -> bool {
         if matches!(self, Self::NoImport { .. }) {
             return true;
@@ -263,13 +265,13 @@ impl LoadError {
             || causes::is_io(self, io::ErrorKind::TimedOut)
     }
 
-    /// Whether the other end went away.
+    /// Whether the peer closed the connection.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Head(HeadError::Closed))
             || causes::is_io(self, io::ErrorKind::BrokenPipe)
     }
 
-    /// The error of another part that this one stands for, or this one.
+    /// The error of another module that this one wraps, or this one itself.
     pub fn inner(&self) -> &(dyn Error + 'static) {
         match self {
             Self::Endpoint(error) => error,

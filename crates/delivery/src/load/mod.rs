@@ -1,8 +1,8 @@
-//! Delivers an image to a container engine, and of it only what the engine lacks.
+//! Loads an image into a container engine, transferring only what the engine lacks.
 //!
-//! Each engine has a short way: dockerd takes an archive without the layers that it holds, the
-//! others pull what they lack from a registry that exists for this purpose only. Whatever goes
-//! wrong there, the whole stream is the way that always works.
+//! Each engine has a short way: dockerd accepts an archive without the layers that it has, and the
+//! others pull what they lack from a registry that this program runs for the purpose. If that
+//! fails, the whole archive is streamed, which always works.
 
 mod api;
 mod channel;
@@ -41,57 +41,57 @@ use oci::Reference;
 pub use preview::{How, Preview};
 pub use save::save;
 
-/// Work may stand still for this many times as long as a question may take: a layer is being
-/// written to a slow disk, perhaps.
+/// Work may go without progress this many times as long as a question may take, as when a layer is
+/// being written to a slow disk.
 const STANDSTILL: u32 = 10;
 
 /// The maximum number of characters shown of an image ID.
 const MAX_ID: usize = 100;
 
-/// A way to deliver.
+/// A way of loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// An archive without the layers that the engine holds.
+    /// An archive without the layers that the engine has.
     Archive,
-    /// A registry on the loopback that the engine pulls from.
+    /// A registry on the loopback interface that the engine pulls from.
     Pull,
     /// The whole archive.
     Stream,
 }
 
-/// What is to be loaded.
+/// An image to load, and how.
 #[derive(Debug)]
 pub struct Delivery<'a> {
     /// The image's layers.
     pub blobs: &'a Blobs<'a>,
-    /// Its name, taken apart.
+    /// Its name.
     pub name: &'a Reference,
     /// Receives progress and warnings.
     pub observer: &'a dyn Observer,
-    /// Whether a containerd whose snapshots the layers become gets their blobs as well. Without
-    /// them containers run, but the image cannot be pushed or exported.
+    /// Whether a containerd in which the layers become snapshots gets their blobs too. Without
+    /// them, containers run but the image cannot be pushed or exported.
     pub content: bool,
-    /// Only this way, no other.
+    /// The only way to use; `None` allows all.
     pub way: Option<Way>,
-    /// How long the engine may take for an answer; its work may stand still for ten times that.
+    /// How long the engine may take to answer; its work may go without progress for ten times that.
     pub timeout: Duration,
 }
 
-/// What loading came to.
+/// The result of loading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
-    /// What has the image now: an engine's name, and where it is if that is another machine.
+    /// What has the image now: the engine's name, with its address if that is another machine.
     pub into: String,
     /// What the engine lacked.
     pub transfer: Transfer,
-    /// How that got there, unless it was sent.
+    /// How the files got there, unless they were sent.
     pub imported: Option<Imported>,
 }
 
-/// How the files of the layers that an engine lacked got there.
+/// How the files of missing layers got into an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Bytes in files that are the store's.
+    /// Bytes in files that are hard links to the store's.
     pub linked: u64,
     /// Bytes in files that share the store's blocks.
     pub reflinked: u64,
@@ -100,7 +100,7 @@ pub struct Imported {
 }
 
 impl Delivery<'_> {
-    /// Loads the image into an engine that was found.
+    /// Loads the image into an engine.
     pub fn load_into(&self, engine: Engine) -> Result<Loaded, LoadError> {
         self.observer.started(slice::from_ref(self.blobs.image()));
         let kind = engine.kind;
@@ -112,7 +112,7 @@ impl Delivery<'_> {
         Ok(loaded)
     }
 
-    /// Puts the layers where the engine keeps them unpacked; `None` if they have to be sent.
+    /// Places the layers in the engine's storage; `None` if they have to be sent.
     fn import_into(&self, engine: Engine) -> Result<Option<Loaded>, LoadError> {
         let Some(layers) = engine.layers else { return Ok(None) };
         match layers.put(self, engine.import) {
@@ -121,10 +121,11 @@ impl Delivery<'_> {
             Err(error) => {
                 let why = causes::line(&error);
                 if error.is_unfit() {
-                    self.observer.note(&format!("the image is sent, not linked: {why}"));
+                    self.observer.note(&format!("sending the image instead of linking it: {why}"));
                 } else {
                     self.observer.warn(&format!(
-                        "could not put the layers where the engine keeps them; sending them ({why})"
+                        "could not place the layers in the engine's storage; sending them instead \
+                         ({why})"
                     ));
                 }
                 Ok(None)
@@ -142,12 +143,12 @@ impl Delivery<'_> {
         })
     }
 
-    /// What loading comes to if the engine has all layers.
+    /// The result if the engine has all layers.
     fn nothing_sent(&self) -> Transfer {
         Transfer::none(self.blobs.all().len(), self.blobs.size())
     }
 
-    /// The image's ID: the digest of its configuration.
+    /// The image's ID: the digest of its config.
     fn id(&self) -> Digest {
         Digest::of(self.blobs.config_json().as_bytes())
     }
@@ -165,12 +166,12 @@ impl Delivery<'_> {
         LoadError::WrongImage { engine, expected: self.id(), found }
     }
 
-    /// How long a command of the engine may stand still: each of them is work.
+    /// How long an engine's command may go without progress. All of them count as work.
     fn command_limit(&self) -> Duration {
         self.timeout * STANDSTILL
     }
 
-    /// Goes the short way, and after its failure the long one.
+    /// Tries the short way, and if that fails the whole image.
     fn deliver(
         &self,
         short: impl FnOnce() -> Result<Transfer, LoadError>,
@@ -181,7 +182,7 @@ impl Delivery<'_> {
                 Ok(transfer) => return Ok(transfer),
                 Err(error) if self.way.is_some() || error.is_final() => return Err(error),
                 Err(error) => self.observer.warn(&format!(
-                    "could not send the missing layers alone; sending the whole image ({})",
+                    "could not send only the missing layers; sending the whole image ({})",
                     causes::line(&error)
                 )),
             }
@@ -189,8 +190,8 @@ impl Delivery<'_> {
         whole()
     }
 
-    /// Writes the archive, without this many of the lowest layers, which the engine holds. What is
-    /// waited for afterwards is the engine of this name.
+    /// Writes the archive without the `held` lowest layers, which the engine has, then reports that
+    /// the engine is unpacking.
     fn write(
         &self,
         held: usize,
@@ -205,7 +206,7 @@ impl Delivery<'_> {
         Ok(transfer)
     }
 
-    /// Says that the engine of this name is waited for.
+    /// Reports that the engine is being asked.
     fn asking(&self, engine: &'static str) {
         self.observer.step(Step::Asking(engine), None);
     }

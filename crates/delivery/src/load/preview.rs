@@ -1,17 +1,17 @@
-//! What a load would do, found without loading anything.
+//! What a load would do, without loading anything.
 
 use super::{Delivery, Engine, Import, Kind, LoadError, docker, podman};
 use crate::{Transfer, causes};
 use formats::digest::BlobId;
 
-/// What loading would come to.
+/// The result that a load would have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
-    /// What would have the image: an engine's name, and where it is if that is another machine.
+    /// What would have the image: the engine's name, with its address if that is another machine.
     pub into: String,
-    /// The layers that it lacks: their diffIDs, and their lengths in bytes.
+    /// The layers that it lacks: their diffIDs and their sizes in bytes.
     pub missing: Vec<BlobId>,
-    /// How much it lacks; of an engine that does not say what it holds, everything.
+    /// How much it lacks; everything if the engine does not report what it has.
     pub transfer: Transfer,
     /// How the missing layers would get there.
     pub how: How,
@@ -20,7 +20,7 @@ pub struct Preview {
 /// How layers get into an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// As hard links, reflinks or copies, whichever works: that shows when the first is made.
+    /// As hard links, reflinks or copies; which of them works is only known after the first file.
     Placed,
     /// As hard links.
     Linked,
@@ -43,19 +43,19 @@ impl From<crate::trees::Way> for How {
     }
 }
 
-/// How many of the lowest layers an engine holds, and how it would get the others.
+/// How many of the lowest layers an engine has, and how it would get the others.
 pub(super) struct Held {
     pub(super) layers: usize,
     pub(super) how: How,
 }
 
 impl Delivery<'_> {
-    /// Asks an engine that was found what it holds, and changes nothing in it. Where files could be
-    /// linked, this is tried with one of them, which is removed at once.
+    /// Asks an engine what it has, without changing anything in it. Where files could be linked,
+    /// this is tried with one file, which is removed at once.
     ///
     /// # Errors
     ///
-    /// If the engine does not answer, or if the way that the user asks for does not work.
+    /// If the engine does not answer, or if the requested way does not work.
     pub fn preview(&self, engine: Engine) -> Result<Preview, LoadError> {
         let kind = engine.kind;
         let placed = self.preview_placed(engine)?;
@@ -66,8 +66,9 @@ impl Delivery<'_> {
             (None, Kind::Docker) => docker::preview(self)?,
             (None, Kind::Podman) => ("podman".to_owned(), podman::preview(self)?),
             (None, Kind::Containerd) => {
-                self.observer
-                    .note("containerd is not asked which layers it has; it takes none twice");
+                self.observer.note(
+                    "not asking containerd which layers it has; it will only pull those it lacks",
+                );
                 ("containerd".to_owned(), Held { layers: 0, how: How::Sent })
             }
         };
@@ -84,7 +85,7 @@ impl Delivery<'_> {
         Ok(Preview { into, missing, transfer, how: held.how })
     }
 
-    /// What there is to put where the engine keeps layers unpacked; `None` if they would be sent.
+    /// What a load would place in the engine's storage; `None` if the layers would be sent.
     fn preview_placed(&self, engine: Engine) -> Result<Option<Held>, LoadError> {
         let Some(layers) = engine.layers else { return Ok(None) };
         match layers.preview(self, engine.import) {
@@ -92,7 +93,7 @@ impl Delivery<'_> {
             Err(error) if engine.import != Import::Auto || error.is_final() => Err(error),
             Err(error) => {
                 let why = causes::line(&error);
-                self.observer.note(&format!("the image would be sent, not linked: {why}"));
+                self.observer.note(&format!("the image would be sent instead of linked: {why}"));
                 Ok(None)
             }
         }

@@ -1,7 +1,8 @@
-//! A registry for one pull.
+//! A registry for a single pull.
 //!
-//! Whoever is on this machine can connect to it. So the image is at a path that cannot be guessed,
-//! and that stands in no command's arguments, which everybody can read, nor in a name that stays.
+//! Every user of this machine can connect to it. So the image is at a path that cannot be guessed,
+//! and that appears neither in a command's arguments, which everybody can read, nor in a name that
+//! stays.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -16,13 +17,14 @@ use oci::Reference;
 
 use crate::observer::Step;
 
-/// A host that is nowhere: the part of a name that the engine is told to ask our registry for.
+/// A host that does not exist: the registry in the name that the engine is told to pull. The engine
+/// is configured to ask this program's registry instead.
 const ALIAS: &str = "nix-image.invalid";
 
 /// An image in the registry.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Where it is.
+    /// Its location.
     pub(super) location: Reference,
     /// A name that does not reveal the location. [`Self::hosts`] and [`Self::registries_conf`] map
     /// it to the location.
@@ -34,9 +36,9 @@ impl Source {
     /// An image in a registry that does not listen yet.
     fn new(id: &str) -> Result<Self, LoadError> {
         let secret = random()?;
-        // Of its own for each load, so that none takes away the name that another one uses.
+        // Unique for each load, so that none removes the name that another one is using.
         let tag = format!("{}-{}", &id[..12], &random()?[..12]);
-        // Names of ours, since the image's own may be none that a registry takes.
+        // Not the image's own name, which registries may not accept.
         let name = |registry: Option<&str>, repository: String| Reference {
             registry: registry.map(str::to_owned),
             repository,
@@ -47,13 +49,13 @@ impl Source {
         Ok(Self { location, alias: name(Some(ALIAS), "load".into()), secret })
     }
 
-    /// The registry and the path in it that the alias' registry stands for.
+    /// The registry and path that the alias's registry maps to.
     fn base(&self, between: &str) -> String {
         let address = self.location.registry.as_deref().unwrap_or_default();
         format!("{address}{between}/{}", self.secret)
     }
 
-    /// What containerd's clients are given as `--hosts-dir`.
+    /// The directory for the option `--hosts-dir` of containerd's clients.
     pub(super) fn hosts(&self) -> Result<Temporary, LoadError> {
         let url = format!("http://{}", self.base("/v2"));
         file(
@@ -65,7 +67,7 @@ impl Source {
         )
     }
 
-    /// What podman is given as its `registries.conf`, a file of that name in a directory.
+    /// The `registries.conf` for podman, in a directory.
     pub(super) fn registries_conf(&self) -> Result<Temporary, LoadError> {
         let base = self.base("");
         file(
@@ -94,8 +96,9 @@ fn file(name: &str, text: &str) -> Result<Temporary, LoadError> {
 }
 
 impl Delivery<'_> {
-    /// Serves the image on the loopback while `pull` has the engine of this name fetch it. `pull` is
-    /// given the image's name there and how long a command may stand still; it does not as long as it takes bytes.
+    /// Serves the image on the loopback interface while `pull` has the engine fetch it. `pull` is
+    /// given the image's names, and how long a command may go without progress; sending bytes
+    /// counts as progress.
     pub(super) fn with_registry(
         &self,
         engine: &'static str,
@@ -116,8 +119,8 @@ impl Delivery<'_> {
         })
     }
 
-    /// Whether a pulled image got its name. When it did, it only deserves a warning that the name
-    /// that it was pulled by stays.
+    /// Checks that a pulled image got its name. A failure to remove its temporary name is only worth
+    /// a warning.
     pub(super) fn tagged(
         &self,
         tagged: Result<(), LoadError>,
@@ -125,16 +128,14 @@ impl Delivery<'_> {
     ) -> Result<(), LoadError> {
         tagged?;
         if let Err(error) = untagged {
-            self.observer.warn(&format!(
-                "the image keeps a temporary name as well ({})",
-                causes::line(&error)
-            ));
+            self.observer
+                .warn(&format!("the image also keeps a temporary name ({})", causes::line(&error)));
         }
         Ok(())
     }
 }
 
-/// Stops the server also when the pull panics.
+/// Stops the server, even if the pull panics.
 struct Stop<'a>(&'a Server<'a>);
 
 impl Drop for Stop<'_> {

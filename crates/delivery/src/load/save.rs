@@ -1,4 +1,4 @@
-//! The way back: an image that an engine has, as an archive.
+//! Saves an image of an engine to an archive.
 
 use std::fs::File;
 use std::time::Duration;
@@ -7,17 +7,18 @@ use super::{Kind, LoadError, STANDSTILL, containerd, docker, podman};
 use crate::observer::{Observer, Step};
 use oci::{Platform, Reference};
 
-/// The shortest ID that engines show.
+/// The length of the shortest IDs that engines show.
 const SHORT_ID: usize = 12;
 
-/// Has an engine write an image into a file: dockerd and podman as a docker-archive, containerd as an
-/// OCI archive. The image is named by its name or, but for containerd's, by its ID. Where containerd's
-/// name stands for several images, `platform` chooses. The engine may take `timeout` for an answer, and
-/// stand still for ten times that.
+/// Makes an engine write an image to a file: dockerd and podman as a docker-archive, containerd as
+/// an OCI archive. The image is given by its name or, except for containerd, by its ID. If
+/// containerd has several images under the name, `platform` chooses one. The engine may take
+/// `timeout` to answer, and go without progress for ten times that.
 ///
 /// # Errors
 ///
-/// If the name is not one, or the engine is not there, has no such image, or cannot write it.
+/// If the name is not valid, or if the engine is not available, does not have the image, or cannot
+/// write it.
 pub fn save(
     kind: Kind,
     name: &str,

@@ -1,4 +1,5 @@
-//! Directories of files that an engine reads during a load. They go when that ends, also by a signal.
+//! Temporary directories with files that an engine reads during a load. They are deleted when the
+//! load ends, even by a signal.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -13,15 +14,15 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
 
-/// The directories that are there.
+/// The directories that exist.
 static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// A directory that others may not enter.
+/// A directory that other users cannot enter.
 #[derive(Debug)]
 pub(super) struct Temporary(Option<TempDir>, PathBuf);
 
 impl Temporary {
-    /// A directory with one file, which may be in directories below it.
+    /// A directory with one file, which may be in a subdirectory.
     pub(super) fn with_file(name: &str, text: &str) -> io::Result<Self> {
         watch()?;
         let mut all = ALL.lock();
@@ -53,11 +54,11 @@ impl Drop for Temporary {
     }
 }
 
-/// Has a thread remove the directories when a signal ends the program, which it does then.
+/// Starts a thread that deletes the directories when a signal ends the program.
 fn watch() -> io::Result<()> {
     static WATCHING: OnceLock<Result<(), io::ErrorKind>> = OnceLock::new();
     let start = || {
-        // What was ignored from the start, as by nohup, stays so.
+        // Signals that were ignored from the start, as with nohup, stay ignored.
         let ignored = ignored_signals();
         let is_ours = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM].into_iter().filter(is_ours))?;
@@ -77,8 +78,8 @@ fn watch() -> io::Result<()> {
         .map_err(io::Error::from)
 }
 
-/// The signals that this process ignores, a bit for each from the lowest on. None where the system
-/// does not say.
+/// The signals that this process ignores, one bit for each, starting with the lowest. None if the
+/// system does not report them.
 fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Where engines keep layers unpacked, and how they get there without them.
+//! Where engines store unpacked layers, and how to place layers there directly.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::{Delivery, Import, Imported, Kind, LoadError, Loaded, STANDSTILL, doc
 use crate::trees::{self, Counts};
 use image::cache::Cache;
 
-/// Where an engine keeps layers unpacked.
+/// Where an engine stores unpacked layers.
 #[derive(Debug)]
 pub(super) enum UnpackedLayers {
-    /// podman's storage, which podman may have yet to name.
+    /// podman's storage, whose location podman may still be asked for.
     Podman(Question),
     /// The snapshots of a containerd.
     Containerd(Place),
@@ -21,26 +21,26 @@ pub(super) enum UnpackedLayers {
 }
 
 impl UnpackedLayers {
-    /// Where an engine keeps them, or why they cannot be put there.
+    /// Where an engine stores them, or why layers cannot be placed there.
     pub(super) fn find(
         kind: Kind,
         timeout: Duration,
         cache: &Cache,
     ) -> Result<Result<Self, String>, LoadError> {
         Ok(match kind {
-            // Its answer may take longer than reading the image.
+            // podman may take longer to answer than reading the image takes.
             Kind::Podman => Ok(Self::Podman(remembered::ask(cache, timeout * STANDSTILL)?)),
             Kind::Containerd => snapshots::find().map(Self::Containerd),
             Kind::Docker => docker::snapshots(timeout)?.map(Self::Docker),
         })
     }
 
-    /// Whether tar-splits are part of them.
+    /// Whether tar-splits have to be stored with them.
     pub(super) fn want_tar_splits(&self) -> bool {
         matches!(self, Self::Podman(_))
     }
 
-    /// Puts an image's layers there, and gives it its name.
+    /// Places an image's layers there, and gives the image its name.
     pub(super) fn put(self, delivery: &Delivery<'_>, import: Import) -> Result<Loaded, LoadError> {
         match self {
             Self::Podman(question) => podman::put(delivery, question, import),

@@ -1,5 +1,4 @@
-//! Engines of this system have their layers in a virtual machine, where they cannot be put from
-//! here.
+//! On this system, engines run in a virtual machine, where layers cannot be placed from outside.
 
 use std::time::Duration;
 
@@ -7,18 +6,18 @@ use super::preview::Held;
 use super::{Delivery, Import, Kind, LoadError, Loaded};
 use image::cache::Cache;
 
-/// Nowhere.
+/// Has no values, as there is no such place.
 #[derive(Debug)]
 pub(super) enum UnpackedLayers {}
 
 impl UnpackedLayers {
-    #[expect(clippy::unnecessary_wraps, reason = "elsewhere an engine may not answer")]
+    #[expect(clippy::unnecessary_wraps, reason = "on Linux an engine may not answer")]
     pub(super) fn find(
         _kind: Kind,
         _timeout: Duration,
         _cache: &Cache,
     ) -> Result<Result<Self, String>, LoadError> {
-        Ok(Err("engines have their layers in a virtual machine here".into()))
+        Ok(Err("on this system engines run in a virtual machine".into()))
     }
 
     pub(super) fn want_tar_splits(&self) -> bool {

@@ -12,9 +12,9 @@ const MANIFEST: &str = "manifest.json";
 const REPOSITORIES: &str = "repositories";
 const INDEX: &str = "index.json";
 const MARKER: &str = "oci-layout";
-/// The largest document that is read.
+/// The maximum size of a document.
 const MAX_DOCUMENT: u64 = 4 << 20;
-/// Images in all archives; each takes some kilobytes.
+/// The maximum number of images in all archives; each takes some kilobytes.
 const MAX_IMAGES: usize = 10_000;
 
 /// Whether a member is one of the documents that are merged.
@@ -22,13 +22,13 @@ pub(super) fn is_document(name: &[u8]) -> bool {
     [MANIFEST, REPOSITORIES, INDEX, MARKER].iter().any(|known| known.as_bytes() == name)
 }
 
-/// The documents of all images so far.
+/// The documents of all images added so far.
 #[derive(Debug, Default)]
 pub(super) struct Documents {
     manifest: Vec<Value>,
     repositories: Option<Map<String, Value>>,
-    /// The index of the layout that an archive is as well. `None` once there is one that is none:
-    /// who reads it first would not see all images.
+    /// The merged index, if the archives are also OCI layouts. `None` as soon as one is not: a
+    /// reader that prefers the layout would not see all images.
     index: Option<Vec<Value>>,
     images: usize,
     mtime: Option<i64>,
@@ -46,12 +46,13 @@ struct Current {
 }
 
 impl Documents {
-    /// Goes on with another image.
+    /// Begins another image.
     pub(super) fn begin(&mut self, image: &str) {
         self.current = Current { image: image.to_owned(), ..Current::default() };
     }
 
-    /// Reads a document of the image; of two of a name the last one holds.
+    /// Reads a document of the current image; if there are two with the same name, the last one
+    /// counts.
     pub(super) fn read(
         &mut self,
         name: &[u8],
@@ -70,7 +71,7 @@ impl Documents {
         }
         if member.size > MAX_DOCUMENT {
             let size = member.size;
-            return Err(problem(format!("has {size} bytes, {MAX_DOCUMENT} are the most")));
+            return Err(problem(format!("has {size} bytes, expected at most {MAX_DOCUMENT}")));
         }
         let mut text = Vec::new();
         let read = content.take(member.size).read_to_end(&mut text);
@@ -94,7 +95,7 @@ impl Documents {
         Ok(())
     }
 
-    /// Adds the documents of the image; returns the names of the members that these need.
+    /// Adds the documents of the current image; returns the names of the members they refer to.
     pub(super) fn end(&mut self) -> Result<Vec<String>, MergeError> {
         let Current { image, manifest, repositories, index, is_layout } =
             std::mem::take(&mut self.current);

@@ -1,4 +1,4 @@
-//! Writes an image that is not in a docker-archive as one.
+//! Writes an image in another form as a docker-archive.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use image::layer::{LayerError, LayerReader};
 use image::{Digester, Existing, Stored};
 use oci::Reference;
 
-/// Bytes that are copied at a time.
+/// How many bytes are copied at a time.
 const COPY: usize = 256 << 10;
 const MODE: u32 = 0o644;
 
@@ -41,7 +41,7 @@ fn feed_stored(image: &Stored, name: &str, output: &mut Output) -> Result<(), Er
     for layer in &image.layers {
         let Some(base) = layer.as_base() else { continue };
         let member = format!("{}/layer.tar", base.diff_id.hex());
-        // A header comes before what it has the size of, so a compressed layer is read twice.
+        // The header with the size comes first, so a compressed layer is read twice.
         let mut size = 0;
         let tar = || Ok::<_, LayerError>(LayerReader::new(layer.tar()?));
         read(
@@ -97,7 +97,8 @@ fn read(
     }
 }
 
-/// What engines are to call it: its whole name, or none where it has a bare tag.
+/// The name for engines: the first name that has a repository, not just a tag; null if there is
+/// none.
 fn repo_tag(names: &[String]) -> Value {
     let whole = names.iter().find_map(|name| {
         let reference = Reference::of_image(name).ok()?;

@@ -1,4 +1,4 @@
-//! The members of all images, each name once.
+//! The members of all images, each name only once.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -13,16 +13,16 @@ use formats::peer_text;
 use formats::tar;
 use image::members::{Member, Members, Source};
 
-/// The most memory for the names of all members.
+/// The maximum memory for the names of all members.
 const MAX_NAMES: usize = 32 << 20;
-/// What a name takes besides its text.
+/// The memory that a name takes in addition to its bytes.
 const OVERHEAD: usize = 64;
-/// Bytes that are copied at a time.
+/// How many bytes are copied at a time.
 const COPY: usize = 256 << 10;
-/// Characters of a name that are shown.
+/// How many characters of a name are shown.
 const SHOWN: usize = 200;
 
-/// An archive that is read through a pipe.
+/// An archive read from a pipe.
 #[derive(Debug)]
 pub(super) struct Pipe {
     reader: File,
@@ -51,11 +51,11 @@ impl Source for Pipe {
     }
 }
 
-/// The archive that is being written.
+/// The archive being written.
 #[derive(Debug)]
 pub(super) struct Merged<'a> {
     output: &'a mut dyn Writer,
-    /// The names of members that were written, and how many bytes these have.
+    /// The names of the members written so far, and their sizes.
     written: HashMap<Vec<u8>, u64>,
     memory: usize,
     documents: Documents,
@@ -76,7 +76,7 @@ impl<'a> Merged<'a> {
     ) -> Result<(), Error> {
         let unreadable = |source| MergeError::Archive { image: image.to_owned(), source };
         self.documents.begin(image);
-        // Members of other bytes than an earlier image's of the same name.
+        // Members that differ from an earlier image's member of the same name.
         let mut different = HashSet::new();
         while let Some(member) = members.next_member().map_err(unreadable)? {
             let name = normal(image, &member)?;
@@ -93,7 +93,7 @@ impl<'a> Merged<'a> {
                 None => self.put(image, &name, &member, members.source())?,
             }
         }
-        // What makes the archive has more to write.
+        // The thread that writes the archive may have more to write.
         io::copy(members.source(), &mut io::sink()).map_err(unreadable)?;
         for needed in self.documents.end()? {
             let name = clean(needed.as_bytes()).unwrap_or_default();
@@ -123,7 +123,7 @@ impl<'a> Merged<'a> {
         let size = if member.is_file() { member.size } else { 0 };
         let Member { typeflag, mode, uid, gid, mtime, ref target, ref uname, ref gname, .. } =
             *member;
-        // The name stands in the records where it is long.
+        // Long names are stored in the records.
         let records = member.records.iter().filter(|(keyword, _)| keyword != b"path");
         let records: Vec<_> = records.cloned().collect();
         let device = member.device;
@@ -156,7 +156,7 @@ impl<'a> Merged<'a> {
         Ok(self.output.put(tar::padding(size))?)
     }
 
-    /// Writes the documents and the end.
+    /// Writes the documents and the end of the archive.
     pub(super) fn finish(self) -> Result<(), Error> {
         let Self { output, documents, .. } = self;
         let mtime = documents.mtime();
@@ -168,7 +168,7 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// A member's name without `.` and slashes in front, and checks what it is.
+/// Checks a member; returns its normalized name.
 fn normal(image: &str, member: &Member) -> Result<Vec<u8>, MergeError> {
     let problem = |problem| MergeError::Member {
         image: image.to_owned(),
@@ -190,7 +190,7 @@ fn normal(image: &str, member: &Member) -> Result<Vec<u8>, MergeError> {
     clean(&member.name).ok_or_else(|| problem("whose name leads out of the archive"))
 }
 
-/// A name without empty parts and `.`; `None` if it has a `..`.
+/// A name without empty components and `.`; `None` if it contains `..`.
 pub(super) fn clean(name: &[u8]) -> Option<Vec<u8>> {
     let parts = name.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
     let parts: Vec<_> = parts.collect();

@@ -1,8 +1,8 @@
-//! Merges images into one docker-archive: member by member, without unpacking.
+//! Merges images into one docker-archive, member by member, without unpacking them.
 //!
-//! Of members of one name the first one stays. The documents are merged as nixpkgs' `mergeImages`
-//! merges them by `jq -s add`: the lists of `manifest.json` one after the other, and of the keys of
-//! `repositories` the last ones. They come last.
+//! Of several members with the same name, the first one is kept. The documents are merged as
+//! nixpkgs' `mergeImages` does with `jq -s add`: the lists of `manifest.json` are concatenated, and
+//! for the keys of `repositories` the last value wins. They are written last.
 
 mod documents;
 mod feed;
@@ -25,7 +25,7 @@ use image::{Existing, conf, threads};
 use members::{Merged, Pipe};
 use oci::Compression;
 
-/// An image, or the images of an archive, to be merged with others.
+/// An image to be merged with others, or an archive of several images.
 #[derive(Debug)]
 pub struct Input {
     name: String,
@@ -34,19 +34,19 @@ pub struct Input {
 
 #[derive(Debug)]
 enum Form {
-    /// A docker-archive, with all its images.
+    /// A docker-archive with all its images.
     Archive(Box<ArchiveReader>),
-    /// An image that is made into one.
+    /// An image that is turned into a docker-archive.
     Image(Existing),
 }
 
 impl Input {
-    /// Opens `PATH` or `PATH#NAME`, as [`Existing::open`] does, but for a docker-archive without a
-    /// name: all of its images are meant.
+    /// Opens `PATH` or `PATH#NAME`, as [`Existing::open`] does, except that a docker-archive
+    /// without `#NAME` stands for all of its images.
     ///
     /// # Errors
     ///
-    /// If it is nothing that images are kept as.
+    /// If it is not an image in any supported form.
     pub fn open(
         name: &str,
         architecture: &str,
@@ -64,7 +64,7 @@ impl Input {
         Ok(Self { name: name.to_owned(), form })
     }
 
-    /// How the file is compressed; what is not a docker-archive is not.
+    /// How the file is compressed; always none if it is not a docker-archive.
     pub fn compression(&self) -> Compression {
         match &self.form {
             Form::Archive(archive) => archive.compression(),
@@ -75,13 +75,13 @@ impl Input {
 
 /// Merges images into one docker-archive.
 ///
-/// What is not an archive is made into one on the way, for which digests are looked up in `cache`
-/// and found by this many threads.
+/// Images in other forms are turned into docker-archives on the way. Their digests are looked up in
+/// `cache`, or else computed by this many threads.
 ///
 /// # Errors
 ///
-/// If an image cannot be read, is broken, or shares the name of a member with another one while the
-/// members differ, or if the output takes no more.
+/// If an image cannot be read or is broken, if images have different members with the same name, or
+/// if writing fails.
 pub fn merge(
     inputs: Vec<Input>,
     compression: Compression,
@@ -113,7 +113,7 @@ fn write(
     merged.finish()
 }
 
-/// Adds an image that is made into an archive, by another thread and through a pipe.
+/// Adds an image that another thread turns into a docker-archive and writes to a pipe.
 fn add_image(
     merged: &mut Merged<'_>,
     name: &str,
@@ -129,10 +129,10 @@ fn add_image(
             feed::feed(image, name, cache, threads, &mut output)
         })?;
         let added = merged.add(name, image::members::Members::new(Pipe::new(reader)));
-        // The pipe is closed by now, so that the other thread ends.
+        // The pipe is closed by now, so the other thread ends.
         let fed = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match (added, fed) {
-            // Nobody read any more, and that has its own reason.
+            // The reader stopped early and knows why.
             (Err(error), Err(closed)) if is_closed(&closed) => Err(error),
             (_, Err(error)) => Err(error),
             (added, Ok(())) => added,

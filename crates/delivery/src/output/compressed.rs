@@ -1,31 +1,31 @@
-//! What is compressed on its way into an output.
+//! Compression of an output.
 
 use super::Writer;
 use crate::error::OutputError;
 use image::Content;
 use image::compress::{Encoder, Pool};
 
-/// Bytes of a file that are read at a time.
+/// How many bytes of a file are read at a time.
 const COPY: usize = 256 << 10;
 
-/// Compresses all that is written to it.
+/// Compresses everything that is written to it.
 #[derive(Debug)]
 pub(crate) struct Compressed<'a> {
     output: &'a mut dyn Writer,
     pool: &'a Pool,
     encoder: Encoder<'a>,
-    /// The block that is being gathered.
+    /// The block being filled.
     block: Vec<u8>,
     taken: u64,
 }
 
 impl<'a> Compressed<'a> {
-    /// What is compressed by the pool's threads and this encoder of them, and written to `output`.
+    /// Compresses with the pool's threads and this encoder, and writes the result to `output`.
     pub(crate) fn new(output: &'a mut dyn Writer, pool: &'a Pool, encoder: Encoder<'a>) -> Self {
         Self { output, pool, encoder, block: pool.buffers().take(), taken: 0 }
     }
 
-    /// Hands the block on, which is the last one if it is not full.
+    /// Passes the current block to the encoder. A block that is not full is the last one.
     fn compress(&mut self) -> Result<(), OutputError> {
         while self.encoder.is_full() {
             self.write_one()?;
@@ -34,7 +34,7 @@ impl<'a> Compressed<'a> {
         self.encoder.write(block).map_err(failed)
     }
 
-    /// Writes the next compressed block; `false` if none is under way.
+    /// Writes the next compressed block; `false` if there is none in progress.
     fn write_one(&mut self) -> Result<bool, OutputError> {
         let Some(block) = self.encoder.read().map_err(failed)? else { return Ok(false) };
         self.output.put(&block)?;
@@ -81,7 +81,7 @@ impl Writer for Compressed<'_> {
         Ok(content.finish()?)
     }
 
-    /// Does nothing: a block is compressed as a whole.
+    /// Does nothing, as blocks are only compressed as a whole.
     fn flush(&mut self) -> Result<(), OutputError> {
         Ok(())
     }
@@ -94,5 +94,5 @@ impl Writer for Compressed<'_> {
 }
 
 fn failed(source: std::io::Error) -> OutputError {
-    OutputError::Write { what: "what is compressed", source }
+    OutputError::Write { what: "the compressed archive", source }
 }

@@ -1,4 +1,4 @@
-//! Files that an archive is written to by name.
+//! Archives in named files.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,8 +7,8 @@ use super::{Output, Writer as _};
 use crate::Error;
 use image::{AtomicFile, FileError, sync_directory};
 
-/// Has a file written that gets its name when it is complete and on the disk. A pipe or device
-/// that has the name is written to, and stays what it is.
+/// Writes a file, which gets its name once it is complete and synced to disk. An existing pipe or
+/// device with that name is written to directly.
 pub fn write_file<T>(
     path: &Path,
     write: impl FnOnce(&mut Output) -> Result<T, Error>,
@@ -25,7 +25,7 @@ pub fn write_file<T>(
     replace_file(path, |file| write_to(file, path, write))
 }
 
-/// Has a regular file written that gets its name when it is complete and on the disk.
+/// Writes a regular file, which gets its name once it is complete and synced to disk.
 pub(super) fn replace_file<T, E: From<FileError>>(
     path: &Path,
     write: impl FnOnce(&File) -> Result<T, E>,

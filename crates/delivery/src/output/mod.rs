@@ -1,4 +1,4 @@
-//! Standard output, or another file, written to in the fastest way that it takes.
+//! Standard output or another file, written to in the fastest way that it supports.
 
 mod compressed;
 mod file;
@@ -24,30 +24,30 @@ pub use seekable::{write_seekable, write_seekable_stdout};
 use staging::{Staging, kernel};
 pub use writer::Writer;
 
-/// Bytes that are gathered before they are written.
+/// How many bytes are gathered before they are written.
 const BUFFER: usize = 64 << 10;
-/// Bytes read at a time where the kernel cannot copy by itself.
+/// How many bytes are read at a time if the kernel cannot copy by itself.
 const COPY: usize = 256 << 10;
-/// The largest size that a pipe gets without privileges.
+/// The maximum size of a pipe without privileges.
 #[cfg(target_os = "linux")]
 const PIPE_SIZE: usize = 1 << 20;
 
-/// An open file, pipe or socket that an archive is written to, in the fastest way that it takes:
-/// on Linux the kernel copies large files into pipes and sockets without the process reading them.
+/// An open file, pipe or socket for an archive, written to in the fastest way that it supports: on
+/// Linux, the kernel copies large files into pipes and sockets without the process reading them.
 #[derive(Debug)]
 pub struct Output {
     file: File,
     gathered: Vec<u8>,
-    /// The buffer through which files are copied; empty until it is needed.
+    /// The buffer for copying files; empty until it is needed.
     copied: Vec<u8>,
-    /// Whether the kernel may copy files into it.
+    /// Whether the kernel can copy files into it.
     direct: bool,
-    /// What is gathered for a pipe by the kernel, after what was written and before `gathered`.
+    /// For a pipe, what has been gathered in the kernel; it comes before `gathered`.
     staging: Option<Staging>,
     /// How long a write may wait for the reader.
     patience: Option<Duration>,
     written: u64,
-    /// What is written, for errors.
+    /// What is written, for error messages.
     what: &'static str,
 }
 
@@ -62,7 +62,7 @@ impl Output {
         Self::new(stdout.map_err(OutputError::Stdout)?)
     }
 
-    /// A file that stays open for the caller. Both share a position.
+    /// A file that the caller keeps open. Both share one position.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Output {
         let kind = FileType::from_raw_mode(stat.st_mode);
         #[cfg(target_os = "linux")]
         if kind == FileType::Fifo {
-            // Only speed depends on it.
+            // This only affects speed.
             let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
         }
         let direct = cfg!(target_os = "linux") && matches!(kind, FileType::Fifo | FileType::Socket);
@@ -102,7 +102,7 @@ impl Output {
         })
     }
 
-    /// Fails if the reader takes no bytes for this long. The file must be non-blocking, or have a
+    /// Fails if the reader accepts no bytes for this long. The file must be non-blocking, or have a
     /// send timeout that is no longer.
     #[doc(hidden)]
     #[must_use]
@@ -110,7 +110,7 @@ impl Output {
         Self { patience: Some(patience), ..self }
     }
 
-    /// Calls what is written something else than an archive, in errors.
+    /// Sets what is written, for error messages; by default it is the archive.
     #[doc(hidden)]
     #[must_use]
     pub fn of(self, what: &'static str) -> Self {
@@ -143,7 +143,7 @@ impl Output {
     }
 
     fn send(&mut self, content: &Content) -> Result<Sent, OutputError> {
-        /// The most that the kernel sends at once.
+        /// The maximum that the kernel sends at once.
         const MAX: u64 = 0x7fff_f000;
         loop {
             let bytes = content.remaining().min(MAX) as usize;
@@ -155,7 +155,7 @@ impl Output {
                 Ok(bytes) => return Ok(Sent::Bytes(bytes as u64)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.make_room()?,
-                // After EIO a plain read and write tells which side is at fault.
+                // After EIO, a plain read and write shows which side failed.
                 Err(Errno::INVAL | Errno::NOSYS | Errno::OVERFLOW | Errno::IO) => {
                     return Ok(Sent::Unsupported);
                 }
@@ -185,7 +185,7 @@ impl Output {
         if self.staging.is_some() { self.drain() } else { self.wait_until_writable() }
     }
 
-    /// Hands over what the kernel gathered.
+    /// Writes what has been gathered in the kernel.
     fn drain(&mut self) -> Result<(), OutputError> {
         while let Some(staging) = self.staging.as_mut().filter(|staging| !staging.is_empty()) {
             match staging.move_into(&self.file) {
@@ -201,7 +201,7 @@ impl Output {
         OutputError::Write { what: self.what, source }
     }
 
-    /// Some callers hand over a pipe that does not block.
+    /// Waits for room, as some callers pass a non-blocking pipe.
     fn wait_until_writable(&self) -> Result<(), OutputError> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let patience = self.patience.and_then(|patience| Timespec::try_from(patience).ok());

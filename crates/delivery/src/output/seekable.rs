@@ -1,4 +1,4 @@
-//! Files in which what comes late is written at an earlier place.
+//! Files that are not written strictly from start to end.
 
 use std::fs::{self, File};
 use std::io::{self, Seek as _};
@@ -12,8 +12,8 @@ use crate::Error;
 use crate::error::OutputError;
 use image::FileError;
 
-/// Has a file written that gets its name when it is complete and on the disk. A pipe or device
-/// that has the name is given the content when it is complete.
+/// Writes a file, which gets its name once it is complete and synced to disk. If a pipe or device
+/// has that name, the content is copied to it once it is complete.
 pub fn write_seekable<T, E: From<Error> + From<FileError>>(
     path: &Path,
     write: impl FnOnce(&File) -> Result<T, E>,
@@ -30,8 +30,8 @@ pub fn write_seekable<T, E: From<Error> + From<FileError>>(
     replace_file(path, write)
 }
 
-/// Has standard output written. If that is a file that can be read and written at any place, as
-/// with `1<> FILE` in a shell, it is written directly, and otherwise when the content is complete.
+/// Writes standard output. If that is a file that can be read and written at any position, as with
+/// `1<> FILE` in a shell, it is written directly, otherwise once the content is complete.
 pub fn write_seekable_stdout<T, E: From<Error> + From<FileError>>(
     write: impl FnOnce(&File) -> Result<T, E>,
 ) -> Result<T, E> {
@@ -43,7 +43,7 @@ pub fn write_seekable_stdout<T, E: From<Error> + From<FileError>>(
     if is_seekable(&file) { write(&file) } else { spool(&file, write) }
 }
 
-/// Whether a file can be read and written at any place.
+/// Whether a file can be read and written at any position.
 fn is_seekable(file: &File) -> bool {
     let is_file = fstat(file)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
@@ -51,7 +51,7 @@ fn is_seekable(file: &File) -> bool {
     is_file && fcntl_getfl(file).is_ok_and(|flags| flags & modes == OFlags::RDWR)
 }
 
-/// Has a nameless file written, and copies it when it is complete.
+/// Writes an unnamed file, and copies it to the output once it is complete.
 fn spool<T, E: From<Error>>(
     mut output: &File,
     write: impl FnOnce(&File) -> Result<T, E>,

@@ -1,34 +1,35 @@
-//! A pipe of our own, in which bytes and files are gathered on their way into another pipe.
+//! A pipe in which bytes and files are gathered on their way into another pipe.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::{Errno, Result};
 
-/// Bytes that it holds: half of what the output does, so that one is filled while the other's
-/// reader is busy.
+/// The size of the pipe: half of the output's, so that one is filled while the reader is busy with
+/// the other.
 const SIZE: usize = 512 << 10;
 
-/// Bytes on their way. The kernel moves pages from pipe to pipe without looking at them, so the
-/// output is locked, and its reader woken up, once for many files instead of twice for each.
+/// Bytes on their way into the output. The kernel moves pages from pipe to pipe without copying
+/// them, so the output is locked, and its reader woken up, once for many files instead of twice for
+/// each.
 #[derive(Debug)]
 pub(super) struct Staging {
-    /// Where bytes come in; it does not block.
+    /// The non-blocking end that is written to.
     input: OwnedFd,
-    /// Where they come out.
+    /// The end that is read from.
     output: OwnedFd,
-    /// Bytes in the pipe.
+    /// The number of bytes in the pipe.
     staged: usize,
 }
 
 impl Staging {
-    /// An empty one, if there can be one.
+    /// An empty pipe, if the system allows one.
     pub(super) fn new() -> Option<Self> {
         let (output, input) = rustix::pipe::pipe().ok()?;
         for end in [&output, &input] {
             rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC).ok()?;
         }
-        // Of the input alone: an output that does not block would keep the move from blocking.
+        // Only for the input: a non-blocking output would keep `move_into` from blocking.
         rustix::fs::fcntl_setfl(&input, rustix::fs::OFlags::NONBLOCK).ok()?;
         kernel::enlarge(&input, SIZE).ok()?;
         Some(Self { input, output, staged: 0 })
@@ -38,22 +39,23 @@ impl Staging {
         self.staged == 0
     }
 
-    /// Takes some of these bytes and returns how many; [`Errno::AGAIN`] when it is full.
+    /// Accepts some of these bytes and returns how many; [`Errno::AGAIN`] if the pipe is full.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<usize> {
         let taken = rustix::io::write(&self.input, bytes)?;
         self.staged += taken;
         Ok(taken)
     }
 
-    /// Takes up to this many bytes from a file's position on and returns how many; 0 at the
-    /// file's end, [`Errno::AGAIN`] when it is full.
+    /// Accepts up to this many bytes from a file's position on and returns how many; 0 at the end
+    /// of the file, [`Errno::AGAIN`] if the pipe is full.
     pub(super) fn put_file(&mut self, file: &File, bytes: usize) -> Result<usize> {
         let taken = kernel::splice(file, &self.input, bytes)?;
         self.staged += taken;
         Ok(taken)
     }
 
-    /// Moves at least some bytes into a pipe, and waits for room in it unless it does not block.
+    /// Moves at least some of the bytes into a pipe. Waits for room in it unless it is
+    /// non-blocking.
     pub(super) fn move_into(&mut self, pipe: &File) -> Result<()> {
         match kernel::splice(&self.output, pipe, self.staged)? {
             0 => Err(Errno::IO),
@@ -65,7 +67,7 @@ impl Staging {
     }
 }
 
-/// What the Linux kernel does for the output; others cannot, and say so.
+/// Linux system calls for the output; on other systems, they fail as unsupported.
 #[cfg(target_os = "linux")]
 pub(super) mod kernel {
     use super::{AsFd, Result};
@@ -116,7 +118,7 @@ mod tests {
     use super::*;
     use image::Content;
 
-    /// Bytes and files in turn, of sizes around the pipes' and their pages'.
+    /// Alternates bytes and files, with sizes around those of the pipes and their pages.
     #[test]
     fn bytes_and_files_keep_their_order_whether_or_not_the_pipe_blocks() {
         const SIZES: [usize; 9] = [1, 4095, 4096, 70_000, 512, SIZE, SIZE + 1, 3 * SIZE, 65_536];

@@ -1,8 +1,8 @@
-//! The docker-archive of an image, to the byte the one that skopeo writes, since the hashes of
+//! The docker-archive of an image, byte for byte the one that skopeo writes, since the hashes of
 //! nixpkgs' `pullImage` are those of skopeo's archives.
 //!
-//! The order of its members: each distinct layer, `<diffID>.tar`; the configuration,
-//! `<digest>.json`; for each layer what [`legacy`] says; `manifest.json` and `repositories`.
+//! The order of the members: each distinct layer, `<diffID>.tar`; the config, `<digest>.json`; for
+//! each layer the members of [`legacy`]; `manifest.json` and `repositories`.
 
 use std::fs::File;
 
@@ -14,11 +14,11 @@ use crate::{Observer, Step, Transfer};
 use formats::digest::Digest;
 use formats::tar::{self, go};
 
-/// Writes the archive of an image to a file, from the file's position on. The image gets this name.
+/// Writes an image's archive to a file, starting at the file's position. The image gets this name.
 ///
 /// # Errors
 ///
-/// If a layer cannot be fetched or is not what the image's documents say, or the file cannot be
+/// If a layer cannot be fetched or does not match the image's documents, or if the file cannot be
 /// written. The file is incomplete then.
 pub fn write_archive(
     source: &Source,
@@ -35,7 +35,7 @@ pub fn write_archive(
     Ok(transfer)
 }
 
-/// All that follows the layers.
+/// Everything after the layers.
 fn documents(source: &Source, name: &FinalName) -> Result<Vec<u8>, PullError> {
     let mut out = Vec::new();
     let config = format!("{}.json", source.manifest.config.digest.hex());

@@ -9,7 +9,7 @@ use formats::digest::{Digest, HashWriter};
 use oci::Reference;
 use oci::registry::{self, Download};
 
-/// Bytes that are moved at a time.
+/// How many bytes are copied at a time.
 pub(super) const PIECE: usize = 256 << 10;
 
 /// A blob that is hashed while it is read.
@@ -29,18 +29,19 @@ impl Read for Hashed<'_> {
 }
 
 impl Hashed<'_> {
-    /// Fails unless all that was read has this digest.
+    /// Fails unless the bytes that were read have this digest.
     pub(super) fn check(self, expected: Digest) -> Result<(), PullError> {
         let found = self.hash.finish();
         if found == expected { Ok(()) } else { Err(PullError::WrongBlob { found }) }
     }
 }
 
-/// Writes the blob of `size` bytes that a reference's digest names.
+/// Fetches a single blob, by its digest and size, from a reference's repository and writes it to a
+/// file.
 ///
 /// # Errors
 ///
-/// If the registry does not have it, it is something else, or the file cannot be written.
+/// If the registry does not have the blob or sends other bytes, or if the file cannot be written.
 pub fn write_blob(
     reference: &Reference,
     digest: Digest,

@@ -1,18 +1,18 @@
-//! What a layer's blob is compressed with, which its first bytes tell: media types are not always
-//! right, and skopeo does not go by them either.
+//! Decompresses a layer's blob. The format is detected from the first bytes, as in skopeo, because
+//! media types are not always right.
 
 use std::io::{self, BufRead, Read};
 
 use liblzma::stream::Stream;
 
-/// First bytes that tell the formats apart.
+/// How many bytes are needed to tell the formats apart.
 const MAGIC: u64 = 6;
-/// The most memory for the window of what was compressed, which the blob itself sets the size of.
+/// The maximum memory for a decompression window, whose size the blob determines.
 const MAX_WINDOW: u64 = 128 << 20;
-/// That one compressed stream may follow another (`LZMA_CONCATENATED`).
+/// Accepts several concatenated streams (`LZMA_CONCATENATED`).
 const CONCATENATED: u32 = 0x08;
 
-/// A reader of what was compressed, and the name of the format.
+/// A reader of the decompressed bytes, and the name of the format.
 pub(super) fn reader<'a>(
     mut blob: impl BufRead + 'a,
 ) -> io::Result<(Box<dyn Read + 'a>, &'static str)> {

@@ -19,7 +19,7 @@ pub enum PullError {
         "the registry has no image `{0}`; check the name, or log in if the repository is private"
     )]
     Missing(String),
-    /// A registry refuses or cannot be reached.
+    /// A registry refused a request or cannot be reached.
     #[error(transparent)]
     Registry(Box<RegistryError>),
     /// A document is not valid.
@@ -32,45 +32,45 @@ pub enum PullError {
         /// Why.
         source: Box<DocumentError>,
     },
-    /// The image has Docker's first kind of manifest.
+    /// The image has a manifest of schema 1, Docker's first format.
     #[error(
-        "`{0}` has a manifest of schema 1, which registries no longer take and which does not say \
-         what the image's configuration is; pull and push it again with a current docker or skopeo"
+        "`{0}` has a manifest of schema 1, which registries no longer accept and which has no \
+         config; pull and push it again with a current docker or skopeo"
     )]
     Schema1(String),
     /// It is something other than an image.
-    #[error("`{image}` is not an image but an artifact: its configuration is `{media_type}`")]
+    #[error("`{image}` is not an image but an artifact: its config is `{media_type}`")]
     Artifact {
         /// Its name.
         image: String,
-        /// The media type of its configuration.
+        /// The media type of its config.
         media_type: String,
     },
-    /// An index leads to another index.
-    #[error("`{0}` is an index of indexes; name one of those inside by its digest")]
+    /// An index refers to another index.
+    #[error("`{0}` is an index of indexes; choose one of the inner indexes by its digest")]
     NestedIndex(String),
-    /// No image of an index is for the platform.
+    /// An index has no image for the platform.
     #[error("`{image}` has no image for {wanted}; it has those for {}", list(.found))]
     NoPlatform {
         /// The index.
         image: String,
-        /// What was wanted.
+        /// The platform.
         wanted: String,
-        /// What there is.
+        /// The platforms that it has images for.
         found: Vec<String>,
     },
     /// The documents of an image contradict each other.
-    #[error("`{image}` has {layers} layers, but {diff_ids} diff_ids in its configuration")]
+    #[error("`{image}` has {layers} layers, but {diff_ids} diff_ids in its config")]
     Unequal {
         /// The image.
         image: String,
-        /// Layers in its manifest.
+        /// The number of layers in its manifest.
         layers: usize,
-        /// The `diff_ids` in its configuration.
+        /// The number of `diff_ids` in its config.
         diff_ids: usize,
     },
-    /// The configuration is not a configuration.
-    #[error("the configuration of `{image}` is not valid")]
+    /// The config is not valid.
+    #[error("the config of `{image}` is not valid")]
     Config {
         /// The image.
         image: String,
@@ -80,13 +80,13 @@ pub enum PullError {
     /// A manifest is not UTF-8.
     #[error("the manifest of `{0}` is not UTF-8")]
     NotText(String),
-    /// A layer has a media type that is not a layer's.
-    #[error("its media type `{0}` is not a layer's")]
+    /// A layer's media type is not that of a layer.
+    #[error("its media type `{0}` is not that of a layer")]
     LayerType(String),
-    /// A layer is not in the registry, and need not be.
+    /// A foreign layer, which registries need not have.
     #[error(
-        "the registry does not give it: it is a foreign layer, which its publisher alone \
-         distributes; push the image to a registry of your own with all of its layers"
+        "the registry does not provide it, as it is a foreign layer that only its publisher \
+         distributes; push the image with all of its layers to your own registry"
     )]
     Foreign(#[source] Box<RegistryError>),
     /// A layer cannot be fetched.
@@ -94,7 +94,7 @@ pub enum PullError {
     Layer {
         /// The layer, counted from 1.
         number: usize,
-        /// Its digest.
+        /// The blob's digest.
         digest: Digest,
         /// Why.
         source: Box<PullError>,
@@ -105,33 +105,33 @@ pub enum PullError {
     /// A layer cannot be decompressed.
     #[error("its {0} data cannot be decompressed")]
     Compression(&'static str, #[source] io::Error),
-    /// A blob is not what its digest says.
-    #[error("the registry sent something else under that digest: it is {found}")]
+    /// A blob does not have its digest.
+    #[error("the registry sent other bytes for that digest; they have the digest {found}")]
     WrongBlob {
-        /// What it is.
+        /// The digest of the bytes that were sent.
         found: Digest,
     },
-    /// A layer is not what the configuration says.
-    #[error("its diffID is {found}, but the configuration says {expected}")]
+    /// A layer does not have its diffID.
+    #[error("its diffID is {found}, but the config has {expected}")]
     WrongLayer {
-        /// What it is.
+        /// The diffID that was found.
         found: Digest,
-        /// What it should be.
+        /// The diffID in the config.
         expected: Digest,
     },
-    /// The name that the image is to get is not valid.
+    /// The name for the image is not valid.
     #[error(transparent)]
     Name(Box<ReferenceError>),
     /// The output cannot be written.
     #[error("writing the archive")]
     Writing(#[source] io::Error),
-    /// A file cannot be written or named.
+    /// A file cannot be created or renamed.
     #[error(transparent)]
     Output(Box<crate::Error>),
 }
 
 impl PullError {
-    /// The error of another part that this one stands for, or this one.
+    /// The error of another module that this one wraps, or this one itself.
     pub fn inner(&self) -> &(dyn error::Error + 'static) {
         match self {
             Self::Registry(error) => &**error,
@@ -141,7 +141,7 @@ impl PullError {
         }
     }
 
-    /// The error of reading a blob: what the registry did, if it is that.
+    /// The error of reading a blob: the registry's error if there is one.
     pub(super) fn reading(error: io::Error) -> Self {
         match error.downcast::<RegistryError>() {
             Ok(error) => error.into(),
@@ -175,7 +175,7 @@ impl From<FileError> for PullError {
 }
 
 fn list(platforms: &[String]) -> String {
-    /// As many as a line holds.
+    /// How many fit on a line.
     const SHOWN: usize = 12;
     match platforms {
         [] => "no platform".into(),

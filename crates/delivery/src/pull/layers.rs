@@ -1,7 +1,7 @@
 //! The layers of an image, streamed from the registry into its archive.
 //!
-//! A layer's header has its size, which is known when it is decompressed. So the header's place is
-//! left free first, and nothing is kept anywhere else.
+//! A layer's header contains the size, which is only known after decompression. So room for the
+//! header is left first, and no temporary file is needed.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,15 +16,15 @@ use formats::digest::{Digest, HashWriter};
 use formats::tar::{self, go};
 use oci::{Compression, Descriptor, is_foreign_layer};
 
-/// Room for compressed bytes.
+/// The buffer size for compressed bytes.
 const BLOB_BUFFER: usize = 128 << 10;
 
-/// An archive's layers, being written.
+/// The layers of an archive being written.
 pub(super) struct Layers<'a> {
     source: &'a Source,
     file: &'a File,
     observer: &'a dyn Observer,
-    /// Where the file ends.
+    /// The end of the file.
     position: u64,
     buffer: Vec<u8>,
 }
@@ -89,7 +89,7 @@ impl<'a> Layers<'a> {
         self.put(tar::padding(size))
     }
 
-    /// Appends what a blob's bytes are decompressed to; the number of bytes.
+    /// Decompresses a blob and appends the result; returns its size.
     fn decompress(&mut self, blob: &mut Hashed<'_>, diff_id: Digest) -> Result<u64, PullError> {
         let start = self.position;
         let mut hash = HashWriter::default();
@@ -106,7 +106,7 @@ impl<'a> Layers<'a> {
         }
         drop(content);
         self.buffer = buffer;
-        // What follows the compressed data belongs to the blob too.
+        // Bytes after the compressed data belong to the blob too.
         io::copy(&mut blob, &mut io::sink()).map_err(PullError::reading)?;
         let found = hash.finish();
         if found != diff_id {
@@ -115,7 +115,7 @@ impl<'a> Layers<'a> {
         Ok(self.position - start)
     }
 
-    /// Moves what is written from `start` on by `bytes`: room for the extended header of a layer
+    /// Moves everything from `start` on by `bytes`, to make room for the extended header of a layer
     /// that turned out to have 8 GiB or more.
     fn make_room(&mut self, start: u64, bytes: u64) -> Result<(), PullError> {
         if bytes > 0 {
@@ -128,9 +128,9 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// Moves a part of a file up by `bytes`.
+/// Moves a part of a file towards its end by `bytes`.
 fn move_up(file: &File, part: Range<u64>, bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-    // The last piece first, as each may lie where another one goes.
+    // The last piece first, as the destination of each may overlap the next.
     let mut end = part.end;
     while end > part.start {
         let length = (end - part.start).min(buffer.len() as u64);
@@ -142,7 +142,7 @@ fn move_up(file: &File, part: Range<u64>, bytes: u64, buffer: &mut [u8]) -> io::
     Ok(())
 }
 
-/// The registry failed, or what it sent is not what it seemed to be.
+/// The registry's error if there is one; otherwise the compressed data is invalid.
 fn failure(error: io::Error, format: &'static str) -> PullError {
     match PullError::reading(error) {
         PullError::Fetching(error) => PullError::Compression(format, error),

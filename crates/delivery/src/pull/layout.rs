@@ -1,5 +1,5 @@
-//! An image as its registry has it: an OCI archive of the same blobs, for readers that want the image
-//! once and its files never.
+//! An OCI archive of the blobs that a registry has, for readers that only want the image once and
+//! not its files.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,16 +12,16 @@ use formats::digest::{Digest, HashWriter};
 use formats::tar::{self, Member};
 use oci::{Descriptor, Index, LAYOUT, LAYOUT_FILE};
 
-/// Where blobs are in a layout.
+/// The directory of the blobs in a layout.
 const BLOBS: &str = "blobs/sha256";
 const MODE: u32 = 0o444;
 
-/// Writes an OCI archive of an image: its blobs, each of which is checked, as they are. Layers of the
-/// diffIDs in `without` are left out.
+/// Writes an OCI archive of an image with its blobs as they are; the digest of each is checked.
+/// Layers whose diffIDs are in `without` are left out.
 ///
 /// # Errors
 ///
-/// If a blob cannot be fetched or is not what the manifest says, or the file cannot be written.
+/// If a blob cannot be fetched or does not match the manifest, or if the file cannot be written.
 pub fn write_oci_archive(
     source: &Source,
     without: &[Digest],

@@ -1,5 +1,5 @@
-//! The members that skopeo writes for readers of Docker's oldest format, in which each layer is an
-//! image of its own: `<id>/layer.tar`, `<id>/VERSION` and `<id>/json`.
+//! The members that skopeo writes for readers of Docker's oldest format, in which each layer is a
+//! separate image: `<id>/layer.tar`, `<id>/VERSION` and `<id>/json`.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use formats::digest::Digest;
 use formats::go_json;
 
-/// What `<id>/VERSION` holds.
+/// The content of `<id>/VERSION`.
 pub(super) const VERSION: &[u8] = b"1.0";
-/// What the uppermost layer's document has of the image's configuration.
+/// The fields of the image's config that the top layer's document contains.
 const FROM_CONFIG: [&str; 7] =
     ["architecture", "config", "container", "container_config", "created", "docker_version", "os"];
 
@@ -19,21 +19,21 @@ const FROM_CONFIG: [&str; 7] =
 pub(super) struct LegacyLayer {
     /// Its name: 64 hexadecimal digits.
     pub(super) id: String,
-    /// What `<id>/json` holds.
+    /// The content of `<id>/json`.
     pub(super) json: String,
 }
 
-/// The fields of a configuration, each with its value's text. The last of several with one name
-/// holds.
+/// The fields of a config, each with its value as unparsed JSON. If a field occurs more than once,
+/// the last one counts.
 pub(super) fn config_fields(
     config: &[u8],
 ) -> Result<BTreeMap<String, &RawValue>, serde_json::Error> {
     serde_json::from_slice(config)
 }
 
-/// The layers of an image with these diffIDs and this configuration, lowest first.
+/// The layers of an image with these diffIDs and this config, lowest first.
 ///
-/// A layer's ID is the digest of its document with `layer_id`, the chainID, in place of `id`.
+/// A layer's ID is the digest of its document with `layer_id`, the chainID, instead of `id`.
 pub(super) fn layers(
     diff_ids: &[Digest],
     config: &[u8],
@@ -41,7 +41,7 @@ pub(super) fn layers(
     let mut layers: Vec<LegacyLayer> = Vec::with_capacity(diff_ids.len());
     let mut chain_id: Option<Digest> = None;
     for (index, diff_id) in diff_ids.iter().enumerate() {
-        // In the order of their names, as Go writes a map.
+        // Sorted by name, as Go writes a map.
         let mut fields = BTreeMap::new();
         if let Some(parent) = layers.last() {
             fields.insert("parent", quoted(&parent.id));
@@ -66,7 +66,7 @@ pub(super) fn layers(
     Ok(layers)
 }
 
-/// A JSON string of what needs no escapes.
+/// A JSON string; the text must need no escapes.
 fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }

@@ -1,15 +1,15 @@
-//! Lock files: an image's documents, by which Nix fetches each of its blobs for itself.
+//! Lock files: the documents of an image, from which Nix can fetch each of its blobs separately.
 
 use serde_json::{Map, Value};
 
 use super::{PullError, Source};
 use oci::WantedPlatform;
 
-/// The version of the format; nix/images/pull-image-by-digest.nix reads it.
+/// The version of the format, which is read by nix/images/pull-image-by-digest.nix.
 const VERSION: u64 = 1;
 
-/// What a lock file holds of an image: the name, what the name stood for, the platform, and the
-/// manifest as a text, since its digest is that of these bytes.
+/// The lock file of an image: its name, the digest of what the name stood for, the platform, and
+/// the manifest as a string, to preserve the bytes of which it has the digest.
 pub fn lock(source: &Source, platform: &WantedPlatform) -> Result<Value, PullError> {
     let reference = &source.reference;
     let manifest = str::from_utf8(&source.manifest_bytes)

@@ -1,7 +1,7 @@
-//! Images that are fetched from a registry into an archive, or written down in a lock file.
+//! Fetches images from a registry into an archive, or records them in a lock file.
 //!
-//! A [`Source`] is an image that was found: its documents. [`write_archive`] reads its layers, each
-//! checked against the digest of its blob and its diffID.
+//! A [`Source`] is an image that was found: its documents. [`write_archive`] reads its layers and
+//! checks each against the digest of its blob and its diffID.
 
 mod archive;
 mod blob;

@@ -1,9 +1,9 @@
-//! The name that an archive gives to its image.
+//! The name of the image in an archive.
 
 use super::PullError;
 use oci::Reference;
 
-/// Docker Hub's own host, which containers/image does not take for Docker Hub.
+/// The host of Docker Hub's registry, which containers/image does not treat as Docker Hub.
 const DOCKER_HOST: &str = "registry-1.docker.io";
 
 /// A repository's full name and a tag, as containers/image writes them.

@@ -1,4 +1,4 @@
-//! The image that a name stands for.
+//! Finds the image that a name refers to.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -15,33 +15,33 @@ use oci::{
     annotation,
 };
 
-/// Characters of a registry's word that are shown.
+/// How many characters of a registry's text are shown.
 const MAX_SHOWN: usize = 100;
 
 /// An image in a registry, and its documents.
 #[derive(Debug)]
 pub struct Source {
-    /// Where its blobs are.
+    /// The repository with its blobs.
     pub(super) repository: Repository,
-    /// The name that it was found by.
+    /// The name by which it was found.
     pub(super) reference: Reference,
-    /// The digest of what that name stands for: an index, or the manifest.
+    /// The digest of what the name refers to: an index, or the manifest.
     pub(super) digest: Digest,
-    /// The manifest, as the registry has it.
+    /// The manifest, exactly as in the registry.
     pub(super) manifest_bytes: Vec<u8>,
     pub(super) manifest: Manifest,
-    /// The configuration, as the registry has it.
+    /// The config, exactly as in the registry.
     pub(super) config: Vec<u8>,
     /// The digests of the layers' tar files.
     pub(super) diff_ids: Vec<Digest>,
 }
 
 impl Source {
-    /// Finds the image of this name for this platform.
+    /// Finds the image with this name for this platform.
     ///
     /// # Errors
     ///
-    /// If the registry cannot be read, has no such image, or has something that is not an image or
+    /// If the registry cannot be read or has no such image, or if what it has is not an image or
     /// contradicts itself.
     pub fn find(
         reference: &Reference,
@@ -59,31 +59,32 @@ impl Source {
         finding.image(digest, document)
     }
 
-    /// The digest of what the name stands for: an index, or else the image's manifest.
+    /// The digest of what the name refers to: an index, or else the image's manifest.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The digest of the image's manifest, which names it whatever the platform.
+    /// The digest of the image's manifest, which identifies it independently of the platform.
     pub fn manifest_digest(&self) -> Digest {
         Digest::of(&self.manifest_bytes)
     }
 
-    /// The image's ID, which is the digest of its configuration.
+    /// The image's ID, which is the digest of its config.
     pub fn image_id(&self) -> Digest {
         self.manifest.config.digest
     }
 
-    /// Bytes of all layers' blobs, each counted as often as it is in the image.
+    /// The size of all layers' blobs; a repeated layer counts each time.
     pub fn size(&self) -> u64 {
         self.manifest.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add)
     }
 
-    /// The store paths of each layer that has some, lowest layer first, as the documents say it; no
-    /// layer is read. `None` if they do not say it of any.
+    /// The store paths of each layer that has some, lowest layer first, according to the documents;
+    /// no layer is read. `None` if no layer's paths are known.
     ///
-    /// What dockerTools makes has them in its configuration's history, as Python prints a list. Where a
-    /// registry or a tool wrote that anew, the annotations that nix-image gives its layers are left.
+    /// dockerTools puts them into the history in the config, formatted as a Python list. If a
+    /// registry or a tool rewrote the history, the annotations that nix-image gives its layers are
+    /// used.
     pub fn store_layers(&self) -> Option<Vec<Vec<String>>> {
         let config: Value = serde_json::from_slice(&self.config).ok()?;
         let history = config["history"].as_array().map_or(&[][..], Vec::as_slice);
@@ -95,8 +96,8 @@ impl Source {
     }
 }
 
-/// The store paths that the history lists for a layer. Not those of a customisation layer: the image
-/// has what is in that path, not the path.
+/// The store paths that the history lists for a layer. Customisation layers are skipped, as the
+/// image has the content of their path and not the path itself.
 fn listed(comment: &str) -> Option<Vec<String>> {
     let list = comment.strip_prefix("store paths: [")?.strip_suffix(']')?;
     let path = |path: &str| {
@@ -108,7 +109,7 @@ fn listed(comment: &str) -> Option<Vec<String>> {
     list.split(", ").map(path).collect()
 }
 
-/// The paths of an annotated layer, unless there were too many to name them all.
+/// The paths of an annotated layer, unless there were too many to list them all.
 fn named(names: &str) -> Option<Vec<String>> {
     let path = |name: &str| {
         let is_name = is_printable(name) && !name.contains('/') && !name.starts_with('+');
@@ -121,7 +122,7 @@ fn is_printable(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The repository of a reference, to read from.
+/// The repository of a reference, for reading.
 pub(super) fn open(
     reference: &Reference,
     options: &registry::Options,
@@ -130,7 +131,7 @@ pub(super) fn open(
     Ok(Repository::new(&client, &reference.resolved().repository))
 }
 
-/// What a document is.
+/// The kind of a document.
 enum Kind {
     Manifest,
     Index,
@@ -148,7 +149,7 @@ impl Finding<'_> {
         document.ok_or_else(|| PullError::Missing(self.reference.to_string()))
     }
 
-    /// What a document is: by its own word, by the registry's, or by what is in it.
+    /// The kind of a document, according to itself, to the registry, or to its content.
     fn kind(&self, document: &Document) -> Result<Kind, PullError> {
         let value: Value = serde_json::from_slice(&document.bytes)
             .map_err(|error| self.invalid("manifest", error.into()))?;
@@ -167,7 +168,7 @@ impl Finding<'_> {
         Ok(if value["manifests"].is_array() { Kind::Index } else { Kind::Manifest })
     }
 
-    /// The manifest of an index for a platform.
+    /// The manifest for a platform in an index.
     fn choose(&self, index: &Document, wanted: &WantedPlatform) -> Result<Document, PullError> {
         let invalid = |error| self.invalid("index", error);
         let index = Index::parse(&index.bytes).map_err(invalid)?;
@@ -184,7 +185,7 @@ impl Finding<'_> {
         }
     }
 
-    /// The image of a manifest.
+    /// The image with this manifest.
     fn image(self, digest: Digest, document: Document) -> Result<Source, PullError> {
         let manifest = Manifest::parse(&document.bytes, document.media_type.as_deref());
         let manifest = manifest.map_err(|error| self.invalid("manifest", error))?;
@@ -210,7 +211,7 @@ impl Finding<'_> {
     fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, PullError> {
         let Descriptor { digest, size, .. } = *descriptor;
         if size > MAX_DOCUMENT {
-            return Err(self.invalid("configuration", DocumentError::TooLarge(size)));
+            return Err(self.invalid("config", DocumentError::TooLarge(size)));
         }
         let mut bytes = Vec::new();
         let mut blob = self.repository.download(digest, size)?;

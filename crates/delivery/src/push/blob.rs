@@ -1,5 +1,5 @@
-//! A layer's blob while it is being made: read, archived, hashed, compressed and hashed again in
-//! one pass, of which nothing is kept.
+//! Makes a layer's blob: the layer is read, archived, hashed, compressed and hashed again in a
+//! single pass, without storing any of it.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +15,7 @@ use image::compress::{Encoder, Pool, Settings};
 use image::threads::{self, ThreadError};
 use oci::Compression;
 
-/// What was made.
+/// A layer and the blob made from it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Made {
     /// The layer.
@@ -25,32 +25,32 @@ pub(super) struct Made {
     pub(super) compression: Compression,
 }
 
-/// A block of a layer, nothing at its end.
+/// A block of a layer, or `None` at the end.
 type Message = Result<Option<Vec<u8>>, PushError>;
 
-/// The bytes of a blob, made while they are read.
+/// The bytes of a blob, which is made while they are read.
 pub(super) struct BlobStream<'a> {
     blocks: Receiver<Message>,
     pool: &'a Pool,
     encoder: Encoder<'a>,
     compression: Compression,
-    /// The blob's bytes that are read next.
+    /// The bytes of the blob to be read next.
     out: Vec<u8>,
     start: usize,
-    /// The layer, where it is known; otherwise its hash.
+    /// The layer if it is known; otherwise it is hashed.
     known: Option<BlobId>,
     layer: Sha256,
     blob: Sha256,
     observer: &'a dyn Observer,
-    /// Whether the layer has been read, and whether the blob has been made.
+    /// Whether the layer has been read completely, and whether the blob is complete.
     layer_ended: bool,
     ended: bool,
-    /// Why there is no more to read, if it is not the end.
+    /// Why there are no more bytes before the end.
     failure: Option<PushError>,
 }
 
 impl<'a> BlobStream<'a> {
-    /// Starts to read a layer on a thread of its own.
+    /// Starts to read a layer in a separate thread.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         digester: &'scope Digester<'_>,
@@ -62,10 +62,10 @@ impl<'a> BlobStream<'a> {
     where
         'a: 'scope,
     {
-        // One block is filled while the one before is hashed. No more wait, for memory's sake.
+        // One block is filled while the previous one is hashed. More would take too much memory.
         let (sender, blocks) = sync_channel(0);
-        // A layer of the base image is what its diffID says, which is checked while it is read,
-        // and one that comes compressed stays as it is.
+        // A base image's layer is known by its diffID, which is checked while it is read, and a
+        // compressed one is sent as it is.
         let source = digester.image().layers()[layer].as_base();
         let known = source.map(|base| BlobId { digest: base.diff_id, size: base.member.size });
         let compressed = source.and_then(BaseLayer::compression);
@@ -93,7 +93,7 @@ impl<'a> BlobStream<'a> {
         })
     }
 
-    /// What was made, once all of it was read.
+    /// What was made, once everything has been read.
     pub(super) fn finish(self) -> Result<Made, PushError> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -107,12 +107,12 @@ impl<'a> BlobStream<'a> {
         Ok(Made { layer, blob, compression: self.compression })
     }
 
-    /// Why reading failed, if that is why.
+    /// Takes the error that made reading fail, if there is one.
     pub(super) fn failure(&mut self) -> Option<PushError> {
         self.failure.take()
     }
 
-    /// Makes more output; nothing at the end.
+    /// Produces more output, or none at the end.
     fn advance(&mut self) -> Result<(), PushError> {
         self.pool.buffers().put(std::mem::take(&mut self.out));
         self.start = 0;
@@ -141,7 +141,7 @@ impl<'a> BlobStream<'a> {
         Ok(block)
     }
 
-    /// Hashes what was read and what was made, both at once where both are wanted.
+    /// Hashes what was read and what was made, at the same time if both are needed.
     fn hash(&mut self, block: &[u8]) {
         match (self.known, self.compression) {
             (None, Compression::None) => self.layer.update(block),
@@ -171,7 +171,7 @@ impl Read for BlobStream<'_> {
     }
 }
 
-/// The thread that reads.
+/// The thread that reads the layer.
 struct Reader<'a> {
     pool: &'a Pool,
     sender: &'a SyncSender<Message>,
@@ -190,18 +190,18 @@ impl Reader<'_> {
         }
     }
 
-    /// Sends a block, and keeps what is there beyond it.
+    /// Sends a full block, and keeps the bytes after it.
     fn send_full(&self, block: &mut Vec<u8>) -> Result<(), PushError> {
         let rest = block.split_off(self.pool.block());
         self.send(std::mem::take(block))?;
-        // Only now, so that no thread holds two while it waits.
+        // Taken only now, so that no thread holds two buffers while it waits.
         *block = self.pool.buffers().take();
         block.extend_from_slice(&rest);
         Ok(())
     }
 
     fn send(&self, block: Vec<u8>) -> Result<(), PushError> {
-        // The other side says itself why it has enough.
+        // The receiver reports by itself why it has stopped.
         self.sender.send(Ok(Some(block))).map_err(|_| PushError::EndedEarly)
     }
 }

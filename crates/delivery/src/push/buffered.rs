@@ -1,4 +1,4 @@
-//! Blobs in memory, until they are sent.
+//! Blobs held in memory until they are sent.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -8,39 +8,39 @@ use image::Buffers;
 use image::budget::{Budget, Share};
 use image::compress::Pool;
 
-/// Bytes of a blob that are held at most.
+/// The maximum number of bytes held of a blob.
 const MOST: usize = 16 << 20;
-/// Bytes for which there is always room.
+/// The number of bytes that can always be held.
 const LEAST: usize = 4 << 20;
-/// Bytes that are taken at a time.
+/// How many bytes are read at a time.
 const PIECE: usize = 1 << 20;
 
-/// The memory that blobs may be held in.
+/// The memory in which blobs may be held.
 #[derive(Debug)]
 pub(super) struct Memory {
     buffers: Buffers,
     budget: Arc<Budget>,
 }
 
-/// The start of a blob, or all of it. What is read from it is held no more.
+/// A blob, or its start, in memory. Bytes are released once they are read.
 #[derive(Debug)]
 pub(super) struct Buffered<'a> {
     memory: &'a Memory,
     buffers: VecDeque<Vec<u8>>,
-    /// The bytes of the first buffer that have been read.
+    /// How many bytes of the first buffer have been read.
     start: usize,
     share: Share,
 }
 
 impl Memory {
-    /// Beyond what there is always room for, it is the pool's.
+    /// Memory from the pool's budget, for everything beyond `LEAST`.
     pub(super) fn new(pool: &Pool) -> Self {
         Self { buffers: Buffers::new(PIECE), budget: Arc::clone(pool.budget()) }
     }
 }
 
 impl<'a> Buffered<'a> {
-    /// Takes a blob as far as it can be held, and tells whether that is all of it.
+    /// Reads as much of a blob as can be held; also returns whether that is all of it.
     pub(super) fn take(blob: &mut impl Read, memory: &'a Memory) -> io::Result<(Self, bool)> {
         let share = Share::new(&memory.budget);
         let mut held = Self { memory, buffers: VecDeque::new(), start: 0, share };
@@ -58,7 +58,7 @@ impl<'a> Buffered<'a> {
         }
     }
 
-    /// Its bytes, of which none has been read.
+    /// All bytes, provided that none have been read yet.
     pub(super) fn parts(&self) -> Vec<&[u8]> {
         self.buffers.iter().map(Vec::as_slice).collect()
     }

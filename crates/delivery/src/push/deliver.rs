@@ -1,4 +1,4 @@
-//! The order in which layers are looked for and made, on how many threads.
+//! The order and the threads in which layers are looked up and made.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,10 @@ use super::layer::{Delivered, Target, of_layout};
 use crate::Step;
 use image::threads;
 
-/// Requests that ask for blobs at a time.
+/// How many requests for blobs are made at a time.
 const LOOKING: usize = 8;
-/// Layers that are made and sent at a time; each takes up to 13 MiB of memory, and what is shared.
+/// How many layers are made and sent at a time; each takes up to 13 MiB of memory, plus shared
+/// memory.
 const MAKING: usize = 4;
 
 impl Push<'_> {
@@ -39,7 +40,7 @@ impl Push<'_> {
         Ok(delivered.into_iter().flatten().collect())
     }
 
-    /// Which layers are there already, or in another repository of the registry.
+    /// Finds the layers that already exist in the repository or can be mounted from another one.
     pub(super) fn find(
         &self,
         target: &Target<'_>,
@@ -51,10 +52,11 @@ impl Push<'_> {
                 None => target.find_by_key(&self.digesters[image], layer),
             }
         })?;
-        // Where nothing is known that could match, the hash is made while the layer is sent. Of
-        // several images, layers may be the same.
+        // If nothing is known that could match, hashes are computed while layers are sent. Several
+        // images may share layers.
         let by_hash = !target.knowledge.is_empty() || self.images.len() > 1;
-        // The blobs of a layout stay what they are, whatever else the registry has of the layers.
+        // The blobs of a layout are sent unchanged, even if the registry has the layers in other
+        // blobs.
         let is_fixed = |&index: &usize| {
             let (image, layer) = layers[index];
             of_layout(&self.images[image].layers()[layer]).is_some()
@@ -83,7 +85,7 @@ impl Push<'_> {
         Ok(delivered)
     }
 
-    /// For each of these layers the first one that is the same, as far as digests are known.
+    /// For each of these layers the first one that is identical, as far as digests are known.
     fn firsts(
         &self,
         layers: &[(usize, usize)],
@@ -98,8 +100,9 @@ impl Push<'_> {
         indices.iter().map(first).collect()
     }
 
-    /// Which layers are made, the largest first as it would keep all waiting at the end. Those of
-    /// a compressed base image are one task, as they are read one after the other.
+    /// The layers to make, as tasks, starting with the largest, which would otherwise keep the
+    /// others waiting at the end. The layers of a compressed base image are a single task, as they
+    /// can only be read in order.
     fn tasks(
         &self,
         layers: &[(usize, usize)],
@@ -122,7 +125,7 @@ impl Push<'_> {
         tasks
     }
 
-    /// About how many bytes a layer of one of the images has, before it is compressed.
+    /// About how many bytes a layer of one of the images has, uncompressed.
     fn size(&self, (image, layer): (usize, usize)) -> u64 {
         self.digesters[image].size(layer)
     }

@@ -1,4 +1,4 @@
-//! Configurations, manifests and indexes, which are stored when all layers are there.
+//! Configs, manifests and indexes, which are stored once all layers are there.
 
 use super::Push;
 use super::error::PushError;
@@ -11,8 +11,8 @@ use oci::registry::Repository;
 use oci::{Annotations, Descriptor, Flavor, Index, Manifest, annotation};
 
 impl Push<'_> {
-    /// Stores configurations, manifests and possibly an index; returns the digest of the last, and
-    /// those of the configurations.
+    /// Stores configs, manifests and, for several images, an index. Returns the digest of the
+    /// manifest or index, and the digests of the configs.
     pub(super) fn put_documents(
         &self,
         repository: &Repository,
@@ -53,7 +53,7 @@ impl Push<'_> {
         Ok((Digest::of(document.as_bytes()), image_ids))
     }
 
-    /// Stores an image's configuration, and makes its manifest.
+    /// Stores an image's config, and makes its manifest.
     fn put_config(
         &self,
         repository: &Repository,
@@ -74,8 +74,8 @@ impl Push<'_> {
             let mut descriptor = Descriptor::new(media_type, digest, size);
             if flavor == Flavor::Oci {
                 descriptor.annotations = image.layers()[index].annotations();
-                // Where the conf does not say what the layer was made of, an image that was pushed
-                // with a conf that does may have said it.
+                // If the conf does not tell what the layer was made of, an image that was pushed
+                // with another conf may.
                 let key = image.portable_key(index).map(|key| key.to_string());
                 let key = key.or_else(|| knowledge.key_of(delivered.diff_id).map(str::to_owned));
                 descriptor.annotations.extend(key.map(|key| (LAYER_KEY.into(), key)));

@@ -15,20 +15,20 @@ use oci::{DocumentError, Reference};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PushError {
-    /// Two images are for one platform.
-    #[error("two of the images are for {0}; an index has one for each platform")]
+    /// Two images are for the same platform.
+    #[error("two of the images are for {0}; an index can have only one for each platform")]
     SamePlatform(String),
     /// No name to push to was given.
-    #[error("there is no name to push to")]
+    #[error("no name to push to")]
     NoName,
-    /// A registry refuses or cannot be reached.
+    /// A registry refused a request or cannot be reached.
     #[error(transparent)]
     Registry(Box<RegistryError>),
     /// The image cannot be read or digested.
     #[error(transparent)]
     Image(#[from] image::Error),
-    /// The registry cannot say what an image has, and would refuse the push as well.
-    #[error("learning what `{reference}` has")]
+    /// The registry cannot be asked which layers it has; it would refuse the push too.
+    #[error("finding out which layers `{reference}` has")]
     Learning {
         /// The image.
         reference: Reference,
@@ -46,30 +46,30 @@ pub enum PushError {
     /// A layer's blob cannot be made.
     #[error("making a blob")]
     Making(#[source] io::Error),
-    /// The thread that reads a layer has gone.
-    #[error("reading a layer ended early")]
+    /// The thread that reads a layer ended unexpectedly.
+    #[error("the layer ended early")]
     EndedEarly,
-    /// A document in the registry is not as it must be.
+    /// A document in the registry is not valid.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// An image's configuration in the registry is not JSON.
+    /// An image's config in the registry is not valid JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// An image's documents in the registry contradict each other.
     #[error("it has {layers} layers, but {diff_ids} diff_ids")]
     Unequal {
-        /// Layers in its manifest.
+        /// The number of layers in its manifest.
         layers: usize,
-        /// The `diff_ids` in its configuration.
+        /// The number of `diff_ids` in its config.
         diff_ids: usize,
     },
-    /// A registry's word for what a layer is is not what was found here.
+    /// A registry makes a false claim about a layer.
     #[error(transparent)]
     Claim(#[from] FalseClaim),
 }
 
 impl PushError {
-    /// The error of another part that this one stands for, or this one.
+    /// The error of another module that this one wraps, or this one itself.
     pub fn inner(&self) -> &(dyn error::Error + 'static) {
         match self {
             Self::Registry(error) => &**error,
@@ -81,7 +81,7 @@ impl PushError {
         }
     }
 
-    /// The error with its causes, on one line.
+    /// The error with its causes on one line.
     pub(super) fn line(&self) -> String {
         causes::line(self)
     }
@@ -99,17 +99,17 @@ impl From<ThreadError> for PushError {
     }
 }
 
-/// A registry's word for what a layer is is not what was found here.
+/// An image in a registry claims that a layer has another diffID than was found here.
 #[derive(Debug, Error)]
 #[error(
-    "layer {number} has the diffID {found} here, but an image in the registry says that its \
-     paths make {claimed}; either the store or that image is damaged, so verify the store with \
+    "layer {number} has the diffID {found} here, but an image in the registry has {claimed} for \
+     the same store paths; either the store or that image is damaged, so verify the store with \
      `nix-store --verify --check-contents`"
 )]
 pub struct FalseClaim {
     /// The layer, counted from 1.
     pub number: usize,
-    /// The diffID that the image in the registry gives.
+    /// The diffID according to the image in the registry.
     pub claimed: Digest,
     /// The diffID that was found here.
     pub found: Digest,

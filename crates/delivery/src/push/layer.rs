@@ -1,4 +1,4 @@
-//! One layer's way into a repository.
+//! Brings one layer into a repository.
 
 use std::io::{self, Read};
 use std::thread;
@@ -17,22 +17,22 @@ use image::{Digester, Layer};
 use oci::Compression;
 use oci::registry::{Repository, Upload, read_parts};
 
-/// Where layers go, and what is known.
+/// The destination of layers, and what is known about it.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
     pub(super) repository: &'a Repository,
     pub(super) knowledge: &'a Knowledge,
     pub(super) cache: &'a Cache,
     pub(super) settings: Settings,
-    /// The compressions that a layer may have that is there already.
+    /// The compressions accepted for layers that already exist.
     pub(super) accepted: &'a [Compression],
-    /// Threads that compress all of them.
+    /// The threads that compress the layers.
     pub(super) pool: &'a Pool,
     /// The trees that the layers are made of.
     pub(super) trees: &'a Trees,
-    /// Memory to hold blobs in.
+    /// The memory for holding blobs.
     pub(super) memory: Memory,
-    /// Whether nothing may be changed in the registry, as what a push would do is only asked.
+    /// Whether this is a preview, which must not change anything in the registry.
     pub(super) is_preview: bool,
     pub(super) observer: &'a dyn Observer,
 }
@@ -43,15 +43,15 @@ pub(super) struct Delivered {
     pub(super) diff_id: Digest,
     pub(super) blob: BlobId,
     pub(super) compression: Compression,
-    /// Bytes that were sent for it.
+    /// The number of bytes sent for it.
     pub(super) sent: u64,
-    /// Whether anything was.
+    /// Whether anything was sent for it.
     pub(super) uploaded: bool,
 }
 
 impl Target<'_> {
-    /// Looks for a layer in the repository by what the conf says of it; nothing of the layer
-    /// itself is looked at.
+    /// Looks for a layer in the repository by its description in the conf, without reading the
+    /// layer itself.
     pub(super) fn find_by_key(
         &self,
         digester: &Digester<'_>,
@@ -64,7 +64,7 @@ impl Target<'_> {
         let claimed = self.knowledge.by_key(&key).map(|known| known.diff_id);
         let remembered = self.cache.get(&key).map(|known| known.digest);
         if claimed.is_some() && remembered.is_some_and(|remembered| claimed != Some(remembered)) {
-            // One of them is wrong, and the trees tell which.
+            // One of them is wrong; the trees tell which.
             self.cache.remove(&key);
             if self.trees.are_here(&key) {
                 return Ok(None);
@@ -73,8 +73,8 @@ impl Target<'_> {
         claimed.or(remembered).map_or(Ok(None), |diff_id| self.find_by_diff_id(layer, diff_id))
     }
 
-    /// Looks for the blob that a layer of a layout is, which stays what it is there. `None` if it is
-    /// not in the repository, or the layer is not one of those.
+    /// Looks for the blob of a layout's layer, which is pushed unchanged. `None` if it is not in
+    /// the repository, or if the layer is not from a layout.
     pub(super) fn find_by_blob(
         &self,
         digester: &Digester<'_>,
@@ -90,7 +90,7 @@ impl Target<'_> {
         Ok(Some(Delivered { diff_id, blob, compression, sent: 0, uploaded: false }))
     }
 
-    /// Looks for a layer of this diffID in the repository.
+    /// Looks for a layer with this diffID in the repository.
     pub(super) fn find_by_diff_id(
         &self,
         layer: usize,
@@ -108,7 +108,7 @@ impl Target<'_> {
         Ok(None)
     }
 
-    /// The blobs that would be this layer.
+    /// The blobs that contain the layer with this diffID.
     fn candidates(&self, diff_id: Digest) -> Vec<RemoteLayer> {
         let known = self.knowledge.by_diff_id(diff_id).iter();
         let known = known.filter(|known| self.accepted.contains(&known.compression));
@@ -134,7 +134,7 @@ impl Target<'_> {
                     return Ok(true);
                 }
                 Ok(self.repository.mount(known.blob, from)?
-                    // The other repository's word for its size is checked too.
+                    // Also checks the size according to the other repository.
                     && self.repository.exists(known.blob, known.size)?)
             }
             _ => Ok(false),
@@ -169,7 +169,7 @@ impl Target<'_> {
         Ok(Delivered { diff_id: found.digest, blob, compression, sent, uploaded: sent > 0 })
     }
 
-    /// Checks the diffID that a layer was found to have, and remembers it for its key.
+    /// Checks the diffID that was found for a layer, and caches it for the layer's key.
     pub(super) fn check(
         &self,
         digester: &Digester<'_>,
@@ -178,7 +178,7 @@ impl Target<'_> {
     ) -> Result<(), PushError> {
         let Some(key) = digester.image().portable_key(layer) else { return Ok(()) };
         if let Some(claimed) = self.knowledge.by_key(&key) {
-            // What was found may be remembered of a tree that was mended in place.
+            // The cached digest may be that of a tree that was repaired in place.
             check_claim(layer, claimed.diff_id, found.digest)
                 .inspect_err(|_| digester.forget(layer))?;
         }
@@ -187,8 +187,9 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Makes a blob and sends it, again and again where that may help. What a registry has of a
-    /// large blob when the upload breaks is made anew, as it is the same, but not sent anew.
+    /// Makes a blob and sends it, repeatedly if that may help. If the upload of a large blob
+    /// breaks, the blob is made again, as that gives the same bytes, but only those that the
+    /// registry lacks are sent again.
     fn send_repeatedly(
         &self,
         digester: &Digester<'_>,
@@ -233,9 +234,9 @@ impl Target<'_> {
         })
     }
 
-    /// Sends a blob that is held in memory, unless it is there already, and returns how much was
-    /// sent: all of it in one request, with its length, as registries take that in larger pieces
-    /// than what comes without; or, when that broke, as larger ones.
+    /// Sends a blob that is held in memory, unless it exists, and returns how much was sent. It
+    /// goes in one request with its length, as registries accept such requests in larger pieces; if
+    /// that breaks, it is sent like a large blob.
     fn send_held(
         &self,
         held: &[&[u8]],
@@ -258,8 +259,8 @@ impl Target<'_> {
         Ok(blob.size)
     }
 
-    /// Sends a blob while it is made: all of it in one request, or, when an upload broke, what the
-    /// registry lacks in requests that say which bytes they have.
+    /// Sends a blob while it is made: in one request or, after an upload broke, what the registry
+    /// lacks in requests for ranges of bytes.
     fn send_large(&self, blob: &mut impl Read, session: &mut Session) -> Result<Upload, PushError> {
         let Some((mut upload, mut offset)) = session.resume(self.repository)? else {
             let upload = session.begin(self.repository)?;
@@ -285,7 +286,7 @@ impl Target<'_> {
     }
 }
 
-/// A layer as the compressed blob that it is in the layout that it comes from, if it does.
+/// The compressed blob of a layer from a layout; `None` for other layers.
 pub(super) fn of_layout(layer: &Layer) -> Option<RemoteLayer> {
     let base = layer.as_base().filter(|base| base.compression() != Some(Compression::None))?;
     Some(RemoteLayer {
@@ -297,7 +298,7 @@ pub(super) fn of_layout(layer: &Layer) -> Option<RemoteLayer> {
     })
 }
 
-/// A registry's word for what a layer is must be what was found here, if anything was.
+/// Fails if a registry's claim about a layer differs from what was found here.
 fn check_claim(layer: usize, claimed: Digest, found: Digest) -> Result<(), FalseClaim> {
     if claimed == found {
         return Ok(());

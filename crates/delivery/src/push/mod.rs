@@ -1,8 +1,8 @@
-//! Pushes images to registries, sending no blob that is there.
+//! Pushes images to registries without sending blobs that are already there.
 //!
-//! Each layer goes the cheapest way that there is: known by what it is made of and there; known
-//! by its diffID and there; made and sent in a single pass. The manifest comes last, when all
-//! that it names is there, so that a tag never shows half an image.
+//! Each layer is pushed in the cheapest way possible: found by what it is made of; found by its
+//! diffID; or made and sent in a single pass. The manifest is stored last, when everything that it
+//! refers to is there, so that a tag never refers to an incomplete image.
 
 mod blob;
 mod buffered;
@@ -38,16 +38,16 @@ use roots::Trees;
 pub struct Options {
     /// How to compress the layers that are sent; by default with zstd at its usual level.
     pub settings: Settings,
-    /// Whether to keep layers that the registry has in another compression. By default it does.
+    /// Whether to accept layers that the registry has in another compression. They are by default.
     pub any_compression: bool,
     /// The kind of manifest; by default OCI's.
     pub flavor: Flavor,
-    /// Annotations of the manifest, by their keys, in addition to those that follow from the image.
+    /// Annotations of the manifest, in addition to those derived from the image.
     pub annotations: Annotations,
     /// The number of threads that hash and compress; by default one for each core.
     pub threads: usize,
-    /// Whether to read the manifests that the registry has, to find layers in it without hashing
-    /// them here. By default it does.
+    /// Whether to read the manifests in the registry, to find layers in it without hashing them
+    /// here. They are by default.
     pub learn: bool,
     /// Further images to learn from, such as the one that another branch pushed. They have no
     /// effect without [`Self::learn`].
@@ -57,7 +57,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// What `nix-image push` does if it is given no options.
+    /// The behaviour of `nix-image push` without options.
     fn default() -> Self {
         Self {
             settings: Settings::usual(Compression::Zstd),
@@ -77,15 +77,15 @@ impl Default for Options {
 pub struct Pushed {
     /// The names in the repository that the image has now.
     pub references: Vec<Reference>,
-    /// The digest of the manifest, or, of images for several platforms, of the index.
+    /// The digest of the manifest or, with images for several platforms, of the index.
     pub digest: Digest,
-    /// The IDs of the images, which are the digests of their configurations.
+    /// The IDs of the images, which are the digests of their configs.
     pub image_ids: Vec<Digest>,
     /// How much of the images was sent.
     pub transfer: Transfer,
 }
 
-/// A repository that was reached, and what is known of the layers that it has.
+/// A repository that was reached, and what is known about its layers.
 #[derive(Debug)]
 struct Prepared {
     references: Vec<Reference>,
@@ -93,10 +93,10 @@ struct Prepared {
     knowledge: Knowledge,
 }
 
-/// A push of an image, or of one image for several platforms, to registries.
+/// A push to registries, of an image or of its variants for several platforms.
 ///
-/// Only the layers that a repository lacks are made and sent. A tag appears when everything that
-/// its manifest names is there. Credentials are those of `docker login`, `podman login` and
+/// Only the layers that a repository lacks are made and sent. A tag appears once everything that
+/// its manifest refers to is there. Credentials are those of `docker login`, `podman login` and
 /// `skopeo login`.
 #[derive(Debug)]
 pub struct Push<'a> {
@@ -106,12 +106,13 @@ pub struct Push<'a> {
     cache: &'a Cache,
     options: &'a Options,
     observer: &'a dyn Observer,
-    /// The layers that were pushed so far, and to which registry.
+    /// The layers pushed so far, and the registry of each.
     pushed: Vec<(String, RemoteLayer)>,
 }
 
 impl<'a> Push<'a> {
-    /// A push of these images. Several are the same image for as many platforms, under one index.
+    /// A push of these images. If there are several, they are variants of one image for different
+    /// platforms, under one index.
     ///
     /// # Errors
     ///
@@ -133,13 +134,13 @@ impl<'a> Push<'a> {
         Ok(Self { images, digesters, trees, cache, options, observer, pushed: Vec::new() })
     }
 
-    /// Pushes to these names, and calls `each` whenever a repository has all of its names. No
+    /// Pushes to these names, and calls `each` as soon as a repository has all of its names. No
     /// layer is sent before all repositories have been reached.
     ///
     /// # Errors
     ///
-    /// If a registry cannot be reached, refuses something or claims to have what it has not, or if
-    /// the images cannot be read. What was sent before stays in the registry, without a name.
+    /// If a registry cannot be reached, refuses a request or makes a false claim about a layer, or
+    /// if the images cannot be read. Layers sent before that stay in the registry without a name.
     pub fn to(
         &mut self,
         references: &[Reference],
@@ -156,7 +157,7 @@ impl<'a> Push<'a> {
         Ok(())
     }
 
-    /// Pushes to all the names of one repository.
+    /// Pushes to all the names in one repository.
     fn push(&mut self, prepared: Prepared) -> Result<Pushed, PushError> {
         let Prepared { references, repository, mut knowledge } = prepared;
         let [first, ..] = &*references else { return Err(PushError::NoName) };
@@ -193,7 +194,7 @@ impl<'a> Push<'a> {
         })
     }
 
-    /// Where layers go, with all that is known.
+    /// The destination of the layers, and everything known about it.
     fn target<'t>(
         &'t self,
         repository: &'t Repository,
@@ -218,7 +219,7 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// All layers of all images.
+    /// All layers of all images, as pairs of an image and a layer.
     fn layers(&self) -> Vec<(usize, usize)> {
         let layers = |(index, image): (usize, &Image)| {
             (0..image.layers().len()).map(move |layer| (index, layer))
@@ -226,8 +227,8 @@ impl<'a> Push<'a> {
         self.images.iter().enumerate().flat_map(layers).collect()
     }
 
-    /// Connects to the registry of some names of one repository and learns what it has. `before`
-    /// are the repositories that are pushed to before, whose layers can be mounted then.
+    /// Connects to the registry of names in one repository and finds out what it has. `before` are
+    /// the repositories that are pushed to earlier, so their layers can be mounted.
     fn prepare(
         &self,
         references: Vec<Reference>,
@@ -259,14 +260,15 @@ impl<'a> Push<'a> {
             };
             let source_repository = Repository::new(&client, &source.repository);
             if !self.learn(&mut knowledge, &source_repository, source, origin)? {
-                self.observer.warn(&format!("there is no image `{source}` to learn from"));
+                self.observer.warn(&format!("no image `{source}` to learn from"));
             }
         }
         Ok(Prepared { references, repository, knowledge })
     }
 
-    /// Learns from one image. One that makes no sense is none. Where the target's may not be read,
-    /// nothing may be written, so that ends the push before it asks for each blob.
+    /// Learns from one image; returns whether it exists. An invalid image only causes a warning. If
+    /// the target may not be read, it may not be written to either, so that ends the push before
+    /// each blob is asked for.
     fn learn(
         &self,
         knowledge: &mut Knowledge,
@@ -281,7 +283,7 @@ impl<'a> Push<'a> {
                 Err(PushError::Learning { reference, source })
             }
             Err(error) => {
-                // The error may repeat what stands in a document.
+                // The error may contain text from a document.
                 let error = repository.show(&error.line());
                 self.observer.warn(&format!("cannot learn from `{reference}`: {error}"));
                 Ok(true)
@@ -291,7 +293,7 @@ impl<'a> Push<'a> {
     }
 }
 
-/// References by the repositories that they name, each in the order of its first one.
+/// Groups references by repository, in the order of the first reference to each.
 fn by_repository(references: &[Reference]) -> Vec<Vec<Reference>> {
     let mut groups: Vec<Vec<Reference>> = Vec::new();
     for reference in references.iter().map(Reference::resolved) {

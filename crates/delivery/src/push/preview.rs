@@ -1,4 +1,4 @@
-//! What a push would send, found without sending anything.
+//! What a push would send, without sending anything.
 
 use std::collections::HashSet;
 
@@ -14,27 +14,26 @@ use oci::Reference;
 pub struct Preview {
     /// The names in the repository that the image would get.
     pub references: Vec<Reference>,
-    /// The layers that would be sent: their diffIDs, and their lengths in bytes before they are
-    /// compressed.
+    /// The layers that would be sent: their diffIDs and their uncompressed sizes in bytes.
     pub missing: Vec<BlobId>,
-    /// How much would be sent: at most that, as layers that were not compressed before count with
-    /// all their bytes.
+    /// How much would be sent at most: layers that were never compressed here count with their
+    /// uncompressed size.
     pub transfer: Transfer,
 }
 
 impl Push<'_> {
-    /// Finds out what a push to these names would send, and changes nothing in any registry.
+    /// Finds out what a push to these names would send, without changing anything in a registry.
     ///
     /// # Errors
     ///
-    /// If a registry cannot be reached or does not let us ask, or if the images cannot be read.
+    /// If a registry cannot be reached or refuses to answer, or if the images cannot be read.
     #[doc(hidden)]
     pub fn preview(&mut self, references: &[Reference]) -> Result<Vec<Preview>, PushError> {
         let mut prepared = Vec::new();
         for group in by_repository(references) {
             prepared.push(self.prepare(group, &prepared)?);
         }
-        // What one repository of a registry has need not be sent to another.
+        // A layer in one repository of a registry need not be sent to another one.
         let mut there = HashSet::new();
         let preview = |prepared| self.preview_one(prepared, &mut there);
         prepared.into_iter().map(preview).collect()
@@ -76,7 +75,7 @@ impl Push<'_> {
         Ok(Preview { references, missing, transfer })
     }
 
-    /// Finds the diffIDs of the layers that were not found in a repository.
+    /// Computes the diffIDs of the layers that were not found in a repository.
     fn digest_missing(
         &self,
         layers: &[(usize, usize)],
@@ -90,7 +89,7 @@ impl Push<'_> {
         Ok(())
     }
 
-    /// What a layer was compressed to before, or else the layer.
+    /// The blob of a layer if it was compressed before, or else the layer itself.
     fn remembered_blob(&self, layer: BlobId) -> BlobId {
         let key = self.options.settings.blob_key(layer.digest);
         key.and_then(|key| self.cache.get(&key)).unwrap_or(layer)

@@ -1,13 +1,14 @@
-//! What registries know already of the layers that are to be pushed.
+//! What registries already know about the layers to be pushed.
 //!
-//! An image in a registry says which blob is which layer: its manifest lists the blobs, its
-//! configuration the diffIDs. A layer of that diffID need not be compressed again. Its annotation
-//! [`LAYER_KEY`] says more: what the layer was made of. A layer of the same key need not be
-//! hashed, nor be there at all.
+//! An image in a registry tells which blob is which layer: its manifest lists the blobs, its config
+//! the diffIDs. A layer with such a diffID need not be compressed again. The annotation
+//! [`LAYER_KEY`] tells even more: what the layer was made of. A layer with the same key need not be
+//! hashed, and its store paths need not even exist here.
 //!
-//! Both are somebody's word. They are believed only of the repository that is pushed to, whose
-//! writers could put any image there anyway, and of those that the user names with `--cache-from`;
-//! with `--no-cache` of none. The key's word is checked against every diffID that is found here.
+//! Both are claims of others. They are only trusted from the repository that is pushed to, whose
+//! writers could push any image there anyway, and from those that the user names with
+//! `--cache-from`; with `--no-cache`, from none. Claims by key are checked against every diffID
+//! that is found here.
 
 use std::collections::HashMap;
 
@@ -17,13 +18,13 @@ use image::cache::Key;
 use oci::registry::{Document, RegistryError, Repository};
 use oci::{Compression, Flavor, Index, Manifest, Platform};
 
-/// The annotation of a layer that says what it was made of: a digest over the format's version,
-/// the owner and time of its entries and each store path with its NAR hash.
+/// The annotation of a layer that tells what it was made of: a digest of the format's version, the
+/// owner and time of its entries, and each store path with its NAR hash.
 pub const LAYER_KEY: &str = "nix-image.layer-key";
 
-/// The largest configuration that is read.
+/// The maximum size of a config.
 const MAX_CONFIG: u64 = 8 << 20;
-/// Images of an index that are read.
+/// How many images of an index are read.
 const MAX_IMAGES: usize = 16;
 
 /// A layer that a registry has.
@@ -33,41 +34,41 @@ pub(super) struct RemoteLayer {
     pub(super) blob: Digest,
     pub(super) size: u64,
     pub(super) compression: Compression,
-    /// The repository that has it, if that is in the registry that is pushed to.
+    /// The repository that has it, if that is in the target's registry.
     pub(super) repository: Option<String>,
 }
 
-/// Where something is learnt from.
+/// The relation of an image that is learnt from to the push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// In the repository that is pushed to.
+    /// It is in the repository that is pushed to.
     Target,
-    /// In the registry that is pushed to.
+    /// It is in another repository of the target's registry.
     Beside,
-    /// In another registry.
+    /// It is in another registry.
     Elsewhere,
 }
 
 impl Origin {
-    /// Whether its blobs can be brought to the target without sending them.
+    /// Whether its blobs can be mounted in the target without sending them.
     fn is_mountable(self) -> bool {
         self != Self::Elsewhere
     }
 
-    /// Whether a failure to learn means that nothing can be pushed either, or that the user named
-    /// a registry that is of no use.
+    /// Whether an error in learning ends the push, because pushing would fail too or because the
+    /// user named an unusable registry.
     pub(super) fn is_end(self, error: &PushError) -> bool {
         let denied = |error: &RegistryError| self == Self::Target && error.is_denial();
         matches!(error, PushError::Registry(error) if error.is_end_of_all() || denied(error))
     }
 }
 
-/// All layers that are known.
+/// Everything that is known about layers.
 #[derive(Debug, Default)]
 pub(super) struct Knowledge {
     by_key: HashMap<String, RemoteLayer>,
     by_diff_id: HashMap<Digest, Vec<RemoteLayer>>,
-    /// The key that the layer of a diffID has.
+    /// The keys of layers by diffID.
     keys: HashMap<Digest, String>,
 }
 
@@ -85,14 +86,14 @@ impl Knowledge {
         self.by_diff_id.get(&diff_id).map_or(&[], Vec::as_slice)
     }
 
-    /// The key that an image in a registry gives the layer of this diffID.
+    /// The key of the layer with this diffID, according to an image in a registry.
     pub(super) fn key_of(&self, diff_id: Digest) -> Option<&str> {
         self.keys.get(&diff_id).map(String::as_str)
     }
 
-    /// Notes a layer; what is known first holds.
+    /// Adds a layer; what was added first takes precedence.
     pub(super) fn add(&mut self, key: Option<&str>, known: RemoteLayer) {
-        // What is not a digest is not a key of ours, and not to be passed on.
+        // A string that is not a digest is not one of our keys and must not be passed on.
         if let Some(key) = key.filter(|key| Digest::from_hex(key).is_ok()) {
             self.keys.entry(known.diff_id).or_insert_with(|| key.into());
             self.by_key.entry(key.into()).or_insert_with(|| known.clone());
@@ -103,8 +104,8 @@ impl Knowledge {
         }
     }
 
-    /// Learns the layers of the image that a tag or digest names, or of those images of an index
-    /// that are for one of `platforms`. Returns whether there is such an image.
+    /// Learns the layers of the image with a tag or digest or, for an index, of its images for one
+    /// of `platforms`. Returns whether the image exists.
     pub(super) fn learn(
         &mut self,
         repository: &Repository,

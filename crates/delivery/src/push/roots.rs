@@ -1,8 +1,8 @@
-//! Which trees a layer's digest was found for.
+//! Remembers for which trees a layer's digest was found.
 //!
-//! What a conf's NAR hashes say of a layer is taken from the cache or the registry without a look
-//! at the layer. Where its trees are here and are not those for which the digest was found, one of
-//! them may have been damaged then and repaired since, so the layer is hashed.
+//! The digest for a conf's NAR hashes is taken from the cache or the registry without reading the
+//! layer. If the layer's trees exist here but are not those for which the digest was found, one of
+//! them may have been damaged at that time and repaired since, so the layer is hashed.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use image::Image;
 use image::cache::{Cache, Key, KeyBuilder};
 use image::store;
 
-/// The trees that are here when a push begins, by the keys of the layers that they make. They may
-/// be replaced while they are read, so no later look says what was read.
+/// The trees that exist when a push begins, by the keys of their layers. They may be replaced while
+/// they are read, so looking later would not tell what was read.
 #[derive(Debug)]
 pub(super) struct Trees(HashMap<Key, Digest>);
 
@@ -26,7 +26,7 @@ impl Trees {
         Self(layers.collect())
     }
 
-    /// Whether all trees of the layer of this key are here.
+    /// Whether all trees of the layer with this key exist here.
     pub(super) fn are_here(&self, key: &Key) -> bool {
         self.0.contains_key(key)
     }
@@ -45,8 +45,9 @@ impl Trees {
     }
 }
 
-/// The key of the entry in this cache's directory. In a copy elsewhere it is another one, as no
-/// tree there is the same; `None` before the directory is there.
+/// The key of the entry in this cache. It includes the identity of the cache's directory, so that
+/// the entry is not found in a copy on another machine, whose trees are different; `None` while the
+/// directory does not exist.
 fn entry(cache: &Cache, key: &Key) -> Option<Key> {
     let mut entry = KeyBuilder::new("roots");
     entry.add(key.to_string().as_bytes());

@@ -1,23 +1,23 @@
-//! What is remembered of the upload of one blob from attempt to attempt.
+//! The state of a blob's upload, kept from attempt to attempt.
 
 use std::io::{self, Read};
 
 use oci::registry::{Attempts, RegistryError, Repository, Upload};
 
-/// Bytes that are sent at a time when an upload goes on that broke.
+/// How many bytes are sent at a time when a broken upload is resumed.
 pub(super) const PIECE: u64 = 1 << 20;
 
-/// The upload of a blob, which may break and be gone on with or begun anew.
+/// The upload of a blob, which may break and be resumed or started again.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    /// Those of all of its requests; new ones when it gets on.
+    /// The attempts of all its requests; renewed whenever it makes progress.
     pub(super) attempts: Attempts,
     pub(super) upload: Option<Upload>,
-    /// The bytes of the upload that were sent, of which the registry has as many at most.
+    /// The number of bytes sent in this upload; the registry cannot have more.
     pub(super) sent: u64,
-    /// Where the upload was gone on with; 0 for one that was not.
+    /// Where the upload was resumed; 0 if it was not.
     offset: u64,
-    /// How far any upload of the blob came. To get there again is not to get on.
+    /// How far any upload of the blob got. Getting there again is not progress.
     furthest: u64,
 }
 
@@ -29,8 +29,8 @@ impl Session {
         Ok(upload)
     }
 
-    /// Where to go on with an upload that broke; `None` if it has to be begun anew, as one has of
-    /// which the registry claims to have more than it was sent.
+    /// Where to resume a broken upload; `None` if it has to be started again. That is also so if
+    /// the registry claims to have more than was sent.
     pub(super) fn resume(
         &mut self,
         repository: &Repository,
@@ -40,7 +40,7 @@ impl Session {
         Ok(resumed.filter(|(_, offset)| *offset <= self.sent))
     }
 
-    /// The registry has that many bytes of the upload.
+    /// Notes that the registry has this many bytes of the upload.
     pub(super) fn reached(&mut self, upload: &Upload, offset: u64) {
         self.upload = Some(upload.clone());
         self.offset = offset;
@@ -50,8 +50,8 @@ impl Session {
         }
     }
 
-    /// Waits for another attempt after an error that it may mend. What was gone on with is begun
-    /// anew when the registry finds fault with it.
+    /// Waits for another attempt after an error, if one may help. A resumed upload that the
+    /// registry refuses is started again.
     pub(super) fn after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         let refused = matches!(error, RegistryError::Refused { .. }) && self.offset > 0;
         let lost = self.upload.is_some() && error.is_lost_upload();
@@ -67,7 +67,7 @@ impl Session {
     }
 }
 
-/// Counts the bytes that are read, as they are sent then.
+/// Counts the bytes that are read, as these are sent.
 pub(super) struct Counted<'a, R> {
     pub(super) body: R,
     pub(super) bytes: &'a mut u64,

@@ -1,4 +1,4 @@
-//! What a client is answered.
+//! Answers to clients.
 
 use serde_json::json;
 
@@ -14,12 +14,12 @@ use oci::{Documents, Flavor, Index};
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 
-/// An answer's head, and its body where it is at hand.
+/// An answer's head and its body.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     status: StatusCode,
     media_type: &'a str,
-    /// Further lines of the head.
+    /// Further header lines.
     fields: String,
     pub(super) body: Body<'a>,
 }
@@ -31,12 +31,12 @@ pub(super) enum Body<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// What a client gets that asks for something.
+    /// The answer to a request.
     pub(super) fn to(repository: &'a Repository<'a>, head: &RequestHead) -> Self {
         let is_shown = |route: &Route| !(repository.is_secret() && route.lists_names());
         let Some((route, page)) = Route::parse(&head.target).filter(|(route, _)| is_shown(route))
         else {
-            return Self::not_found("UNSUPPORTED", "there is no such resource");
+            return Self::not_found("UNSUPPORTED", "no such resource");
         };
         match route {
             Route::Base => Self::text(JSON, "{}".into()),
@@ -44,7 +44,7 @@ impl<'a> Answer<'a> {
                 json!({"repositories": names}).to_string()
             }),
             Route::Tags(name) => match repository.tags(&name) {
-                None => Self::not_found("NAME_UNKNOWN", "there is no such repository"),
+                None => Self::not_found("NAME_UNKNOWN", "no such repository"),
                 Some(tags) => Self::list(&page, &format!("/v2/{name}/tags/list"), &tags, |tags| {
                     json!({"name": name, "tags": tags}).to_string()
                 }),
@@ -53,21 +53,21 @@ impl<'a> Answer<'a> {
                 Self::manifest(&repository.manifests(&name, &target), &head.fields)
             }
             Route::Blob(name, digest) => match repository.blob(&name, digest) {
-                None => Self::not_found("BLOB_UNKNOWN", "there is no such blob"),
+                None => Self::not_found("BLOB_UNKNOWN", "no such blob"),
                 Some(Blob::Document(text)) => Self::text(BYTES, text.into()).with_digest(digest),
                 Some(Blob::Layer(blobs, layer)) => {
                     Self::layer(blobs, layer, head.fields.get(RANGE))
                 }
             },
-            // There are none; an empty list says that, and that clients need not try a tag instead.
+            // There are none. An empty list tells clients not to try a tag instead.
             Route::Referrers(name, _) => match repository.tags(&name) {
-                None => Self::not_found("NAME_UNKNOWN", "there is no such repository"),
+                None => Self::not_found("NAME_UNKNOWN", "no such repository"),
                 Some(_) => Self::text(Flavor::Oci.index(), Index::new(Flavor::Oci).to_json()),
             },
         }
     }
 
-    /// The first of these manifests that the client takes.
+    /// The first of these manifests that the client accepts.
     fn manifest(all: &[&'a Documents], fields: &Fields) -> Self {
         let types = all.iter().map(|documents| documents.descriptor.media_type.as_str());
         let accepted = types.clone().position(|media_type| fields.accepts(media_type));
@@ -75,13 +75,11 @@ impl<'a> Answer<'a> {
             Some(Documents { manifest, descriptor, .. }) => {
                 Self::text(&descriptor.media_type, manifest.clone()).with_digest(descriptor.digest)
             }
-            None if all.is_empty() => {
-                Self::not_found("MANIFEST_UNKNOWN", "there is no such manifest")
-            }
-            // As other registries answer it.
+            None if all.is_empty() => Self::not_found("MANIFEST_UNKNOWN", "no such manifest"),
+            // Other registries answer this too.
             None => {
                 let types = types.collect::<Vec<_>>().join(" or ");
-                let says = format!("the field Accept must name {types}");
+                let says = format!("the header Accept must include {types}");
                 Self::not_found("MANIFEST_UNKNOWN", &says)
             }
         }
@@ -102,7 +100,7 @@ impl<'a> Answer<'a> {
                 ..Self::text(BYTES, String::new())
             },
             Wanted::Nothing => {
-                let says = "the blob does not have these bytes";
+                let says = "the blob does not have this range of bytes";
                 let mut answer =
                     Self::error(StatusCode::RANGE_NOT_SATISFIABLE, "UNSUPPORTED", says);
                 answer.fields = format!("Content-Range: bytes */{size}\r\n");
@@ -114,7 +112,7 @@ impl<'a> Answer<'a> {
         answer.with_digest(blob.digest)
     }
 
-    /// A list, or the page of it that is wanted.
+    /// A list, or the requested page of it.
     fn list(page: &Page, path: &str, all: &[&str], show: impl FnOnce(&[&str]) -> String) -> Self {
         let (names, more) = page.of(all);
         let mut answer = Self::text(JSON, show(&names));
@@ -151,7 +149,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The head, as it is sent; with `keep`, the connection stays open for further requests.
+    /// The head as it is sent; with `keep`, the connection stays open for further requests.
     pub(super) fn head(&self, keep: bool) -> String {
         format!(
             "HTTP/1.1 {}\r\nDocker-Distribution-Api-Version: registry/2.0\r\nContent-Type: \

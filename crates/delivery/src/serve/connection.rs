@@ -1,4 +1,4 @@
-//! One client: requests in, answers out, until either side has enough.
+//! The connection to one client.
 
 use std::io::{self, BufReader};
 use std::net::TcpStream;
@@ -18,12 +18,12 @@ use crate::http::{HeadError, Method, RequestHead, StatusCode, Version};
 use crate::output::{Output, Writer as _};
 use image::{Blobs, Chunk};
 
-/// How long a client may take to send a request, and be idle between two.
+/// How long a client may take to send a request, and may be idle between requests.
 const REQUEST_TIME: Duration = Duration::from_secs(20);
-/// How long a client may go without reading from an answer.
+/// How long a client may stop reading an answer.
 const STALL_TIME: Duration = Duration::from_secs(60);
 
-/// Why a client is not served any longer.
+/// Why a connection failed.
 #[derive(Debug, Error)]
 enum ConnectionError {
     #[error("setting up a connection")]
@@ -34,19 +34,19 @@ enum ConnectionError {
 
 /// Why the rest of a layer is not read.
 enum Stop {
-    /// The wanted part of it was sent.
+    /// The requested part was sent.
     Enough,
     Failed(Error),
 }
 
 pub(super) fn serve(server: &Server<'_>, number: u64, stream: &TcpStream) {
-    // Speed alone depends on it.
+    // This only affects speed.
     let _ = stream.set_nodelay(true);
     if let Err(error) = converse(server, number, stream)
         && !crate::is_closed(&error)
         && !server.lock().stopped
     {
-        server.observer.warn(&format!("a client was not served: {}", causes::line(&error)));
+        server.observer.warn(&format!("serving a client failed: {}", causes::line(&error)));
     }
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
@@ -66,7 +66,7 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> Result<(), 
             Err(HeadError::Closed | HeadError::TimedOut | HeadError::Io(_)) => return Ok(()),
             Err(error) => {
                 let says = match error {
-                    HeadError::NotHttp => "this is not HTTP/1.1".to_owned(),
+                    HeadError::NotHttp => "not an HTTP/1.1 request".to_owned(),
                     error => error.to_string(),
                 };
                 let answer = Answer::error(StatusCode::BAD_REQUEST, "UNSUPPORTED", &says);
@@ -81,7 +81,7 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> Result<(), 
                 (Answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", says), true)
             }
         };
-        // Bodies of requests are not read, so what comes after one cannot be understood.
+        // Request bodies are not read, so what follows one could not be parsed.
         let has_body = head.fields.contains(TRANSFER_ENCODING)
             || !matches!(head.fields.content_length(), Ok(None | Some(0)));
         let close =
@@ -93,7 +93,7 @@ fn converse(server: &Server<'_>, number: u64, stream: &TcpStream) -> Result<(), 
     }
 }
 
-/// Sends an answer, or its head alone.
+/// Sends an answer, or only its head.
 fn send(
     answer: Answer<'_>,
     server: &Server<'_>,
@@ -130,7 +130,7 @@ fn send(
     Ok(output.flush()?)
 }
 
-/// Sends the wanted part of a layer.
+/// Sends the requested part of a layer.
 fn send_part(
     server: &Server<'_>,
     blobs: &Blobs<'_>,

@@ -9,15 +9,15 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Nobody can listen there.
+    /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address and port.
         address: SocketAddr,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Two of the images have one name.
+    /// Two of the images have the same name.
     #[error("two of the images are called `{repository}:{tag}`; give one of them another name")]
     SameName {
         /// The repository of both.

@@ -1,7 +1,7 @@
-//! A read-only registry straight out of the store.
+//! A read-only registry of images in the store.
 //!
-//! Layers are made as they are asked for, so nothing is kept but the documents. One thread a
-//! connection, and no more connections at a time than there is a bound for.
+//! Layers are made when they are requested, so only the documents are held in memory. Each
+//! connection has a thread, and the number of connections is limited.
 
 mod answer;
 mod connection;
@@ -25,14 +25,14 @@ use formats::digest::Digest;
 use image::threads;
 pub use repository::Repository;
 
-/// Connections at a time; further ones wait.
+/// The maximum number of connections at a time; further ones wait.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a connection may be idle when others wait for its place.
+/// How long a connection may be idle while others wait.
 const IDLE_TIME: Duration = Duration::from_millis(500);
-/// How long to pause when the system has no more connections to give.
+/// How long to pause when the system cannot accept more connections.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A registry that listens.
+/// A registry that listens on an address.
 #[derive(Debug)]
 pub struct Server<'a> {
     listener: TcpListener,
@@ -41,28 +41,28 @@ pub struct Server<'a> {
     observer: &'a dyn Observer,
     state: Mutex<State>,
     changed: Condvar,
-    /// Bytes of layers that were sent.
+    /// The number of bytes of layers sent.
     moved: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     stopped: bool,
-    /// Connections by their number.
+    /// Open connections by number.
     open: HashMap<u64, Connection>,
-    /// Sizes of the layers that were sent whole.
+    /// The sizes of the layers that were sent completely.
     sent: HashMap<Digest, u64>,
 }
 
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
-    /// Since when a request is waited for.
+    /// Since when it has been waiting for a request.
     waiting: Option<Instant>,
 }
 
 impl<'a> Server<'a> {
-    /// Starts to listen; connections wait until [`Self::run`].
+    /// Starts to listen; connections wait until [`Self::run`] is called.
     pub fn bind(
         address: SocketAddr,
         repository: &'a Repository<'a>,
@@ -76,12 +76,12 @@ impl<'a> Server<'a> {
         Ok(Self { listener, address, repository, observer, state, changed, moved })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until [`Self::stop`].
+    /// Answers requests until [`Self::stop`] is called.
     pub fn run(&self) {
         std::thread::scope(|scope| {
             for number in 0.. {
@@ -102,10 +102,10 @@ impl<'a> Server<'a> {
                             let _open = open;
                             connection::serve(self, number, &stream);
                         };
-                        // The connection ends where there is no thread for it.
+                        // If no thread can be started, the connection is closed.
                         let _ = threads::spawn(scope, serve);
                     }
-                    // The client has gone again.
+                    // The client has closed the connection again.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                     Err(_) => std::thread::sleep(PAUSE),
                 }
@@ -123,11 +123,11 @@ impl<'a> Server<'a> {
         }
         drop(state);
         self.changed.notify_all();
-        // Wakes the one who waits for connections.
+        // Wakes the thread that waits for connections.
         let _ = TcpStream::connect(self.address);
     }
 
-    /// The layers that were asked for and sent whole, of those of all images.
+    /// The layers that were requested and sent completely, out of those of all images.
     pub fn sent(&self) -> Transfer {
         let state = self.lock();
         Transfer {
@@ -137,7 +137,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Bytes of layers that were sent so far, whole layers or not.
+    /// How many bytes of layers have been sent, including those of incomplete layers.
     pub fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
     }
@@ -157,7 +157,7 @@ impl<'a> Server<'a> {
         self.lock().sent.insert(digest, size);
     }
 
-    /// Waits until there may be another connection; false when there will be none.
+    /// Waits until there is room for another connection; `false` if the server was stopped.
     fn wait_for_room(&self) -> bool {
         let mut state = self.lock();
         while state.open.len() >= MAX_CONNECTIONS && !state.stopped {
@@ -173,8 +173,8 @@ impl<'a> Server<'a> {
 }
 
 impl State {
-    /// Closes the connection that has been waiting for a request for the longest time, if that
-    /// is long enough: others wait for its place.
+    /// Closes the connection that has been waiting for a request for the longest time, if that is
+    /// long enough, as others wait for its place.
     fn close_idle(&self) {
         let waiting = self.open.values().filter_map(|open| Some((open.waiting?, &open.stream)));
         if let Some((since, stream)) = waiting.min_by_key(|(since, _)| *since)
@@ -185,7 +185,7 @@ impl State {
     }
 }
 
-/// Makes room for another connection at the end of one.
+/// Makes room for another connection when one ends.
 struct Open<'a> {
     server: &'a Server<'a>,
     number: u64,

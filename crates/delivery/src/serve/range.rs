@@ -1,4 +1,4 @@
-//! Part of a blob, as the field `Range` asks for it.
+//! Parts of a blob, as requested with the header `Range`.
 
 use std::ops::Range;
 
@@ -8,23 +8,23 @@ use crate::Error;
 use crate::output::Writer;
 use image::{Chunk, Content, ReadError};
 
-/// Bytes read at a time.
+/// How many bytes are read at a time.
 const CHUNK: usize = 128 << 10;
 
-/// What is sent of a blob.
+/// What to send of a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// All of it.
     Whole,
     /// These bytes.
     Part(Range<u64>),
-    /// Bytes that it does not have.
+    /// Nothing, as it does not have these bytes.
     Nothing,
 }
 
 impl Wanted {
-    /// What the field asks for, of a blob of that size. Fields that are wrong, or that ask for
-    /// many ranges, may be ignored, says the standard.
+    /// Parses the header for a blob of this size. The standard allows ignoring headers that are
+    /// invalid or request several ranges.
     pub(super) fn parse(field: Option<&str>, size: u64) -> Self {
         let Some(range) = field.and_then(|field| field.trim().strip_prefix("bytes=")) else {
             return Self::Whole;
@@ -55,10 +55,10 @@ impl Wanted {
     }
 }
 
-/// Lets part of a blob through.
+/// Passes on a part of a blob.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// Bytes that came.
+    /// The number of bytes received so far.
     position: u64,
     wanted: Range<u64>,
 }
@@ -68,7 +68,7 @@ impl Window {
         Self { position: 0, wanted }
     }
 
-    /// Whether nothing more is wanted.
+    /// Whether the whole part was passed on.
     pub(super) fn is_done(&self) -> bool {
         self.position >= self.wanted.end
     }

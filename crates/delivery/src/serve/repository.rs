@@ -1,4 +1,4 @@
-//! What a registry holds.
+//! The content of a registry.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use formats::digest::Digest;
 use image::Blobs;
 use oci::{Documents, Flavor, Reference};
 
-/// Images by their names.
+/// Images by name.
 #[derive(Debug, Default)]
 pub struct Repository<'a> {
     is_secret: bool,
@@ -19,31 +19,31 @@ pub struct Repository<'a> {
 #[derive(Debug)]
 struct Image<'a> {
     blobs: &'a Blobs<'a>,
-    /// The kinds of manifest that it has, the preferred one first.
+    /// Its manifests in each flavor, the preferred one first.
     documents: [Documents; 2],
 }
 
 /// A blob of an image.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Blob<'a> {
-    /// A configuration.
+    /// A config.
     Document(&'a str),
-    /// The layer of that number.
+    /// The layer with that index.
     Layer(&'a Blobs<'a>, usize),
 }
 
 impl<'a> Repository<'a> {
-    /// A registry that gives images to those who know their names, and lists no names.
+    /// A registry that serves images to clients who know their names, but does not list names.
     pub fn secret() -> Self {
         Self { is_secret: true, ..Self::default() }
     }
 
-    /// Whether names are to be kept secret.
+    /// Whether names are secret.
     pub(super) fn is_secret(&self) -> bool {
         self.is_secret
     }
 
-    /// Adds an image. The registry in its name, if there is one, is not part of it here.
+    /// Adds an image. If its name includes a registry, that is ignored.
     pub fn add(&mut self, name: &Reference, blobs: &'a Blobs<'a>) -> Result<(), ServeError> {
         let tags = self.images.entry(name.repository.clone()).or_default();
         if tags.contains_key(name.tag()) {
@@ -55,7 +55,7 @@ impl<'a> Repository<'a> {
         Ok(())
     }
 
-    /// What serving comes to if no layer is asked for.
+    /// The result of serving if no layer is requested.
     pub(super) fn nothing_sent(&self) -> Transfer {
         let images = self.images.values().flat_map(BTreeMap::values);
         images.fold(Transfer::default(), |sum, Image { blobs, .. }| {
@@ -73,7 +73,7 @@ impl<'a> Repository<'a> {
         Some(self.images.get(name)?.keys().map(String::as_str).collect())
     }
 
-    /// The manifests of that name, the preferred one first.
+    /// The manifests with that tag or digest, the preferred one first.
     pub(super) fn manifests(&self, name: &str, target: &Target) -> Vec<&Documents> {
         let Some(tags) = self.images.get(name) else { return Vec::new() };
         match target {

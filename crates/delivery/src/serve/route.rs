@@ -1,42 +1,42 @@
-//! What a request asks for.
+//! The resource that a request asks for.
 
 use formats::digest::Digest;
 
 /// A resource of a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// Whether this is a registry.
+    /// The base URL, which tells clients that this is a registry.
     Base,
-    /// The repositories' names.
+    /// The list of repositories.
     Catalog,
-    /// A repository's tags.
+    /// The list of a repository's tags.
     Tags(String),
     /// A manifest.
     Manifest(String, Target),
-    /// A layer or configuration.
+    /// A layer or a config.
     Blob(String, Digest),
-    /// What refers to a manifest.
+    /// The list of what refers to a manifest.
     Referrers(String, Digest),
 }
 
-/// How a manifest is named.
+/// The tag or digest that identifies a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Tag(String),
     Digest(Digest),
 }
 
-/// Which part of a list is wanted.
+/// The requested part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
-    /// The most entries.
+    /// The maximum number of entries.
     pub(super) limit: Option<usize>,
-    /// Those after this one.
+    /// The entry after which the page starts.
     pub(super) after: Option<String>,
 }
 
 impl Route {
-    /// Reads a request's target.
+    /// Parses a request's target.
     pub(super) fn parse(target: &str) -> Option<(Self, Page)> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = decode(path)?;
@@ -67,7 +67,7 @@ impl Route {
         Some((route, page))
     }
 
-    /// Whether the answer is a list of names.
+    /// Whether the resource is a list of names.
     pub(super) fn lists_names(&self) -> bool {
         matches!(self, Self::Catalog | Self::Tags(_))
     }
@@ -82,7 +82,7 @@ impl Page {
         Self { limit: value("n").and_then(|n| n.parse().ok()), after: value("last") }
     }
 
-    /// The page of a sorted list, and whether more follows.
+    /// The page of a sorted list, and whether there are more entries after it.
     pub(super) fn of<'a>(&self, all: &[&'a str]) -> (Vec<&'a str>, bool) {
         let after = |name: &&&str| self.after.as_deref().is_none_or(|after| **name > after);
         let mut page: Vec<_> = all.iter().filter(after).copied().collect();
@@ -92,7 +92,7 @@ impl Page {
     }
 }
 
-/// Replaces `%3A` and the like.
+/// Decodes percent-encoding.
 fn decode(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut decoded = parts.next()?.as_bytes().to_owned();

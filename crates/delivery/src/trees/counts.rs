@@ -1,13 +1,13 @@
-//! How many files went which way.
+//! Statistics about how files were imported.
 
 use std::ops::AddAssign;
 
 /// A number of files and their sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// How many.
+    /// The number of files.
     pub files: u64,
-    /// Their sizes together, in bytes.
+    /// Their total size in bytes.
     pub bytes: u64,
 }
 
@@ -25,12 +25,12 @@ impl AddAssign for Count {
     }
 }
 
-/// What a tree was made of. An entry that a later one replaced is counted too.
+/// The number of entries in a tree, by kind. An entry that a later one replaced counts too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Files that share the store's inode.
+    /// Hard links to files in the store.
     pub linked: Count,
-    /// Files that share the store's blocks.
+    /// Files that share blocks with the store's.
     pub reflinked: Count,
     /// Files that were copied from the store, or written from a stream.
     pub copied: Count,

@@ -1,4 +1,4 @@
-//! An entry of a layer.
+//! The entries of a layer.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -10,11 +10,11 @@ use rustix::fs::{Timespec, Timestamps};
 
 use super::error::TreeError;
 
-/// As many as the kernel takes in a path, without the NUL.
+/// The longest path that the kernel accepts, without the NUL.
 const LONGEST_PATH: usize = 4095;
-/// As many as a name may have on the file systems that engines use.
+/// The longest name on the file systems that engines use.
 const LONGEST_NAME: usize = 255;
-/// Each is open while an entry below it is written.
+/// The maximum depth. All directories on the way to an entry are open while it is written.
 const DEEPEST: usize = 256;
 
 /// A time of last modification.
@@ -22,19 +22,20 @@ const DEEPEST: usize = 256;
 pub struct Time {
     /// Seconds since the epoch.
     pub seconds: i64,
-    /// Nanoseconds of a second.
+    /// The fraction of a second in nanoseconds.
     pub nanoseconds: u32,
 }
 
 impl Time {
-    /// Both engines' unpackers take the epoch for what Go's `time.Unix(0, n)` cannot hold.
+    /// Replaces times that Go's `time.Unix(0, n)` cannot represent by the epoch, as both engines
+    /// do.
     pub(super) fn bounded(self) -> Self {
         let latest = i64::MAX / 1_000_000_000;
         let fits = (0..latest).contains(&self.seconds);
         if fits { self } else { Self { seconds: 0, nanoseconds: 0 } }
     }
 
-    /// As times of a file.
+    /// The timestamps for a file.
     pub(super) fn stamps(self) -> Timestamps {
         let time = Timespec { tv_sec: self.seconds, tv_nsec: self.nanoseconds.into() };
         Timestamps { last_access: time, last_modification: time }
@@ -44,59 +45,59 @@ impl Time {
 /// An extended attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Xattr<'a> {
-    /// With its namespace, such as `security.capability`.
+    /// The name with its namespace, such as `security.capability`.
     pub name: &'a [u8],
-    /// As the kernel takes it.
+    /// The value as the kernel stores it.
     pub value: &'a [u8],
 }
 
-/// What a layer says of a file.
+/// The path and the metadata of a layer's entry.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Relative to the image's root, without a slash in front; empty or `./` is the root itself.
+    /// Relative to the image's root, without a leading slash; empty or `./` for the root itself.
     pub path: &'a [u8],
-    /// The owner in the image.
+    /// The user ID in the image.
     pub uid: u32,
-    /// The group in the image.
+    /// The group ID in the image.
     pub gid: u32,
-    /// Twelve bits: permissions, setuid, setgid, sticky.
+    /// Twelve bits: permissions, setuid, setgid and sticky.
     pub mode: u32,
     /// When it was last modified.
     pub mtime: Time,
-    /// What else is to be kept of it.
+    /// Its extended attributes.
     pub xattrs: &'a [Xattr<'a>],
 }
 
-/// What an entry is.
+/// The content of an entry.
 #[allow(missing_debug_implementations, reason = "not every `Read` has one")]
 pub enum Content<'a> {
     /// A directory.
     Directory,
-    /// A file that lies in the store.
+    /// A file in the store.
     Stored {
-        /// The directory where it is, opened below [`Ways::store`](super::Ways::store).
+        /// The directory it is in, opened below [`Ways::store`](super::Ways::store).
         directory: BorrowedFd<'a>,
-        /// Its name there.
+        /// Its name in the directory.
         name: &'a OsStr,
         /// Its size in bytes.
         size: u64,
     },
-    /// A file whose bytes come from elsewhere.
+    /// A file that is read from a stream.
     Bytes {
-        /// Gives as many bytes as `size` says.
+        /// The stream, which has `size` bytes.
         from: &'a mut dyn Read,
-        /// How many bytes it has.
+        /// Its size in bytes.
         size: u64,
     },
-    /// A symbolic link, to anything.
+    /// A symbolic link with any target.
     Symlink(&'a [u8]),
-    /// Another name for what an earlier entry of this path made.
+    /// A hard link to an earlier entry, with that entry's path.
     HardLink(&'a [u8]),
     /// A named pipe.
     Fifo,
-    /// A character device with its numbers.
+    /// A character device with its major and minor numbers.
     Character(u32, u32),
-    /// A block device with its numbers.
+    /// A block device with its major and minor numbers.
     Block(u32, u32),
 }
 
@@ -105,27 +106,27 @@ impl Entry<'_> {
         self.mode & 0o7777
     }
 
-    /// The entry's path for a message.
+    /// The entry's path, for error messages.
     pub(super) fn shown(&self) -> PathBuf {
         shown(self.path)
     }
 
-    /// Tells what is wrong with it.
+    /// The error for an entry that only the engine can unpack.
     pub(super) fn unsupported(&self, why: impl Into<String>) -> TreeError {
         TreeError::Unsupported { path: self.shown(), why: why.into() }
     }
 }
 
-/// A path in the image, for a message.
+/// A path in the image, for error messages.
 pub(super) fn shown(path: &[u8]) -> PathBuf {
     OsStr::from_bytes(path).into()
 }
 
-/// The names in a path; none for the root.
+/// The components of a path; none for the root.
 pub(super) fn components(path: &[u8]) -> Result<Vec<&OsStr>, TreeError> {
     let refused = |why| Err(TreeError::Entry { path: shown(path), why });
     if path.len() > LONGEST_PATH {
-        return refused("its path has more than 4095 bytes");
+        return refused("its path is longer than 4095 bytes");
     }
     let mut names = Vec::with_capacity(16);
     let relative = path.strip_suffix(b"/").unwrap_or(path);
@@ -133,15 +134,17 @@ pub(super) fn components(path: &[u8]) -> Result<Vec<&OsStr>, TreeError> {
         match name {
             b"." => {}
             b"" if relative.is_empty() && path.is_empty() => {}
-            b"" => return refused("a name in its path is empty"),
-            b".." => return refused("it leads upwards"),
-            _ if name.contains(&0) => return refused("its path has a NUL"),
-            _ if name.len() > LONGEST_NAME => return refused("a name has more than 255 bytes"),
+            b"" => return refused("its path has an empty component"),
+            b".." => return refused("its path contains `..`"),
+            _ if name.contains(&0) => return refused("its path contains a NUL"),
+            _ if name.len() > LONGEST_NAME => {
+                return refused("its path has a component longer than 255 bytes");
+            }
             _ => names.push(OsStr::from_bytes(name)),
         }
     }
     if names.len() > DEEPEST {
-        return refused("it is in more than 255 directories");
+        return refused("it is more than 255 directories deep");
     }
     Ok(names)
 }

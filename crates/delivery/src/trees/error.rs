@@ -1,4 +1,4 @@
-//! Why files cannot be put where an engine keeps them.
+//! Why files cannot be placed in an engine's storage.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,30 +7,30 @@ use thiserror::Error;
 
 use super::way::Way;
 
-/// Why no file gets from the store to the engine in the way that was asked for.
+/// Why the requested way of importing files from the store does not work.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WayError {
     /// A directory cannot be opened.
     #[error("opening `{}`", path.display())]
     Open {
-        /// Where it should be.
+        /// The directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Nothing can be written into the engine's directory.
+    /// The engine's directory cannot be written to.
     #[error("writing into `{}`", path.display())]
     Target {
         /// The directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The way that was asked for does not work.
+    /// The requested way does not work.
     #[error(
-        "{way} from {store} to {target} cannot be made: {why}; choose another way to import, or \
-         let it be chosen"
+        "cannot make {way} from {store} to {target}: {why}; choose another way to import, or \
+         leave the choice open"
     )]
     Impossible {
         /// The way.
@@ -39,38 +39,38 @@ pub enum WayError {
         store: Box<End>,
         /// The engine's directory.
         target: Box<End>,
-        /// What the kernel said, or what speaks against it.
+        /// The error of the operating system, or another reason.
         why: String,
     },
 }
 
-/// A directory that files come from or go to.
+/// The source or the destination of files.
 #[derive(Debug, Error)]
 #[error("`{}` ({file_system})", path.display())]
 pub struct End {
-    /// Where it is.
+    /// The directory.
     pub path: PathBuf,
-    /// What its file system is and where that lies.
+    /// The type of its file system, and the device.
     pub file_system: String,
 }
 
-/// Why the tree of a layer cannot be made.
+/// Why the tree of a layer cannot be created.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TreeError {
-    /// The kernel refused something.
+    /// A system call failed.
     #[error("{action} `{}` of the image in `{}`", path.display(), tree.display())]
     Io {
         /// What was being done.
         action: &'static str,
         /// The entry's path in the image.
         path: PathBuf,
-        /// The directory that the tree is made in.
+        /// The directory that the tree is created in.
         tree: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// An entry is not one that can be unpacked.
+    /// An entry that cannot be unpacked.
     #[error("the layer's entry `{}` is not valid: {why}", path.display())]
     Entry {
         /// Its path in the image.
@@ -78,15 +78,15 @@ pub enum TreeError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// An entry asks for what only the engine itself can do.
-    #[error("the layer's entry `{}` is left to the engine: {why}", path.display())]
+    /// An entry that only the engine itself can unpack.
+    #[error("only the engine can unpack the layer's entry `{}`: {why}", path.display())]
     Unsupported {
         /// Its path in the image.
         path: PathBuf,
-        /// What it asks for.
+        /// Why only the engine can.
         why: String,
     },
-    /// A file is not what the layer was computed from.
+    /// A file has changed since the layer was computed.
     #[error(
         "`{}` has {found} bytes, expected {expected}; it changed while the image was read",
         path.display()
@@ -96,7 +96,7 @@ pub enum TreeError {
         path: PathBuf,
         /// Its size in the layer.
         expected: u64,
-        /// How much was there.
+        /// How many bytes were found.
         found: u64,
     },
     /// A tree cannot be deleted.
@@ -104,21 +104,21 @@ pub enum TreeError {
     Remove {
         /// The name of what could not be deleted.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl TreeError {
-    /// Whether another way to fill the same directory would fail as well: the disk or the quota is
-    /// full, or nothing can be written.
+    /// Whether any other way to fill the same directory would fail too: the disk or the quota is
+    /// full, or the file system is read-only.
     pub fn is_final(&self) -> bool {
         let (Self::Io { source, .. } | Self::Remove { source, .. }) = self else { return false };
         is_full(source)
     }
 }
 
-/// Whether an error says that the disk or the quota is full, or that nothing can be written.
+/// Whether an error means that the disk or the quota is full, or that the file system is read-only.
 pub fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)

@@ -1,4 +1,4 @@
-//! Files of the tree's own: made out of the store's, or of a stream.
+//! New files, made from the store's files or from a stream.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,21 +8,21 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{Mode, OFlags, ioctl_ficlone, openat};
 use rustix::io::Errno;
 
-/// Opens a file of the store, to be read.
+/// Opens a file in the store for reading.
 pub(super) fn open_stored(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
-    // What is not a regular file must not keep us waiting.
+    // Non-blocking, in case it is not a regular file.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(openat(directory, name, flags, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::INVAL.into()) }
 }
 
-/// Creates a file that is not there yet, with a mode that keeps others out until it has its own.
+/// Creates a new file, with a mode that excludes others until its final mode is set.
 pub(super) fn create(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     Ok(openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
-/// Lets a file share the blocks of another; `false` if the file systems cannot.
+/// Makes a file share the blocks of another; `false` if the file system does not support it.
 pub(super) fn reflink(from: &File, to: &File) -> io::Result<bool> {
     match ioctl_ficlone(to, from) {
         Ok(()) => Ok(true),
@@ -32,8 +32,8 @@ pub(super) fn reflink(from: &File, to: &File) -> io::Result<bool> {
     }
 }
 
-/// Copies as many bytes as a file should have; how many there were, up to one more. The kernel
-/// copies them where it can.
+/// Copies `size` bytes, in the kernel if possible; returns how many bytes there were, counting at
+/// most one more.
 pub(super) fn copy(from: &File, mut to: &File, size: u64) -> io::Result<u64> {
     let copied = io::copy(&mut from.take(size), &mut to)?;
     if copied < size { Ok(copied) } else { Ok(copied + from.take(1).read(&mut [0])? as u64) }

@@ -1,4 +1,4 @@
-//! Directories that stay open while what is below them is used.
+//! Directories that stay open while entries below them are in use.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
 
-/// A directory and some that lead down from it, each within the one before.
+/// A directory, and open directories below it, each inside the one before.
 #[derive(Debug)]
 pub(super) struct Stack {
     root: OwnedFd,
@@ -24,18 +24,18 @@ impl Stack {
         self.root.as_fd()
     }
 
-    /// The innermost.
+    /// The innermost directory.
     pub(super) fn top(&self) -> BorrowedFd<'_> {
         self.open.last().map_or(&self.root, |(_, directory)| directory).as_fd()
     }
 
-    /// The path of a name in the innermost, from the root.
+    /// The path from the root of a name in the innermost directory.
     pub(super) fn path(&self, name: &OsStr) -> Vec<u8> {
         let names = self.open.iter().map(|(name, _)| name.as_os_str());
         names.chain([name]).map(OsStr::as_bytes).collect::<Vec<_>>().join(&b'/')
     }
 
-    /// Closes all that do not lead along a path; how many of its names are open then.
+    /// Closes the directories that are not on a path; returns how many of its components stay open.
     pub(super) fn keep(&mut self, names: &[&OsStr]) -> usize {
         let both = self.open.iter().zip(names);
         let kept = both.take_while(|((open, _), name)| open == *name).count();
@@ -47,31 +47,31 @@ impl Stack {
         self.open.push((name.to_owned(), directory));
     }
 
-    /// Closes the innermost, but for the root.
+    /// Closes the innermost directory, but never the root.
     pub(super) fn pop(&mut self) {
         self.open.pop();
     }
 
-    /// Closes all but the root.
+    /// Closes all directories except the root.
     pub(super) fn clear(&mut self) {
         self.open.clear();
     }
 }
 
-/// The store's directories, for who wants its files one after the other.
+/// Opens directories of the store, for callers that read many of its files in order.
 #[derive(Debug)]
 pub struct StoreFolders {
     stack: Stack,
 }
 
 impl StoreFolders {
-    /// Of a store that was opened before, as [`Ways::store`](super::Ways::store) is.
+    /// For a store that is already open, such as [`Ways::store`](super::Ways::store).
     pub fn new(store: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { stack: Stack::new(store.try_clone_to_owned()?) })
     }
 
-    /// The directory of a file and its name there. The path is relative to the store; it leads
-    /// through no symbolic link, nor upwards.
+    /// The directory of a file, and the file's name. The path is relative to the store and must not
+    /// contain symbolic links or `..`.
     pub fn find<'a>(&mut self, path: &'a Path) -> io::Result<(BorrowedFd<'_>, &'a OsStr)> {
         let names: Vec<&OsStr> = path.iter().collect();
         let Some((name, parents)) = names.split_last() else {

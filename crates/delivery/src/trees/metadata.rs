@@ -1,4 +1,4 @@
-//! Owners, modes, times and extended attributes of files that are the tree's own.
+//! Owners, modes, times and extended attributes of new files.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,10 +14,10 @@ use super::entry::{Entry, Xattr};
 use super::mounts::descriptor_path;
 use super::rules::Rules;
 
-/// Who owns a file on disk.
+/// The user and group that own a file on disk.
 pub(super) type Owner = (u32, u32);
 
-/// Whether a file is on disk what an entry asks for, but for its bytes and attributes.
+/// Whether a file already has the metadata of an entry, apart from extended attributes.
 pub(super) fn matches(found: &Stat, owner: Owner, entry: &Entry<'_>) -> bool {
     let mtime = entry.mtime.bounded();
     found.st_mode & 0o7777 == entry.mode()
@@ -26,9 +26,10 @@ pub(super) fn matches(found: &Stat, owner: Owner, entry: &Entry<'_>) -> bool {
         && u64::from(mtime.nanoseconds) == found.st_mtime_nsec
 }
 
-/// Whether a file has attributes that an engine would see. Labels of `SELinux` are of the machine.
+/// Whether a file has attributes that an engine would see. `SELinux` labels do not count, as they
+/// belong to the machine.
 pub(super) fn has_xattrs(directory: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
-    // There is no call for a name below a descriptor before Linux 6.13.
+    // Before Linux 6.13, there is no system call for a name relative to a descriptor.
     let mut path = OsString::from(descriptor_path(directory) + "/");
     path.push(name);
     let mut names = [0; 256];
@@ -42,8 +43,8 @@ pub(super) fn has_xattrs(directory: BorrowedFd<'_>, name: &OsStr) -> Result<bool
     }
 }
 
-/// Gives an open file or directory what the entry says. Its mode was 0600 or 0700 so far: who is
-/// not root needs to write to it for its attributes.
+/// Sets the metadata of an open file or directory. Its mode is still 0600 or 0700, as an ordinary
+/// user must be able to write to it to set attributes.
 pub(super) fn apply(
     file: BorrowedFd<'_>,
     owner: Owner,
@@ -54,13 +55,13 @@ pub(super) fn apply(
     set_xattrs(entry.xattrs, rules, true, |xattr| {
         fsetxattr(file, xattr.name, xattr.value, XattrFlags::empty())
     })?;
-    // After the owner, as a change of that takes setuid and setgid away.
+    // After the owner, as changing that clears setuid and setgid.
     fchmod(file, Mode::from_raw_mode(entry.mode()))?;
     futimens(file, &entry.mtime.bounded().stamps())?;
     Ok(())
 }
 
-/// The same for what is not opened: symbolic links, devices, pipes.
+/// Sets the metadata of what cannot be opened: symbolic links, devices, pipes.
 pub(super) fn apply_to_name(
     (directory, name): (BorrowedFd<'_>, &OsStr),
     kind: FileType,
@@ -85,7 +86,7 @@ pub(super) fn apply_to_name(
     Ok(())
 }
 
-/// Sets those that the engine would set.
+/// Sets the attributes that the engine would set.
 pub(super) fn set_xattrs(
     xattrs: &[Xattr<'_>],
     rules: &Rules<'_>,
@@ -96,7 +97,7 @@ pub(super) fn set_xattrs(
         if rules.ignored_xattrs.iter().any(|start| xattr.name.starts_with(start.as_bytes())) {
             continue;
         }
-        // Only files and directories have those of users.
+        // Only files and directories can have attributes in `user.`.
         let may_lack = rules.rootless || !takes_user && xattr.name.starts_with(b"user.");
         match set(xattr) {
             Err(Errno::OPNOTSUPP) => {}
@@ -107,7 +108,7 @@ pub(super) fn set_xattrs(
     Ok(())
 }
 
-/// The attributes of an open file that all may have, for another one.
+/// Copies the attributes of an open file, except those in `trusted.`.
 pub(super) fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
     let mut names = vec![0; 64 << 10];
     let length = match flistxattr(from, &mut names[..]) {
@@ -125,7 +126,7 @@ pub(super) fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Resul
     Ok(())
 }
 
-/// Takes away what the directory above leaves to a new one for all that will be below.
+/// Removes the default ACL that a new directory has inherited.
 pub(super) fn remove_default_acl(directory: BorrowedFd<'_>) -> io::Result<()> {
     match fremovexattr(directory, "system.posix_acl_default") {
         Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),

@@ -1,12 +1,12 @@
-//! Puts the files of a layer where a container engine keeps them unpacked.
+//! Places the files of a layer in a container engine's storage.
 //!
-//! Most files of an image lie in the store already, with the owner, mode and time that the layer
-//! gives them. [`Ways`] finds out how such a file gets from the store into the engine's directory:
-//! as a hard link, a reflink or a copy. A [`TreeWriter`] makes the tree of one layer out of its
-//! entries, as the engine itself would unpack them; [`remove_tree`] deletes one.
+//! Most files of an image already exist in the store, with the owner, mode and time that they have
+//! in the layer. [`Ways`] finds out how such a file can get from the store into the engine's
+//! directory: as a hard link, a reflink or a copy. A [`TreeWriter`] creates the tree of a layer
+//! from its entries, as the engine itself would unpack them; [`remove_tree`] deletes one.
 //!
-//! A file of the store never changes: what is linked gets no mode, owner, time or attribute, is
-//! never opened for writing, and is unlinked where a later entry replaces it.
+//! Files in the store never change: linked files are never opened for writing and never get another
+//! mode, owner, time or attribute, and if a later entry replaces one, it is only unlinked.
 
 mod counts;
 mod entry;

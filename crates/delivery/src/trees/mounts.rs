@@ -1,8 +1,8 @@
-//! What is mounted where, and mounts without what is mounted on top of them.
+//! Lists mounts, and opens directories on clones of mounts without what is mounted on top of them.
 //!
-//! `link` refuses to lead from one mount to another, also where both are of one file system, as
-//! `/nix/store` on NixOS and what is around it. A clone of a single mount that contains both
-//! directories shows them as parts of one mount. Nothing else on the machine sees the clone.
+//! `link` does not work from one mount to another, even if both show the same file system, such as
+//! `/nix/store` on NixOS and what surrounds it. On a clone of a single mount that contains both
+//! directories, they are on the same mount. Nothing else on the machine sees the clone.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ pub(super) struct Mount {
     id: u64,
     /// `MAJOR:MINOR`.
     device: Vec<u8>,
-    /// The directory of the file system that is shown at `point`.
+    /// The directory of the file system that is visible at `point`.
     root: PathBuf,
     point: PathBuf,
     kind: String,
@@ -27,26 +27,26 @@ pub(super) struct Mount {
 }
 
 impl Mount {
-    /// `None` if the line is not as it is documented.
+    /// Parses a line; `None` if it is not in the documented format.
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|&byte| byte == b' ');
         let id = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let device = fields.nth(1)?.to_vec();
         let root = unescape(fields.next()?);
         let point = unescape(fields.next()?);
-        // The options, and optional fields up to a hyphen.
+        // Skip the options, and optional fields up to a hyphen.
         let mut fields = fields.skip_while(|&field| field != b"-").skip(1);
         let mut text = || Some(String::from_utf8_lossy(fields.next()?).into_owned());
         Some(Self { id, device, root, point, kind: text()?, source: text()? })
     }
 
-    /// What a message calls the file system.
+    /// The file system, for messages.
     pub(super) fn describe(&self) -> String {
         format!("{} on {}", self.kind, self.source)
     }
 }
 
-/// A path with `\ooo` in the place of blanks, tabs, newlines and backslashes.
+/// Decodes `\ooo`, which stands for spaces, tabs, newlines and backslashes.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut path = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -64,23 +64,23 @@ fn unescape(field: &[u8]) -> PathBuf {
     std::ffi::OsString::from_vec(path).into()
 }
 
-/// All that this process can see.
+/// All mounts that this process can see.
 pub(super) fn list() -> io::Result<Vec<Mount>> {
     let text = fs::read("/proc/self/mountinfo")?;
     Ok(text.split(|&byte| byte == b'\n').filter_map(Mount::parse).collect())
 }
 
-/// An open directory, and where it is in its file system.
+/// An open directory, and its location in its file system.
 #[derive(Debug)]
 pub(super) struct Located<'a> {
     pub(super) mount: &'a Mount,
-    /// From the file system's own root.
+    /// The path from the root of the file system.
     path: PathBuf,
     inode: (u64, u64),
 }
 
 impl<'a> Located<'a> {
-    /// `None` if the kernel does not say.
+    /// Locates a directory; `None` if the kernel does not tell.
     pub(super) fn find(directory: impl AsFd, mounts: &'a [Mount]) -> Option<Self> {
         let found = statx(&directory, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
         let mount = mounts.iter().find(|mount| mount.id == found.stx_mnt_id)?;
@@ -89,7 +89,7 @@ impl<'a> Located<'a> {
         Some(Self { mount, path, inode: inode(directory).ok()? })
     }
 
-    /// Opens the same directory below a clone of a mount; `None` if another one is there.
+    /// Opens the same directory on a clone of a mount; `None` if another one is there.
     fn open_below(&self, clone: &OwnedFd, root: &Path) -> io::Result<Option<OwnedFd>> {
         let relative = self.path.strip_prefix(root).map_err(io::Error::other)?;
         let relative = if relative == Path::new("") { Path::new(".") } else { relative };
@@ -100,8 +100,8 @@ impl<'a> Located<'a> {
     }
 }
 
-/// Opens two directories of one file system on one mount, in as many ways as there are mounts that
-/// contain both. Needs `CAP_SYS_ADMIN`.
+/// Opens two directories of one file system on the same mount, once for each mount that contains
+/// both. Needs `CAP_SYS_ADMIN`.
 pub(super) fn open_on_one_mount<'a>(
     mounts: &'a [Mount],
     first: &'a Located<'_>,
@@ -119,14 +119,14 @@ pub(super) fn open_on_one_mount<'a>(
             let clone = open_tree(CWD, &mount.point, flags)?;
             let first = first.open_below(&clone, &mount.root)?;
             let second = second.open_below(&clone, &mount.root)?;
-            // Something else may be mounted on the mount's own place.
+            // Another mount may cover the mount's own path.
             Ok(first.zip(second))
         };
         open().transpose()
     })
 }
 
-/// A path that leads to what a descriptor is for.
+/// A path that reopens a descriptor.
 pub(super) fn descriptor_path(descriptor: impl AsFd) -> String {
     format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd())
 }

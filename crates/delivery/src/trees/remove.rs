@@ -18,7 +18,7 @@ use super::mounts::descriptor_path;
 pub fn remove_tree(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), TreeError> {
     let failed = |error: Errno| TreeError::Remove { path: name.into(), source: error.into() };
     match unlinkat(directory, name, AtFlags::empty()) {
-        // POSIX has EPERM for directories.
+        // POSIX specifies EPERM for directories.
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(Errno::NOENT) => return Ok(()),
         result => return result.map_err(failed),
@@ -28,8 +28,8 @@ pub fn remove_tree(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), TreeEr
     unlinkat(directory, name, AtFlags::REMOVEDIR).map_err(failed)
 }
 
-/// Deletes all that is in a directory. Directories deeper down are moved up into it first, so that
-/// two descriptors are enough however deep it goes.
+/// Deletes everything in a directory. Deeper directories are moved up into it first, so that two
+/// descriptors are enough for any depth.
 fn empty(tree: &OwnedFd) -> Result<(), Errno> {
     let mut moved = 0_u64;
     loop {
@@ -40,7 +40,7 @@ fn empty(tree: &OwnedFd) -> Result<(), Errno> {
         for folder in folders {
             let open = open(tree.as_fd(), &folder)?;
             for inner in unlink_files(&open)? {
-                // An empty one is moved only if it must be.
+                // An empty directory need not be moved.
                 if unlinkat(&open, &inner, AtFlags::REMOVEDIR).is_err() {
                     move_up(&open, &inner, tree, &mut moved)?;
                 }
@@ -50,9 +50,9 @@ fn empty(tree: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// Gives a directory a name in another one that nothing there has.
+/// Moves a directory into another one, under an unused name.
 fn move_up(from: &OwnedFd, name: &OsStr, to: &OwnedFd, number: &mut u64) -> Result<(), Errno> {
-    // A directory that is moved has to be writable, as its `..` changes.
+    // A directory must be writable to be moved, as its `..` changes.
     drop(open(from.as_fd(), name)?);
     loop {
         *number += 1;
@@ -64,7 +64,7 @@ fn move_up(from: &OwnedFd, name: &OsStr, to: &OwnedFd, number: &mut u64) -> Resu
     }
 }
 
-/// Deletes what is not a directory; the names of those that are.
+/// Deletes everything except directories; returns their names.
 fn unlink_files(directory: &OwnedFd) -> Result<Vec<OsString>, Errno> {
     let mut folders = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -85,20 +85,20 @@ fn unlink_files(directory: &OwnedFd) -> Result<Vec<OsString>, Errno> {
     Ok(folders)
 }
 
-/// Opens a directory so that what is in it can be listed and deleted.
+/// Opens a directory so that its entries can be listed and deleted.
 fn open(directory: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = |flags| openat2(directory, name, flags, Mode::empty(), resolve);
     let found = open(flags | OFlags::PATH)?;
     if !is_ours(&found)? {
-        // By way of `/proc`, as the descriptor is for a path only. It can only be a directory.
+        // Through `/proc`, as the descriptor is `O_PATH`. It can only be a directory.
         chmodat(CWD, descriptor_path(&found), Mode::RWXU, AtFlags::empty())?;
     }
     open(flags | OFlags::RDONLY)
 }
 
-/// Whether its owner can list a directory and delete what is in it.
+/// Whether its owner can list a directory and delete its entries.
 fn is_ours(directory: impl AsFd) -> Result<bool, Errno> {
     let mode = rustix::fs::fstat(directory)?.st_mode;
     Ok(mode & Mode::RWXU.bits() == Mode::RWXU.bits())

@@ -1,53 +1,53 @@
-//! How engines unpack a layer, where they differ.
+//! The differences in how engines unpack a layer.
 //!
-//! Read from `pkg/archive` of containers/storage 1.65 (`Unpack`, for the overlay driver) and of
-//! containerd 2.4 (`applyNaive` with `OverlayConvertWhiteout`).
+//! They were determined from `pkg/archive` in containers/storage 1.65 (`Unpack`, for the overlay
+//! driver) and from containerd 2.4 (`applyNaive` with `OverlayConvertWhiteout`).
 
 use std::fmt;
 use std::os::fd::OwnedFd;
 
-/// Who owns on disk what belongs to a user and group in the image; `None` if no user on disk stands for it.
+/// Maps a user and group in the image to those on disk; `None` if there are none.
 pub type OwnerOnDisk<'a> = dyn Fn(u32, u32) -> Option<(u32, u32)> + Sync + 'a;
 
-/// What becomes of a directory that no entry names. Its mode is 0755 where nothing else is said,
-/// and it has the time when something in it was made last.
+/// The metadata of directories without an entry. Their mode is 0755 unless noted otherwise, and
+/// their time is that of the last change in them.
 #[derive(Debug)]
 pub enum Parents {
-    /// It belongs to root, and is setgid below a directory that is.
+    /// They belong to root, and are setgid inside a setgid directory.
     OfRoot,
-    /// It is as in the trees of the layers below, the nearest first. Where none has it, it belongs
-    /// to root and the group of a setgid directory that it is in.
+    /// They are the same as in the nearest lower layer that has them. If there is none, they belong
+    /// to root and, inside a setgid directory, to its group.
     AsBelow(Vec<OwnedFd>),
 }
 
 /// How an engine unpacks a layer.
 pub struct Rules<'a> {
-    /// Who owns what on disk.
+    /// Maps owners in the image to owners on disk.
     pub owner_on_disk: &'a OwnerOnDisk<'a>,
-    /// Whether an entry for the image's root changes the tree's own directory.
+    /// Whether an entry for the image's root changes the tree's root directory.
     pub root_entry: bool,
-    /// Whether the engine is an ordinary user's: devices are left out but for whiteouts, and so are
-    /// attributes that this user may not set.
+    /// Whether the engine belongs to an ordinary user: devices other than whiteouts are left out,
+    /// and so are attributes that this user may not set.
     pub rootless: bool,
-    /// The attribute of a directory that hides what lower layers have below it. `None` if there
-    /// are none: a whiteout then deletes what the layer itself had.
+    /// The attribute of an opaque directory, which hides what lower layers have in it. `None` if
+    /// there are no lower layers: a whiteout then deletes entries of the layer itself.
     pub opaque: Option<&'static str>,
-    /// The beginnings of names of attributes that are not set.
+    /// The prefixes of attributes that are not set.
     pub ignored_xattrs: &'static [&'static str],
-    /// Whether it is containerd: that gives a symbolic link the time of a hard link to it.
-    /// containers/storage does not, and passes over a whiteout below what is not a directory, as
-    /// some tools write one below another.
+    /// Whether the engine is containerd, which gives a symbolic link the time of a hard link to it.
+    /// containers/storage does not, and it ignores a whiteout below something that is not a
+    /// directory, as some tools write nested whiteouts.
     pub is_containerd: bool,
-    /// What becomes of a directory that no entry names.
+    /// The metadata of directories without an entry.
     pub parents: Parents,
 }
 
 impl<'a> Rules<'a> {
-    /// The overlay driver of containers/storage. A rootless storage gets no devices.
+    /// The rules of containers/storage's overlay driver. A rootless storage gets no devices.
     pub fn containers_storage(owner_on_disk: &'a OwnerOnDisk<'a>, rootless: bool) -> Self {
         Self {
             owner_on_disk,
-            // Up to version 1.59; 1.65 follows it.
+            // As up to version 1.59; 1.65 does apply the root's entry.
             root_entry: false,
             rootless,
             opaque: Some(if rootless { "user.overlay.opaque" } else { "trusted.overlay.opaque" }),
@@ -57,8 +57,8 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// containerd's overlayfs snapshotter, with the directories of the snapshots below. A first
-    /// layer has none; containerd unpacks that into a plain directory.
+    /// The rules of containerd's overlayfs snapshotter, with the directories of the snapshots
+    /// below. A first layer has none; containerd unpacks it into a plain directory.
     pub fn containerd(owner_on_disk: &'a OwnerOnDisk<'a>, lower: Vec<OwnedFd>) -> Self {
         Self {
             owner_on_disk,

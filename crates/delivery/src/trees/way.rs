@@ -1,8 +1,8 @@
-//! The ways from the store into an engine's directory.
+//! The ways in which files get from the store into an engine's directory.
 
 use std::fmt;
 
-/// What a user asks for.
+/// The way that a user requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Import {
     /// The first of the others that works.
@@ -10,20 +10,20 @@ pub enum Import {
     Auto,
     /// Hard links.
     Link,
-    /// Files of their own that share the store's blocks.
+    /// Separate files that share the store's blocks.
     Reflink,
-    /// Files of their own.
+    /// Separate files.
     Copy,
 }
 
-/// What is done with a file of the store that is just what a layer asks for.
+/// What is done with a file in the store that matches a layer's entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// It gets one more name.
+    /// It gets another name.
     Link,
     /// A new file shares its blocks.
     Reflink,
-    /// A new file has its bytes.
+    /// A new file has the same bytes.
     Copy,
 }
 

@@ -1,4 +1,4 @@
-//! How files get from the store into an engine's directory.
+//! Finds the best way for files from the store into an engine's directory.
 
 use std::fs;
 use std::io;
@@ -14,13 +14,13 @@ use super::error::{End, WayError};
 use super::mounts::{self, Located, Mount};
 use super::way::{Import, Way};
 
-/// How many entries of the store are looked at for a file to try with.
+/// How many entries of the store are searched for a file to test with.
 const LOOKED_AT: usize = 10_000;
 
-/// What the names of files begin with that a way is tried with; the process and a number follow.
+/// The prefix of the names of test files; the process ID and a number follow.
 const TRIAL: &str = ".nix-image-";
 
-/// The store's directory and an engine's, opened so that files get from one to the other.
+/// The store's directory and an engine's, opened so that files can get from one to the other.
 #[derive(Debug)]
 pub struct Ways {
     way: Way,
@@ -29,7 +29,7 @@ pub struct Ways {
     passed_over: Vec<String>,
 }
 
-/// Where files come from and where they go.
+/// The source and the destination of files.
 #[derive(Debug)]
 struct Ends {
     store: OwnedFd,
@@ -37,8 +37,8 @@ struct Ends {
 }
 
 impl Ways {
-    /// Finds out which way works from one directory to the other, by trying with a file of the
-    /// store: the one at the relative path `sample`, or the first that is found.
+    /// Finds the way that works from one directory to the other, by testing with a file of the
+    /// store: the one at the relative path `sample`, or the first one found.
     pub fn find(
         store: &Path,
         target: &Path,
@@ -48,7 +48,7 @@ impl Ways {
         let ends = Ends { store: open(store)?, target: open(target)? };
         let in_target = |source: io::Error| WayError::Target { path: target.to_owned(), source };
         ends.remove_stale_trials();
-        // Without this, a directory that cannot be written to would look like one without links.
+        // Without this, a read-only directory would look like one that does not support links.
         ends.try_to_write().map_err(in_target)?;
         let finder = Finder::new(store, sample);
         let mut passed_over = Vec::new();
@@ -79,12 +79,12 @@ impl Ways {
         self.way
     }
 
-    /// The store's directory. Links can only be made of what is opened below this descriptor.
+    /// The store's directory. Only files opened below this descriptor can be linked.
     pub fn store(&self) -> BorrowedFd<'_> {
         self.ends.store.as_fd()
     }
 
-    /// The engine's directory. Links can only be made in what is opened below this descriptor.
+    /// The engine's directory. Links can only be made below this descriptor.
     pub fn target(&self) -> BorrowedFd<'_> {
         self.ends.target.as_fd()
     }
@@ -94,16 +94,16 @@ impl Ways {
         &self.target_path
     }
 
-    /// Why a better way was not taken, such as `no hard links: …`; `None` if the best one was, or
-    /// the way was given.
+    /// Why no better way was chosen, such as `no hard links: …`; `None` if the best one was, or the
+    /// user requested the way.
     pub fn why_not_better(&self) -> Option<String> {
         (!self.passed_over.is_empty()).then(|| self.passed_over.join("; "))
     }
 }
 
-/// Tries ways out.
+/// Tests which ways work.
 struct Finder {
-    /// `None` if the store has no file that could be found.
+    /// The file to test with; `None` if none was found in the store.
     sample: Option<PathBuf>,
     mounts: Vec<Mount>,
 }
@@ -117,23 +117,24 @@ impl Finder {
         Self { sample, mounts: mounts::list().unwrap_or_default() }
     }
 
-    /// The ends between which the way works, `None` if it does between those that are given; or
-    /// why it does not.
+    /// Returns the ends between which the way works, or `None` if it works between the given ones;
+    /// fails with the reason why it does not work.
     fn find(&self, way: Way, ends: &Ends) -> Result<Option<Ends>, String> {
         if way == Way::Link && has_selinux() {
             return Err(
-                "SELinux is enabled, and labels of the engine's files would be the store's".into(),
+                "SELinux is enabled, and labelling the engine's files would label the store's"
+                    .into(),
             );
         }
         if way == Way::Link && joins_links() {
             return Err(
-                "overlayfs has `index=on`, so that files which the store has as one would change \
-                 together in a container"
+                "overlayfs has `index=on`, so if a container changed one hard link to a file of \
+                 the store, the others would change too"
                     .into(),
             );
         }
         let Some(sample) = &self.sample else {
-            return Err("the store has no file to try with".into());
+            return Err("the store has no file to test with".into());
         };
         match ends.try_way(way, sample) {
             Ok(()) => Ok(None),
@@ -142,17 +143,17 @@ impl Finder {
         }
     }
 
-    /// The same for ends on two mounts of one file system.
+    /// The same for two mounts of one file system.
     fn find_on_one_mount(&self, way: Way, ends: &Ends, sample: &Path) -> Result<Ends, String> {
         let [store, target] =
             [&ends.store, &ends.target].map(|end| Located::find(end, &self.mounts));
         let (Some(store), Some(target)) = (store, target) else {
-            return Err("they are on two mounts".into());
+            return Err("they are on different mounts".into());
         };
-        let mut why = "they are on two file systems".to_owned();
+        let mut why = "they are on different file systems".to_owned();
         for opened in mounts::open_on_one_mount(&self.mounts, &store, &target) {
             let tried = opened.map_err(|error| {
-                format!("they are on two mounts, and no mount can be cloned: {error}")
+                format!("they are on different mounts, and no mount can be cloned: {error}")
             });
             let tried = tried.and_then(|(store, target)| {
                 let ends = Ends { store, target };
@@ -180,12 +181,12 @@ impl Finder {
 }
 
 impl Ends {
-    /// Makes a file of the target out of one of the store's, and takes it away again.
+    /// Makes a test file in the target from one in the store, and deletes it again.
     fn try_way(&self, way: Way, sample: &Path) -> Result<(), Errno> {
         if way == Way::Link {
             let link = |name: &str| {
                 let made = linkat(&self.store, sample, &self.target, name, AtFlags::empty());
-                // All else was fine.
+                // Everything else worked.
                 if made == Err(Errno::MLINK) { Ok(()) } else { made }
             };
             return self.with_temporary(link);
@@ -199,13 +200,13 @@ impl Ends {
         Ok(self.with_temporary(|name| self.create(name).map(drop))?)
     }
 
-    /// Removes what trials of killed processes have left. A process that is not seen from here makes
-    /// nothing of it if its trial goes.
+    /// Deletes test files of killed processes. If a process in another PID namespace loses its test
+    /// file, that does no harm.
     fn remove_stale_trials(&self) {
         for entry in Dir::read_from(&self.target).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if name.to_str().ok().and_then(process_of_trial).is_some_and(has_ended) {
-                // It only takes up room.
+                // A leftover only takes up space.
                 let _ = unlinkat(&self.target, name, AtFlags::empty());
             }
         }
@@ -216,7 +217,7 @@ impl Ends {
         openat(&self.target, name, flags, Mode::RUSR | Mode::WUSR)
     }
 
-    /// Calls a function with a name that nothing in the target has, and removes what it made.
+    /// Calls a function with a name that is unused in the target, and deletes what it made.
     fn with_temporary(&self, make: impl Fn(&str) -> Result<(), Errno>) -> Result<(), Errno> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -224,7 +225,7 @@ impl Ends {
         let remove = || unlinkat(&self.target, &name, AtFlags::empty());
         let mut made = make(&name);
         if made == Err(Errno::EXIST) {
-            // A process of the same number was killed while it had it.
+            // Left by a killed process that had the same ID.
             remove()?;
             made = make(&name);
         }
@@ -235,7 +236,7 @@ impl Ends {
     }
 }
 
-/// The process that tries with a file of this name; `None` if it is another file.
+/// The process that uses a test file of this name; `None` if it is another file.
 fn process_of_trial(name: &str) -> Option<Pid> {
     let (process, number) = name.strip_prefix(TRIAL)?.split_once('-')?;
     number.parse::<u32>().ok()?;
@@ -252,7 +253,7 @@ fn open(path: &Path) -> Result<OwnedFd, WayError> {
     opened.map_err(|error| WayError::Open { path: path.to_owned(), source: error.into() })
 }
 
-/// The first file that is found in a directory or below.
+/// The first file found in a directory and those below.
 fn find_file(directory: &Path, left: &mut usize) -> Option<PathBuf> {
     for entry in fs::read_dir(directory).ok()?.filter_map(Result::ok) {
         *left = left.checked_sub(1)?;
@@ -267,18 +268,18 @@ fn find_file(directory: &Path, left: &mut usize) -> Option<PathBuf> {
     None
 }
 
-/// Whether overlayfs keeps hard links of a lower layer together when one of them is changed.
+/// Whether overlayfs keeps hard links in a lower layer together when one of them is changed.
 fn joins_links() -> bool {
     let index = fs::read("/sys/module/overlay/parameters/index");
     index.is_ok_and(|index| index.starts_with(b"Y"))
 }
 
-/// Whether the kernel labels files: an engine's labels would change the store's.
+/// Whether the kernel labels files: labels set by an engine would change the store's files.
 fn has_selinux() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
 
-/// What an error of a trial means.
+/// Explains the error of a test.
 fn explain(way: Way, error: Errno) -> String {
     let protects = || {
         let setting = fs::read("/proc/sys/fs/protected_hardlinks");
@@ -286,11 +287,11 @@ fn explain(way: Way, error: Errno) -> String {
     };
     match (way, error) {
         (Way::Link, Errno::PERM) if protects() => {
-            "fs.protected_hardlinks allows them to the files' owner only".into()
+            "fs.protected_hardlinks only allows them for the owner of the files".into()
         }
-        (_, Errno::XDEV) => "they are on two file systems or subvolumes".into(),
+        (_, Errno::XDEV) => "they are on different file systems or subvolumes".into(),
         (Way::Reflink, Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL) => {
-            "the file system does not have them".into()
+            "the file system does not support them".into()
         }
         _ => io::Error::from(error).to_string(),
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::export::paths::{self, Meaning};
 use crate::export::tree::tests::{show, tree};
 
-/// Ways to have a few names, one of which is chosen for each tree.
+/// Different trees of the same few names.
 const TREES: [&str; 20] = [
     "",
     "a",
@@ -26,7 +26,7 @@ const TREES: [&str; 20] = [
     "c/ c/x c/y=c/x a=c/x",
 ];
 
-/// Does what a layer says to what is below it.
+/// Applies a layer to the tree below it.
 fn apply(below: &str, layer: &Tree) -> Tree {
     let mut made = tree(&[below]).unwrap();
     made.begin_layer();
@@ -54,7 +54,7 @@ fn apply(below: &str, layer: &Tree) -> Tree {
     made
 }
 
-/// A tree as it is shown, its inodes numbered in the order of their first names.
+/// A tree as by `show`, but with its inodes numbered in the order of their first names.
 fn numbered(tree: &Tree) -> String {
     let mut numbers = Vec::new();
     let words = show(tree);
@@ -74,7 +74,7 @@ fn numbered(tree: &Tree) -> String {
 fn a_layer_of_changes_makes_one_tree_of_another() {
     for before in TREES {
         for after in TREES {
-            // In a layer of its own, all of the other tree has other modes.
+            // With a layer below, everything in the other tree has another mode.
             for lower in [&[after][..], &["", after]] {
                 let (base, wanted) = (tree(&[before]).unwrap(), tree(lower).unwrap());
                 let layer = changes(&base, &wanted, &Contents::default()).unwrap();

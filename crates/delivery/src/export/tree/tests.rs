@@ -13,8 +13,8 @@ fn symlink(target: &str) -> Inode {
     Inode { metadata: with_mode(0o777), content: Content::Symlink(target.as_bytes().into()) }
 }
 
-/// A tree of layers, each of which is a list of words: `a/` is a directory, `a` a pipe, `a=b` a
-/// hard link, `a>b` a symbolic link, `-a` a whiteout and `a/-` an opaque directory.
+/// A tree made from layers, each a list of words: `a/` is a directory, `a` a pipe, `a=b` a hard
+/// link, `a>b` a symbolic link, `-a` a whiteout and `a/-` an opaque directory.
 pub(in crate::export) fn tree(layers: &[&str]) -> Result<Tree, Problem> {
     let mut tree = Tree::new();
     for (number, layer) in layers.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(in crate::export) fn tree(layers: &[&str]) -> Result<Tree, Problem> {
     Ok(tree)
 }
 
-/// What is there: a path and its mode, and for names of the same inode its number.
+/// The content of a tree: each path with its mode, and with the number of its inode.
 pub(in crate::export) fn show(tree: &Tree) -> String {
     let mut shown = Vec::new();
     tree.visit(|path, visited| {
@@ -66,7 +66,7 @@ pub(in crate::export) fn show(tree: &Tree) -> String {
 #[test]
 fn later_layers_win() {
     for (layers, expected) in [
-        // Sorted, and directories before what is in them.
+        // Sorted, and directories before their content.
         (&["b a-b a/ a/x"][..], "a/1 a/x:2:1 a-b:1:1 b:0:1"),
         (&["a/x", "a/y"], "a/755 a/x:0:1 a/y:1:2"),
         (&["a/ a/x", "a/"], "a/2 a/x:0:1"),
@@ -74,7 +74,7 @@ fn later_layers_win() {
         (&["a/ a/x", "a"], "a:1:2"),
         (&["a", "a/ a/x"], "a/2 a/x:1:2"),
         (&["a>b b/", "a/x"], "a/755 a/x:1:2 b/1"),
-        // A link of the same layer is followed.
+        // A link in the same layer is followed.
         (&["b/ a>b a/x"], "a>b b/1 b/x:1:1"),
         (&["b/c/ a>/b b/d>../e e/ a/d/x"], "a>/b b/755 b/c/1 b/d>../e e/1 e/x:2:1"),
         // Whiteouts.
@@ -98,7 +98,7 @@ fn later_layers_win() {
 fn links_keep_what_they_are_links_to() {
     for (layers, expected) in [
         (&["a b=a"][..], "a:0:1 b:0:1"),
-        // Gone, or replaced, in a later layer.
+        // Removed or replaced in a later layer.
         (&["a b=a", "-a"], "b:0:1"),
         (&["a b=a", "a"], "a:1:2 b:0:1"),
         (&["a", "b=a", "-a"], "b:0:2"),
@@ -125,7 +125,7 @@ fn what_has_no_place_is_refused() {
     }
     let mut tree = Tree::new();
     assert_eq!(tree.put(&[], symlink("a")), Err(Problem::Root));
-    // A path of many names is no deeper than memory.
+    // A path with many components must not overflow the stack.
     let deep = vec![&b"a"[..]; 2000];
     tree.begin_layer();
     tree.put(&deep, symlink("a")).unwrap();

@@ -1,4 +1,4 @@
-//! Heads as they should be, and as hostile clients send them.
+//! Valid heads, and those of hostile clients.
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ fn heads_that_do_not_end_are_not_read_to_their_end() {
     }
 }
 
-/// Sends a byte of a head at a time, each after a pause.
+/// Sends a head byte by byte, with a pause before each.
 struct Slow<'a>(&'a [u8]);
 
 impl io::Read for Slow<'_> {

@@ -1,4 +1,4 @@
-//! containerd: layers become its snapshots, or it pulls them by nerdctl or its own ctr.
+//! containerd: layers become its snapshots, or it pulls them through nerdctl or its own ctr.
 
 #[cfg(target_os = "linux")]
 pub(super) mod snapshots;
@@ -17,12 +17,12 @@ use super::{Delivery, LoadError, STANDSTILL, Way};
 use crate::Transfer;
 use crate::output::Writer;
 
-/// Where containerd is, unless that is said in [`ADDRESS`].
+/// containerd's default socket, unless [`ADDRESS`] is set.
 const SOCKET: &str = "/run/containerd/containerd.sock";
 const ADDRESS: &str = "CONTAINERD_ADDRESS";
 const CONTAINERD: &str = "containerd";
 
-/// A program that talks to containerd.
+/// A command-line client of containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
     Nerdctl,
@@ -34,7 +34,7 @@ pub(super) fn is_there() -> bool {
     program && (address().is_some() || Path::new(SOCKET).exists())
 }
 
-/// Fails where containerd does not answer, or a program to talk to it is missing.
+/// Fails if containerd does not answer, or neither nerdctl nor ctr is installed.
 pub(super) fn check(timeout: Duration) -> Result<(), LoadError> {
     let client = Client::find();
     command::require(client.program())?;
@@ -64,7 +64,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     delivery.deliver(pull, whole)
 }
 
-/// Has the image of a name written to a file, as an OCI archive of the blobs that containerd has.
+/// Writes an image to a file, as an OCI archive of the blobs that containerd has.
 pub(super) fn save(
     name: &str,
     platform: &str,
@@ -82,7 +82,7 @@ pub(super) fn save(
     command::fill(client.program(), arguments, variable, timeout * STANDSTILL, file)
 }
 
-/// Where containerd is if that is said, as a plain path: ctr takes no other.
+/// The address of containerd, if it is set, as a plain path: ctr does not accept URLs.
 fn address() -> Option<PathBuf> {
     let address = std::env::var_os(ADDRESS).filter(|address| !address.is_empty())?;
     let plain = address.to_str().and_then(|address| address.strip_prefix("unix://"));
@@ -101,18 +101,18 @@ impl Client {
         }
     }
 
-    /// Whether containerd answers. Both programs wait ten seconds for a socket that is not there,
-    /// each time.
+    /// Checks that containerd answers. Without this, both programs would wait ten seconds for a
+    /// missing socket, each time they are called.
     fn check_socket(self, timeout: Duration) -> Result<(), LoadError> {
         let socket = match (address(), self) {
             (Some(address), _) => address,
             (None, Self::Ctr) => SOCKET.into(),
-            // It may have been told of another one in its configuration.
+            // Its configuration may name another socket.
             (None, Self::Nerdctl) => return Ok(()),
         };
         greet(&socket, timeout).map_err(|error| LoadError::Unreachable {
             what: format!(
-                "cannot reach containerd at `{}`; start it, or say where it is with {ADDRESS}",
+                "cannot reach containerd at `{}`; start it, or set {ADDRESS} to its address",
                 socket.display()
             ),
             source: error.into(),
@@ -127,7 +127,7 @@ impl Client {
 
     fn pull(self, hosts: &Path, source: &str, patience: &Patience<'_>) -> Result<(), LoadError> {
         let hosts = hosts.to_str().ok_or_else(|| {
-            LoadError::Unsupported("the temporary directory's name is not UTF-8".into())
+            LoadError::Unsupported("the path of the temporary directory is not valid UTF-8".into())
         })?;
         let pulled = match self {
             Self::Nerdctl => self.run(&["--hosts-dir", hosts, "pull", "--quiet", source], patience),
@@ -136,11 +136,11 @@ impl Client {
         pulled.map(drop)
     }
 
-    /// An image's ID: the digest of its configuration.
+    /// An image's ID: the digest of its config.
     fn image_id(self, name: &str, patience: &Patience<'_>) -> Result<String, LoadError> {
         let json = |text: String| {
             serde_json::from_str::<Value>(&text).map_err(|source| {
-                let what = format!("what {} says of `{name}`", self.program());
+                let what = format!("{}'s description of `{name}`", self.program());
                 LoadError::NotJson { what, source }
             })
         };
@@ -153,7 +153,7 @@ impl Client {
                 let list = self.run(&["images", "ls", &format!("name=={name}")], patience)?;
                 let digest = list.split_whitespace().find(|word| word.starts_with("sha256:"));
                 let digest = digest.ok_or_else(|| {
-                    LoadError::Unexpected(format!("containerd has no `{name}` now"))
+                    LoadError::Unexpected(format!("containerd does not have `{name}` any more"))
                 })?;
                 json(self.run(&["content", "get", digest], patience)?)?["config"].take()
             }
@@ -161,7 +161,7 @@ impl Client {
         let id = descriptor["digest"].as_str().map(str::to_owned);
         id.ok_or_else(|| {
             let program = self.program();
-            LoadError::Unexpected(format!("{program} does not say what `{name}` is"))
+            LoadError::Unexpected(format!("{program} does not report the ID of `{name}`"))
         })
     }
 
@@ -193,20 +193,20 @@ impl Client {
     }
 }
 
-/// Why what listens at a socket is not taken for containerd.
+/// Why what listens on a socket is not containerd.
 #[derive(Debug, Error)]
 enum GreetError {
     #[error(transparent)]
     Connect(#[from] io::Error),
-    #[error("it does not accept a greeting")]
+    #[error("it does not accept an HTTP/2 connection")]
     Send(#[source] io::Error),
-    #[error("it does not answer a greeting")]
+    #[error("it does not answer over HTTP/2")]
     Answer(#[source] io::Error),
-    #[error("what listens there is not containerd")]
+    #[error("what listens on the socket is not containerd")]
     Other,
 }
 
-/// Whether what listens at a socket speaks gRPC: it greets by HTTP/2's settings.
+/// Checks that what listens on a socket could be gRPC: its first message must be HTTP/2 settings.
 fn greet(socket: &Path, timeout: Duration) -> Result<(), GreetError> {
     const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     const SETTINGS: u8 = 4;

@@ -1,5 +1,5 @@
-//! Layers become containerd's snapshots: which containerd, and whether this program can write
-//! there.
+//! Turns layers into containerd's snapshots: finds the right containerd and checks that this
+//! program can write there.
 
 use std::env;
 use std::fs;
@@ -30,14 +30,14 @@ pub(in crate::load) struct Place {
     pub(in crate::load) snapshotter: String,
 }
 
-/// The containerd that ctr or nerdctl would talk to; or why layers cannot be put there.
+/// The containerd that ctr or nerdctl would talk to; or why layers cannot be placed there.
 pub(in crate::load) fn find() -> Result<Place, String> {
     if Client::find() == Client::Nerdctl {
         let told = env::var_os("NERDCTL_TOML").map(PathBuf::from);
         let told = told.unwrap_or_else(|| NERDCTL_CONFIGURATION.into());
         if told.exists() {
             let told = told.display();
-            return Err(format!("nerdctl may use another containerd, as `{told}` says"));
+            return Err(format!("`{told}` may point nerdctl to another containerd"));
         }
     }
     let named = |name, otherwise: &str| {
@@ -53,12 +53,14 @@ pub(in crate::load) fn find() -> Result<Place, String> {
     Ok(place)
 }
 
-/// Whether this program can write to snapshots, and sees the same files as the daemon at a socket.
+/// Whether this program can write to the snapshots, and sees the same files as the daemon at a
+/// socket.
 pub(in crate::load) fn can_write(socket: &Path) -> Result<(), String> {
     if !geteuid().is_root() {
         return Err("only root can write to containerd's snapshots".into());
     }
-    let failed = |error: std::io::Error| format!("cannot tell who listens at the socket ({error})");
+    let failed =
+        |error: std::io::Error| format!("cannot determine who listens on the socket ({error})");
     let peer = UnixStream::connect(socket).map_err(failed)?;
     let peer = socket_peercred(&peer).map_err(|error| failed(error.into()))?;
     let sight = |process: &str| {
@@ -73,7 +75,7 @@ pub(in crate::load) fn can_write(socket: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// How many of the lowest layers are snapshots, and how the others would become some.
+/// How many of the lowest layers have snapshots, and how those of the others would be made.
 pub(in crate::load) fn preview(
     delivery: &Delivery<'_>,
     place: &Place,
@@ -97,8 +99,8 @@ pub(in crate::load) fn preview(
     Ok(Held { layers, how })
 }
 
-/// Makes the image's layers snapshots. With `keep`, what has the name now keeps another one, which
-/// begins so.
+/// Makes snapshots of the image's layers. With `keep`, an image that has the name now is kept under
+/// another one, which starts with this prefix.
 pub(in crate::load) fn put(
     delivery: &Delivery<'_>,
     place: &Place,

@@ -1,4 +1,4 @@
-//! What podman says of its storage, and whether that is one that layers can be put into.
+//! What podman reports about its storage, and whether layers can be placed in it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,32 +8,33 @@ use super::super::LoadError;
 use super::super::command::{self, Patience};
 use super::PODMAN;
 
-/// Major versions of podman whose storage is known.
+/// The major versions of podman whose storage is supported.
 const VERSIONS: [&str; 2] = ["4", "5"];
 
-/// podman has dpkg search for the packages of its helpers, for most of the time that it takes.
-/// Where dpkg finds no database it gives up at once, and podman says `Unknown` of them.
+/// A variable that makes `podman info` fast. Most of its time goes into dpkg, which it runs to find
+/// the packages of its helpers. Without a database, dpkg gives up at once, and podman reports
+/// `Unknown`.
 const NO_PACKAGES: (&str, &str) = ("DPKG_ADMINDIR", "/nonexistent");
 
-/// Options of the overlay driver that change nothing in layers or in what they lie on.
+/// Options of the overlay driver that affect neither layers nor the file system they are on.
 const HARMLESS: [&str; 3] = ["overlay.mountopt", "overlay.imagestore", "overlay.skip_mount_home"];
 
 /// podman's storage.
 #[derive(Debug)]
 pub(in crate::load) struct Info {
-    /// Its directory.
+    /// Its graph root.
     pub(super) graph_root: PathBuf,
     /// Whether it belongs to an ordinary user.
     pub(super) is_rootless: bool,
 }
 
-/// Asks podman for its storage; or why layers cannot be put into it.
+/// Asks podman for its storage; the inner error is why layers cannot be placed in it.
 pub(in crate::load) fn ask(patience: &Patience<'_>) -> Result<Result<Info, String>, LoadError> {
     let (variable, value) = NO_PACKAGES;
     let variable = Some((variable, Path::new(value)));
     let said = command::run_with(variable, PODMAN, &["info", "--format", "json"], patience)?;
     let info = serde_json::from_str(&said).map_err(|source| {
-        let what = "what `podman info` says".to_owned();
+        let what = "the output of `podman info`".to_owned();
         LoadError::NotJson { what, source }
     })?;
     Ok(read(&info))
@@ -47,7 +48,7 @@ fn read(info: &Value) -> Result<Info, String> {
     let version = info["version"]["Version"].as_str().unwrap_or_default();
     let known = version.split_once('.').is_some_and(|(major, _)| VERSIONS.contains(&major));
     if !known {
-        return Err(format!("the storage of podman {version} is not known"));
+        return Err(format!("the storage of podman {version} is not supported"));
     }
     let driver = store["graphDriverName"].as_str().unwrap_or_default();
     if driver != "overlay" {
@@ -64,11 +65,11 @@ fn read(info: &Value) -> Result<Info, String> {
         return Err(format!("podman's storage has the option {option}"));
     }
     let graph_root = store["graphRoot"].as_str().filter(|root| root.starts_with('/'));
-    let graph_root = graph_root.ok_or("podman does not say where its storage is")?.into();
+    let graph_root = graph_root.ok_or("podman does not report where its storage is")?.into();
     Ok(Info { graph_root, is_rootless: host["security"]["rootless"] == true })
 }
 
-/// The option by which a configuration has all layers' owners changed, if it has one.
+/// The option with which a configuration changes the owners in all layers, if it has one.
 fn remapping(configuration: &str) -> Option<String> {
     let text = std::fs::read_to_string(configuration).ok()?;
     let mut names = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
@@ -95,11 +96,11 @@ mod tests {
         assert_eq!(root, PathBuf::from("/var/lib/containers/storage"));
         for (pointer, value, why) in [
             ("/host/serviceIsRemote", json!(true), "another machine"),
-            ("/version/Version", json!("3.4.4"), "podman 3.4.4 is not known"),
-            ("/version/Version", json!("40.1"), "podman 40.1 is not known"),
-            ("/version/Version", json!(null), "is not known"),
+            ("/version/Version", json!("3.4.4"), "podman 3.4.4 is not supported"),
+            ("/version/Version", json!("40.1"), "podman 40.1 is not supported"),
+            ("/version/Version", json!(null), "is not supported"),
             ("/store/graphDriverName", json!("vfs"), "storage driver is vfs"),
-            ("/store/graphRoot", json!("storage"), "does not say where"),
+            ("/store/graphRoot", json!("storage"), "does not report where"),
             (
                 "/store/graphOptions",
                 json!({ "overlay.mount_program": { "Executable": "/usr/bin/fuse-overlayfs" } }),

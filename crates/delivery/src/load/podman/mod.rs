@@ -1,4 +1,4 @@
-//! podman: layers are put into its storage, or it pulls them by its command.
+//! podman: layers are placed in its storage, or it pulls them with its command.
 
 #[cfg(target_os = "linux")]
 mod info;
@@ -21,17 +21,17 @@ use serde_json::Value;
 pub(super) use storage::{preview_placed, put};
 
 const PODMAN: &str = "podman";
-/// Images that are asked for their layers.
+/// The maximum number of images whose layers are looked up.
 const MAX_IMAGES: usize = 500;
-/// How often an image is given a name that it loses.
+/// How many times an image gets back a name that it lost.
 const TRIES: usize = 3;
 
-/// Fails where podman is not on PATH.
+/// Fails if podman is not on PATH.
 pub(super) fn check() -> Result<(), LoadError> {
     command::require(PODMAN)
 }
 
-/// Has the image of a name, or an ID, written to a file, as a docker-archive.
+/// Writes an image, given by name or ID, to a file, as a docker-archive.
 pub(super) fn save(name: &str, limit: Duration, file: &File) -> Result<(), LoadError> {
     command::fill(PODMAN, &["save", "--quiet", "--", name], None, limit, file)
 }
@@ -61,7 +61,7 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
         })
     };
     let tag_or_pull = || {
-        // An image of that ID is this image, whole: podman keeps no other.
+        // An image with this ID is complete: podman stores no incomplete ones.
         if delivery.way.is_none() {
             delivery.asking(PODMAN);
             match command::run(PODMAN, &["tag", &id, &name], &Patience::of(limit)) {
@@ -96,7 +96,7 @@ pub(super) fn preview(delivery: &Delivery<'_>) -> Result<Held, LoadError> {
         let inspect = [&["image", "inspect"][..], &ids].concat();
         let images = command::run(PODMAN, &inspect, &patience)?;
         let images: Value = serde_json::from_str(&images).map_err(|source| LoadError::NotJson {
-            what: "what podman says of its images".into(),
+            what: "podman's description of its images".into(),
             source,
         })?;
         for image in images.as_array().into_iter().flatten() {
@@ -108,8 +108,8 @@ pub(super) fn preview(delivery: &Delivery<'_>) -> Result<Held, LoadError> {
     Ok(Held { layers, how: How::Sent })
 }
 
-/// Gives an image its name again if it is lost: podman writes all names of an image anew, so one
-/// that another podman has just given may go.
+/// Gives an image its name again if it was lost: podman always rewrites all names of an image, so
+/// it may drop one that another podman process has just added.
 fn keep_name(id: &str, name: &str, patience: &Patience<'_>) -> Result<(), LoadError> {
     let exists = || command::run(PODMAN, &["image", "exists", name], patience);
     for _ in 0..TRIES {

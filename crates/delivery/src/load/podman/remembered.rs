@@ -1,8 +1,8 @@
-//! What podman said of its storage the last time: `podman info` looks at so much that it can take
-//! longer than the load.
+//! Caches what podman reports about its storage, as `podman info` can take longer than the load
+//! itself.
 //!
-//! What is remembered holds as long as podman, its configuration and its environment are the same.
-//! Whether podman sees the image is asked after each load, so what holds no longer shows.
+//! The answer is valid as long as podman, its configuration and its environment are the same. After
+//! each load podman is asked whether it sees the image, so an outdated answer is noticed.
 
 use std::env;
 use std::ffi::OsStr;
@@ -25,30 +25,30 @@ use image::AtomicFile;
 use image::cache::{Cache, KeyBuilder};
 use image::threads::ThreadError;
 
-/// The directory in the cache. What is remembered in another form is not seen.
+/// The directory in the cache. It changes with the format, so that other formats are ignored.
 const DIRECTORY: &str = "podman-1";
-/// What the names of variables that podman minds begin with.
+/// The prefixes of the environment variables that podman depends on.
 const VARIABLES: [&str; 4] = ["CONTAINER", "STORAGE_", "XDG_", "HOME"];
-/// Where the configuration of a machine is, beside that of a user.
+/// The machine's configuration directories, in addition to the user's.
 const MACHINE: [&str; 2] = ["/etc/containers", "/usr/share/containers"];
 const FILES: [&str; 4] =
     ["storage.conf", "containers.conf", "containers.conf.d", "podman-connections.json"];
-/// More bytes than there are in what is remembered.
+/// The maximum size of a cached answer, which is never reached.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// podman's storage, or why layers cannot be put into it.
+/// podman's storage, or why layers cannot be placed in it.
 pub(in crate::load) type Answer = Result<Result<Info, String>, LoadError>;
 
-/// What is asked for podman's storage.
+/// A question for podman's storage.
 #[derive(Debug)]
 pub(in crate::load) enum Question {
-    /// It is answered.
+    /// The answer was cached.
     Answered(Info),
-    /// podman is being asked; where its answer is to be remembered.
+    /// podman is being asked; the path is where to cache its answer.
     Asked(JoinHandle<Answer>, Option<PathBuf>),
 }
 
-/// Remembers podman's storage, or asks podman for it and does not wait.
+/// Looks up podman's storage in the cache, or asks podman without waiting for the answer.
 pub(in crate::load) fn ask(cache: &Cache, limit: Duration) -> Result<Question, LoadError> {
     let file = file(cache);
     if let Some(info) = file.as_deref().and_then(read) {
@@ -59,7 +59,7 @@ pub(in crate::load) fn ask(cache: &Cache, limit: Duration) -> Result<Question, L
 }
 
 impl Question {
-    /// Waits for the answer, and remembers it.
+    /// Waits for the answer and caches it.
     pub(in crate::load) fn answer(self) -> Answer {
         let (asking, file) = match self {
             Self::Answered(info) => return Ok(Ok(info)),
@@ -67,21 +67,21 @@ impl Question {
         };
         let answer = asking.join().unwrap_or_else(|panic| resume_unwind(panic));
         if let (Some(file), Ok(Ok(info))) = (&file, &answer) {
-            // Only time is lost if it cannot be remembered.
+            // If it cannot be cached, that only costs time.
             let _ = write(file, info);
         }
         answer
     }
 }
 
-/// Forgets what podman said, as it is not so any more.
+/// Removes podman's answer from the cache, as it may be outdated.
 pub(super) fn forget(cache: &Cache) {
     if let Some(file) = file(cache) {
         let _ = fs::remove_file(file);
     }
 }
 
-/// Where it is remembered: a name that depends on all that podman's answer does.
+/// The path of the cached answer: its name depends on everything that podman's answer depends on.
 fn file(cache: &Cache) -> Option<PathBuf> {
     let directory = cache.directory()?.join(DIRECTORY);
     let mut key = KeyBuilder::new("podman info");
@@ -113,7 +113,7 @@ fn begins_with(name: &OsStr, start: &str) -> bool {
     name.as_bytes().starts_with(start.as_bytes())
 }
 
-/// Adds which file there is at a path, and when it was changed.
+/// Adds the identity of the file at a path, and when it was changed.
 fn add_file(key: &mut KeyBuilder, path: &Path) {
     key.add(path.as_os_str().as_bytes());
     let Ok(metadata) = fs::metadata(path) else { return key.add(b"absent") };

@@ -1,4 +1,4 @@
-//! Layers are put into podman's storage, without podman.
+//! Places layers in podman's storage without podman's help.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::linked::{IntoStorage, LinkError, Ways, layer_ids, owners_on_disk};
 use crate::trees::Rules;
 use containers_storage::Storage;
 
-/// Puts the image into podman's storage, and has podman confirm that it is there.
+/// Places the image in podman's storage, and checks that podman sees it.
 pub(in crate::load) fn put(
     delivery: &Delivery<'_>,
     question: Question,
@@ -20,7 +20,7 @@ pub(in crate::load) fn put(
 ) -> Result<Loaded, LoadError> {
     delivery.asking(PODMAN);
     let info = question.answer()?.map_err(|why| LoadError::NoImport { why })?;
-    // Whatever went wrong, the storage may be another one by now.
+    // Whatever went wrong, the storage may have changed.
     put_into(delivery, &info, import)
         .inspect_err(|_| remembered::forget(delivery.blobs.digester().cache()))
 }
@@ -73,7 +73,7 @@ fn put_into(delivery: &Delivery<'_>, info: &Info, import: Import) -> Result<Load
     let found = command::run(PODMAN, &inspect, &patience)?;
     if found.trim_start_matches("sha256:") != delivery.id().hex() {
         return Err(LoadError::Unexpected(format!(
-            "podman does not see `{name}`, which is in its storage `{}` now",
+            "podman does not see `{name}`, although it is in its storage `{}` now",
             info.graph_root.display()
         )));
     }

@@ -1,4 +1,5 @@
-//! Files: linked, made of the store's, made of a stream; more names of what is there.
+//! Writes files: hard links and copies of the store's, files from a stream, and hard links in the
+//! tree.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -37,7 +38,8 @@ impl TreeWriter<'_> {
         if self.reflinks && files::reflink(&from, &file).map_err(writing)? {
             self.counts.reflinked.add(size);
         } else {
-            // Where they work, a single file may lack them; where links do, they may not work at all.
+            // With reflinks, a single file may not support them; with links, reflinks may not work
+            // at all.
             self.reflinks &= self.ways.way() == Way::Reflink;
             let copied = files::copy(&from, &file, size);
             let found = copied.map_err(|error| self.failed("writing", entry, error))?;
@@ -49,8 +51,8 @@ impl TreeWriter<'_> {
         self.complete(entry, file.as_fd())
     }
 
-    /// Links a file of the store; `false` if it is not just what the entry asks for, or takes no
-    /// more links.
+    /// Links a file of the store; `false` if its metadata is not that of the entry, or if it cannot
+    /// be linked again.
     fn link(
         &mut self,
         entry: &Entry<'_>,
@@ -70,7 +72,8 @@ impl TreeWriter<'_> {
         }
         let link = |to: BorrowedFd<'_>| match linkat(directory, stored, to, name, AtFlags::empty())
         {
-            // As many as it can have; immutable, or protected by the kernel; on another subvolume.
+            // The maximum number of links; immutable, or protected by the kernel; on another
+            // subvolume.
             Err(Errno::MLINK | Errno::PERM | Errno::ACCESS | Errno::XDEV) => Ok(false),
             made => Ok(made.map(|()| true)?),
         };
@@ -99,14 +102,14 @@ impl TreeWriter<'_> {
         self.complete(entry, file.as_fd())
     }
 
-    /// Gives a new file what the entry says.
+    /// Sets the metadata of a new file.
     fn complete(&self, entry: &Entry<'_>, file: BorrowedFd<'_>) -> Result<(), TreeError> {
         let applied = metadata::apply(file, self.owner(entry)?, entry, self.rules);
         applied.map_err(|error| self.failed("writing", entry, error))
     }
 
-    /// A hard link has the metadata of what it leads to. If the entry says something else, all the
-    /// names get that, unless one of them is in the store.
+    /// Writes a hard link, which has the same metadata as its target. If the entry has other
+    /// metadata, it is set for all names, unless the file is in the store.
     pub(super) fn write_hard_link(
         &mut self,
         entry: &Entry<'_>,
@@ -116,7 +119,7 @@ impl TreeWriter<'_> {
         let linking = |error: io::Error| self.failed("linking", entry, error);
         let names = components(target)?;
         let Some((target, parents)) = names.split_last() else {
-            return Err(entry.unsupported("it links the root"));
+            return Err(entry.unsupported("it is a hard link to the root"));
         };
         let from = self.open_within(parents).map_err(linking)?;
         let found = statat(&from, *target, AtFlags::SYMLINK_NOFOLLOW);
@@ -136,14 +139,14 @@ impl TreeWriter<'_> {
         }
         let entry = &entry;
         if self.linked.contains(&found.st_ino) {
-            return Err(entry.unsupported("it changes a file of the store that it links"));
+            return Err(entry.unsupported("it changes the metadata of a file in the store"));
         }
         let place = (self.stack.top(), name);
         let applied = metadata::apply_to_name(place, kind, owner, entry, self.rules);
         applied.map_err(|error| self.failed("linking", entry, error))
     }
 
-    /// Opens a directory of the tree, with links followed within it.
+    /// Opens a directory of the tree, following links inside it.
     fn open_within(&self, names: &[&OsStr]) -> io::Result<OwnedFd> {
         let path: PathBuf = if names.is_empty() { ".".into() } else { names.iter().collect() };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

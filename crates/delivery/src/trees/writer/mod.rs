@@ -1,4 +1,4 @@
-//! Makes the tree of a layer.
+//! Writes the tree of a layer.
 
 mod files;
 mod parents;
@@ -28,43 +28,43 @@ use super::rules::Rules;
 use super::way::Way;
 use super::ways::Ways;
 
-/// What a file's name begins with that says that a lower layer's file is gone.
+/// The prefix of a whiteout's name, which hides a file of lower layers.
 const WHITEOUT: &[u8] = b".wh.";
 
-/// Makes the tree of one layer out of its entries, in the order of its archive. Several threads
-/// may each have one, for different layers.
+/// Writes the tree of one layer from its entries, in the order of its archive. Several threads may
+/// each have a writer, for different layers.
 ///
-/// As with the engines, later entries replace earlier ones, a directory that is there stays and
-/// takes the new metadata, and symbolic links on the way to an entry are followed within the tree.
-/// A writer that is dropped leaves an unfinished tree.
+/// As in the engines, later entries replace earlier ones, an existing directory stays and gets the
+/// new metadata, and symbolic links on the way to an entry are followed inside the tree. Dropping a
+/// writer leaves an unfinished tree.
 #[derive(Debug)]
 pub struct TreeWriter<'a> {
     ways: &'a Ways,
     rules: &'a Rules<'a>,
-    /// For messages.
+    /// The directory of the tree, for error messages.
     tree: PathBuf,
     stack: Stack,
-    /// The mode that the tree's own directory has when all is done.
+    /// The mode that the tree's root directory gets at the end.
     root_mode: Mode,
-    /// What directories become when nothing is written into them any more.
+    /// The metadata that directories get once nothing more is written into them.
     folders: BTreeMap<Vec<u8>, Folder>,
-    /// Inodes of the store, which nothing may change.
+    /// The inodes of linked files of the store, which must not be changed.
     linked: Vec<u64>,
     reflinks: bool,
     counts: Counts,
 }
 
-/// What becomes of a directory.
+/// The final metadata of a directory.
 #[derive(Debug, Clone, Copy)]
 struct Folder {
     owner: Owner,
     mode: Mode,
-    /// `None` if it stays when something in it was changed last.
+    /// `None` if it keeps the time of the last change in it.
     mtime: Option<Time>,
 }
 
 impl<'a> TreeWriter<'a> {
-    /// For an empty directory, by its path below [`Ways::target`].
+    /// A writer for an empty directory, whose path is relative to [`Ways::target`].
     pub fn new(ways: &'a Ways, path: &Path, rules: &'a Rules<'a>) -> Result<Self, TreeError> {
         let tree = ways.target_path().join(path);
         let prepare = || {
@@ -72,7 +72,7 @@ impl<'a> TreeWriter<'a> {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
             let root = openat2(ways.target(), path, flags, Mode::empty(), resolve)?;
             let mode = Mode::from_raw_mode(fstat(&root)?.st_mode & 0o7777);
-            // So that who is not root can write, and what is made does not take over the group.
+            // So that an ordinary user can write, and new entries do not inherit the group.
             fchmod(&root, Mode::RWXU)?;
             metadata::remove_default_acl(root.as_fd())?;
             Ok((root, mode))
@@ -96,7 +96,7 @@ impl<'a> TreeWriter<'a> {
         })
     }
 
-    /// Makes what an entry is.
+    /// Writes an entry.
     pub fn write(&mut self, entry: &Entry<'_>, content: Content<'_>) -> Result<(), TreeError> {
         let names = components(entry.path)?;
         let Some((name, parents)) = names.split_last() else {
@@ -115,9 +115,9 @@ impl<'a> TreeWriter<'a> {
         Ok(())
     }
 
-    /// Gives the directories what they become. All is done then.
+    /// Sets the final metadata of directories, which completes the tree.
     pub fn finish(mut self) -> Result<Counts, TreeError> {
-        // What a directory has comes after it, and is to be done before.
+        // Inner directories come after outer ones and must be finished first.
         for (path, folder) in std::mem::take(&mut self.folders).into_iter().rev() {
             if path.is_empty() {
                 self.root_mode = folder.mode;
@@ -149,7 +149,7 @@ impl<'a> TreeWriter<'a> {
         Ok(())
     }
 
-    /// An entry for the root itself.
+    /// Writes an entry for the root itself.
     fn write_root(&mut self, entry: &Entry<'_>, content: &Content<'_>) -> Result<(), TreeError> {
         if !self.rules.root_entry {
             return Ok(());
@@ -166,7 +166,7 @@ impl<'a> TreeWriter<'a> {
         Ok(())
     }
 
-    /// Anything with a name, in the directory that was entered.
+    /// Writes an entry with a name into the current directory.
     fn write_named(
         &mut self,
         entry: &Entry<'_>,
@@ -234,14 +234,14 @@ impl<'a> TreeWriter<'a> {
         Ok(())
     }
 
-    /// Remembers what a directory becomes.
+    /// Records the final metadata of a directory.
     fn note_folder(&mut self, entry: &Entry<'_>, path: Vec<u8>) -> Result<(), TreeError> {
         let (owner, mode) = (self.owner(entry)?, Mode::from_raw_mode(entry.mode()));
         self.folders.insert(path, Folder { owner, mode, mtime: Some(entry.mtime) });
         Ok(())
     }
 
-    /// Makes something in the directory that was entered; what is there goes first.
+    /// Creates something in the current directory, replacing what is there.
     fn make<T>(
         &mut self,
         entry: &Entry<'_>,
@@ -273,7 +273,7 @@ impl<'a> TreeWriter<'a> {
     fn owner(&self, entry: &Entry<'_>) -> Result<Owner, TreeError> {
         let owner = (self.rules.owner_on_disk)(entry.uid, entry.gid);
         owner.ok_or_else(|| {
-            let why = "nobody can own on disk what belongs to";
+            let why = "no owner on disk corresponds to";
             entry.unsupported(format!("{why} {}:{}", entry.uid, entry.gid))
         })
     }
@@ -298,5 +298,5 @@ fn is_folder(directory: BorrowedFd<'_>, name: &OsStr) -> bool {
 }
 
 fn not_a_directory(entry: &Entry<'_>) -> TreeError {
-    TreeError::Entry { path: entry.shown(), why: "something on the way is not a directory" }
+    TreeError::Entry { path: entry.shown(), why: "one of its parents is not a directory" }
 }

@@ -1,4 +1,4 @@
-//! The way to an entry.
+//! Opens and creates the parent directories of entries.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,13 +14,13 @@ use crate::trees::error::TreeError;
 use crate::trees::metadata;
 use crate::trees::rules::Parents;
 
-/// As many symbolic links as the engines follow on the way to an entry.
+/// How many symbolic links the engines follow on the way to an entry.
 const MOST_LINKS: usize = 255;
 
 impl TreeWriter<'_> {
-    /// Opens the directory that an entry is in, as the innermost; `false` if something on the way
-    /// is not one. Directories that are not there are made. Links are followed as if the tree were
-    /// the root of the machine.
+    /// Opens the parent directory of an entry as the innermost; `false` if one of the parents is
+    /// not a directory. Missing directories are created. Links are followed as if the tree were the
+    /// root of the machine.
     pub(super) fn enter(&mut self, entry: &Entry<'_>, names: &[&OsStr]) -> Result<bool, TreeError> {
         let kept = self.stack.keep(names);
         if kept == names.len() {
@@ -48,7 +48,7 @@ impl TreeWriter<'_> {
                     };
                     links += 1;
                     if links > MOST_LINKS {
-                        let why = "it is behind too many symbolic links";
+                        let why = "its path has too many symbolic links";
                         return Err(TreeError::Entry { path: entry.shown(), why });
                     }
                     let target = target.to_bytes();
@@ -64,7 +64,7 @@ impl TreeWriter<'_> {
         Ok(true)
     }
 
-    /// Makes a directory that no entry has named so far, and enters it.
+    /// Creates a directory that no entry has named so far, and enters it.
     fn make_parent(&mut self, name: &OsStr) -> io::Result<()> {
         mkdirat(self.stack.top(), name, Mode::RWXU)?;
         let made = open_folder(self.stack.top(), name)?;
@@ -75,7 +75,7 @@ impl TreeWriter<'_> {
         Ok(())
     }
 
-    /// What becomes of a directory that no entry has named.
+    /// The final metadata of a directory without an entry.
     fn parent(&self, path: &[u8], made: BorrowedFd<'_>) -> io::Result<Folder> {
         let mut owner = (self.rules.owner_on_disk)(0, 0).ok_or(Errno::PERM)?;
         let mut mode = Mode::from_raw_mode(0o755);
@@ -99,7 +99,7 @@ impl TreeWriter<'_> {
     }
 }
 
-/// Opens a directory of a lower layer, with links followed within it.
+/// Opens a directory in a lower layer, following links inside it.
 fn open_below(lower: &OwnedFd, path: &[u8]) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;

@@ -1,4 +1,4 @@
-//! What says that something of the layers below is gone.
+//! Writes whiteouts, which hide entries of lower layers.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,18 +11,19 @@ use super::TreeWriter;
 use crate::trees::entry::Entry;
 use crate::trees::error::TreeError;
 
-/// What follows the prefix if all is gone that lower layers have in the directory.
+/// What follows the prefix in an opaque whiteout, which hides everything in its directory.
 pub(super) const OPAQUE: &[u8] = b".wh..opq";
 
 impl TreeWriter<'_> {
-    /// Something that hides what lower layers have, by a name after the prefix.
+    /// Writes a whiteout, given its name without the prefix.
     pub(super) fn write_whiteout(
         &mut self,
         entry: &Entry<'_>,
         hidden: &OsStr,
     ) -> Result<(), TreeError> {
         match (hidden.as_bytes(), self.rules.opaque) {
-            // containerd then deletes directories that no entry names, with what the layer has there.
+            // Here containerd deletes directories without an entry, including what the layer has in
+            // them.
             (OPAQUE, None) => Err(entry.unsupported("there is no layer below it")),
             (OPAQUE, Some(attribute)) => {
                 let none = XattrFlags::empty();
@@ -31,9 +32,10 @@ impl TreeWriter<'_> {
                 self.counts.others += 1;
                 Ok(())
             }
-            (b"" | b"." | b"..", _) => {
-                Err(TreeError::Entry { path: entry.shown(), why: "it hides no name" })
-            }
+            (b"" | b"." | b"..", _) => Err(TreeError::Entry {
+                path: entry.shown(),
+                why: "it is a whiteout without a name to hide",
+            }),
             (_, None) => self.replace(entry, hidden),
             (_, Some(_)) => self.write_device_of_whiteout(entry, hidden),
         }
@@ -49,7 +51,7 @@ impl TreeWriter<'_> {
         let device = FileType::CharacterDevice;
         match mknodat(directory, hidden, device, Mode::empty(), makedev(0, 0)) {
             Err(Errno::EXIST) => {
-                return Err(entry.unsupported("it hides what the same layer has"));
+                return Err(entry.unsupported("it hides an entry of the same layer"));
             }
             made => made.map_err(|error| self.failed("making", entry, error.into()))?,
         }
