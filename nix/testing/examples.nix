@@ -135,22 +135,22 @@ let
       isNow = args.created or "" == "now" || a.created or "" == "now";
       apart =
         lib.optional (usual.theirs.${name} ? conf && a != describe usual.ours.${name}) "the shell's rc file"
-        ++ lib.optional (isNow) "the moment"
+        ++ lib.optional (isNow) "the creation time"
         ++ lib.optional (lib.hasSuffix "hash" (a.tag or "")) "the tag, which is a hash";
     in
     if image ? outputHash then
       "the archive"
     else if args ? runAsRoot then
-      "the layers below; what its commands as root make is another layer"
+      "the layers below; the layer made by its commands as root differs"
     else if lib.isString a then
       if lib.hasPrefix "merge" image.name then
-        "the images' members, which are in the images' order"
+        "the images' members, but in the order of the images"
       else
-        "the tree; the tar file is another one"
+        "the tree; the tar file differs"
     else if apart == [ ] then
       "image and archive"
     else
-      "image and archive, but for ${lib.concatStringsSep " and " apart}";
+      "image and archive, except ${lib.concatStringsSep " and " apart}";
 in
 {
   problems =
