@@ -1,4 +1,4 @@
-//! Images that others made: docker-archives, OCI archives and OCI layouts.
+//! Untrusted images: docker-archives, OCI archives and OCI layouts.
 
 use std::error::Error;
 use std::io::{BufRead as _, Read as _, Write as _};
@@ -15,7 +15,7 @@ use oci::Compression;
 
 use super::{parts, scratch};
 
-/// What is found in an image.
+/// The content of an image.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     config: Vec<u8>,
@@ -32,8 +32,8 @@ struct FoundLayer {
     members: Option<Vec<Vec<u8>>>,
 }
 
-/// An archive as a whole, whatever it is: the same one compressed holds the same image, and so does
-/// the one that it is merged into.
+/// An archive of any kind: the same archive compressed has the same image, and so has the archive
+/// that it is merged into.
 pub fn archive(input: &[u8]) {
     let input = &parts::with_checksums(input);
     if input.starts_with(b"{") || input.starts_with(b"#!") || is_compressed(input) {
@@ -106,7 +106,7 @@ pub fn image(input: &[u8]) {
     }
 }
 
-/// The image in a file; `None` if it is refused, for a reason that can be shown.
+/// The image in a file. `None` if it is rejected, with a message that can be shown.
 fn look(path: &Path) -> Option<Found> {
     match try_look(path) {
         Ok(found) => found,
@@ -136,7 +136,7 @@ fn read(stored: &Stored) -> Result<Found, Box<dyn Error>> {
         layer.verify()?;
         let mut bytes = Vec::new();
         let mut tar = TarReader::new(layer.tar()?);
-        // As far as it is worth while.
+        // Larger layers are not worth the time.
         tar.by_ref().take(4 << 20).read_to_end(&mut bytes)?;
         if !tar.fill_buf()?.is_empty() {
             return Err("it is too large".into());
@@ -176,12 +176,12 @@ fn is_compressed(bytes: &[u8]) -> bool {
     magics.iter().any(|magic| bytes.starts_with(magic))
 }
 
-/// A layer of an input: `gzip:` and `zstd:` have what follows compressed.
+/// A layer of an input. What follows `gzip:` or `zstd:` gets compressed.
 fn packed(layer: &[u8]) -> Vec<u8> {
     match layer.split_at_checked(5) {
         Some((b"gzip:", tar)) => gzip(&parts::with_checksums(tar)),
         Some((b"zstd:", tar)) => zstd::encode_all(&*parts::with_checksums(tar), 1).unwrap(),
-        // Compressed by somebody else, perhaps badly.
+        // Already compressed, perhaps wrongly.
         Some((b"blob:", blob)) => blob.to_vec(),
         _ => parts::with_checksums(layer),
     }

@@ -1,4 +1,4 @@
-//! Documents: confs, the programs that hold them, manifests and indexes.
+//! Documents: confs, the programs that refer to them, manifests and indexes.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{parts, scratch};
 
-/// Confs: what is read depends on the JSON alone, not on how it is written.
+/// Confs: the result depends only on the JSON's content, not on how it is written.
 pub fn conf(input: &[u8]) {
     let parse = |text: &[u8]| Conf::parse(Path::new("conf.json"), text);
     let conf = parse(input);
@@ -22,7 +22,7 @@ pub fn conf(input: &[u8]) {
     let (Ok(conf), Ok(again)) = (&conf, &again) else {
         return assert!(conf.is_err() && again.is_err(), "{conf:?}\n{again:?}");
     };
-    // The rest is the present time, or in no order.
+    // Everything else is the current time or unordered.
     let is_now = |key: &str| value[key] == "now";
     assert_eq!(conf.config, again.config);
     assert_eq!(conf.store_layers, again.store_layers);
@@ -37,7 +37,7 @@ pub fn conf(input: &[u8]) {
     }
 }
 
-/// Programs that stream an image: the conf that one names is a whole path.
+/// Programs that stream an image: the path of the conf in one is absolute.
 pub fn script(input: &[u8]) {
     let path = scratch::file("script", input);
     match Form::of(&path) {
@@ -51,7 +51,7 @@ pub fn script(input: &[u8]) {
     }
 }
 
-/// NAR hashes: each form of a hash is read as the same hash, and nothing else is.
+/// NAR hashes: all forms of a hash are read as the same hash, and other strings are not.
 pub fn nar_hash(input: &[u8]) {
     let read = |hash: &str| {
         let conf = json!({
@@ -76,7 +76,7 @@ pub fn nar_hash(input: &[u8]) {
 /// A hash in the forms in which Nix writes it.
 fn forms(digest: Digest) -> [String; 3] {
     const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
-    // Five bits a character, the last ones first.
+    // Five bits per character, the last ones first.
     let bit = |n: usize| digest.0.get(n / 8).map_or(0, |byte| byte >> (n % 8) & 1);
     let character = |n: usize| (0..5).map(|i| usize::from(bit(5 * n + i)) << i).sum::<usize>();
     let base32 = (0..52).rev().map(|n| char::from(ALPHABET[character(n)])).collect::<String>();
@@ -87,7 +87,7 @@ fn forms(digest: Digest) -> [String; 3] {
     ]
 }
 
-/// Manifests: what is written is read as the same manifest.
+/// Manifests: a written manifest is read as the same manifest.
 pub fn manifest(input: &[u8]) {
     let Ok(manifest) = Manifest::parse(input, None) else { return };
     let written = manifest.to_json();
@@ -97,7 +97,7 @@ pub fn manifest(input: &[u8]) {
     assert!(Manifest::parse(input, Some(announced)).is_ok());
 }
 
-/// Indexes: what others wrote in them stays, and an image that is put into one is found there.
+/// Indexes: unknown content stays, and an image that is added to one is found in it.
 pub fn index(input: &[u8]) {
     let all = parts::split(input);
     let Ok(mut index) = Index::parse(all[0]) else { return };

@@ -1,10 +1,10 @@
-//! HTTP messages. What is read of one must not depend on the pieces in which it arrives.
+//! HTTP messages. The result must not depend on the pieces in which a message arrives.
 
 use std::io::{self, BufReader, Read};
 
 use delivery::http::{Body, RequestHead, ResponseHead, header};
 
-/// Hands out few bytes at a time.
+/// Returns only a few bytes at a time.
 struct Slowly<'a>(&'a [u8], usize);
 
 impl Read for Slowly<'_> {
@@ -31,7 +31,7 @@ pub fn head(input: &[u8]) {
     }
 }
 
-/// Bodies in chunks, and of a length.
+/// Chunked bodies, and bodies of a given length.
 pub fn chunks(input: &[u8]) {
     let read = |body: &mut dyn Read| {
         let mut bytes = Vec::new();
@@ -54,7 +54,7 @@ pub fn chunks(input: &[u8]) {
     assert_eq!(body.as_deref(), input.get(..length as usize));
 }
 
-/// Reads the same twice, and checks that it is the same and ends at the same place.
+/// Reads the same input in different pieces, and checks that result and end are the same.
 fn compare<T: PartialEq + std::fmt::Debug>(
     input: &[u8],
     at_once: impl Fn(&mut &[u8]) -> Option<T>,

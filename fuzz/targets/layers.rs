@@ -1,4 +1,4 @@
-//! Tar files and what is made of them.
+//! Tar files, and trees, tar-splits and blobs made of them.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{parts, scratch};
 
-/// Bytes that are at hand.
+/// A source of bytes in memory.
 struct Bytes<'a>(Cursor<&'a [u8]>);
 
 impl Read for Bytes<'_> {
@@ -38,8 +38,7 @@ impl Source for Bytes<'_> {
     }
 }
 
-/// Members: they lie one after the other, and an archive of plain files is read as the crate `tar`
-/// reads it.
+/// Members: they do not overlap, and an archive of plain files is read as the crate `tar` reads it.
 pub fn members(input: &[u8]) {
     let tar = parts::with_checksums(input);
     let Some(found) = all_members(&tar) else { return };
@@ -62,7 +61,7 @@ pub fn members(input: &[u8]) {
             return;
         }
         assert_eq!(entry.raw_file_position(), member.offset);
-        // It takes sizes that are not octal numbers for others.
+        // The crate reads sizes that are not octal numbers differently.
         if entry.header().entry_size().is_ok_and(|size| size == member.size) {
             assert_eq!(entry.size(), member.size);
         }
@@ -79,8 +78,8 @@ fn all_members(tar: &[u8]) -> Option<Vec<Member>> {
     Some(found)
 }
 
-/// tar-splits: however the tar file arrives, the same one, out of which and of the contents the tar
-/// file is made again.
+/// tar-splits: the same one in whatever pieces the tar file arrives, and together with the files'
+/// contents it gives the tar file again.
 pub fn tar_split(input: &[u8]) {
     let tar = parts::with_checksums(input);
     let split = |length: usize| {
@@ -108,8 +107,8 @@ pub fn tar_split(input: &[u8]) {
     assert!(joined == tar, "the tar file is another one");
 }
 
-/// Layers that are merged into one tree: it is a tar file that names each entry once, and merged
-/// alone it stays the same.
+/// Layers merged into one tree: it is a tar file that names each entry once, and merging it again
+/// does not change it.
 pub fn export(input: &[u8]) {
     let layers = parts::split(input);
     if layers.len() > 4 {
@@ -129,13 +128,13 @@ pub fn export(input: &[u8]) {
     assert!(alone == Some(tree), "merged alone it is another one");
 }
 
-/// Changes between the tree of layers and another one: the layer of changes on top of the layers
-/// makes the other tree. Times do not count.
+/// Changes between the tree of layers and another tree: a layer of the changes on top of the layers
+/// makes the other tree. Times are ignored.
 pub fn changes(input: &[u8]) {
     let mut layers: Vec<_> =
         parts::split(input).iter().map(|layer| parts::with_checksums(layer)).collect();
     let Some(changed) = layers.pop().filter(|_| layers.len() < 4) else { return };
-    // In a tree, these are files; in a layer they are whiteouts.
+    // In a tree, these are ordinary files; in a layer they are whiteouts.
     if changed.windows(4).any(|window| window == b".wh.") {
         return;
     }
@@ -151,13 +150,13 @@ pub fn changes(input: &[u8]) {
     assert!(made == wanted, "it makes another tree");
 }
 
-/// The tree of layers, as a tar file, with this time or their own; `None` if they are refused.
+/// The tree of layers as a tar file, with this time or their own. `None` if they are rejected.
 fn tree(layers: &[Vec<u8>], mtime: Option<i64>) -> Option<Vec<u8>> {
     let image = image_of(layers);
     written(|output| export::export(image.layers(), mtime, output))
 }
 
-/// What a function writes to an output; `None` if it fails.
+/// What a function writes to its output. `None` if it fails.
 fn written<T, E>(write: impl FnOnce(&mut Output) -> Result<T, E>) -> Option<Vec<u8>> {
     let path = scratch::path("written.tar");
     let mut output = Output::of_file(&File::create(&path).unwrap()).unwrap();
@@ -178,7 +177,7 @@ fn image_of(layers: &[Vec<u8>]) -> Existing {
     Existing::open(path.to_str().unwrap(), "amd64", None).unwrap()
 }
 
-/// Compression: what is packed is unpacked as the same bytes.
+/// Compression: decompressing gives the same bytes again.
 pub fn codec(input: &[u8]) {
     type Case = (Settings, Pool);
     static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {

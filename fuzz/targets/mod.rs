@@ -1,8 +1,8 @@
-//! What is fuzzed: a function for each kind of input that others write. Each panics if the input is
-//! handled wrongly, by a crash or by an answer that contradicts another one.
+//! The fuzz targets: a function for each kind of untrusted input. Each panics if the input is
+//! handled wrongly, through a crash or through results that contradict each other.
 //!
-//! `fuzz/fuzz_targets` calls them with inputs that libFuzzer makes up, and `tests/fuzz.rs` with the
-//! inputs in `fuzz/seeds`.
+//! `fuzz/fuzz_targets` calls them with inputs from libFuzzer, and `tests/fuzz.rs` with those in
+//! `fuzz/seeds`.
 
 pub mod archives;
 pub mod documents;
@@ -14,10 +14,10 @@ pub mod scratch;
 pub mod storage;
 pub mod texts;
 
-/// A target: a function that is given an input.
+/// A target: a function that takes an input.
 pub type Target = fn(&[u8]);
 
-/// All targets by their names.
+/// All targets by name.
 pub const ALL: &[(&str, Target)] = &[
     ("archive", archives::archive),
     ("changes", layers::changes),

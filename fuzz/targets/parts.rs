@@ -1,9 +1,9 @@
-//! Inputs of several parts, and tar files whose sums are put right: what is changed at random would
-//! otherwise be refused for its checksum, and nothing behind that would ever be reached.
+//! Inputs of several parts, and tar files with corrected checksums: random changes would otherwise
+//! be rejected because of the checksum, and the code behind that check would never be reached.
 
 use formats::digest::Digest;
 
-/// What stands between the parts of an input, so that seeds can be written by hand.
+/// Separates the parts of an input, such that seeds can be written by hand.
 const BETWEEN: &[u8] = b"\n%%\n";
 const BLOCK: usize = 512;
 
@@ -18,12 +18,12 @@ pub fn split(mut input: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// A part as text.
+/// A part as a string.
 pub fn text(part: Option<&&[u8]>) -> String {
     String::from_utf8_lossy(part.copied().unwrap_or_default()).into_owned()
 }
 
-/// Replaces what stands for a digest or a size, such as `$c`.
+/// Replaces placeholders for digests and sizes, such as `$c`.
 pub fn fill(text: &str, values: &[(String, String)]) -> String {
     let mut text = text.to_owned();
     // `$10` must not be taken for `$1`.
@@ -33,7 +33,7 @@ pub fn fill(text: &str, values: &[(String, String)]) -> String {
     text
 }
 
-/// What a blob is called in the other parts: its digest, and its size.
+/// The placeholders for a blob's size and digest, with their values.
 pub fn names(name: &str, blob: &[u8]) -> [(String, String); 2] {
     [(format!("$s{name}"), blob.len().to_string()), (format!("${name}"), Digest::of(blob).hex())]
 }
@@ -55,7 +55,7 @@ pub fn with_checksums(tar: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// The size that a header has in octal digits; 0 for any other.
+/// The size in a header if it is in octal digits, otherwise 0.
 fn size(header: &[u8]) -> usize {
     let digits = header[124..136].split(|byte| !(b'0'..=b'7').contains(byte)).next();
     let digits = digits.and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default();

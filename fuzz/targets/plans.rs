@@ -10,7 +10,7 @@ use planner::{Layers, auto, compare, delta, ordered, popularity, simulate};
 
 use super::parts;
 
-/// Larger graphs take longer, and show no more.
+/// Larger graphs take longer, and find nothing more.
 const MOST_NODES: usize = 60;
 
 /// All layouts of a graph.
@@ -36,7 +36,7 @@ pub fn plan(input: &[u8]) {
     let _ = graph::nar_hashes(input, &[], layers.iter().flatten());
 }
 
-/// What a pipeline makes of a graph.
+/// The layers that a pipeline makes of a graph.
 pub fn pipeline(input: &[u8]) {
     let parts = parts::split(input);
     let &[steps, graph] = &*parts else { return };
@@ -76,7 +76,7 @@ fn nodes(input: &[u8]) -> Option<Vec<Node>> {
     (nodes.len() <= MOST_NODES).then_some(nodes)
 }
 
-/// Checks that the layers have each path once, but for those that are excluded.
+/// Checks that the layers have each path once, except excluded ones.
 fn check(closure: &Closure, layers: &Layers, limit: NonZeroUsize, excluded: &BTreeSet<String>) {
     assert!(layers.len() <= limit.get(), "{layers:?}");
     assert!(layers.iter().all(|layer| !layer.is_empty()), "{layers:?}");

@@ -1,4 +1,4 @@
-//! A directory for what has to be a file, in memory where there is such a place.
+//! A directory for inputs that must be files, in memory if possible.
 
 use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ thread_local! {
     });
 }
 
-/// The path of this name in this thread's directory.
+/// The path with this name in this thread's directory.
 pub fn path(name: &str) -> PathBuf {
     SCRATCH.with(|directory| directory.path().join(name))
 }
 
-/// A file of this name with this content.
+/// Creates a file with this name and content.
 pub fn file(name: &str, content: &[u8]) -> PathBuf {
     let path = path(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -27,7 +27,7 @@ pub fn file(name: &str, content: &[u8]) -> PathBuf {
     path
 }
 
-/// An empty directory of this name.
+/// Creates an empty directory with this name.
 pub fn empty(name: &str) -> PathBuf {
     let path = path(name);
     let _ = std::fs::remove_dir_all(&path);

@@ -10,7 +10,7 @@ use super::{parts, scratch};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads a storage, adds an image to it, and removes it again: all else stays as it was.
+/// Reads a storage, adds an image to it, and removes it again: everything else stays as it was.
 pub fn storage(input: &[u8]) {
     let parts = parts::split(input);
     let root = scratch::empty("storage");

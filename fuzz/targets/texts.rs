@@ -1,4 +1,4 @@
-//! Short texts: names of images, dates, numbers, JSON, what peers say.
+//! Short strings: names of images, dates, numbers, JSON, messages of peers.
 
 use formats::digest::Digest;
 use formats::python::{number, time::DateTime};
@@ -6,7 +6,7 @@ use formats::{go_json, json, peer_text, python};
 use oci::{Reference, without_user};
 use serde_json::Value;
 
-/// Dates: what is printed is read as the same date.
+/// Dates: a printed date is parsed as the same date.
 pub fn date(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     let Ok(date) = DateTime::fromisoformat(text) else { return };
@@ -17,8 +17,8 @@ pub fn date(input: &[u8]) {
     assert_eq!(again.timestamp(), date.timestamp(), "{text}: {printed}");
 }
 
-/// Names of images: the parts make the same name again, all names of an image have one canonical
-/// form, and errors keep passwords to themselves.
+/// Names of images: the parts give the same name again, all names of an image have the same
+/// canonical form, and errors do not reveal passwords.
 pub fn reference(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     let name = match Reference::parse(text) {
@@ -45,7 +45,7 @@ pub fn reference(input: &[u8]) {
     let _ = (name.local(), name.is_loopback());
 }
 
-/// JSON: each way to print it keeps what it says.
+/// JSON: each way to print it preserves its value.
 pub fn json(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     let Ok(value) = serde_json::from_str::<Value>(text) else { return };
@@ -55,7 +55,7 @@ pub fn json(input: &[u8]) {
     }
     let printed = python::json::dumps(&value);
     assert!(printed.is_ascii(), "{printed}");
-    // Python has words for numbers that JSON has not.
+    // Python prints numbers that JSON cannot represent as words.
     if let Ok(again) = serde_json::from_str::<Value>(&printed) {
         assert_eq!(python::json::dumps(&again), printed, "{text}");
     } else {
@@ -63,7 +63,7 @@ pub fn json(input: &[u8]) {
     }
 }
 
-/// Numbers, digests, and what peers say.
+/// Numbers, digests, and messages of peers.
 pub fn text(input: &[u8]) {
     let text = &*String::from_utf8_lossy(input);
     if let Some(number) = number::int(text) {

@@ -1,4 +1,4 @@
-//! Files that hold names and passwords.
+//! Fuzzes files with names and passwords.
 
 use std::fs;
 use std::sync::{Arc, LazyLock};
@@ -19,7 +19,7 @@ const PASSWORD: &str = "fuzz:p4ssw0rd:x";
 
 static SERVER: LazyLock<Server> = LazyLock::new(|| Server::tcp(ASKS));
 
-/// Says where the files are. No helper that one of them names is ever found.
+/// Sets the paths of the files, and a PATH without any credential helpers.
 pub fn prepare() {
     set_environment(&[
         ("REGISTRY_AUTH_FILE", scratch::path("auth.json").to_str().unwrap()),
@@ -29,9 +29,9 @@ pub fn prepare() {
     ]);
 }
 
-/// Files as docker, podman and curl have them: what a login keeps is sent, and no longer once it is
-/// forgotten; other entries stay. No error shows what is in a file. In an input, `$r` is the
-/// registry.
+/// Files in the formats of docker, podman and curl. The credentials of a login are sent until they
+/// are removed again, and other entries stay. Errors do not reveal the content of a file. In an
+/// input, `$r` is the registry.
 pub fn credentials(input: &[u8]) {
     let registry = &SERVER.address;
     let parts = parts::split(input);
@@ -60,7 +60,7 @@ pub fn credentials(input: &[u8]) {
         let mut file: Value = serde_json::from_str(text).unwrap_or_default();
         let auths = file.get_mut("auths").and_then(Value::as_object_mut);
         auths.into_iter().for_each(|auths| auths.retain(|name, _| !name.contains(&**registry)));
-        // An empty file gets its first table.
+        // An empty file gets its first object.
         if file["auths"].as_object().is_some_and(serde_json::Map::is_empty) {
             file.as_object_mut().unwrap().remove("auths");
         }
@@ -72,7 +72,7 @@ pub fn credentials(input: &[u8]) {
     assert_ne!(left.as_deref(), Some(PASSWORD), "{text}\n{}", read());
 }
 
-/// The name and password that a request to the registry is sent with.
+/// The name and password sent with a request to the registry.
 fn sent() -> Result<Option<String>, RegistryError> {
     SERVER.answer_with(Vec::new());
     let reference = Reference::parse(&format!("{}/fuzz/app:1", SERVER.address)).unwrap();
@@ -87,7 +87,7 @@ fn sent() -> Result<Option<String>, RegistryError> {
     Ok(header.map(|text| String::from_utf8(STANDARD.decode(text.trim()).unwrap()).unwrap()))
 }
 
-/// Strings in a file that nobody may see: all that are not the names of something.
+/// The strings in a file that no message may contain: all but names.
 fn secrets(text: &str) -> Vec<String> {
     let file: Value = serde_json::from_str(text).unwrap_or_default();
     let entries = file["auths"].as_object().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! What dockerd answers.
+//! Fuzzes the answers of dockerd.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -16,15 +16,15 @@ use crate::targets::scratch;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Says where dockerd is.
+/// Sets `DOCKER_HOST` to the fuzzer's dockerd.
 pub fn prepare() {
-    // As in a program of Rust's: a closed connection is an error, not the end.
+    // Like any Rust program: a closed connection is an error and does not kill the process.
     signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::default()).unwrap();
     let socket = scratch::path("docker.sock");
     set_environment(&[("DOCKER_HOST", &format!("unix://{}", socket.display()))]);
 }
 
-/// Asks a dockerd what it holds, and loads an image into it. In an input, `$id` is the image's ID.
+/// Asks a dockerd which images it has, and loads one into it. In an input, `$id` is the image's ID.
 pub fn dockerd(input: &[u8]) {
     static IMAGE: LazyLock<Image> = LazyLock::new(image);
     static CACHE: Cache = Cache::none();

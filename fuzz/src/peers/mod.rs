@@ -1,6 +1,6 @@
 //! Peers that answer whatever the fuzzer makes up: registries and dockerd.
 //!
-//! They need environment variables, and no pauses between attempts, so they run in fuzzers alone.
+//! They need environment variables, and no pauses between attempts, so they only run in fuzzers.
 
 pub mod credentials;
 pub mod dockerd;
@@ -13,7 +13,8 @@ use formats::digest::Digest;
 
 use crate::targets::parts;
 
-/// Sets variables of the environment. Only for the start of a process, when it has one thread.
+/// Sets environment variables. Call this only at the start of a process, before other threads
+/// exist.
 fn set_environment(variables: &[(&str, &str)]) {
     for (name, value) in variables {
         // SAFETY: there is no other thread that could read them.
@@ -21,13 +22,13 @@ fn set_environment(variables: &[(&str, &str)]) {
     }
 }
 
-/// The answers in an input. In the first one, `$1` is the digest of the second one's body, and `$s1`
-/// its size.
+/// The answers in an input. In the first one, `$1` is the digest of the second one's body, and
+/// `$s1` its size.
 fn answers(input: &[u8], values: &[(String, String)]) -> Vec<Vec<u8>> {
     let mut values = values.to_vec();
     let mut answers = Vec::new();
     for (number, answer) in parts::split(input).iter().enumerate().rev() {
-        // What is no text stays as it is.
+        // Parts that are not UTF-8 stay as they are.
         let answer = match str::from_utf8(answer) {
             Ok(text) => parts::fill(text, &values).into_bytes(),
             Err(_) => answer.to_vec(),
@@ -42,7 +43,7 @@ fn answers(input: &[u8], values: &[(String, String)]) -> Vec<Vec<u8>> {
     answers
 }
 
-/// Checks that an error can be shown: on one line, not at any length, and without secrets.
+/// Checks that an error can be shown: its message is one line of limited length without secrets.
 pub(crate) fn check(error: &(dyn Error + 'static), secrets: &[&str]) {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! What registries and token servers answer.
+//! Fuzzes the answers of registries and token servers.
 
 use std::fs::File;
 use std::sync::LazyLock;
@@ -36,7 +36,7 @@ pub fn registry(input: &[u8]) {
         Err(error) => return check(&error, &[PASSWORD]),
     };
     match pull::lock(&source, &platform) {
-        // What is locked is what its digests say.
+        // The locked manifest must match its digest.
         Ok(lock) => {
             let manifest = lock["manifest"].as_str().unwrap();
             assert_eq!(Digest::of(manifest.as_bytes()), source.manifest_digest());

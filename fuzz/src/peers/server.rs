@@ -1,4 +1,4 @@
-//! A server that hands out answers that were made before.
+//! A server with prepared answers.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How long a client may take for a request.
+/// How long a client may take to send a request.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is shared with the server's thread.
+/// State shared with the server's thread.
 #[derive(Default)]
 struct State {
     answers: VecDeque<Vec<u8>>,
-    /// The heads of the requests that came.
+    /// The heads of the received requests.
     requests: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// A server on the loopback, which answers all that it has no answer for with this one.
+    /// A server on the loopback interface. `otherwise` is its answer once it has no other left.
     pub(super) fn tcp(otherwise: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -44,7 +44,7 @@ impl Server {
         Self { address, state }
     }
 
-    /// The same at a socket's path.
+    /// The same on a Unix socket.
     pub(super) fn unix(path: &Path, otherwise: &'static [u8]) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let state = Arc::new(Mutex::new(State::default()));
@@ -52,7 +52,7 @@ impl Server {
         thread::spawn(move || {
             for mut client in listener.incoming().flatten() {
                 client.set_read_timeout(Some(PATIENCE)).unwrap();
-                // One connection takes several requests.
+                // A connection may have several requests.
                 while answer(&mut client, &shared, otherwise) {}
                 let _ = client.shutdown(Shutdown::Write);
             }
@@ -60,24 +60,24 @@ impl Server {
         Self { address: format!("unix://{}", path.display()), state }
     }
 
-    /// Answers the requests that come with these, and with the last resort once they are used up.
+    /// Sets the answers to the next requests, and forgets the previous requests.
     pub(super) fn answer_with(&self, answers: Vec<Vec<u8>>) {
         *self.state.lock().unwrap() = State { answers: answers.into(), requests: Vec::new() };
     }
 
-    /// The requests since then.
+    /// The requests since [`Self::answer_with`].
     pub(super) fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
     }
 }
 
-/// Reads a request and answers it; returns whether there was one, and an answer of a known end.
+/// Reads a request and answers it. Returns whether there was one and its answer has a known length.
 fn answer(client: &mut (impl Read + Write), state: &Mutex<State>, otherwise: &[u8]) -> bool {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         match client.read(&mut byte) {
-            // TLS is not spoken here.
+            // TLS is not supported.
             Ok(1) if !(head.is_empty() && byte == [0x16]) => head.push(byte[0]),
             _ => return false,
         }
