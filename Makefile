@@ -1,13 +1,13 @@
-# The commands of this project. Each installs what it needs first, and says what that is.
+# The project's commands. Each first installs what it needs, and says what that is.
 
 release := $(or $(CARGO_TARGET_DIR),target)/release
-# Engines have to be started by root.
+# Only root can start engines.
 as_root := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$$PATH",)
 
 # How long each fuzzer runs.
 SECONDS ?= 60
-# Whose engines the images run in: the oldest that have to do, which this machine may have itself,
-# and current ones.
+# The engines to test with: the oldest supported ones (this machine's own, if it runs bookworm) and
+# current ones.
 codename := $(shell . /etc/os-release 2> /dev/null && echo $$VERSION_CODENAME)
 oldest := $(if $(filter bookworm,$(codename)),host,bookworm)
 releases := $(oldest) trixie
@@ -17,19 +17,19 @@ releases := $(oldest) trixie
 build:
 	cargo build --release
 
-# What `make test` and `make demo` need.
+# Installs what `make test` and `make demo` need.
 setup:
 	scripts/setup test
 
-# Everything: unit and integration tests with this machine's engines, and the images in those of
-# Debian's releases. A test that cannot run fails here; with `cargo test` it shows as ignored.
+# Everything: unit and integration tests with this machine's engines, and the images in the engines
+# of Debian's releases. A test that cannot run fails here; with `cargo test` it is ignored.
 test:
 	scripts/setup test
 	NIX_IMAGE_TESTS=all cargo test --workspace
 	cargo build --release
 	$(as_root) python3 tests/driver --nix-image $(release)/nix-image $(releases:%=--release %)
 
-# The same with sid as well, and the tests that start engines once more with current ones.
+# The same with sid as well, and the tests that start engines again with the current releases.
 test-all: releases += sid
 test-all: test test-engines-trixie test-engines-sid
 
@@ -38,14 +38,14 @@ test-engines-%:
 		--config 'target."cfg(all())".runner = "python3 tests/driver/release.py $*"' \
 		-- containerd_api:: link:: load:: serve:: storage:: store::
 
-# The same images in virtual machines of Debian's kernel and packages, without KVM as well.
-# ARGS=--help tells what can be chosen.
+# The same images in virtual machines with Debian's kernel and packages, with or without KVM.
+# ARGS=--help lists the options.
 test-vm:
 	scripts/setup vm
 	cargo build --release
 	$(as_root) python3 tests/vm --nix-image $(release)/nix-image $(ARGS)
 
-# An image built by real Nix, delivered by today's way and by nix-image, side by side.
+# An image built by real Nix, delivered the usual way and by nix-image, side by side.
 demo:
 	scripts/setup demo
 	cargo build --profile quick
@@ -56,18 +56,18 @@ docs:
 	scripts/setup docs
 	mdbook build
 
-# Whole images against other programs. ARGS=--help tells what can be chosen.
+# Whole images, compared with other programs. ARGS=--help lists the options.
 bench:
 	scripts/setup bench
 	cargo build --release
 	python3 benches/suite/run.py $(ARGS)
 
-# Each fuzzer for SECONDS, or some of them: TARGETS='conf image'.
+# Each fuzzer for SECONDS, or only some of them: TARGETS='conf image'.
 fuzz:
 	scripts/setup fuzz
 	scripts/fuzz $(SECONDS) $(TARGETS)
 
-# What other programs say of our images: the OCI conformance suite, crane, umoci and skopeo.
+# Checks our images with the OCI conformance suite, crane, umoci and skopeo.
 conformance:
 	scripts/setup conformance
 	cargo build
@@ -81,7 +81,7 @@ lint:
 	scripts/setup lint
 	scripts/lint
 
-# Whether it compiles for macOS; it cannot be linked or run here.
+# Checks that the program compiles for macOS; it cannot be linked or run here.
 check-darwin:
 	scripts/setup lint
 	scripts/check-darwin

@@ -1,4 +1,4 @@
-# For those without flakes: `nix-build`, or `import ./. { inherit pkgs; }`.
+# For use without flakes: `nix-build`, or `import ./. { inherit pkgs; }`.
 {
   pkgs ?
     let
@@ -16,6 +16,6 @@ in
 extended.nix-image
 // {
   inherit (extended) nix-image;
-  # The image functions, with nixpkgs' own for what is not here yet.
+  # The image functions, and nixpkgs' own for everything else.
   inherit (extended) dockerTools;
 }

@@ -36,7 +36,7 @@
       # For flake-parts: perSystem.nix-image.images makes packages and apps.
       flakeModules.default = ./nix/flake-module.nix;
 
-      # virtualisation.nix-image: images that are in a machine's container engines.
+      # virtualisation.nix-image: images for a machine's container engines.
       nixosModules.default.imports = [ ./nix/modules ];
 
       packages = each (pkgs: {
@@ -44,8 +44,8 @@
         inherit (pkgs) nix-image;
       });
 
-      # nixpkgs' dockerTools with ours: streamLayeredImage, buildLayeredImage and so
-      # on. On a Mac they make Linux' images, and their programs run on the Mac.
+      # nixpkgs' dockerTools with our functions: streamLayeredImage, buildLayeredImage
+      # and so on. On a Mac they make Linux images, and their programs run on the Mac.
       legacyPackages = each (pkgs: pkgs.dockerTools);
 
       apps = each (
@@ -74,16 +74,16 @@
 
       templates.default = {
         path = ./examples/template;
-        description = "A container image of a program, by nix-image";
+        description = "A container image of a program, made with nix-image";
         welcomeText = ''
-          Write the URL that you gave to `nix flake init -t` into flake.nix, for instance by
+          Write the URL that you gave to `nix flake init -t` into flake.nix, for instance with
 
               sed -i 's|path:/write/the/url/of/nix-image/here|URL|' flake.nix
 
           where an `&` in the URL is written `\&`.
 
-          Then `nix run .#image` loads the image into Docker or podman, and flake.nix
-          says what else there is to run.
+          Then `nix run .#image` loads the image into Docker or podman. The comments in
+          flake.nix list the other commands.
         '';
       };
     };

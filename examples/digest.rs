@@ -1,5 +1,5 @@
-//! Prints the digest and the size of each layer of an image: `digest CONF`. While it checks that an
-//! archive of them can be written, it says what they are made of.
+//! Prints the digest and the size of each layer of an image: `digest CONF`. It also writes the image
+//! to /dev/null, and logs what the layers are made of.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use nix_image::{Conf, Digester, DockerArchive, Image, Layer, Observer, Output, Sink as _};
 
-/// Prints what is being written.
+/// Prints which layer is being written.
 #[derive(Debug)]
 struct Log;
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let digester = Digester::new(&image);
     let mut nowhere = Output::of_file(&File::create("/dev/null")?)?;
     DockerArchive::new(&mut nowhere).write(&digester, &Log)?;
-    // The digester knows them by now.
+    // By now, the digester knows all digests.
     for layer in digester.digest_all()? {
         println!("{} {}", layer.digest, layer.size);
     }

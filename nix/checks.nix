@@ -1,6 +1,6 @@
-# What `nix flake check` looks at. Wherever Nix can evaluate: `evaluation`, which
-# the names of a broken promise end. By building: every package and shell, the VM
-# tests, found by their file names, and the comparison with nixpkgs' own images.
+# The checks of `nix flake check`. The `evaluation` checks run wherever Nix can evaluate;
+# a failing one reports what is wrong. The others are built: every package and shell, the
+# VM tests, found by their file names, and the comparison with nixpkgs' own images.
 {
   pkgs,
   packages,
@@ -15,8 +15,8 @@ let
 
   vmTests = import ./testing/vm-tests.nix { inherit pkgs; };
 
-  # Each file gives a list of sentences about what is wrong, and there must be none.
-  # nixpkgs' examples and NixOS are for Linux alone.
+  # Each file yields a list of problems, which must be empty. nixpkgs' examples and NixOS
+  # are only for Linux.
   evaluation = lib.mapAttrs (
     name: file:
     let

@@ -1,5 +1,5 @@
-# The flake-parts module: images among a flake's packages, and apps that deliver
-# them. See docs/dockertools.md.
+# The flake-parts module: makes packages of images, and apps that deliver them. See
+# docs/dockertools.md.
 {
   perSystem =
     {
@@ -28,7 +28,7 @@
       _file = ./flake-module.nix;
 
       options.nix-image.images = mkOption {
-        # Each argument is defined once, and is checked by the function.
+        # The function checks the arguments; each can be defined only once.
         type = types.attrsOf (types.attrsOf types.raw);
         default = { };
         example = literalExpression ''
@@ -40,10 +40,10 @@
           }
         '';
         description = ''
-          Images, as the arguments of `streamLayeredImage`. The default of `name` is
-          the attribute's name. An image `app` is the package `app`, and the apps
-          `app-load` and `app-push` load it into a container engine and push it to a
-          registry.
+          Images, as the arguments of `streamLayeredImage`. `name` defaults to the
+          attribute's name. An image `app` becomes the package `app` and the apps
+          `app-load` and `app-push`, which load it into a container engine and push
+          it to a registry.
         '';
       };
 

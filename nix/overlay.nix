@@ -1,11 +1,11 @@
-# dockerTools' images by nix-image. What is not here, such as shadowSetup, stays
+# Replaces the image functions of dockerTools. Everything else, such as shadowSetup, is still
 # nixpkgs'.
 final: prev:
 let
   inherit (prev) lib;
 
-  # nixpkgs' attributes with ours in their places. `override` gives each side
-  # those arguments that it has, and what neither has is nixpkgs' to refuse.
+  # nixpkgs' attributes, some replaced by ours. `override` passes each side the arguments
+  # that it accepts; nixpkgs' side rejects those that neither accepts.
   merge =
     theirs: tools:
     let
@@ -16,7 +16,7 @@ let
     theirs
     // removeAttrs ours [ "overrideDerivation" ]
     // lib.optionalAttrs (theirs ? examples) {
-      # nixpkgs' examples, made by what is ours.
+      # nixpkgs' examples, made with these functions.
       examples = final.callPackage (final.path + "/pkgs/build-support/docker/examples.nix") {
         inherit (merge theirs tools)
           buildImage
@@ -42,10 +42,10 @@ in
   nix-image = final.callPackage ./package.nix { };
   dockerTools = merge prev.dockerTools (
     final.callPackage ./images {
-      # What makes and delivers images runs where they are built. callPackage alone
-      # would give what runs where the packages of this set do.
+      # What makes and delivers images runs on the build platform. callPackage alone
+      # would pass packages for the host platform.
       inherit (final.buildPackages) nix-image runtimeShell;
-      # A system is one of this nixpkgs, with its overlays.
+      # NixOS systems use this nixpkgs, with its overlays.
       evalNixos =
         { modules, specialArgs }:
         import (final.path + "/nixos/lib/eval-config.nix") {
@@ -53,7 +53,7 @@ in
           system = null;
           modules = [ { nixpkgs.pkgs = final.pkgsLinux; } ] ++ modules;
         };
-      # Images are Linux', also those that a Mac makes.
+      # Images are for Linux, even if a Mac makes them.
       inherit (final.pkgsLinux)
         bashInteractive
         cacert

@@ -1,4 +1,4 @@
-# nix-image itself: one binary that does the work, and one under nixpkgs' name for it.
+# nix-image itself: its main program, and the drop-in for nixpkgs' script.
 {
   lib,
   buildPackages,
@@ -10,7 +10,7 @@
 let
   manifest = lib.importTOML ../Cargo.toml;
 
-  # What writes manual pages and completions runs where this is built.
+  # The program that writes manual pages and completions has to run on the build platform.
   program =
     if stdenv.buildPlatform.canExecute stdenv.hostPlatform then
       "$out"
@@ -21,7 +21,7 @@ rustPlatform.buildRustPackage {
   pname = manifest.package.name;
   inherit (manifest.workspace.package) version;
 
-  # What the build reads, so that a word in the docs rebuilds no image.
+  # Only the files that the build reads, so that a change in the docs rebuilds no image.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
@@ -39,7 +39,7 @@ rustPlatform.buildRustPackage {
   };
   cargoLock.lockFile = ../Cargo.lock;
 
-  # The tests want Python, Nix and engines: `make test` and nix/tests run them.
+  # The tests need Python, Nix and engines: `make test` and nix/tests run them.
   doCheck = false;
 
   nativeBuildInputs = [ installShellFiles ];

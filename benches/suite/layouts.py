@@ -5,8 +5,8 @@ import subprocess
 from math import prod
 
 LIMITS = (20, 100)
-HEAD = ["| updates, `maxLayers` | auto, GB | a layer for each path | ordered | ordered, own named "
-        "| delta | delta, own named |", "|---|---|---|---|---|---|---|"]
+HEAD = ["| updates, `maxLayers` | auto, GB | one layer per path | ordered | ordered with own "
+        "| delta | delta with own |", "|---|---|---|---|---|---|---|"]
 
 
 def simulate(series, own, args):

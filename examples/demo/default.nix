@@ -1,16 +1,16 @@
-# The image of `make demo`, written as for nixpkgs' dockerTools: an application in Python, and
-# beside it some tools. `pkgs` is a small set of this machine's programs here, which `packageOf`
-# makes packages of. With nixpkgs and the overlay of this project, write `pkgs.python3` in place of
+# The image of `make demo`, written as for nixpkgs' dockerTools: an application in Python, and some
+# tools. Here, `pkgs` is a small set of this machine's programs, and `packageOf` makes packages of
+# them. With nixpkgs and the overlay of this project, write `pkgs.python3` instead of
 # `pkgs.packageOf "python" [ python ]`, and so on.
 {
   host ? ../../target/demo/host,
   pkgs ? import ../../nix/testing { inherit host; },
-  # The machine's Python: the program's name, and where its modules are.
+  # The machine's Python: the program's name, and the directory of its modules.
   python,
   modules,
   # The names of the tools.
   tools,
-  # What changes between one image and the next.
+  # Changes from one image to the next.
   greeting,
 }:
 
@@ -19,7 +19,7 @@ let
   standardLibrary = builtins.path {
     name = "python-modules";
     path = /. + modules;
-    # What is installed beside the standard library, its tests, and what running it has written.
+    # Leave out other installed modules, tests, and compiled files.
     filter =
       path: _:
       !builtins.elem (baseNameOf path) [

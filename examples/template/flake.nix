@@ -1,6 +1,6 @@
 {
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
-  # The URL that `nix flake init -t` was given.
+  # The URL that you gave to `nix flake init -t`.
   inputs.nix-image.url = "path:/write/the/url/of/nix-image/here";
   inputs.nix-image.inputs.nixpkgs.follows = "nixpkgs";
 
@@ -20,14 +20,14 @@
       ];
     in
     {
-      # nix run .#image.load                          into Docker or podman
-      # nix run .#image.push -- registry/hello:1      to a registry
-      # nix run .#image.write -- hello.tar            to a file
-      # nix run .#image.serve                         as a registry, to be pulled from
-      # nix run .#image.inspect                       shows what it is made of
-      # nix run .#image.stream | docker load          as nixpkgs' images do it
+      # nix run .#image.load                          loads it into Docker or podman
+      # nix run .#image.push -- registry/hello:1      pushes it to a registry
+      # nix run .#image.write -- hello.tar            writes it to a file
+      # nix run .#image.serve                         serves it to clients that pull
+      # nix run .#image.inspect                       shows what it contains
+      # nix run .#image.stream | docker load          streams it, like nixpkgs' images
       #
-      # On NixOS, a machine's engines have it with nix-image.nixosModules.default and
+      # To add it to a NixOS machine's engines, use nix-image.nixosModules.default and
       #   virtualisation.nix-image.images.hello = {
       #     image = self.packages.${system}.image;
       #     engines = [ "podman" ];
@@ -35,7 +35,7 @@
       packages = each (
         system:
         let
-          # Packages for Linux, on a Mac as well.
+          # Packages for Linux, even on a Mac.
           pkgs = nixpkgs.legacyPackages.${system}.pkgsLinux;
         in
         {
@@ -54,7 +54,7 @@
         }
       );
 
-      # nix run .#image                               is .#image.load
+      # nix run .#image                               does the same as .#image.load
       apps = each (system: {
         image = {
           type = "app";

@@ -1,5 +1,5 @@
-# nixpkgs' examples of dockerTools are made of the same by ours, and docs/examples.md says of
-# each what that means.
+# nixpkgs' examples of dockerTools have the same inputs when made by our functions, and the table in
+# docs/examples.md is up to date.
 { pkgs }:
 
 let
@@ -9,4 +9,4 @@ in
 problems
 ++
   lib.optional (!lib.hasSuffix "\n\n${table}" (builtins.readFile ../../docs/examples.md))
-    "docs/examples.md has another table: write it anew with scripts/list-examples"
+    "the table in docs/examples.md is out of date: run scripts/list-examples"

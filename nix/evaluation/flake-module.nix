@@ -1,13 +1,13 @@
-# The flake-parts module: its images are the packages that streamLayeredImage makes,
-# and its apps run their programs. flake-parts itself is not needed: `perSystem` is
-# a module of its own for each system, with `pkgs` among its arguments.
+# The flake-parts module: its packages are the images made by streamLayeredImage, and its apps run
+# their programs. flake-parts itself is not needed: `perSystem` is a separate module for each
+# system, with `pkgs` among its arguments.
 { pkgs }:
 
 let
   inherit (pkgs) lib;
   inherit (lib) mkOption types;
 
-  # What flake-parts declares, as far as the module defines it.
+  # The options of flake-parts that the module defines.
   top.options.perSystem = mkOption { type = types.deferredModule; };
   outputs.options = {
     packages = mkOption { type = types.lazyAttrsOf types.package; };
@@ -33,7 +33,7 @@ let
         ]
         ++ modules;
       };
-      # nixpkgs as it is, without the overlay.
+      # Unchanged nixpkgs, without the overlay.
       args.pkgs = import pkgs.path { inherit (pkgs.stdenv.hostPlatform) system; };
     in
     (lib.evalModules {
@@ -56,11 +56,11 @@ let
               fromImage = config.packages.app;
             };
           };
-          # Beside the images there are other packages.
+          # There are other packages in addition to the images.
           packages.hello = pkgs.hello;
         };
     }
-    # Arguments may come from several modules.
+    # Several modules may set the arguments of one image.
     { perSystem.nix-image.images.app.config.Cmd = [ "app" ]; }
   ];
 

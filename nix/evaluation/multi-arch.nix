@@ -1,5 +1,5 @@
-# What multiArch makes of images: one program, in the order of the images, under one
-# name, whatever the images' own names are and however they were written.
+# multiArch makes one program from images, in the order of the images and under one name, whatever
+# the images' own names are and however they are given.
 { pkgs }:
 
 let

@@ -1,5 +1,4 @@
-# What buildNixosImage makes of modules: a system that knows it is in a container, and an
-# image that starts it.
+# buildNixosImage makes a system for a container from modules, and an image that starts it.
 { pkgs }:
 
 let
@@ -36,10 +35,10 @@ let
     "it has no kernel and no boot loader" =
       !nixos.config.boot.kernel.enable && !nixos.config.boot.loader.grub.enable;
     "its packages are those of this nixpkgs" = nixos.pkgs.nix-image.drvPath == pkgs.pkgsLinux.nix-image.drvPath;
-    "the engine's own files are left to it" =
+    "the system leaves the engine's own files alone" =
       lib.all (file: !nixos.config.environment.etc.${file}.enable or false) [ "hosts" "hostname" ]
       && !nixos.config.networking.resolvconf.enable;
-    "a module can have them back" =
+    "a module can enable them again" =
       (buildNixosImage {
         name = "machine";
         modules = [ { networking.firewall.enable = true; } ];
@@ -51,7 +50,7 @@ let
     "variables are added to those of the system" =
       builtins.elem "container=docker" config.Env && lib.last config.Env == "A=1";
     "the config is the image's" = config.ExposedPorts == { "80/tcp" = { }; };
-    "a toplevel makes the same image as the modules that it is of" =
+    "a toplevel makes the same image as its modules" =
       (again.override {
         config = {
           Env = [ "A=1" ];

@@ -1,5 +1,5 @@
-# The NixOS module: the units of each engine, containers that run an image of
-# ours, what a change of an image restarts, and what is said of wrong use.
+# The NixOS module: the units of each engine, containers that run one of the module's images, what a
+# changed image restarts, and the messages about wrong configurations.
 { pkgs }:
 
 let
@@ -33,7 +33,7 @@ let
   other = streamed { name = "other"; };
   archived = pkgs.dockerTools.buildLayeredImage { name = "archived"; };
 
-  # What each engine takes beside the image.
+  # The options that enable each engine.
   enabled = {
     podman.virtualisation.podman.enable = true;
     docker.virtualisation.docker.enable = true;
@@ -69,7 +69,7 @@ let
       lib.hasInfix (builtins.unsafeDiscardStringContext part) whole
     );
 
-  # For each engine: its units, with what they have to say.
+  # For each engine, strings that its unit must contain.
   units = {
     podman = [
       ''"add" "store" "-" "app:1" "${app.conf}"''
@@ -142,7 +142,7 @@ let
       unit loaded "nix-image-clean-podman.service"
     );
 
-  # Containers: how they name the image, and what they do with it then.
+  # Containers: the ways to name the image, and how they use it.
   ways = {
     imageStream.imageStream = app;
     imageFile = {
@@ -171,7 +171,7 @@ let
     ++ expectIn what "--pull never" service.script
     ++ expect "${what} loads the archive" (named.imageStream == null && named.imageFile == null);
 
-  # A container that is nobody's business but nixpkgs'.
+  # A container that the module must not touch.
   foreign = container "podman" "foreign" {
     image = "foreign:1";
     imageStream = streamed { name = "foreign"; };
@@ -194,7 +194,7 @@ let
     in
     expectIn "a container whose pull is set" "--pull newer" evaluated.config.systemd.services.podman-pulls.script;
 
-  # From one configuration to the next.
+  # What restarts from one configuration to the next.
   restarts =
     let
       configuration =
@@ -214,7 +214,7 @@ let
     ++ expect "a changed image restarts the container of another one" (same "podman-second.service")
     ++ expect "a changed image loads another one" (same "nix-image-podman-second.service");
 
-  # Configurations with something wrong, and part of what is said.
+  # Wrong configurations, by part of the error message.
   wrong = {
     "podman, and this machine has none; set virtualisation.podman.enable" = [
       (image "app" app [ "podman" ])
@@ -255,7 +255,7 @@ let
     ) == [ ]
   );
 
-  # Configurations that work as nixpkgs would have them, with what is said.
+  # Configurations that work as without the module, by part of the warning.
   warned = {
     "add \"podman\" to its engines" = [
       enabled.docker
@@ -287,7 +287,7 @@ let
       evaluated = withModule warned.${said};
     in
     expectIn "the warnings" said (toString evaluated.config.warnings)
-    ++ expect "a container that the image does not reach does not load it" (
+    ++ expect "a container without access to the image does not load it" (
       evaluated.config.virtualisation.oci-containers.containers.c.imageStream == app
     );
 

@@ -1,5 +1,5 @@
-# nixpkgs' own tests of dockerTools, with the overlay: the images that their machines
-# are given are made by our functions, not by nixpkgs'.
+# With the overlay, the images in nixpkgs' own tests of dockerTools are made by our functions, not by
+# nixpkgs'.
 { pkgs }:
 
 let

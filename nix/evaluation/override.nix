@@ -1,5 +1,5 @@
-# With the overlay, dockerTools has all that nixpkgs' has, ours in its places, and
-# `override` keeps it so and reaches both sides.
+# With the overlay, dockerTools has all of nixpkgs' attributes, some replaced by ours. `override`
+# preserves that and reaches both sides.
 { pkgs }:
 
 let
@@ -20,11 +20,11 @@ let
       // arguments
     );
 
-  # What is overridden, and where that must show.
+  # What is overridden, and where the effect must show.
   cases = {
     "nothing" = {
       arguments = { };
-      # What is to be made in a virtual machine is nixpkgs' own.
+      # Images to be made in a virtual machine are nixpkgs' own.
       shows =
         tools:
         (asRoot tools { runAsRootInVM = true; }).drvPath == (asRoot theirs { }).drvPath

@@ -1,11 +1,11 @@
-# What makes and delivers an image runs on the machine that builds it, also where
-# the image is for another one; what goes into it never does on a Mac.
+# What makes and delivers an image runs on the machine that builds it, even if the image is for
+# another platform. What goes into the image is for Linux, even on a Mac.
 { pkgs }:
 
 let
   inherit (pkgs) lib;
 
-  # The derivations that a text or a list of packages refers to.
+  # The derivations that a string or a list of packages refers to.
   references = text: lib.attrNames (builtins.getContext (toString text));
 
   sets = {
@@ -76,7 +76,7 @@ let
           set.pkgsLinux.coreutils
         ];
       }
-      # A Mac cannot.
+      # Not on a Mac.
       // lib.optionalAttrs (!pkgs.stdenv.buildPlatform.isDarwin) {
         "what runs commands as root" = [
           (asRoot.layer.nativeBuildInputs ++ [ asRoot.layer.commands.text ])

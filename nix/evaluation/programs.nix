@@ -1,4 +1,4 @@
-# The programs that images have: each runs its command on the image.
+# Each program of an image runs its command on the image.
 { pkgs }:
 
 let
@@ -19,7 +19,7 @@ let
     "why"
     "write"
   ];
-  # What a program runs, without nix-image's own path.
+  # The command line of a program, without nix-image's own path.
   runs = program: builtins.unsafeDiscardStringContext program.buildCommand;
   lacks =
     what: image: operand:

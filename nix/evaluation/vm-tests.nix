@@ -1,5 +1,5 @@
-# That the machines of the VM tests are what the tests are meant to run on, and that nothing
-# is left out: neither the checks of the scripts nor a part of them.
+# The machines of the VM tests are as the tests need them, and nothing is skipped: neither the checks
+# of the scripts nor a part of them.
 { pkgs, vmTests }:
 
 let
@@ -15,7 +15,7 @@ let
     "restart"
   ];
 
-  # Those that are made of tests/scripts.
+  # The tests made from tests/scripts.
   expected = {
     containerd = {
       docker = false;
@@ -108,7 +108,7 @@ let
           wanted.containerdStore
         )
       ]
-      # Older ones take the setting, and do without containerd's store.
+      # Older versions accept the setting, but do not use containerd's store.
       ++ lib.optional wanted.docker (
         has "docker 28 or later" (lib.versionAtLeast virtualisation.docker.package.version "28")
       )

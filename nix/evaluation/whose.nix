@@ -1,5 +1,5 @@
-# Whose each attribute of dockerTools is, with the overlay: an attribute that nixpkgs
-# adds, or that we make, shows here.
+# With the overlay, each attribute of dockerTools is nixpkgs' or ours as listed here. A new attribute
+# has to be added to a list.
 { pkgs }:
 
 let
@@ -23,12 +23,12 @@ let
     "streamNixShellImage"
     "usrBinEnv"
   ];
-  # Made by ours, out of what is nixpkgs'.
+  # Ours, but made from nixpkgs'.
   both = [
     "examples"
     "override"
   ];
-  # Texts, programs and steps that are no image functions.
+  # Strings, programs and build steps that are not image functions.
   theirs = [
     "fakeNss"
     "mergeDrvs"

@@ -1,11 +1,11 @@
 # An image of one layer, as a file: nixpkgs' buildImage, without rsync, jq and jshon, and
 # without a virtual machine.
 #
-# `copyToRoot` is copied into the root, which runAsRoot and extraCommands may change. Its
-# files and the closure of what they refer to are the layer.
+# `copyToRoot` is copied into the root, which runAsRoot and extraCommands may change. The layer
+# is the files of the root and the closure of what they refer to.
 {
   lib,
-  # nixpkgs' buildImage, for runAsRootInVM; null where there is none.
+  # nixpkgs' buildImage, for runAsRootInVM; null without nixpkgs.
   buildImageInVM,
   check,
   compressors,
@@ -20,7 +20,7 @@
 }:
 
 let
-  # What an archive has a program for.
+  # The commands of nix-image that work on an archive.
   commands = [
     "inspect"
     "load"
@@ -46,7 +46,7 @@ let
       name,
       tag ? null,
       fromImage ? null,
-      # Without effect, as in nixpkgs: the base is always the archive's first image.
+      # No effect, as in nixpkgs: the base is always the archive's first image.
       fromImageName ? null,
       fromImageTag ? null,
       copyToRoot ? null,
@@ -149,7 +149,7 @@ let
         if runAsRoot == null then
           pureLayer
         else
-          # Owners are as the commands leave them, whatever uid and gid are.
+          # Owners are as the commands leave them; uid and gid have no effect.
           rootLayer {
             inherit
               baseName
@@ -202,7 +202,7 @@ let
     else if buildImageInVM != null then
       buildImageInVM (removeAttrs args [ "runAsRootInVM" ])
     else
-      throw "in docker image ${name}: runAsRootInVM needs the virtual machine of nixpkgs, which is not here: use the overlay, or leave it out";
+      throw "in docker image ${name}: runAsRootInVM needs nixpkgs' virtual machine, which is not available here: use the overlay, or leave it out";
 
   known = builtins.functionArgs buildImage;
 in

@@ -1,4 +1,4 @@
-# The image as a file, for those who cannot run a stream.
+# The image as a file, for use where a stream cannot be run.
 {
   lib,
   compressors,

@@ -2,14 +2,14 @@
 {
   lib,
   check,
-  # Evaluates { modules, specialArgs } to a system; null where there is no nixpkgs.
+  # Evaluates { modules, specialArgs } to a system; null without nixpkgs.
   evalNixos,
   streamLayeredImage,
 }:
 
 let
   own = {
-    # The system: its modules, or the toplevel of one whose boot.isContainer is set.
+    # The system: either its modules, or the toplevel of a system with boot.isContainer.
     modules = true;
     specialArgs = true;
     toplevel = true;
@@ -28,7 +28,7 @@ let
     let
       nixos =
         if evalNixos == null then
-          throw "in docker image ${args.name}: buildNixosImage needs nixpkgs, which is not here: write toplevel = …, a system that is there"
+          throw "in docker image ${args.name}: buildNixosImage needs nixpkgs, which is not available here: write toplevel = …, an existing system"
         else
           evalNixos {
             inherit specialArgs;
@@ -40,20 +40,20 @@ let
       removeAttrs args (builtins.attrNames own)
       // {
         config = {
-          # podman sees by this name that it is systemd.
+          # podman recognizes systemd by this name.
           Cmd = [ "/sbin/init" ];
           StopSignal = "SIGRTMIN+3";
         }
         // config
         // {
           Env = [
-            # systemd has to be told.
+            # Tells systemd that it runs in a container.
             "container=docker"
             "PATH=/run/wrappers/bin:/run/current-system/sw/bin"
           ]
           ++ config.Env or [ ];
         };
-        # The system makes the rest when it starts.
+        # The system creates everything else when it starts.
         extraCommands = ''
           mkdir -p dev etc proc root run sbin sys tmp var
           chmod 700 root

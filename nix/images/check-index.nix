@@ -1,4 +1,4 @@
-# What multiArch takes, and what is wrong with it.
+# Checks the arguments of multiArch.
 {
   lib,
   any,
@@ -16,7 +16,7 @@ let
     isList
     ;
 
-  # An archive of ours has its stream as an attribute. (A stream's `stream` is a program.)
+  # An archive made by nix-image has its stream as an attribute. (A stream's `stream` is a program.)
   streamOf = image: if isAttrs image && !image.isExe or false then image.stream or image else image;
   isOurs =
     image:
@@ -28,7 +28,7 @@ let
   isImages = images: isList images || isAttrs images && !images ? outPath;
   writeImages = "write images = { amd64 = app; arm64 = appForArm; }";
 
-  # The images of an index, each with what a sentence calls it.
+  # The images of an index, each with its name in messages.
   members =
     images:
     if isList images then
@@ -71,18 +71,18 @@ in
     in
     if images == null || images == [ ] || images == { } then
       [ "an index needs images: ${writeImages}" ]
-    # The rule above has said so.
+    # The rule above has reported it.
     else if !isImages images then
       [ ]
     else
       map (
         member:
-        "${member.what} must be an image that streamLayeredImage or buildLayeredImage of nix-image made; you wrote ${show member.image}"
+        "${member.what} must be an image made by streamLayeredImage or buildLayeredImage of nix-image; you wrote ${show member.image}"
       ) strangers
       ++ lib.optionals (strangers == [ ]) (
         map (
           same:
-          "${concatStringsSep " and " (map (member: member.what) same)} are for ${platform (head same)}, and an index has one image for each platform: build the others from another package set, such as pkgsCross.aarch64-multiplatform"
+          "${concatStringsSep " and " (map (member: member.what) same)} are for ${platform (head same)}, but an index has only one image for each platform: build the others from another package set, such as pkgsCross.aarch64-multiplatform"
         ) repeated
       );
 }

@@ -1,4 +1,4 @@
-# What streamLayeredImage takes as copyToRoot, perms and layers, and what is wrong with it.
+# Checks the arguments copyToRoot, perms and layers of streamLayeredImage.
 {
   lib,
   any,
@@ -30,7 +30,7 @@ let
 
   layerRules = {
     inherit copyToRoot perms;
-    deps = rule isTexts "a list of packages, which the layer holds with all that they refer to";
+    deps = rule isTexts "a list of packages, which the layer contains with their closures";
   };
 
   permissionRules =
@@ -43,7 +43,7 @@ let
       ) "three or four octal digits in a string, such as \"0755\"";
     };
 
-  # The sentences for what is wrong with a set, called `what`.
+  # The problems of a set, which messages call `what`.
   wrongSet =
     what: rules: set:
     map (
@@ -53,7 +53,7 @@ let
 
   pathOf = package: builtins.unsafeDiscardStringContext "${package}";
 
-  # What is wrong with modes and owners for these trees.
+  # The problems of a list of modes and owners for these trees.
   permissionProblems =
     what: trees: perms:
     lib.concatMap (
@@ -66,7 +66,7 @@ let
       if problems != [ ] then
         problems
       else if permission.path or null == null then
-        [ "${name} needs a path: the package among copyToRoot or deps that it is for" ]
+        [ "${name} needs a path: the package among copyToRoot or deps that it applies to" ]
       else
         lib.optional (!builtins.elem (pathOf permission.path) (map pathOf trees))
           "${name} is for ${pathOf permission.path}, which is not in the same layer: write it into copyToRoot or deps"
@@ -95,7 +95,7 @@ in
     inherit copyToRoot perms;
     layers = rule isList "a list of layers: write [ { deps = [ package ]; } ]";
   };
-  # Of arguments whose types are right.
+  # Only called with arguments of the right types.
   problems =
     {
       copyToRoot ? [ ],

@@ -1,5 +1,5 @@
-# Wrong and contradictory arguments end at evaluation, with a sentence that
-# says what to write instead.
+# Rejects wrong and contradictory arguments at evaluation, with a message that says what to
+# write instead.
 {
   lib,
   stdenv,
@@ -35,11 +35,11 @@ let
 
   isTag = tag: isString tag && match "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}" tag != null;
   isId = id: isInt id || isString id && match "[0-9]+" id != null;
-  # Packages are as good as strings: toJSON makes store paths of them.
+  # Packages count as strings: toJSON turns them into store paths.
   isText = text: isString text || isPath text || isAttrs text && text ? outPath;
   isTexts = list: isList list && builtins.all isText list;
 
-  # The sentences for those keys of a set that are there and not right.
+  # The messages for those keys of a set that are present but wrong.
   wrong =
     prefix: set: rules:
     lib.concatMap (
@@ -62,11 +62,11 @@ let
     strategy = rule (
       strategy: elem strategy strategies
     ) "one of ${concatStringsSep ", " (map toJSON strategies)}";
-    own = rule isTexts "a list of packages that the image holds: write [ app ]";
-    previous = rule isText "a file that nix-image layers has written: write ./layers.lock.json";
+    own = rule isTexts "a list of packages in the image: write [ app ]";
+    previous = rule isText "a file written by nix-image layers: write ./layers.lock.json";
   };
 
-  # What is wrong with how layers are made.
+  # The problems of the arguments that determine the layers.
   layeringProblems =
     {
       layering ? { },
@@ -96,7 +96,7 @@ let
         lib.optional (given "previous" && strategy != "delta")
           "layering.previous is for the strategy delta: write strategy = \"delta\"";
 
-  # What an engine would refuse, or silently leave out, at `run`.
+  # Values that an engine would reject, or silently ignore, at `run`.
   configRules =
     any [ "User" "WorkingDir" "StopSignal" ] (rule isText "a string")
     // any [ "Cmd" "Entrypoint" ] (
@@ -113,10 +113,10 @@ let
       Healthcheck = rule isAttrs "a set: write { Test = [ \"CMD\" \"program\" ]; }";
     };
 
-  # nixpkgs' archives have their stream's `isExe`, too, and the stream itself.
+  # nixpkgs' archives have their stream's `isExe`, too, but also the attribute `stream`.
   isStream = image: isAttrs image && image.isExe or false && !(image.stream.isExe or false);
 
-  # What both kinds of images take.
+  # The arguments that both kinds of images have.
   common =
     any [ "uid" "gid" ] (rule isId "a number")
     // any [ "architecture" ] (rule isString "a string")
@@ -154,23 +154,23 @@ let
         contents = rule isContents "a package or a list of packages";
         fromImage = rule (
           image: isText image && (!isStream image || image ? conf)
-        ) "an image of these functions, or an archive or OCI layout, such as buildImage and pullImage make";
+        ) "an image of these functions, or an archive or OCI layout, as made by buildImage and pullImage";
         layeringPipeline = rule (
           pipeline: isText pipeline || isList pipeline
-        ) "a list such as [ [ \"popularity_contest\" ] [ \"limit_layers\" 20 ] ], or a JSON file that holds one";
+        ) "a list such as [ [ \"popularity_contest\" ] [ \"limit_layers\" 20 ] ], or a JSON file with one";
         maxLayers = rule (
           layers: isInt layers && layers > 1
         ) "a number greater than 1, since the image's own files take one layer";
       };
-    # Arguments of buildImage and of older days, for which there is another way.
+    # Arguments of buildImage and of old versions, which have a replacement.
     elsewhere = {
-      keepContentsDirlinks = "links are kept in copyToRoot, too: leave it out";
+      keepContentsDirlinks = "copyToRoot keeps links in any case: leave it out";
       runAsRoot = "write fakeRootCommands, with enableFakechroot = true for absolute paths";
       fromImageName = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
       fromImageTag = "name the image behind the file: write fromImage = \"\${archive}#name:tag\"";
-      diskSize = "it starts no virtual machine: leave it out";
-      buildVMMemorySize = "it starts no virtual machine: leave it out";
-      compressor = "it makes no file: write buildLayeredImage";
+      diskSize = "no virtual machine is started: leave it out";
+      buildVMMemorySize = "no virtual machine is started: leave it out";
+      compressor = "this function makes no file: write buildLayeredImage";
     };
     problems =
       args:
@@ -183,7 +183,7 @@ let
   nixos = layered // {
     rules = layered.rules // {
       modules = rule isList "a list of NixOS modules: write [ ./configuration.nix ]";
-      specialArgs = rule isAttrs "a set of arguments of the modules";
+      specialArgs = rule isAttrs "a set of arguments for the modules";
       toplevel = rule isText "a system: write nixos.config.system.build.toplevel";
     };
     elsewhere = layered.elsewhere // {
@@ -193,7 +193,7 @@ let
       args:
       lib.optional (
         (args.toplevel or null == null) == (args.modules or null == null)
-      ) "a system is either its modules or its toplevel: write modules = [ ./configuration.nix ]"
+      ) "a system needs either modules or a toplevel: write modules = [ ./configuration.nix ]"
       ++ layered.problems args;
   };
 
@@ -213,11 +213,11 @@ let
     elsewhere = {
       enableFakechroot = "write runAsRoot, or buildLayeredImage with enableFakechroot";
       fakeRootCommands = "write runAsRoot, or buildLayeredImage with fakeRootCommands";
-      includeStorePaths = "its layer always holds them: write buildLayeredImage";
+      includeStorePaths = "its layer always contains them: write buildLayeredImage";
       layering = "it makes one layer: write buildLayeredImage";
       layeringPipeline = "it makes one layer: write buildLayeredImage";
       maxLayers = "it makes one layer: write buildLayeredImage";
-      mtime = "its files have one time always: write buildLayeredImage";
+      mtime = "all of its files have the same time: write buildLayeredImage";
     };
     problems =
       args:
@@ -251,16 +251,16 @@ let
     else
       lib.warn "in docker image ${args.name}: The contents parameter is deprecated. Change to copyToRoot if the contents are designed to be copied to the root filesystem, such as when you use `buildEnv` or similar between contents and your packages. Use copyToRoot = buildEnv { ... }; or similar if you intend to add packages to /bin." args;
 
-  # Docker takes a command that is a string for a list of one, others refuse it.
-  # The image holds it as it is written, as with nixpkgs.
+  # Docker takes a string as a command for a list of one element, other engines reject it.
+  # It is kept unchanged in the image, as by nixpkgs.
   warnOfStrings =
     name: config: value:
     builtins.foldl' (
       value: key:
-      lib.warn "in docker image ${name}: config.${key} is a string, which docker alone understands; write it as a list: [ ${toJSON config.${key}} ]" value
+      lib.warn "in docker image ${name}: config.${key} is a string, which only docker accepts; write it as a list: [ ${toJSON config.${key}} ]" value
     ) value (filter (key: isText (config.${key} or null)) [ "Cmd" "Entrypoint" ]);
 
-  # The arguments of a function, if nothing is wrong with them.
+  # The arguments of a function. Throws the first problem if there are any.
   checked =
     function: known: args:
     let
@@ -269,7 +269,7 @@ let
           [ "an image needs a name: write name = \"app\"" ]
         else if tagInName != null then
           [
-            "the tag has an argument of its own: write name = \"${head tagInName}\"; tag = \"${lib.last tagInName}\""
+            "the tag is a separate argument: write name = \"${head tagInName}\"; tag = \"${lib.last tagInName}\""
           ]
         else if match "[A-Za-z0-9][A-Za-z0-9_./:-]*" args.name == null then
           [ "a name is made of letters, digits, '.', '_', '-' and '/', such as \"registry.example.org/team/app\"" ]
@@ -285,7 +285,7 @@ let
           ) function.rules
           ++ function.problems args
           ++ lib.optionals (isAttrs (args.config or null)) (wrong "config." args.config configRules);
-      # A registry may have a port, but what follows the last slash is a name.
+      # A registry may have a port, but after the last slash a colon begins the tag.
       tagInName = match "(.*[^/]):([^/:]*)" args.name;
     in
     if problems != [ ] then
@@ -297,7 +297,7 @@ let
 in
 {
   inherit (index) streamOf;
-  # What is read of a base image: no archive is made of one that is a stream.
+  # What to read of a base image: its conf if it is a stream, so that no archive has to be made.
   archiveOrConf = image: if isStream image then image.conf else image;
   multiArch = checked index;
   streamLayeredImage = checked layered;

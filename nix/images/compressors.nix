@@ -1,4 +1,4 @@
-# What turns an image's stream into a file.
+# The compressors that turn an image's stream into a file.
 {
   pigz,
   runCommand,
@@ -12,7 +12,7 @@ let
       packages = [ ];
       command = "cat";
     };
-    # No name and no time in the header, blocks that do not depend on each other:
+    # No name or time in the header, and blocks that do not depend on each other, so that
     # the file is the same for any number of cores.
     gz = {
       extension = ".gz";
@@ -26,12 +26,12 @@ let
     };
   };
 
-  # The compressor of that name, or a sentence about those that there are.
+  # The compressor of that name. Throws a list of the existing ones if there is none.
   choose =
     image: compressor:
     compressors.${compressor} or (throw ''
       in docker image ${image}: compressor must be one of: [${toString (builtins.attrNames compressors)}]
-      You wrote compressor = ${builtins.toJSON compressor}; write compressor = "zstd" for the fastest that makes a small file.'');
+      You wrote compressor = ${builtins.toJSON compressor}; write compressor = "zstd" for the fastest one with small files.'');
 in
 {
   inherit choose;

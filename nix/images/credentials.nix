@@ -1,5 +1,5 @@
-# What a build that asks a registry may take from outside: where proxies are, and
-# what to log in with. Nix lets builds with a fixed output see these variables.
+# The environment variables that a build which fetches from a registry needs: proxies and
+# credentials. Nix passes them to fixed-output builds.
 { lib }:
 
 {

@@ -1,11 +1,10 @@
-# The layer of the image's own files: `contents` as symlinks, and what
-# extraCommands and fakeRootCommands do to them.
+# The layer of the image's own files: `contents` as symlinks, changed by extraCommands and
+# fakeRootCommands.
 #
-# The store path of this layer stands in the image's history, so an image has
-# nixpkgs' digest only if this derivation is nixpkgs' own. That is why its two
-# scripts, comments and blanks included, are nixpkgs' to the byte (MIT licence,
-# © Eelco Dolstra and the Nixpkgs/NixOS contributors). Changing one character
-# changes the image ID of every user's images.
+# The store path of this layer is in the image's history, so an image has nixpkgs' digest only if
+# this derivation is nixpkgs' own. That is why its two scripts, including comments and blanks, are
+# byte for byte nixpkgs' (MIT licence, © Eelco Dolstra and the Nixpkgs/NixOS contributors). Changing
+# one character changes the image ID of every user's images.
 {
   lib,
   fakeroot,
@@ -21,7 +20,7 @@
   fakeRootCommands,
   enableFakechroot,
   includeNixDB,
-  # What a Nix database holds beside the contents.
+  # The paths that a Nix database contains in addition to the contents.
   databaseOf,
 }:
 
@@ -77,8 +76,8 @@ symlinkJoin {
   extraCommands = lib.optionalString includeNixDB (nixDatabase (contentsList ++ databaseOf)) + extraCommands;
   inherit fakeRootCommands;
   nativeBuildInputs = [ fakeroot ] ++ lib.optional enableFakechroot proot;
-  # A tarball rather than a tree: Nix would normalise the modes and owners that
-  # the commands have set. Its checksum is made here, where it is read anyway.
+  # A tarball rather than a tree, because Nix would normalise the modes and owners that the commands
+  # have set. Its checksum is computed here, where it is read anyway.
   postBuild = ''
     mv $out old_out
     (cd old_out; eval "$extraCommands" )

@@ -1,18 +1,18 @@
-# dockerTools' images on nix-image: same arguments, same images.
+# dockerTools' image functions, built on nix-image: same arguments, same images.
 #
-# The arguments are all that is taken from nixpkgs, under nixpkgs' names, so that
-# dockerTools' `override` reaches them, and the same expressions build from
-# nixpkgs, from an overlay and from the host's programs (../testing).
+# Everything taken from nixpkgs is an argument here, under nixpkgs' name, so that dockerTools'
+# `override` works, and the same expressions can be built from nixpkgs, from an overlay and
+# from the host's programs (../testing).
 {
   lib,
   stdenv,
   storeDir ? builtins.storeDir,
   # nixpkgs' own buildImage, for runAsRootInVM.
   buildImageInVM ? null,
-  # Evaluates NixOS, as nixos/lib/eval-config.nix does.
+  # Evaluates NixOS, like nixos/lib/eval-config.nix.
   evalNixos ? null,
 
-  # What runs where images are made: at the build, and after it to deliver them.
+  # Programs that run where images are made, at build time and for delivery.
   buildPackages,
   closureInfo,
   fakeroot,

@@ -12,11 +12,11 @@
   name ? fromImage.name,
   fromImageName ? null,
   fromImageTag ? null,
-  # The size of a disk that nixpkgs makes, in MiB; none is made here.
+  # The size of nixpkgs' disk, in MiB; no effect here, where there is no disk.
   diskSize ? 1024,
 }:
 let
-  # No archive is made of an image that has a conf.
+  # If the image has a conf, no archive has to be made of it.
   image = if fromImage ? conf && fromImage ? streamScript then fromImage.conf else fromImage;
   chosen =
     if fromImageName != null then

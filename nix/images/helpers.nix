@@ -1,7 +1,7 @@
-# Small trees that many images want in their `contents`.
+# Small packages that many images need in their `contents`.
 #
-# They are the same derivations as nixpkgs', so that an image made of them is
-# the same image and their paths come from the same binary cache.
+# They are the same derivations as nixpkgs', so that an image made of them is the same image and
+# binary caches have their paths.
 {
   bashInteractive,
   cacert,
@@ -22,7 +22,7 @@
     ln -s ${bashInteractive}/bin/bash $out/bin/sh
   '';
 
-  # The certificates at every place where programs look for them.
+  # The certificates in all places where programs look for them.
   caCertificates =
     let
       bundle = "${cacert}/etc/ssl/certs/ca-bundle.crt";

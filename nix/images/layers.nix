@@ -1,10 +1,10 @@
-# What `nix-image plan` is told of copyToRoot, perms and layers, beside the closure of the
-# rest: attributes of the conf's derivation.
+# The description of copyToRoot, perms and layers for `nix-image plan`, as attributes of the conf's
+# derivation. The closure of everything else is added elsewhere.
 { lib }:
 
 let
   listOf = value: if builtins.isList value then value else [ value ];
-  # Also of what is a path of the file system.
+  # Interpolation also copies file system paths to the store.
   storePaths = values: map (value: "${value}") (listOf values);
   permissions = map (permission: permission // { path = "${permission.path}"; });
 in
@@ -28,14 +28,14 @@ let
 in
 {
   isUsed = layers != [ ] || listOf copyToRoot != [ ];
-  # What a Nix database in the image has to know.
+  # For a Nix database in the image.
   deps = lib.concatMap (layer: layer.deps) described;
   attributes = {
     copyToRoot = storePaths copyToRoot;
     perms = permissions perms;
     layers = map ({ key, layer }: layer // { graph = key; }) numbered;
   };
-  # Of exportReferencesGraph.
+  # For exportReferencesGraph.
   graphs = builtins.listToAttrs (
     map (
       { key, layer }:

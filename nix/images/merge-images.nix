@@ -1,13 +1,13 @@
-# Several images in one archive, as nixpkgs' mergeImages makes it, but member by
-# member and without unpacking.
+# Several images in one archive, like nixpkgs' mergeImages, but member by member and without
+# unpacking.
 {
   nix-image,
   runCommand,
 }:
 
 let
-  # Of an image that is a program its conf is enough. Archives have that as well, but
-  # how they are compressed counts.
+  # If the image is a program, its conf is enough. Archives have a conf as well, but are passed
+  # themselves, because their compression matters.
   isProgram = image: image ? conf && image.isExe or false && !(image ? stream);
 in
 images:

@@ -10,7 +10,7 @@ let
     {
       name,
       tag ? null,
-      # A list or set of images of these functions, each for another platform.
+      # A list or set of images made by these functions, each for another platform.
       images,
     }:
     let
@@ -28,7 +28,7 @@ let
             )
           );
 
-      # Without a reference, the programs take the name of the confs, so each gets this one.
+      # Without a reference, the programs use the name in the confs, so each conf gets this one.
       confs = map (
         image:
         (image.override {

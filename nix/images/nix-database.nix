@@ -1,7 +1,7 @@
 # The commands that put a Nix database of the image's contents into its root.
 #
-# They are part of the customisation layer's derivation, so their text is nixpkgs'
-# to the byte, for the reason that customisation-layer.nix gives.
+# They are part of the customisation layer's derivation, so they are byte for byte nixpkgs', for the
+# reason given in customisation-layer.nix.
 {
   buildPackages,
   closureInfo,

@@ -1,7 +1,7 @@
-# An image that is a nix-shell: the environment in which a derivation builds.
+# An image with the environment of a nix-shell, in which a derivation can be built.
 #
-# But for the rc file it is nixpkgs' image, and so its fakeRootCommands are
-# nixpkgs' to the byte (see customisation-layer.nix).
+# Except for the rc file it is nixpkgs' image, so its fakeRootCommands are byte for byte nixpkgs'
+# (see customisation-layer.nix).
 {
   lib,
   bashInteractive,
@@ -15,11 +15,11 @@
 }:
 
 let
-  # Where Nix' sandbox builds, too.
+  # The same directory as in Nix's sandbox.
   buildDir = "/build";
 
-  # As Nix turns an attribute into an environment variable. A path literal has
-  # to be copied to the store first, or it would not be in the closure.
+  # Converts an attribute to an environment variable, like Nix. A path literal has to be copied to
+  # the store first, or it would not be in the closure.
   toEnv =
     value:
     if builtins.isPath value then
@@ -35,14 +35,14 @@ in
   tag ? null,
   uid ? 1000,
   gid ? 1000,
-  # A home that exists, unlike the sandbox's /homeless-shelter.
+  # A home directory that exists, unlike the sandbox's /homeless-shelter.
   homeDirectory ? buildDir,
   shell ? bashInteractive + "/bin/bash",
-  # Runs in the shell that a person would type into.
+  # Runs in the interactive shell.
   command ? null,
-  # Runs in a shell that is not interactive.
+  # Runs in a non-interactive shell.
   run ? null,
-  # As streamLayeredImage takes it.
+  # As in streamLayeredImage.
   layering ? { },
 }:
 
@@ -58,7 +58,7 @@ let
 
   path = "${dirOf shell}:${buildDerivation}/bin";
 
-  # What nix-shell gives its bash to read, step by step.
+  # The startup file that nix-shell generates for its bash, step by step.
   rcfile = writeText "nix-shell-rc" ''
     unset PATH
     # For the setup script: leave out what is of use to builds alone.
@@ -101,7 +101,7 @@ let
     ) (removeAttrs drv.drvAttrs [ "args" ])
   );
 
-  # Where the outputs would go. They are to be built, not to be in the image.
+  # The paths of the outputs. They are to be built in the container, so they are not in the image.
   outputs = lib.genAttrs drv.outputs (
     output: builtins.unsafeDiscardStringContext drv.${output}.outPath
   );
@@ -123,9 +123,9 @@ let
   };
 in
 if drv.drvAttrs.__structuredAttrs or false then
-  throw "streamNixShellImage: ${drv.name} has __structuredAttrs, which cannot be passed on as environment variables; use a derivation without, such as one of mkShell with its inputs"
+  throw "streamNixShellImage: ${drv.name} has __structuredAttrs, which cannot be passed as environment variables; use a derivation without it, such as one of mkShell with the same inputs"
 else if command != null && run != null then
-  throw "streamNixShellImage: give either command, for an interactive shell, or run, for one that is not"
+  throw "streamNixShellImage: give either command, for an interactive shell, or run, for a non-interactive one"
 else
   streamLayeredImage {
     inherit layering name tag;

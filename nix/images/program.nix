@@ -8,7 +8,7 @@
 
 {
   command,
-  # The image's name, and what the program gives the command before its own arguments.
+  # The image's name, and the arguments that the program puts before its own.
   name,
   arguments,
 }:

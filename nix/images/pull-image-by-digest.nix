@@ -1,7 +1,6 @@
-# An image from a registry by a lock file, which `nix-image lock` prints: an OCI
-# layout for `fromImage`. Each blob is a fixed output of its own by the digest that
-# the registry gives, so images share what they have in common, and layers stay
-# compressed as they are in the registry.
+# An image from a registry as an OCI layout for `fromImage`, from a lock file that `nix-image lock`
+# prints. Each blob is a separate fixed-output derivation by the registry's digest, so images share
+# blobs, and layers stay compressed as they are in the registry.
 {
   lib,
   cacert,
@@ -12,9 +11,9 @@
 }:
 
 {
-  # The lock file, or what it holds.
+  # The lock file, or its content as a set.
   lock,
-  # Whether to check certificates and to refuse plain HTTP.
+  # Whether to check certificates and refuse plain HTTP.
   tlsVerify ? true,
   name ? null,
 }:
@@ -49,7 +48,7 @@ let
         } 1<> $out
       '';
 
-  # By digest, as an image may have a layer twice.
+  # Keyed by digest, because an image may have a layer twice.
   blobs = builtins.listToAttrs (
     map (descriptor: {
       name = hex descriptor.digest;
@@ -80,7 +79,7 @@ let
   };
 in
 if version != 1 then
-  throw "pullImageByDigest: `lock` is of version ${builtins.toJSON version}, and this nix-image reads version 1; write it again with `nix-image lock IMAGE`"
+  throw "pullImageByDigest: `lock` has version ${builtins.toJSON version}, but this nix-image reads version 1; write it again with `nix-image lock IMAGE`"
 else
   runCommand
     (if name != null then name else fixName "oci-image-${baseNameOf locked.imageName}-${locked.imageTag}")

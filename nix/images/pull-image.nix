@@ -1,5 +1,5 @@
-# nixpkgs' pullImage: an image from a registry as a docker-archive, by the hash of
-# the archive. The archive is skopeo's to the byte, so nixpkgs' hashes are valid here.
+# nixpkgs' pullImage: an image from a registry as a docker-archive, by the hash of the archive. The
+# archive is byte for byte skopeo's, so nixpkgs' hashes are valid here.
 {
   lib,
   cacert,
@@ -24,7 +24,7 @@ lib.fetchers.withNormalizedHash { } (
     # The image's name and tag in the archive.
     finalImageName ? imageName,
     finalImageTag ? "latest",
-    # Whether to check certificates and to refuse plain HTTP.
+    # Whether to check certificates and refuse plain HTTP.
     tlsVerify ? true,
     name ? fixName "docker-image-${finalImageName}-${finalImageTag}.tar",
   }:
@@ -40,7 +40,7 @@ lib.fetchers.withNormalizedHash { } (
       nativeBuildInputs = [ nix-image ];
       SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
     }
-    # Not by the file's name: then a temporary file would be in the store meanwhile.
+    # Through standard output: an archive written by name would first be a temporary file in the store.
     ''
       nix-image pull ${
         lib.escapeShellArgs [

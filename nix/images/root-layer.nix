@@ -1,8 +1,8 @@
 # The layer of an image whose commands run as root: buildImage's runAsRoot, without
 # nixpkgs' virtual machine.
 #
-# What is root's business is done in a user namespace, or by proot where there is none,
-# and fakeroot notes who owns what.
+# Root's operations are done in a user namespace, or by proot if there is none, and fakeroot records
+# the owners.
 {
   lib,
   buildPackages,
@@ -32,7 +32,7 @@ runCommand "docker-layer-${baseName}"
     baseJson = description;
     fromImage = lib.optionalString (fromImage != null) "${fromImage}";
     keepDirlinks = lib.optionalString keepContentsDirlinks "--keep-dirlinks";
-    # What the commands see of all this is what nixpkgs' function shows them.
+    # Their environment is the same as with nixpkgs' function.
     commands = writeText "run-as-root.sh" ''
       set -e
       export PATH=${buildPackages.coreutils}/bin:/bin
@@ -48,7 +48,7 @@ runCommand "docker-layer-${baseName}"
   ''
     export storeDir=${builtins.storeDir} shell=${runtimeShell} image=${lib.escapeShellArg name}
 
-    # The kernel may forbid namespaces or what is needed in them, to containers for one.
+    # The kernel may forbid namespaces, or what is needed in them, for instance in containers.
     if unshare --user --map-root-user --mount --pid --fork --mount-proc $shell -c : 2> /dev/null; then
       export way=namespaces
       unshare --user --map-root-user fakeroot $shell -e ${./root-layer.sh}

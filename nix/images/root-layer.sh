@@ -1,16 +1,16 @@
 # shellcheck shell=bash disable=SC2154 # variables of the build
-# Makes the layer of an image whose commands run as root; see root-layer.nix. fakeroot
-# runs this, so that all files here belong to root until they are given to others.
+# Makes the layer of an image whose commands run as root; see root-layer.nix. fakeroot runs this, so
+# all files here belong to root until their owner is changed.
 set -o pipefail
 
-# The kernel refuses to give files to users that the build has not.
+# The kernel refuses to change the owner to users that do not exist in the build.
 export FAKEROOTDONTTRYCHOWN=1
 umask 022
 
-# The root that the commands see: the base image, and on top of it what is copied there.
+# The root that the commands see: the base image with the files of copyToRoot on top.
 mkdir root copied
 if [[ -n "$contents" ]]; then
-  # shellcheck disable=SC2086 # one word for each
+  # shellcheck disable=SC2086 # one word per path
   nix-image build-image copy $keepDirlinks copied $contents
   chmod ug+w copied
 fi
@@ -22,8 +22,8 @@ else
 fi | tar -xp --numeric-owner -C root
 rm copied.tar
 
-# Where this machine's devices, processes and store are shown. What is made for that goes
-# again.
+# The places where this machine's devices, processes and store are mounted. Directories created for
+# them are removed again.
 shown=(/dev /proc "$storeDir")
 [[ ! -d /sys ]] || shown+=(/sys)
 made=()
@@ -42,8 +42,8 @@ for place in "${shown[@]}" /tmp; do
 done
 
 runInNamespaces() {
-  # As in nixpkgs' virtual machine: there is no network, and what still runs or is mounted
-  # at the end goes. Only fakeroot's messages need the same IPC namespace.
+  # As in nixpkgs' virtual machine, there is no network, and what still runs or is mounted at the
+  # end is stopped or unmounted. Only fakeroot's messages need the same IPC namespace.
   # shellcheck disable=SC2016 # the inner shell's variables
   unshare --mount --net --uts --pid --fork "$shell" -ec '
     for place in "$@"; do
@@ -53,8 +53,8 @@ runInNamespaces() {
         mount --rbind "$place" "root$place"
       fi
     done
-    # In the sandbox, each store path is a mount. Where Nix has no build users they belong to
-    # this one, who could write to them.
+    # In the sandbox, each store path is a mount. If Nix has no build users, the paths belong to
+    # this user, who could write to them.
     store=$(pwd -P)/root$storeDir
     while read -r _ _ _ _ place _; do
       if [[ $place/ == "$store"/* && -w $place ]]; then
@@ -70,8 +70,8 @@ runInProot() {
   for place in "${shown[@]}"; do
     binds+=("--bind=$place/:$place/!")
   done
-  # proot waits for all that the commands have started, until a signal has it end them. What
-  # it says itself matters only if it cannot run them.
+  # proot waits for all processes that the commands have started, until a signal makes it end them.
+  # Its own messages matter only if it cannot run the commands.
   exec 4>&1 5>&2
   # shellcheck disable=SC2016 # the inner shell's variables
   exec 3< <(exec proot -r "$PWD/root" "${binds[@]}" --pwd=/ "$shell" \
@@ -92,16 +92,16 @@ status=0
 ) || status=$?
 if [[ $status != 0 ]]; then
   echo "in docker image $image: runAsRoot ended with exit status $status" >&2
-  echo "hint: without a virtual machine, no disk can be mounted, devices that it makes cannot be" \
-    "used, and programs of another libc than nixpkgs' may fail; if that is why, write" \
-    "runAsRootInVM = true" >&2
+  echo "hint: without a virtual machine, no disk can be mounted, devices that the commands create" \
+    "cannot be used, and programs of another libc than nixpkgs' may fail; if this is the cause," \
+    "write runAsRootInVM = true" >&2
   exit "$status"
 fi
 for place in "${made[@]}"; do
   [[ ! -d $place ]] || rmdir --ignore-fail-on-non-empty "$place"
 done
 
-# The layer is what has changed, and the commands that follow see nothing else.
+# The layer is what has changed. The commands below see nothing else.
 if [[ -n "$fromImage" ]]; then
   mkdir layer
   tar -cf tree.tar -C root .

@@ -1,4 +1,4 @@
-# The image as a program: run it, and the docker-archive comes out.
+# The image as a program that writes the docker-archive.
 {
   lib,
   check,
@@ -14,12 +14,12 @@
 }:
 
 let
-  # As a file of its own, because nixpkgs' streamScript is one too.
+  # A separate file, like nixpkgs' streamScript.
   streamScript = runCommand "stream" { } ''
     ln -s ${nix-image}/bin/stream-layered-image $out
   '';
 
-  # What an image has a program for; `./result` takes them as its first argument.
+  # The commands that have a program; `./result` also accepts them as its first argument.
   commands = [
     "inspect"
     "layers"
@@ -58,9 +58,9 @@ let
       # { path, regex, mode, uid, gid, uname, gname }.
       copyToRoot ? [ ],
       perms ? [ ],
-      # Layers of their own below the others: { deps, copyToRoot, perms }.
+      # Separate layers below the others: { deps, copyToRoot, perms }.
       layers ? [ ],
-      # With a pipeline of one's own, maxLayers counts nothing: limit_layers does.
+      # With a pipeline, maxLayers has no effect; use its step limit_layers.
       layeringPipeline ? null,
       # { strategy, own, previous }: layouts that move less when the image is updated.
       layering ? { },
@@ -70,7 +70,7 @@ let
     let
       baseName = baseNameOf name;
 
-      # Of an image that has a conf nothing else is needed, and no archive is made of it.
+      # If the base image has a conf, nothing else is needed, and no archive is made of it.
       from =
         if fromImage == null then
           null
@@ -107,8 +107,8 @@ let
           ;
       };
 
-      # These two are in the graph because what they refer to belongs in the
-      # image, but are themselves in no store layer.
+      # These two are in the graph because their references belong in the image, but they are
+      # in no store layer themselves.
       roots = [
         baseJson
         customisation
@@ -118,7 +118,7 @@ let
         if layeringPipeline == null then
           [
             "--strategy=${layering.strategy or "auto"}"
-            # One layer is the customisation layer's.
+            # One layer is for the customisation layer.
             "--limit=${toString (maxLayers - 1)}"
           ]
           ++ map (path: "--own=${path}") (layering.own or [ ])
@@ -199,9 +199,8 @@ let
             )
             ${lib.optionalString debug ''echo "layers: $storeLayers"''}
 
-            # The base document without its closing brace, then the keys that
-            # nixpkgs adds, in its order, then the hashes by which nix-image
-            # remembers digests, and what it explains the image by.
+            # The base document without its closing brace, then the keys that nixpkgs adds, in
+            # nixpkgs' order, and then those that nix-image adds.
             {
               head -c -1 ${baseJson}
               printf ',"%s":%s' \
@@ -239,7 +238,7 @@ let
           // {
             inherit (conf) imageTag;
             inherit conf streamScript;
-            # What takes images tells by this a program from an archive.
+            # Tells a program from an archive.
             isExe = true;
           };
         inherit meta;

@@ -1,4 +1,4 @@
-# What is wrong in a configuration, with what to write instead.
+# Reports configuration errors, with what to write instead.
 {
   config,
   lib,
@@ -23,23 +23,23 @@ let
     [
       {
         assertion = confOf image.image != null;
-        message = "${option name}.image is ${image.image.name}, which does not say what it is made of; write an image of dockerTools.streamLayeredImage or buildLayeredImage.";
+        message = "${option name}.image is ${image.image.name}, which has no conf; write an image of dockerTools.streamLayeredImage or buildLayeredImage.";
       }
       {
         assertion = builtins.match "[A-Za-z0-9:_.-]+" name != null;
-        message = "${option name}: the name becomes a unit's, so it is made of letters, digits, ':', '_', '.' and '-'; the image keeps its own.";
+        message = "${option name}: the name becomes a unit's, so it must consist of letters, digits, ':', '_', '.' and '-'; the image keeps its own name.";
       }
       {
         assertion = image.engines != [ ];
-        message = "${option name}.engines is empty; write for instance [ \"podman\" ].";
+        message = "${option name}.engines is empty; write for example [ \"podman\" ].";
       }
     ]
     ++ map (engine: {
       assertion = engines.${engine}.isEnabled;
-      message = "${option name} is for ${engine}, and this machine has none; set ${engines.${engine}.enabledBy}, or take \"${engine}\" out of its engines.";
+      message = "${option name} is for ${engine}, and this machine has none; set ${engines.${engine}.enabledBy}, or remove \"${engine}\" from its engines.";
     }) image.engines;
 
-  # An image has a place: an engine, a namespace, a name.
+  # The place of an image: engine, namespace and name.
   places = lib.concatLists (
     lib.mapAttrsToList (
       name: image:

@@ -1,5 +1,5 @@
-# NixOS: images that are in the machine's container engines as packages are in
-# its profile. See docs/nixos.md.
+# The NixOS module: images in the machine's container engines, declared like packages. See
+# docs/nixos.md.
 {
   imports = [
     ./assertions.nix

@@ -1,5 +1,5 @@
-# The engines that an image can be for: what says that the machine has one, the
-# units that start it, and what its program needs to find it.
+# The engines that an image can be for: how to tell that the machine has one, the units that start
+# it, and what its program needs to find it.
 {
   config,
   pkgs,
@@ -18,7 +18,7 @@ let
 in
 {
   podman = {
-    # What unit.sh calls it, and what it may have been called by another configuration.
+    # Its name in unit.sh, and the names it may have had in an earlier configuration.
     argument = if store.enable then "store" else "podman";
     formerly =
       if !store.enable then
@@ -34,7 +34,7 @@ in
       else
         "virtualisation.podman.enable";
     units = [ ];
-    # Those that run containers at boot.
+    # The units that run containers at boot.
     before = [
       "crio.service"
       "podman-restart.service"
@@ -43,7 +43,7 @@ in
     path = if virtualisation.podman.enable then [ virtualisation.podman.package ] else [ ];
     environment.NIX_IMAGE_STORE = store.directory;
     mounts = [ store.directory ];
-    # The store is there without an engine, too.
+    # The store exists even without an engine.
     isCleaned = store.enable || virtualisation.podman.enable;
   };
 

@@ -1,19 +1,18 @@
-# What the other files ask of an image.
+# What the other files need to know about an image.
 { lib }:
 
 rec {
-  # The conf that an image is made of, or null. nixpkgs' archives have it in
-  # their stream.
+  # The conf that an image is made of, or null. nixpkgs' archives have it in their stream.
   confOf =
     image: if lib.isAttrs image then image.conf or (image.stream.conf or null) else null;
 
-  # Those that are images; the assertions tell of others.
+  # The images that have a conf; the assertions report the others.
   known = lib.filterAttrs (_: image: confOf image.image != null);
 
-  # Its name and tag, as the conf has them.
+  # The image's name and tag, as in the conf.
   referenceOf = image: "${image.imageName}:${image.imageTag}";
 
-  # The same name however it is written: engines put in what is left out.
+  # The same result for all spellings of a name: engines add what is left out.
   normalise =
     reference:
     let
@@ -25,7 +24,7 @@ rec {
     in
     if lib.hasInfix ":" (lib.last (lib.splitString "/" short)) then short else "${short}:latest";
 
-  # containerd's namespace; what has none gets a word for unit.sh.
+  # containerd's namespace, or a placeholder for unit.sh with other engines.
   namespaceOf =
     engine: image:
     if engine == "containerd" then

@@ -1,9 +1,8 @@
-# A unit for each image and engine that sees to it that the engine has the image,
-# and one for each engine that removes what the configuration no longer has.
+# For each image and engine, a unit that makes sure that the engine has the image, and for each
+# engine, one that removes what the configuration no longer has.
 #
-# The units do not stay active: then each switch and each start of a container
-# that requires one looks again, and no change of an image stops a container of
-# another one.
+# The units do not stay active. So each switch, and each start of a container that requires one,
+# checks again, and a changed image does not stop the containers of other images.
 {
   config,
   lib,
@@ -47,13 +46,13 @@ let
         StateDirectory = "nix-image";
         CacheDirectory = "nix-image";
 
-        # Nothing that puts mounts before this unit's eyes: files of the Nix store
-        # can be linked within one mount only. And images may hold setuid programs.
+        # No options that give the unit its own mounts: files of the Nix store can only be linked
+        # within one mount. Others are left out because images may contain setuid programs.
         NoNewPrivileges = true;
         LockPersonality = true;
         RestrictRealtime = true;
         SystemCallArchitectures = "native";
-        # Engines that pull do it from the loopback.
+        # Engines that pull do so from the loopback interface.
         IPAddressAllow = "localhost";
         IPAddressDeny = "any";
       };
@@ -86,7 +85,7 @@ let
               (referenceOf image.image)
               "${confOf image.image}"
             ];
-            # Whoever waits for the image goes on waiting meanwhile.
+            # Units that wait for the image go on waiting meanwhile.
             Restart = "on-failure";
             RestartMode = "direct";
             RestartSec = 5;
@@ -120,7 +119,7 @@ let
         {
           description = "Images for ${engine} that the system no longer has";
           wantedBy = [ "multi-user.target" ];
-          # Containers of a removed image have been stopped by then.
+          # By then, containers of a removed image have been stopped.
           after =
             units
             ++ map (unitOf engine) (lib.attrNames images)
@@ -139,7 +138,7 @@ let
       ]
     );
 
-  # Where an engine is not enabled, the assertions say so.
+  # If an engine is not enabled, the assertions report it.
   units =
     engine:
     lib.optionals engines.${engine}.isEnabled (lib.mapAttrsToList (load engine) (imagesFor engine))

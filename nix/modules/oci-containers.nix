@@ -1,6 +1,5 @@
-# Containers of virtualisation.oci-containers whose image is one of ours run it
-# from the engine, where nixpkgs pipes the whole archive into `podman load` or
-# `docker load` at every start.
+# If a container of virtualisation.oci-containers has one of these images, it runs it from the
+# engine. nixpkgs would pipe the whole archive into `podman load` or `docker load` at every start.
 {
   config,
   lib,
@@ -22,7 +21,7 @@ let
 
   find = matches: lib.findFirst (name: matches images.${name}) null (lib.attrNames images);
 
-  # The image that a stream or an archive is of.
+  # The image that a stream or an archive belongs to.
   ofFile =
     file:
     if file == null then
@@ -37,12 +36,12 @@ let
   container =
     { config, options, ... }:
     let
-      # The option's value goes to nixpkgs without the files that it would load.
+      # nixpkgs gets the option's value without the files that it would load.
       given = lib.findFirst (file: file != null) null (
         options.imageStream.definitions ++ options.imageFile.definitions
       );
       byFile = ofFile given;
-      # Another user's podman reads the store, and no storage of root's.
+      # Another user's podman reads the image store, but not the storage of root's podman.
       user = config.podman.user or "root";
       isReached =
         name:
@@ -69,7 +68,7 @@ let
           readOnly = true;
           default = if byFile != null && !isReached byFile then byFile else null;
           description = "The image that it would run, were it there for this container.";
-        };
+          description = "The image that this container would run if its engine had the image.";
         imageStream = mkOption { apply = withoutOurs; };
         imageFile = mkOption { apply = withoutOurs; };
       };
@@ -102,7 +101,7 @@ in
 
     warnings = lib.mapAttrsToList (
       name: container:
-      "virtualisation.oci-containers.containers.${name} loads the whole image ${container.unreachedImage} at each start, as virtualisation.nix-image.images.${container.unreachedImage} is not there for ${
+      "virtualisation.oci-containers.containers.${name} loads the whole image ${container.unreachedImage} at each start, because virtualisation.nix-image.images.${container.unreachedImage} is not available to ${
         if lib.elem backend images.${container.unreachedImage}.engines then
           "${container.podman.user}'s podman: set virtualisation.nix-image.store.enable = true"
         else

@@ -1,4 +1,4 @@
-# What an administrator writes.
+# The options of the module.
 {
   config,
   lib,
@@ -23,8 +23,8 @@ let
           }
         '';
         description = ''
-          The image, as `streamLayeredImage` or `buildLayeredImage` make it, be it
-          nix-image's or nixpkgs'.
+          An image made by `streamLayeredImage` or `buildLayeredImage`, of either
+          nix-image or nixpkgs.
         '';
       };
 
@@ -35,8 +35,8 @@ let
           "docker"
         ];
         description = ''
-          The engines that are to have the image. What is for `podman` is for
-          buildah and CRI-O as well, and for all users of the machine, unless
+          The engines that get the image. Images for `podman` are also available to
+          buildah and CRI-O, and to all users of the machine, unless
           {option}`virtualisation.nix-image.store.enable` is off.
         '';
       };
@@ -46,8 +46,8 @@ let
         default = "default";
         example = "k8s.io";
         description = ''
-          containerd's namespace for the image. Kubernetes looks into `k8s.io`. For
-          `k3s` it is always that one.
+          containerd's namespace for the image. Kubernetes uses `k8s.io`; for `k3s`
+          the namespace is always that one.
         '';
       };
     };
@@ -58,7 +58,7 @@ in
     package = mkOption {
       type = types.package;
       default = pkgs.callPackage ../package.nix { };
-      defaultText = literalExpression "the nix-image that the module belongs to";
+      defaultText = literalExpression "the nix-image of this module";
       description = "The nix-image that loads the images.";
     };
 
@@ -74,10 +74,10 @@ in
         }
       '';
       description = ''
-        Images that the machine's container engines have as long as its
-        configuration has them: they are added by a switch and at boot, and removed
-        with the generation. The names are those of the units, such as
-        `nix-image-docker-app.service`; the engines see the image's own name and tag.
+        Images for the machine's container engines. They are added by a switch and
+        at boot, and removed when the configuration no longer has them. The
+        attribute names are used for units, such as
+        `nix-image-docker-app.service`; engines see the image's own name and tag.
       '';
     };
 
@@ -98,8 +98,8 @@ in
         default = "/var/lib/nix-image/store";
         description = ''
           The additional image store. Files of the Nix store can be linked into it if
-          it is on the same file system. Nobody but this module is to write there.
-          Another directory leaves the former one behind, to be deleted by hand.
+          it is on the same file system. Nothing but this module may write there.
+          If you change this, delete the old directory by hand.
         '';
       };
     };

@@ -1,5 +1,5 @@
-# The additional image store, which podman, buildah and CRI-O read beside the
-# storage of each user.
+# The additional image store, which podman, buildah and CRI-O read in addition to each user's
+# storage.
 {
   config,
   lib,
@@ -26,8 +26,8 @@ in
   config = lib.mkIf (cfg.store.enable && isUsed) {
     virtualisation.containers.storage.settings.storage.options.additionalimagestores = [ directory ];
 
-    # podman fails if the directory is not there, and for ordinary users also if it
-    # would have to make the rest.
+    # podman fails if the directory does not exist, and for ordinary users also if it would have to
+    # create the files in it.
     systemd.tmpfiles.settings."10-nix-image" = {
       ${directory} = folder;
       "${directory}/overlay" = folder;

@@ -8,7 +8,7 @@
 
 writeShellApplication {
   name = "nix-image-unit";
-  # The engines' own programs come from the units.
+  # The units provide the engines' own programs.
   runtimeInputs = [
     coreutils
     gnugrep

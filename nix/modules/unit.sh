@@ -1,22 +1,22 @@
 # shellcheck shell=bash
-# What the units of the NixOS module run.
+# The program of the NixOS module's units.
 #
-#   add ENGINE NAMESPACE NAME CONF  sees to it that the engine has the image
+#   add ENGINE NAMESPACE NAME CONF  makes sure that the engine has the image
 #   clean ENGINE WANTED             removes what an earlier generation added; the file WANTED has
-#                                   a line "NAMESPACE NAME CONF" for each image of this one
+#                                   a line "NAMESPACE NAME CONF" for each image of this generation
 #
 # ENGINE is docker, podman, containerd, k3s, or store: the directory NIX_IMAGE_STORE, which podman,
-# buildah and CRI-O read. NAMESPACE is containerd's, and "-" elsewhere.
+# buildah and CRI-O read. NAMESPACE is containerd's, or "-" for other engines.
 #
-# What was added is recorded below STATE_DIRECTORY, in a file for each image with the lines
-# namespace, name, ID and conf. An image without a record is somebody else's and never removed.
+# What was added is recorded in STATE_DIRECTORY, in a file for each image with the lines namespace,
+# name, ID and conf. An image without a record was not added by this module and is never removed.
 
 command=$1 engine=$2
 shift 2
-state=${STATE_DIRECTORY:?has to be set}/state/$engine
+state=${STATE_DIRECTORY:?must be set}/state/$engine
 mkdir -p "$state"
 
-# The name as the engine has it.
+# The name in the engine's own spelling.
 full_name() {
   local registry=${name%%/*} user=library/
   if [[ $name == */* ]]; then
@@ -39,7 +39,7 @@ current_id() {
   full=$(full_name)
   case $engine in
     docker) docker image ls --quiet --no-trunc --filter "reference=$full" ;;
-    # `podman image exists` fails in the same way if podman does not work.
+    # `podman image exists` would report a podman that does not work like a missing image.
     podman)
       podman image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.Id}}' |
         while read -r reference digest; do
@@ -54,7 +54,7 @@ current_id() {
   esac
 }
 
-# The file without its ending that tells of the name, or of the name with an ID.
+# The path, without its suffix, of the record of a name, or of a name with an ID.
 file_of() {
   local key
   key=$(printf '%s\n' "$namespace" "$name" "$@" | sha256sum)
@@ -75,7 +75,7 @@ read_record() {
   export CONTAINERD_NAMESPACE=$namespace
 }
 
-# An agent of k3s counts as started before its containerd is there.
+# A k3s agent counts as started before its containerd is.
 wait_for_containerd() {
   local tries=120
   until [[ -S $CONTAINERD_ADDRESS ]]; do
@@ -93,7 +93,7 @@ add() {
   if [[ $engine == store ]]; then add_to_store; else load; fi
 }
 
-# Nobody else writes there, so whatever it has is this module's.
+# Nothing else writes there, so every image in it belongs to this module.
 add_to_store() {
   nix-image store add "$NIX_IMAGE_STORE" "$conf"
   if ! [[ $(nix-image inspect "$conf") =~ \"Id\":\ *\"sha256:([0-9a-f]{64})\" ]]; then
@@ -112,13 +112,14 @@ load() {
     local wanted=$conf
     read_record "$file"
     if [[ $conf == "$wanted" ]]; then
-      echo "$engine has $name already"
+      echo "$engine already has $name"
       return
     fi
     conf=$wanted
   fi
 
-  # What is killed between the load and the record leaves this file, and the image is its own.
+  # If the unit is killed between the load and the record, this file stays, and so the next run knows
+  # that the image is its own.
   started=$(file_of).started
   if ! [[ -e $started ]]; then
     echo "$before" > "$started"
@@ -133,12 +134,12 @@ load() {
     echo "$engine does not list $name after loading it" >&2
     exit 1
   fi
-  # The image may have been there before, by somebody else's doing.
+  # The image may have been there before, without this module.
   if [[ $after != "$before" || -e $file ]]; then record "$after"; fi
   rm "$started"
 }
 
-# Whether this generation has the name, with whatever image.
+# Whether this generation has the name, whatever its image.
 is_wanted_name() {
   grep --quiet --fixed-strings -- "|$namespace $name " <(sed 's/^/|/' "$wanted")
 }
@@ -165,14 +166,14 @@ clean() {
   if [[ $engine == store ]]; then collect; fi
 }
 
-# What the engine's own command for it refuses stays, as an image does that a container uses.
+# If the engine's own command refuses, the image stays, for instance because a container uses it.
 try_to_remove() {
   local said
   if said=$("$@" 2>&1); then
     rm "$file"
     echo "removed $name ($id) from $engine"
   else
-    echo "left $name ($id) in $engine, and will try again: ${said//$'\n'/ }"
+    echo "left $name ($id) in $engine, will try again: ${said//$'\n'/ }"
   fi
 }
 
@@ -183,7 +184,7 @@ remove_name() {
     docker | podman) try_to_remove "$engine" rmi "$full" ;;
     containerd | k3s)
       if is_used_in_containerd "$full"; then
-        echo "left $name ($id) in $engine, and will try again: a container uses it"
+        echo "left $name ($id) in $engine, will try again: a container uses it"
       else
         try_to_remove ctr images rm "$full"
         remove_aliases
@@ -192,7 +193,7 @@ remove_name() {
   esac
 }
 
-# Another image has the name by now, or somebody removed it.
+# The name now belongs to another image, or was removed.
 remove_nameless() {
   local names
   case $engine in
@@ -218,7 +219,7 @@ is_used_in_containerd() {
   return 1
 }
 
-# Kubernetes gives an image its ID as one more name, which would keep it.
+# Kubernetes gives an image its ID as an additional name, which would keep the image.
 remove_aliases() {
   local aliases alias
   mapfile -t aliases < <(ctr images ls --quiet "target.digest==$id")
@@ -231,10 +232,10 @@ remove_aliases() {
 remove_from_store() {
   local other lines
   if is_used_by_podman; then
-    echo "left $name ($id) in $NIX_IMAGE_STORE, and will try again: a container uses it"
+    echo "left $name ($id) in $NIX_IMAGE_STORE, will try again: a container uses it"
     return
   fi
-  # Another name's image may be the same.
+  # An image of another name may have the same ID.
   for other in "$state"/*.image; do
     mapfile -t lines < "$other"
     if [[ $other != "$file" && ${lines[2]} == "$id" ]]; then
@@ -249,7 +250,7 @@ remove_from_store() {
   try_to_remove nix-image store remove "$NIX_IMAGE_STORE" "$id"
 }
 
-# Sees the containers of root, those of buildah and CRI-O as well.
+# Sees root's containers, including those of buildah and CRI-O.
 is_used_by_podman() {
   local images image
   if ! command -v podman > /dev/null; then return 1; fi
@@ -260,11 +261,11 @@ is_used_by_podman() {
   return 1
 }
 
-# Layers that are part of a mount stay, as those of running containers are.
+# Layers that are mounted stay, like those of running containers.
 collect() {
   nix-image store gc "$NIX_IMAGE_STORE"
   if grep --quiet --no-messages --fixed-strings "$NIX_IMAGE_STORE/" /proc/[0-9]*/mountinfo; then
-    # Without a file there, systemd would not start the next try.
+    # Without a file in the directory, systemd would skip the next run.
     touch "$state/may-have-unused-layers"
   else
     rm -f "$state/may-have-unused-layers"

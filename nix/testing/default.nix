@@ -1,5 +1,5 @@
-# A package set without nixpkgs: programs of this machine, as far as the image
-# functions and their tests need them. collect-programs has copied them to `host`.
+# A package set without nixpkgs: the programs of this machine that the image functions and their
+# tests need. collect-programs has copied them to `host`.
 {
   host ? ../../target/host,
   system ? builtins.currentSystem,
@@ -15,7 +15,7 @@ let
       path = host + "/bin/${name}";
     };
 
-  # A store path for each library, so that closures are as fine as real ones.
+  # A separate store path for each library, so that closures are as fine-grained as real ones.
   library =
     name:
     builtins.path {
@@ -172,7 +172,7 @@ let
     ];
     zstd = package "zstd" [ "zstd" ];
 
-    # Where nixpkgs has it.
+    # At the same path as in nixpkgs.
     systemd =
       let
         program = package "systemd-program" [ "systemd" ];
@@ -195,8 +195,8 @@ let
         cp ${program "libfakeroot-sysv.so"} $out/lib/libfakeroot.so
         cat > $out/bin/fakeroot <<'EOF'
         #!${packages.runtimeShell}
-        # Nix' sandbox knows but one user, and the kernel's answer to a chown to
-        # another one is not the error that Debian's fakeroot looks over.
+        # Nix's sandbox has only one user, and the kernel's error for a chown to another
+        # user is not one that Debian's fakeroot ignores.
         export FAKEROOTDONTTRYCHOWN=1
         export PATH=${packages.coreutils}/bin:${packages.gnused}/bin:${programs}/bin:$PATH
         exec ${packages.runtimeShell} @out@/lib/fakeroot -l @out@/lib/libfakeroot.so -f ${programs}/bin/faked-sysv -- "$@"
@@ -205,7 +205,7 @@ let
         chmod +x $out/bin/fakeroot
       '';
 
-    # Users and groups for programs that insist on looking them up.
+    # Users and groups, for programs that look them up.
     fakeNss = lib.makeOverridable (
       {
         extraPasswdLines ? [ ],
@@ -278,7 +278,7 @@ let
           cp $textPath $out/bin/${name}
           chmod +x $out/bin/${name}
         '';
-    # As nixpkgs' does, but for the check.
+    # Like nixpkgs', but without the check.
     writeShellApplication =
       {
         name,
@@ -322,7 +322,7 @@ let
           ${postBuild}
         '';
 
-    # What `nix-store --load-db` reads, from what Nix tells about the closure.
+    # The input of `nix-store --load-db`, from Nix's description of the closure.
     closureInfo =
       { rootPaths }:
       packages.runCommand "closure-info"

@@ -1,6 +1,6 @@
-# nixpkgs' examples of dockerTools, by nixpkgs and by ours: what they are made of, compared
-# (`problems`), and as a table of what that says of their bytes (`table`). The bytes
-# themselves are compared where images can be built (identical-to-nixpkgs.nix).
+# Compares the inputs of nixpkgs' examples of dockerTools when made by nixpkgs' functions and by ours
+# (`problems`), and makes a table of what follows for their bytes (`table`). The bytes themselves are
+# compared where images can be built (identical-to-nixpkgs.nix).
 { pkgs }:
 
 let
@@ -18,25 +18,25 @@ let
     overlay
     sameRcFile
   ];
-  # As users have them.
+  # As users get them.
   usual = {
     theirs = examples [ ];
     ours = examples [ overlay ];
   };
 
-  # The text that a nix-shell image's shell reads first is our own; with the same
-  # text in both, the rest of these images can be compared.
+  # The rc file of nix-shell images differs; with the same one in both, the rest of these images can
+  # be compared.
   sameRcFile = _: prev: {
     dockerTools = prev.dockerTools.override (old: {
       writeText = name: text: old.writeText name (if name == "nix-shell-rc" then "" else text);
     });
   };
 
-  # The stream of an image that is one, or an archive of one.
+  # The stream of an image that is a stream or an archive of one.
   streamOf = image: if image.isExe or false then image else image.stream or null;
 
-  # The derivations of the config and of the image's own layer stand in the text
-  # that writes the conf.
+  # The script that writes the conf refers to the derivations of the config and of the image's own
+  # layer.
   input =
     conf: end:
     lib.findSingle (lib.hasSuffix end) (throw "${conf.name} has no ${end}")
@@ -63,7 +63,7 @@ let
       maxLayers = layers.maxLayers or (if limit conf == null then null else 1 + lib.toInt (lib.head (limit conf)));
     };
 
-  # The layer of one whose commands run as root is made in another way.
+  # Images of one layer. If commands run as root, the layer is made differently.
   oneLayer =
     image:
     let
@@ -87,7 +87,7 @@ let
         {
           inherit (layer) extraCommands;
           contents = list layer.contents;
-          # The date of one that is made now is in a derivation of its own.
+          # If the image is dated `now`, the config is in a separate derivation.
           config = if buildArgs.created or "" == "now" then "now" else layer.baseJson.drvPath;
         }
     );
@@ -101,8 +101,8 @@ let
     else if streamOf image != null then
       fields (streamOf image)
     else if image ? outputHash then
-      # However it is fetched, it is the same. What tests a fetcher has a hash of how
-      # it is fetched in its name.
+      # The result is the same however it is fetched. In tests of fetchers, its name contains a hash of
+      # the fetcher.
       if lib.hasInfix "-salted-" image.name then image.outputHash else image.outPath
     else
       image.drvPath;
@@ -116,7 +116,7 @@ let
     if theirs.${name} ? outputHash then
       lib.optional (a != b) "${name}: nixpkgs fetches ${a}, ours ${toString b}"
     else if lib.isString a then
-      # nixpkgs' function made it, though perhaps on top of an image of ours.
+      # Made by nixpkgs' function, though perhaps on top of an image made by ours.
       lib.optional (!lib.isString b) "${name} is another kind of image"
     else
       map (
@@ -125,7 +125,7 @@ let
 
   images = lib.filter (name: lib.isDerivation theirs.${name}) (lib.attrNames theirs);
 
-  # What the comparison says of an example's bytes.
+  # What follows from the comparison for an example's bytes.
   verdict =
     name:
     let
@@ -135,26 +135,26 @@ let
       isNow = args.created or "" == "now" || a.created or "" == "now";
       apart =
         lib.optional (usual.theirs.${name} ? conf && a != describe usual.ours.${name}) "the shell's rc file"
-        ++ lib.optional (isNow) "the moment"
+        ++ lib.optional (isNow) "the creation time"
         ++ lib.optional (lib.hasSuffix "hash" (a.tag or "")) "the tag, which is a hash";
     in
     if image ? outputHash then
       "the archive"
     else if args ? runAsRoot then
-      "the layers below; what its commands as root make is another layer"
+      "the layers below; the layer made by its commands as root differs"
     else if lib.isString a then
       if lib.hasPrefix "merge" image.name then
-        "the images' members, which are in the images' order"
+        "the images' members, but in the order of the images"
       else
-        "the tree; the tar file is another one"
+        "the tree; the tar file differs"
     else if apart == [ ] then
       "image and archive"
     else
-      "image and archive, but for ${lib.concatStringsSep " and " apart}";
+      "image and archive, except ${lib.concatStringsSep " and " apart}";
 in
 {
   problems =
-    lib.optional (lib.length images < 60) "nixpkgs has but ${toString (lib.length images)} examples"
+    lib.optional (lib.length images < 60) "nixpkgs has only ${toString (lib.length images)} examples"
     ++ lib.concatMap differences images;
 
   table = ''

@@ -1,4 +1,4 @@
-# The same arguments to nixpkgs' dockerTools and to ours give the same bytes.
+# The same arguments give the same bytes with nixpkgs' dockerTools and with ours.
 {
   lib,
   path,
@@ -31,8 +31,8 @@ let
     config.Env = [ "FROM_PARENT=true" ];
   };
 
-  # Each has a tag: without one it is the hash of the conf's derivation, which
-  # cannot be the same in both.
+  # Each has a tag: otherwise the tag would be the hash of the conf's derivation, which cannot be the
+  # same in both.
   cases = tools: {
     plain = {
       contents = [ hello ];
@@ -130,7 +130,7 @@ let
     };
   };
 
-  # As files, before their compression.
+  # As files, before compression.
   oneLayer = tools: {
     tree.copyToRoot = hello;
     trees-and-links = {

@@ -1,5 +1,5 @@
-# The images that the test scripts load. They need little of a package set, so
-# that the VM tests make them of nixpkgs and the local driver of the host's programs.
+# The images that the test scripts load. They use only a few packages, so that the VM tests can make
+# them from nixpkgs and the local driver from the host's programs.
 {
   lib,
   bash,
@@ -31,7 +31,7 @@ let
     streamNixShellImage
     ;
 
-  # A program of one's own, so that no other image holds it by accident.
+  # A separate program, which no other image contains by accident.
   greeter =
     name:
     runCommand name { } ''
@@ -199,7 +199,7 @@ let
       created = "now";
       mtime = "2001-02-03T04:05:06Z";
     };
-    # As nixpkgs takes them: whatever `date -d` does.
+    # All that `date -d` accepts, as with nixpkgs.
     dated-zone = streamLayeredImage (dated "dated-zone" "2001-02-03 04:05:06 +0200");
     dated-seconds = streamLayeredImage (dated "dated-seconds" "@86400");
     dated-words = streamLayeredImage (dated "dated-words" "31 Jan 2030 12:00");
@@ -298,7 +298,7 @@ let
       ];
     };
 
-    # Layers of the author's own, and files in the root.
+    # Layers defined by the author, and files in the root.
     own-layers = streamLayeredImage (ownLayers // {
       name = "own-layers";
       tag = "latest";
@@ -322,8 +322,8 @@ let
       includeStorePaths = false;
     };
 
-    # A system, of which there is no more than systemd and a service: NixOS cannot be
-    # built of this machine's programs.
+    # A system that consists only of systemd and a service: NixOS cannot be built from this machine's
+    # programs.
     machine = buildNixosImage {
       name = "machine";
       tag = "latest";
@@ -348,7 +348,7 @@ let
         RemainAfterExit=yes
         ExecStart=${bash}/bin/bash -c 'echo started > /run/hello'
         EOF
-        # What systemd starts at SIGRTMIN+3.
+        # The unit that systemd starts on SIGRTMIN+3.
         cat > halt.target <<'EOF'
         [Unit]
         DefaultDependencies=no
@@ -407,7 +407,7 @@ let
       name = "owned-in-chroot";
       tag = "latest";
       enableFakechroot = true;
-      # Absolute paths, which without the chroot would be the builder's.
+      # Absolute paths, which would be those of the build without the chroot.
       fakeRootCommands = ''
         mkdir -p /bin /etc
         ln -s ${hello}/bin/hello /bin/hello
@@ -455,7 +455,7 @@ let
       };
     };
 
-    # An image as two configurations of a machine have it.
+    # Two versions of an image, for two configurations of a machine.
     generation-1 = streamLayeredImage (generation 1);
     generation-2 = streamLayeredImage (generation 2);
 
@@ -513,7 +513,7 @@ let
       name = "one-layer-commands";
       tag = "latest";
       fromImage = images.one-layer;
-      # Quotes and parentheses that the shell must see but once.
+      # Quotes and parentheses that the shell must interpret only once.
       extraCommands = ''
         echo "(extraCommand)" > extraCommands
         mkdir -m 1777 tmp
@@ -706,7 +706,7 @@ let
 
   storeSymlink = runCommand "symlink" { } "ln -s ${writeTextDir "dir/target" "anything"} $out";
 
-  # As buildEnv does: links to the packages' files, which are there by their closure.
+  # Like buildEnv: links to the packages' files, which are in the image because of the closure.
   root =
     packages:
     runCommand "root" { } ''
@@ -731,7 +731,7 @@ let
     tag = "latest";
     config.Cmd = [ "${greeter name}/bin/${name}" ];
   };
-  # As pullImageByDigest makes one: its blobs are links to other store paths.
+  # A layout as made by pullImageByDigest: its blobs are links to other store paths.
   layout =
     let
       written = runCommand "written" { nativeBuildInputs = [ nix-image ]; } ''
@@ -780,7 +780,7 @@ in
 {
   inherit images;
 
-  # One image for three platforms, of streams and of an archive.
+  # One image for three platforms, made from streams and an archive.
   index = multiArch {
     name = "Team/App";
     tag = "1";
@@ -799,7 +799,7 @@ in
     };
   };
 
-  # What the scripts know of each.
+  # What the scripts need to know about each image.
   table = writeText "images.json" (
     builtins.toJSON (
       builtins.mapAttrs (_: image: {

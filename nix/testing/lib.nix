@@ -1,4 +1,4 @@
-# The functions of nixpkgs' lib that the image functions call.
+# The functions of nixpkgs' lib that the image functions use.
 rec {
   inherit (builtins) concatMap;
 

@@ -1,14 +1,13 @@
-# As much of nixpkgs as the flake's outputs need to be evaluated, made of the
-# host's programs: old versions of Nix cannot read nixpkgs' own expressions, and
-# have to be able to read ours. What builds nothing here is a derivation that
-# would fail.
+# A stand-in for nixpkgs, made from the host's programs, with which the flake's outputs can be
+# evaluated: old versions of Nix cannot evaluate nixpkgs' own expressions, but must be able to evaluate
+# ours. Packages that are never built are derivations that would fail.
 {
   host,
-  # What the packages run on, and what builds them.
+  # The platform of the packages, and the one that builds them.
   system,
   buildSystem ? system,
   overlays ? [ ],
-  # What `import` makes this set of.
+  # The file that `import` makes this set from.
   path ? ./nixpkgs.nix,
 }:
 
@@ -65,7 +64,7 @@ let
     programs
     // {
       inherit lib;
-      # What runs at the build is what nixpkgs' splicing takes it from.
+      # Like nixpkgs' splicing, for the programs that run at build time.
       callPackage = lib.callPackageWith (
         final // { inherit (final.buildPackages) fakeroot proot util-linux; }
       );
@@ -96,7 +95,7 @@ let
           overlays = overlays ++ [ overlay ];
         };
 
-      # As much of nixpkgs' own as tells whose functions they are.
+      # Just enough of nixpkgs' own dockerTools to tell its functions from ours.
       dockerTools = final.callPackage (
         {
           coreutils,
@@ -113,7 +112,7 @@ let
         }
       ) { };
 
-      # The program that is there already.
+      # The program that the driver has built already.
       rustPlatform.buildRustPackage =
         attributes: programs.${attributes.pname} // { inherit (attributes) meta; };
       hello = final.runCommand "hello" { } ''
@@ -121,7 +120,7 @@ let
         printf '#!%s\necho Hello\n' ${final.runtimeShell} > $out/bin/hello
         chmod +x $out/bin/hello
       '';
-      # Of the machine that the tests run on.
+      # The registry of the machine that runs the tests.
       distribution = final.writeShellScriptBin "registry" ''exec docker-registry "$@"'';
       mkShell = attributes: nothing "shell" // attributes;
       testers.runNixOSTest = test: nothing test.name // { inherit test; };

@@ -1,5 +1,5 @@
-# Images whose commands run as root. Like nixpkgs' examples and tests of runAsRoot, and
-# one that does all that root does.
+# Images whose commands run as root: some like nixpkgs' examples and tests of runAsRoot, and one with
+# everything that root may do.
 {
   bash,
   coreutils,
@@ -15,7 +15,7 @@
 let
   inherit (dockerTools) buildImage;
 
-  # As where the kernel forbids namespaces.
+  # Behaves as if the kernel forbade namespaces.
   withoutNamespaces = dockerTools.override {
     util-linux = runCommand "without-namespaces" { } ''
       mkdir -p $out/bin
@@ -24,7 +24,7 @@ let
     '';
   };
 
-  # As shadowSetup does it.
+  # Like shadowSetup.
   users = ''
     export PATH=${shadow}/bin:$PATH
     mkdir -p /etc/pam.d
@@ -83,7 +83,7 @@ let
         rm "$(mktemp)"
         sleep 1000 &
       '';
-      # What is in the base is not to be seen.
+      # extraCommands must not see the base's files.
       extraCommands = "[ -e opt/id ] && [ ! -e opt/file ] && echo extra > extra";
       config.Cmd = sh ''
         cd /srv
@@ -124,7 +124,7 @@ in
     name = "as-root-extra-commands";
     tag = "latest";
     copyToRoot = root [ coreutils ];
-    # Parentheses that a shell must not see twice.
+    # Parentheses that a shell must not interpret twice.
     runAsRoot = ''echo "(runAsRoot)" | tee runAsRoot > /bin/healthcheck'';
     extraCommands = ''echo "(extraCommand)" > extraCommands'';
     config.Cmd = [

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC1091,SC2154 # variables and files of the build
-# What a build finds, as far as the image functions and a nix-shell need it.
-# Sourced by the builder, and again by fakeRootCommands and in nix-shell images.
+# The parts of stdenv's setup that the image functions and a nix-shell need. Sourced by the builder,
+# by fakeRootCommands and in nix-shell images.
 set -eo pipefail
 
 export PATH=

@@ -1,6 +1,6 @@
-# What tests/vm runs: for each test of nix/tests that is made of tests/scripts, the script that
-# NixOS' driver would run, and the size of the machine. The images that it loads are made of
-# the host's programs.
+# The input of tests/vm: for each test in nix/tests that is made from tests/scripts, the script that
+# NixOS' driver would run, and the size of the machine. The images it loads are made from the host's
+# programs.
 {
   host ? ../../target/host,
   system ? builtins.currentSystem,

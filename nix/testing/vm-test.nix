@@ -1,5 +1,5 @@
-# A NixOS VM test out of scripts of tests/scripts, which run without NixOS as well: by
-# tests/driver on a machine as it is, by tests/vm in machines of Debian's packages.
+# Makes a NixOS VM test from scripts in tests/scripts, which also run without NixOS: with tests/driver
+# on the machine itself, and with tests/vm in machines of Debian's packages.
 {
   pkgs,
   lib,
@@ -20,14 +20,14 @@
   ],
   # The NixOS options that start the engine.
   node,
-  # When it is ready.
+  # Commands that wait until the engine is ready.
   ready,
   unpacks ? [
     "gzip"
     "zstd"
   ],
   imageIdIsConfig ? true,
-  # The store is on a disk of its own, so that nothing can be linked.
+  # The store is on a separate disk, so nothing can be linked.
   layersAre ? [ "sent" ],
 }:
 
@@ -43,7 +43,7 @@ testers.runNixOSTest {
     virtualisation = {
       diskSize = 8192;
       memorySize = 2048;
-      # The images, in the machine's store as on the host.
+      # The images, with the same store paths as on the host.
       additionalPaths = [
         moduleUnit
         table

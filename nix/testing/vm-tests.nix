@@ -1,4 +1,4 @@
-# The tests of nix/tests, by their file names.
+# The tests in nix/tests, by file name.
 { pkgs }:
 
 let
@@ -6,7 +6,7 @@ let
 
   call = lib.callPackageWith (pkgs // { vmTest = pkgs.callPackage ./vm-test.nix { }; });
 in
-# nixpkgs runs some of its tests on some systems only; elsewhere they are empty.
+# nixpkgs runs some of its tests only on some systems; on others they are empty.
 lib.filterAttrs (_: lib.isDerivation) (
   lib.mapAttrs (_: file: call file { }) (import ../files.nix lib ../tests)
 )

@@ -1,4 +1,4 @@
-# containerd alone, as on the nodes of a Kubernetes cluster.
+# Only containerd, as on the nodes of a Kubernetes cluster.
 { vmTest }:
 
 vmTest {

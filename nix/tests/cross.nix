@@ -1,5 +1,5 @@
-# An image whose programs were built for another system than the one that makes
-# the image: for musl, so that one machine can both make and run it.
+# An image whose programs were built for another platform than the one that makes the image: for musl,
+# so that one machine can both make and run it.
 { pkgs, testers }:
 
 let

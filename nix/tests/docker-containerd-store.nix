@@ -9,9 +9,9 @@ vmTest {
     daemon.settings.features.containerd-snapshotter = true;
   };
   ready = ''machine.wait_for_unit("sockets.target")'';
-  # There, an image's ID is its manifest's digest.
+  # With this store, an image's ID is its manifest's digest.
   imageIdIsConfig = false;
-  # Docker 26 and older do not say where their containerd is.
+  # Docker 26 and older do not report the address of their containerd.
   layersAre = [
     "copied"
     "sent"

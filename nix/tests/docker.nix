@@ -1,4 +1,4 @@
-# Docker with the store that it has always had.
+# Docker with its classic store.
 { vmTest }:
 
 vmTest {

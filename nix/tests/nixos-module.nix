@@ -1,5 +1,5 @@
-# Machines with images of virtualisation.nix-image: at boot, after a switch, and
-# after one back. What their units do is in tests/scripts, for other drivers too.
+# Machines with images of virtualisation.nix-image: at boot, after a switch, and after a switch back.
+# The units themselves are tested in tests/scripts, by the other drivers as well.
 {
   pkgs,
   lib,
@@ -19,7 +19,7 @@ let
     };
     virtualisation.oci-containers.containers.named = {
       imageStream = image;
-      # The image ends at once, and would be started again and again.
+      # The container ends at once, and would be restarted again and again.
       serviceName = "named";
       autoStart = false;
     };

@@ -1,5 +1,5 @@
-# nixpkgs' own test, on an image that our buildImage makes; nix/evaluation/nixpkgs-tests.nix
-# sees to it that it is ours.
+# nixpkgs' own test, on an image made by our buildImage; nix/evaluation/nixpkgs-tests.nix checks that
+# it is ours.
 { pkgs }:
 
 pkgs.nixosTests.docker-tools-overlay

@@ -1,4 +1,4 @@
-# nixpkgs' own test, on images that our functions make.
+# nixpkgs' own test, on images made by our functions.
 { pkgs }:
 
 pkgs.nixosTests.docker-tools

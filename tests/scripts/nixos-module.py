@@ -105,7 +105,7 @@ for kind in UNITS:
         expect(records(), 1)
 
     with subtest(f"{kind}: an image that is there is not loaded"):
-        expect(add("generation-1"), f"{kind} has {ADDED} already\n")
+        expect(add("generation-1"), f"{kind} already has {ADDED}\n")
         expect(clean("generation-1"), "")
         expect(there.find(ADDED), first)
 
