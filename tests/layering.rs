@@ -264,11 +264,11 @@ fn says_what_cannot_be_simulated() {
     three_images(directory.path());
     fs::write(directory.path().join("broken.json"), "[").unwrap();
     let cases: &[(&[&str], &str)] = &[
-        (&["0.json"], "is one image; an update takes two"),
+        (&["0.json"], "is one image, but an update takes two"),
         (&["0.json", "broken.json"], "reading broken.json"),
         (&["0.json", "missing.json"], "No such file"),
         (&["0.json", "1.json", "--own", "ap"], "`ap` is named as the user's own"),
-        (&["0.json", "1.json", "--kind", "stable"], "no series of the kind `stable`"),
+        (&["0.json", "1.json", "--kind", "stable"], "no series is of the kind `stable`"),
         (&["0.json", "1.json", "--limit", "1"], "at least 2"),
     ];
     for (arguments, expected) in cases {
@@ -293,7 +293,7 @@ fn the_next_image_is_planned_with_the_layers_of_the_one_before() {
     let explained = run(directory.path(), &["plan", "1.json", "--explain", "lock.json"]).unwrap();
     let expected = "\
 reused      1 of 2 layers, 1.0 kB
-changed     20 bytes, in paths that the old image does not have
+changed     20 bytes, in paths that the old image lacks
 reshuffled  0 bytes, in paths that the old image has in other layers
 unpacked    1 layers, 20 bytes: those above the first that is not where it was
 

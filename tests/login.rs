@@ -101,7 +101,7 @@ fn what_login_writes_is_read_by_others_until_logout() {
     let Output { stdout, stderr, status } = home.login(address, PASSWORD).output().unwrap();
     let said = String::from_utf8(stderr).unwrap();
     assert!(status.success() && stdout.is_empty(), "{said}");
-    assert!(said.starts_with(&format!("logged in to `{address}` as `me`; kept in `")), "{said}");
+    assert!(said.starts_with(&format!("logged in to `{address}` as `me`; stored in `")), "{said}");
     assert_eq!(home.config()["psFormat"], "x");
     assert_eq!(fs::metadata(home.file()).unwrap().permissions().mode() & 0o777, 0o600);
 

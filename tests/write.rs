@@ -882,7 +882,7 @@ fn two_images_for_one_platform_are_refused() {
     for (format, part) in [
         ("oci", "two of the images are for linux/amd64"),
         ("oci-archive", "two of the images are for linux/amd64"),
-        ("docker-archive", "a docker-archive has no images for several platforms"),
+        ("docker-archive", "a docker-archive cannot hold images for several platforms"),
     ] {
         let place = store.root().join(format);
         let mut command = write(&store, &amd64, &place, format, "app:1");

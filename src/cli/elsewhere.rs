@@ -1,6 +1,6 @@
-//! Images that are in no file: in a registry, or in a container engine.
+//! Images that are not in a file, but in a registry or a container engine.
 //!
-//! Such an image is fetched into a temporary file without a name, as it is there, and looked at there.
+//! Such an image is fetched unchanged into an unnamed temporary file, and read from there.
 
 use std::fmt;
 use std::fs::File;
@@ -25,10 +25,10 @@ use oci::{Platform, Reference};
 
 use crate::report::Report;
 
-/// The system of all images that are looked for.
+/// The operating system of every image that is fetched.
 #[cfg(any(feature = "load", feature = "pull"))]
 const OS: &str = "linux";
-/// What stands before the name of an image that is in no file, as other tools write it.
+/// Prefixes for images that are not in a file, as other tools write them.
 const TRANSPORTS: [(&str, Place<'static>); 4] = [
     ("docker://", Place::Registry("")),
     ("docker-daemon:", Place::Docker("")),
@@ -45,22 +45,22 @@ pub(super) enum Place<'a> {
     Containerd(&'a str),
 }
 
-/// How images in registries and engines are got at.
+/// How to reach images in registries and engines.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Registries and engines")]
 pub(super) struct ElsewhereArgs {
-    /// Check certificates, and refuse plain HTTP to other machines
+    /// Check certificates, and refuse plain HTTP except to this machine
     #[cfg(feature = "pull")]
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
-    /// How long to wait for an answer from an engine; while it works, ten times as long
+    /// How long to wait for an engine to answer; ten times as long while it is working
     #[cfg(feature = "load")]
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
 }
 
-/// An image that was opened, and the file that it is in if it was fetched.
+/// An image that was opened and, if it was fetched, the file that holds it.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) image: Existing,
@@ -68,13 +68,13 @@ pub(super) struct Opened {
 }
 
 impl<'a> Place<'a> {
-    /// The place that an operand names, unless it is that of a file: `docker://NAME`,
-    /// `docker-daemon:NAME`, `containers-storage:NAME`, `containerd:NAME`, or a name that begins with
-    /// its registry.
+    /// The place that an operand names: `docker://NAME`, `docker-daemon:NAME`,
+    /// `containers-storage:NAME`, `containerd:NAME`, or a name that begins with its registry.
+    /// `None` if it names a file.
     ///
     /// # Errors
     ///
-    /// If it may be an image's name, and does not say where.
+    /// If it may be an image's name, but does not say where the image is.
     pub(super) fn of(operand: &'a str) -> anyhow::Result<Option<Self>> {
         for (transport, place) in TRANSPORTS {
             if let Some(name) = operand.strip_prefix(transport) {
@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
         let is_path = operand.starts_with(['.', '/', '-']) || is_file(operand);
         let reference = Reference::parse(operand).ok().filter(|_| !is_path);
         let Some(reference) = reference else { return Ok(None) };
-        // Without a tag it may as well be a file in a directory.
+        // Without a tag it could just as well be a file in a directory.
         if reference.registry.is_some() && operand.contains([':', '@']) {
             return Ok(Some(Self::Registry(operand)));
         }
@@ -107,8 +107,8 @@ impl<'a> Place<'a> {
 }
 
 impl ElsewhereArgs {
-    /// Fetches an image, for this architecture where the name stands for several. Of one in a registry,
-    /// layers of the diffIDs in `without` are left out.
+    /// Fetches an image, for this architecture if there are several. From a registry, layers with
+    /// diffIDs in `without` are not fetched.
     pub(super) fn fetch(
         &self,
         place: Place<'_>,
@@ -125,11 +125,11 @@ impl ElsewhereArgs {
             engine => self.save(engine, architecture, &mut file.file, report)?,
         }
         let image = Existing::open_without(file.path().as_ref(), architecture, without)
-            .with_context(|| format!("reading what was fetched of `{place}`"))?;
+            .with_context(|| format!("reading the fetched image `{place}`"))?;
         Ok(Opened { image, file: Some(file) })
     }
 
-    /// The image in a registry: its documents.
+    /// The documents of an image in a registry.
     #[cfg(feature = "pull")]
     pub(super) fn find(&self, name: &str, architecture: Option<&str>) -> anyhow::Result<Source> {
         let architecture = architecture.unwrap_or(Platform::here()).to_owned();
@@ -151,9 +151,9 @@ impl ElsewhereArgs {
     }
 
     #[cfg(not(feature = "pull"))]
-    #[expect(clippy::unused_self, reason = "with registries it is used")]
+    #[expect(clippy::unused_self, reason = "it is used when built with registries")]
     fn pull(&self, name: &str, _: &str, _: &[Digest], _: &File, _: &Report) -> anyhow::Result<()> {
-        bail!("`docker://{name}` is in a registry, and this nix-image is built without registries")
+        bail!("`docker://{name}` is in a registry, but this nix-image is built without registries")
     }
 
     #[cfg(feature = "load")]
@@ -176,9 +176,9 @@ impl ElsewhereArgs {
     }
 
     #[cfg(not(feature = "load"))]
-    #[expect(clippy::unused_self, reason = "with engines it is used")]
+    #[expect(clippy::unused_self, reason = "it is used when built with engines")]
     fn save(&self, engine: Place<'_>, _: &str, _: &mut File, _: &Report) -> anyhow::Result<()> {
-        bail!("`{engine}` is in an engine, and this nix-image is built without engines")
+        bail!("`{engine}` is in an engine, but this nix-image is built without engines")
     }
 }
 
@@ -193,24 +193,25 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// A large file that goes with the process.
+/// A large temporary file, deleted when the process exits.
 #[derive(Debug)]
 pub(super) struct TemporaryFile {
     file: File,
-    /// Where files without names cannot be opened again, it has one.
+    /// It needs a name where unnamed files cannot be reopened.
     #[cfg(not(target_os = "linux"))]
     named: tempfile::TempPath,
 }
 
 impl TemporaryFile {
-    /// A file where large ones belong: below `TMPDIR` or `/var/tmp`, as `/tmp` may be in memory.
+    /// Creates the file where large ones belong: in `TMPDIR`, or in `/var/tmp`, since `/tmp` may be
+    /// in memory.
     fn new() -> anyhow::Result<Self> {
         let large = Path::new("/var/tmp");
         let directory = match std::env::var_os("TMPDIR") {
             None if large.is_dir() => large.to_owned(),
             _ => std::env::temp_dir(),
         };
-        let failed = || format!("making a temporary file in `{}`", directory.display());
+        let failed = || format!("creating a temporary file in `{}`", directory.display());
         #[cfg(target_os = "linux")]
         return Ok(Self { file: tempfile::tempfile_in(&directory).with_context(failed)? });
         #[cfg(not(target_os = "linux"))]
@@ -221,7 +222,7 @@ impl TemporaryFile {
         }
     }
 
-    /// What it can be opened by.
+    /// A path that reopens the file.
     #[cfg(target_os = "linux")]
     fn path(&self) -> String {
         format!("/proc/self/fd/{}", self.file.as_raw_fd())
@@ -233,7 +234,7 @@ impl TemporaryFile {
     }
 }
 
-/// Whether an operand is a file's name, which may have an image's after a `#`.
+/// Whether the operand is a path, optionally followed by '#' and an image name.
 fn is_file(operand: &str) -> bool {
     let is_there = |path: &str| Path::new(path).symlink_metadata().is_ok();
     is_there(operand) || operand.rsplit_once('#').is_some_and(|(path, _)| is_there(path))

@@ -208,7 +208,7 @@ fn what_was_fetched_is_in_no_folder_afterwards() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     let mut inspect = command(NIX_IMAGE, &["inspect", &name]);
     let said = failure_of(inspect.env("TMPDIR", Path::new("/nonexistent")));
-    assert!(said.contains("making a temporary file in `/nonexistent`"), "{said}");
+    assert!(said.contains("creating a temporary file in `/nonexistent`"), "{said}");
 }
 
 /// A blob that is another one is not looked at.

@@ -119,7 +119,7 @@ fn a_reference_in_the_confs_place_says_so() {
     for name in ["host.io/app:1", "app:1", "host.io/app", "localhost/app", "docker://a.io/b"] {
         let error = failure_of(&mut image.push_with(&[name, &conf]));
         let expected = format!(
-            "`{name}` looks like a reference, and there is no such file; the conf comes first"
+            "`{name}` looks like a reference, and no such file exists; the conf comes first"
         );
         assert!(error.contains(&expected), "{error}");
         let error = failure_of(&mut image.push_with(&[&conf, "a:1", "--platform-conf", name]));

@@ -137,7 +137,7 @@ fn a_registry_of_plain_http_is_named_as_such() {
     let server = name.split('/').next().unwrap();
     assert!(error.contains(&format!("`{server}` speaks plain HTTP, not TLS")), "{error}");
     assert!(error.contains("--tls-verify=false") && !error.contains("certificate"), "{error}");
-    let remedy = "hint: use `--tls-verify=false` if you trust the network between here and there";
+    let remedy = "hint: use `--tls-verify=false` if you trust the network in between";
     assert!(error.trim_end().ends_with(remedy), "{error}");
     said(image.push(&name).arg("--tls-verify=false"));
     registry.check("me/app", "1");
