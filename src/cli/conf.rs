@@ -110,10 +110,7 @@ fn named_conf(script: &Path, text: &str) -> anyhow::Result<String> {
         ),
         _ => {
             let confs: Vec<_> = confs.into_iter().collect();
-            bail!(
-                "`{shown}` is a script that names several confs; use one of {}",
-                confs.join(", ")
-            )
+            bail!("`{shown}` is a script that names several confs; use one of {}", confs.join(", "))
         }
     }
 }

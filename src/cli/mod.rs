@@ -228,10 +228,7 @@ mod tests {
     fn every_command_has_examples_that_parse() {
         for (words, command) in commands("", &Cli::command()) {
             let help = command.get_after_long_help().unwrap_or_default().to_string();
-            assert!(
-                help.contains("to standard output"),
-                "`{words}` does not say what it prints"
-            );
+            assert!(help.contains("to standard output"), "`{words}` does not say what it prints");
             let (_, examples) = help.split_once("\n\nExamples:\n").unwrap_or_default();
             assert!(!examples.is_empty(), "`{words}` has no examples");
             for example in examples.split("\n\n") {
