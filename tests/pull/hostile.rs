@@ -144,7 +144,7 @@ fn answers_that_lie_are_refused() {
                 vec![("location", format!("/v2/{REPOSITORY}/blobs/sha256:{first}"))],
                 vec![],
             ),
-            "sent from place to place",
+            "too many redirects",
         ),
         (Fault::Answer(302, vec![("location", "file:///etc/passwd".into())], vec![]), "status 404"),
     ] {
