@@ -57,11 +57,7 @@ pub fn of_image(contents: &Contents) -> String {
             items.push(Item {
                 place: usize::MAX,
                 label: "other files".to_owned(),
-                title: format!(
-                    "files outside the store\n{}\nlayer {}",
-                    bytes(other),
-                    number + 1
-                ),
+                title: format!("files outside the store\n{}\nlayer {}", bytes(other), number + 1),
                 bytes: other,
                 class: layer_class(number),
             });
