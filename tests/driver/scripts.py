@@ -1,6 +1,6 @@
-"""Runs scripts of tests/scripts with the engines that are on PATH, which it starts.
+"""Starts the engines on PATH and runs scripts of tests/scripts with them.
 
-Its first argument is a file with what the driver has built.
+The first argument is a file that describes what the driver has built.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from local import LocalMachine
 from machine import Failure, time_limit
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
-# Seconds that a script may take, as NixOS' driver has it.
+# Time limit of a script in seconds, as in NixOS' driver.
 LIMIT = 3600
 
 
@@ -28,10 +28,10 @@ def run(script, machine, known):
 
 
 def unit(built, folder):
-    """The command by which a unit of the NixOS module does its work, on this machine.
+    """The command of a unit of the NixOS module, adapted to this machine.
 
-    Its text is the module's; the programs that the text calls are this machine's, and
-    nix-image is told where the store is.
+    The text is the module's, but the programs it calls are this machine's, and nix-image is told
+    where the store is.
     """
     programs = folder / "programs"
     programs.mkdir()
@@ -59,7 +59,7 @@ def main():
     for name in arguments.engine or engines.ENGINES:
         engine = engines.ENGINES[name]
         if why := engine.missing():
-            print(f"\n{name}: left out, as {why}", flush=True)
+            print(f"\n{name}: skipped, as {why}", flush=True)
             continue
         for script in arguments.script or engine.scripts:
             with engine(data=state) as running, tempfile.TemporaryDirectory(dir=state) as scratch:
