@@ -78,7 +78,7 @@ fn a_password_is_asked_for_and_not_shown() {
             let bytes = terminal.read(&mut piece).unwrap();
             shown += std::str::from_utf8(&piece[..bytes]).unwrap();
         }
-        // The question comes first, then the terminal stops showing what is typed.
+        // The prompt is printed before echo is switched off.
         let shows = || tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO);
         while shows() != echo {
             thread::sleep(Duration::from_millis(1));

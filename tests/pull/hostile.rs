@@ -1,4 +1,5 @@
-//! Registries that lie: the error names what is wrong, no file is left, little memory is taken.
+//! Registries that lie: the error names the problem, no file is left behind, and little memory is
+//! used.
 
 use super::images::{CONFIG, REPOSITORY, TestImage, compress, name, nix_image, store_manifest};
 use crate::support::registry::{Fault, Registry, Request};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
 
-/// What a failed pull says; nothing may be left of it.
+/// The message of a failed pull, which must leave nothing behind.
 fn refused(registry: &Registry, tag: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut pull = nix_image("pull", &name(registry, tag));
@@ -26,7 +27,7 @@ fn refused_with(change: impl FnOnce(&Registry, &mut Manifest)) -> String {
     refused(&registry, "1")
 }
 
-/// A layer in the place of the first one, with the diffID of that.
+/// A layer that replaces the first one, but has its diffID.
 fn with_layer(media_type: &str, blob: &[u8]) -> String {
     refused_with(|registry, manifest| {
         registry.set_blob(REPOSITORY, blob);
@@ -158,7 +159,7 @@ fn answers_that_lie_are_refused() {
     }
 }
 
-/// The blob is another one, though what is in it is right.
+/// The blob is a different one, though its content is right.
 #[test]
 fn a_blob_of_another_digest_is_refused() {
     let mut other = compress(b"first layer", Compression::Gzip);
@@ -184,7 +185,7 @@ fn a_manifest_of_another_digest_is_refused() {
     assert!(refused(&registry, &digest).contains("instead of"));
 }
 
-/// Zeros, of which a gigabyte would fit a megabyte.
+/// Zeros: a gigabyte of them compresses to a megabyte.
 #[test]
 fn bombs_take_little_memory() {
     let registry = Registry::start();
