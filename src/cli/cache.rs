@@ -30,8 +30,8 @@ pub(super) enum Command {
 /// Show where the cache is and what it holds
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Prints the directory, the number of entries, their size, and how long the oldest one has been unused
-to standard output.
+Prints the directory, the number of entries, their size, and how long the oldest one has been
+unused, all to standard output.
 
 Examples:
   # Show where the cache is and how large
