@@ -43,7 +43,7 @@ def present(contenders, what):
         needs = [str(contender.command[0]), contender.needs]
         absent = [need for need in needs if not shutil.which(need) and not os.path.exists(need)]
         if absent:
-            say(f"{what}: goes on without {contender.label}: there is no {absent[0]}")
+            say(f"{what}: continuing without {contender.label}: {absent[0]} is missing")
         else:
             found.append(contender)
     return found

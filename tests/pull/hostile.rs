@@ -68,8 +68,8 @@ fn documents_that_contradict_each_other_are_refused() {
         ),
         (Box::new(|manifest| manifest.layers.reverse()), "its diffID is sha256:"),
         (Box::new(|manifest| manifest.config.size = 1 << 40), "1099511627776 bytes"),
-        (Box::new(|manifest| manifest.config.size += 1), "bytes, and the blob"),
-        (Box::new(|manifest| manifest.layers[1].size = u64::MAX), "bytes, and the blob"),
+        (Box::new(|manifest| manifest.config.size += 1), "bytes, but the blob has"),
+        (Box::new(|manifest| manifest.layers[1].size = u64::MAX), "bytes, but the blob has"),
         (
             Box::new(|manifest| manifest.config.media_type = "application/x.helm".into()),
             "is not an image but an artifact: its configuration is `application/x.helm`",
@@ -137,7 +137,7 @@ fn answers_that_lie_are_refused() {
     let length = compress(b"first layer", Compression::Gzip).len();
     for (fault, expected) in [
         (Fault::Answer(200, vec![], vec![b'x'; length]), "diffID"),
-        (Fault::Answer(200, vec![], vec![b'x'; length + 1]), "bytes, and the blob"),
+        (Fault::Answer(200, vec![], vec![b'x'; length + 1]), "bytes, but the blob has"),
         (Fault::Endless(vec![]), "it has more than the blob's"),
         (
             Fault::Answer(

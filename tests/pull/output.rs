@@ -133,7 +133,7 @@ fn a_lock_file_leads_to_each_blob() {
         };
         let size = blob["size"].as_u64().unwrap();
         assert_eq!(stdout_of(&mut pull(size)), registry.blob(REPOSITORY, digest).unwrap());
-        assert!(failure_of(&mut pull(size + 1)).contains("bytes, and the blob"));
+        assert!(failure_of(&mut pull(size + 1)).contains("bytes, but the blob has"));
     }
 }
 
