@@ -49,7 +49,7 @@ class Image:
         return info
 
     def add_tree(self, tar, path, cut=0):
-        """Adds a path and everything below it, with the first `cut` characters removed from names."""
+        """Adds a path and everything below it, without the first `cut` characters of names."""
         place = self.root + path
         found = os.lstat(place)
         info = self.member(path[cut:], TYPES[stat.S_IFMT(found.st_mode)], stat.S_IMODE(found.st_mode))
