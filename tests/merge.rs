@@ -97,7 +97,7 @@ fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let name = String::from_utf8(member.name).unwrap();
         if !name.ends_with('/') {
             let name = name.trim_start_matches("./").to_owned();
-            assert!(files.insert(name.clone(), member.content).is_none(), "{name} is there twice");
+            assert!(files.insert(name.clone(), member.content).is_none(), "duplicate {name}");
         }
     }
     files

@@ -228,7 +228,7 @@ fn podman_removes_what_a_killed_run_has_left() {
     let trees = layers.begin(&new).unwrap();
     fs::write(trees[1].join("file"), "half of it").unwrap();
     let kept = keep(&ours.root, folder.path());
-    assert!(layers.get(new[0].id).is_none(), "an incomplete layer is there");
+    assert!(layers.get(new[0].id).is_none(), "an incomplete layer exists");
     layers.abandon().unwrap();
     let after = listing(&ours.root);
     assert_eq!(after.replace("overlay-layers/layers.json f 600\n", ""), before);

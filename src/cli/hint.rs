@@ -59,7 +59,7 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
 }
 
-/// The error that a transparent error wraps, or `None` if `error` is not of this type.
+/// The error that a transparent error of type `E` wraps, or `None` if `error` is not one.
 fn stands_for<E: Error + 'static>(error: &Cause, inner: fn(&E) -> &Cause) -> Option<&Cause> {
     // A recursive variant holds the error in a box.
     if let Some(boxed) = error.downcast_ref::<Box<E>>() {

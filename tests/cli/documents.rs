@@ -276,7 +276,7 @@ fn documents_show_commands_in_blocks_that_are_run() {
 fn the_picture_shows_the_figures_of_the_benchmarks() {
     let drawn = stdout_of(&mut command(project_file("scripts/draw-loads"), &[""; 0]));
     let picture = fs::read(project_file("docs/loads.svg")).unwrap();
-    assert!(drawn == picture, "draw it anew: scripts/draw-loads > docs/loads.svg");
+    assert!(drawn == picture, "redraw it: scripts/draw-loads > docs/loads.svg");
 }
 
 #[test]
