@@ -1,4 +1,4 @@
-//! Compares SHA-256 of one stream with that of two interleaved ones.
+//! Compares hashing one SHA-256 stream with hashing two interleaved ones.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Encodes tar headers, plain ones and such with an extended header.
+//! Encodes tar headers, plain ones and ones with an extended header.
 
 use std::hint::black_box;
 

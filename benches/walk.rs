@@ -17,10 +17,10 @@ fn main() {
 }
 
 fn walk(criterion: &mut Criterion) {
-    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let directory = tempfile::tempdir().expect("a temporary directory can be created");
     let root = directory.path().join("tree");
-    grow(&root).expect("the tree can be made");
-    let mut walk = Walk::new(&root).expect("the tree is there");
+    grow(&root).expect("the tree can be created");
+    let mut walk = Walk::new(&root).expect("the tree exists");
     let mut entries = 0;
     while walk.next_entry().expect("the tree can be walked").is_some() {
         entries += 1;
@@ -38,7 +38,7 @@ fn walk(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Makes files as a package's documentation has them, with a symbolic link in each directory.
+/// Makes files like those of a package's documentation, with a symbolic link in each directory.
 fn grow(root: &Path) -> std::io::Result<()> {
     for number in 0..DIRECTORIES {
         let parent = root.join(format!("share/doc/part-{:02}/chapter-{number:03}", number % 20));

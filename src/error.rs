@@ -1,8 +1,12 @@
-//! Why something could not be done.
+//! The library's error type.
 
 use thiserror::Error;
 
-/// Why something could not be done.
+/// Any error of this library.
+///
+/// Each function returns the error type of its own part, and `?` turns any of them into this one.
+/// It displays the same message and has the same [`source`](std::error::Error::source). The wrapped
+/// types are those of internal crates and may change with any version.
 ///
 /// The functions of this library have error types of their own, all of which `?` turns into this
 /// one. It reads as they do, and has their causes as its [`source`](std::error::Error::source). The
@@ -13,7 +17,7 @@ pub enum Error {
     /// The conf cannot be used.
     #[error(transparent)]
     Conf(Box<image::conf::ConfError>),
-    /// An image cannot be made of the conf.
+    /// The conf does not describe a usable image.
     #[error(transparent)]
     Image(Box<image::ImageError>),
     /// The image cannot be read or digested.
@@ -26,7 +30,7 @@ pub enum Error {
     #[cfg(feature = "push")]
     #[error(transparent)]
     Push(Box<delivery::push::PushError>),
-    /// A text is not the name of an image.
+    /// A string is not a valid image name.
     #[error(transparent)]
     Name(Box<oci::ReferenceError>),
 }

@@ -2,10 +2,10 @@
 //! delivers them to archives, layouts and registries.
 //!
 //! A [`Conf`] is the JSON file that `dockerTools.streamLayeredImage` and this project's Nix
-//! functions write. It describes an [`Image`], and a [`Digester`] finds the digests of the image's
-//! layers, by hashing on all cores or in a [`Cache`]. Then the image is delivered. A [`Sink`]
-//! writes one file ([`DockerArchive`], [`OciArchive`]) or a directory ([`OciLayout`]).
-#![cfg_attr(feature = "push", doc = "A [`Push`] sends to a registry what that lacks.")]
+//! functions write. It describes an [`Image`]. A [`Digester`] finds the digests of the image's
+//! layers, by hashing them on all cores or in a [`Cache`]. Then a [`Sink`] writes the image to a
+//! file ([`DockerArchive`], [`OciArchive`]) or a directory ([`OciLayout`]).
+#![cfg_attr(feature = "push", doc = "A [`Push`] sends a registry only what it lacks.")]
 //! An [`Observer`] receives the progress of a delivery; pass `&()` to ignore it.
 //!
 //! # Examples
@@ -16,7 +16,7 @@
 #![doc = include_str!("../examples/stream.rs")]
 //! ```
 //!
-//! Print the digests of an image's layers, and what is being hashed meanwhile. This is
+//! Print the digests of an image's layers, with progress while they are hashed. This is
 //! `examples/digest.rs`:
 //!
 //! ```no_run
@@ -35,7 +35,7 @@ Push an image to a registry. This is `examples/push.rs`:
 //! # Errors
 //!
 //! Functions return the error type of the part that they belong to. `?` turns any of them into
-//! [`Error`]. An error says what went wrong and, where there is one, the remedy; its
+//! [`Error`]. An error says what went wrong and, where possible, how to fix it; its
 //! [`source`](std::error::Error::source)s say why.
 //!
 //! # Features
@@ -43,9 +43,9 @@ Push an image to a registry. This is `examples/push.rs`:
 //! | feature | what it adds to the library | default |
 //! |---|---|---|
 //! | `push` | pushing to registries, and with it TLS | yes |
-//! | `pull`, `load`, `serve`, `cli` | nothing: they are for the program | yes |
+//! | `pull`, `load`, `serve`, `cli` | nothing: they are for the command line | yes |
 //!
-//! So a library that depends on this one needs no default features:
+//! So a library that depends on this one does not need the default features:
 //!
 //! ```toml
 //! nix-image = { version = "0.2", default-features = false, features = ["push"] }
@@ -54,9 +54,9 @@ Push an image to a registry. This is `examples/push.rs`:
 //! # Stability
 //!
 //! The interface is what is documented here, and a test pins it. The crates `nix-image-formats`,
-//! `nix-image-planner`, `nix-image-contents`, `nix-image-oci`, `nix-image-containerd`, `nix-image-containers-storage`,
-//! `nix-image-image` and `nix-image-delivery` are internal, and so is every type that this crate does
-//! not export: they may change with any version.
+//! `nix-image-planner`, `nix-image-contents`, `nix-image-oci`, `nix-image-containerd`,
+//! `nix-image-containers-storage`, `nix-image-image` and `nix-image-delivery` are internal, and so
+//! is every type that this crate does not export: they may change with any version.
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

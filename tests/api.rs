@@ -1,6 +1,6 @@
-//! The library's interface: whatever src/lib.rs exports, as tests/api.txt has it.
+//! The library's interface: whatever src/lib.rs exports, as recorded in tests/api.txt.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test integration -- api::` writes it anew.
+//! `SNAPSHOTS=overwrite cargo test --test integration -- api::` updates it.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ struct Interface<'a> {
 /// One name.
 struct Export<'a> {
     name: String,
-    /// The conditions under which it is there.
+    /// The conditions under which it is exported.
     conditions: String,
     definition: Definition<'a>,
 }
@@ -80,7 +80,7 @@ impl<'a> Interface<'a> {
                     Item::Impl(item) if self.belongs(export, module, item) => {
                         lines.extend(self.of_impl(module, item));
                     }
-                    // One that is called may make implementations.
+                    // A macro call may create implementations.
                     Item::Macro(call)
                         if call.ident.is_none() && *module == export.definition.module =>
                     {
@@ -94,8 +94,8 @@ impl<'a> Interface<'a> {
         lines.into_iter().map(|line| format!("{name}: {conditions}{line}")).collect()
     }
 
-    /// Whether an implementation is told of with this export: one for it, or, of a trait, one for
-    /// a type that is not of these crates.
+    /// Whether an implementation is listed with this export: one for it or, if it is a trait, one
+    /// for a foreign type.
     fn belongs(&self, export: &Export<'_>, module: &str, item: &ItemImpl) -> bool {
         if is_hidden(&item.attrs) {
             return false;
@@ -109,7 +109,7 @@ impl<'a> Interface<'a> {
         }
     }
 
-    /// The struct, enum or trait that a type names, if it is of these crates.
+    /// The struct, enum or trait that a type names, if it is from these crates.
     fn definition(&self, module: &str, of: &Type) -> Option<Definition<'a>> {
         let Type::Path(path) = of else { return None };
         match self.sources.resolve(module, &segments(&path.path))? {
@@ -136,12 +136,12 @@ impl<'a> Interface<'a> {
     }
 }
 
-/// A method, constant or type of an implementation that users see.
+/// A method, constant or type of an implementation, if users see it.
 fn of_impl_item(of: &ItemImpl) -> impl Fn(&ImplItem) -> Option<String> {
     let of_trait = of.trait_.is_some();
     move |item| {
         let (attributes, visibility, text) = match item {
-            // Those of a trait are the trait's.
+            // A trait's items are listed with the trait.
             ImplItem::Fn(_) | ImplItem::Const(_) if of_trait => return None,
             ImplItem::Fn(item) => (&item.attrs, &item.vis, text(&item.sig)),
             ImplItem::Const(item) => {
@@ -157,7 +157,7 @@ fn of_impl_item(of: &ItemImpl) -> impl Fn(&ImplItem) -> Option<String> {
     }
 }
 
-/// An implementation up to its brace.
+/// An implementation, up to its brace.
 fn head_of_impl(item: &ItemImpl) -> String {
     let generics = generics(&item.generics);
     let of = match &item.trait_ {
@@ -259,7 +259,7 @@ fn segments(path: &syn::Path) -> Vec<String> {
     path.segments.iter().map(|segment| segment.ident.to_string()).collect()
 }
 
-/// Those of an item's attributes that users depend on, each followed by a space.
+/// The attributes of an item that users depend on, each followed by a space.
 fn kept(attributes: &[Attribute]) -> String {
     let kept = attributes
         .iter()

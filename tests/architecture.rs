@@ -1,4 +1,4 @@
-//! docs/architecture.md says what the code does.
+//! Checks that docs/architecture.md describes the code.
 
 use crate::support::sources::{
     CRATES, attributes, imports, is_public, is_test, parse, project_file, visibility,
@@ -13,8 +13,8 @@ use std::process::Command;
 use syn::spanned::Spanned as _;
 use syn::{ImplItem, Item, ItemMod as Module};
 
-/// A module at the top of a crate, as `CRATE::MODULE`, with the modules beside it and the crates
-/// before it that it uses.
+/// A module at the top of a crate, as `CRATE::MODULE`, with the sibling modules and the crates that
+/// it uses.
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
 fn document() -> String {
@@ -51,7 +51,7 @@ fn a_crate_uses_only_those_before_it() {
     }
 }
 
-/// The rows of the table of rooms.
+/// The rows of the table of modules.
 fn told() -> Rooms {
     let document = document();
     let table = document.split("| module |").nth(1).expect("the table of rooms");
@@ -66,7 +66,7 @@ fn told() -> Rooms {
     table.lines().skip(2).take_while(|line| line.starts_with('|')).map(row).collect()
 }
 
-/// What a file has, without comments and tests.
+/// A file's source, without comments and tests.
 fn source(file: &Path) -> String {
     let (mut text, parsed) = parse(file);
     let mut tests = Vec::new();
@@ -81,7 +81,7 @@ fn source(file: &Path) -> String {
     text
 }
 
-/// Where in the text the items are that are there in tests only.
+/// The text ranges of items that are compiled only for tests.
 fn find_tests(items: &[Item], found: &mut Vec<Range<usize>>) {
     for item in items {
         match item {
@@ -96,7 +96,7 @@ fn find_tests(items: &[Item], found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The files of a module, each with how many modules deep it is in its crate.
+/// The files of a module, each with its depth below the crate's root.
 fn files(path: &Path, depth: usize, found: &mut Vec<(PathBuf, usize)>) {
     if path.is_dir() {
         for entry in fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()) {
@@ -108,7 +108,7 @@ fn files(path: &Path, depth: usize, found: &mut Vec<(PathBuf, usize)>) {
     }
 }
 
-/// The names that follow a path's start wherever it stands: one, or those in its braces.
+/// The names that follow a path's start anywhere in the text: a single one, or those in braces.
 fn after<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
     let whole = |&(at, _): &(usize, &str)| {
         let before = text[..at].chars().next_back();
@@ -126,7 +126,7 @@ fn after<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// Of `{a, b::{c, d}}`, `a` and `b`.
+/// For `{a, b::{c, d}}`, `a` and `b`.
 fn top_names(path: &str) -> Vec<&str> {
     let Some(inner) = path.strip_prefix('{') else { return vec![path] };
     let mut depth = 0;
@@ -138,7 +138,7 @@ fn top_names(path: &str) -> Vec<&str> {
     parts.map(|part| &part.trim()[..name(part)]).collect()
 }
 
-/// What a crate's root has from which of its modules: names, and `*` for one that gives all.
+/// What a crate's root exports from which of its modules: names, or `*` for everything in a module.
 fn exported(root: &Path) -> BTreeMap<String, String> {
     let mut items = parse(root).1.items;
     items.retain(|item| is_public(visibility(item)));
@@ -149,7 +149,7 @@ fn is_used(text: &str, name: &str) -> bool {
     after(text, &format!("{name}::")).next().is_some() || text.contains(&format!("use {name};"))
 }
 
-/// What the modules of the crates really use.
+/// What the modules of the crates actually use.
 fn done() -> Rooms {
     let mut rooms = Rooms::new();
     for (number, (name, folder)) in CRATES.iter().enumerate() {
@@ -208,7 +208,7 @@ fn the_modules_of_a_crate_use_each_other_in_no_circle() {
         (room, used)
     };
     let mut left: Rooms = done().into_iter().map(beside).collect();
-    // What uses nothing that is left is in no circle.
+    // A module that uses none of the remaining ones is not in a cycle.
     let mut before = usize::MAX;
     while left.len() < before {
         before = left.len();

@@ -1,5 +1,5 @@
-//! What bad input gets: status 1, one message that names the thing, and no archive that a reader
-//! would take for complete.
+//! Bad input results in status 1, a single message that names the culprit, and no archive that a
+//! reader would mistake for complete.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{Read as _, Write as _};
@@ -35,19 +35,19 @@ fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// Whether a reader would take this for a whole image: the manifest is the last member.
+/// Whether a reader would take this for a complete image: the manifest is the last member.
 fn looks_complete(archive: &[u8]) -> bool {
     archive.windows(13).any(|window| window == b"manifest.json")
 }
 
-/// Checks how a run failed, and that its message has all these parts.
+/// Checks that a run failed, with a message that has all these parts.
 fn assert_failed(case: &str, output: &Output, parts: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{case}: {said}");
     let messages: Vec<_> = said.split_inclusive('\n').collect();
     let first = messages.iter().position(|line| line.starts_with("error: "));
     let message = messages[first.unwrap_or(messages.len())..].concat();
-    // With the hint that follows.
+    // A hint may follow.
     assert_eq!(message.matches("error: ").count(), 1, "{case}: one message: {said}");
     for part in parts {
         assert!(message.contains(part), "{case}: `{part}` is not in: {message}");
@@ -55,7 +55,7 @@ fn assert_failed(case: &str, output: &Output, parts: &[&str]) {
     assert!(!looks_complete(&output.stdout), "{case}: the archive looks complete");
 }
 
-/// What is written to a closed standard output is lost, so nothing may end well there.
+/// Everything written to a closed standard output is lost, so no command may succeed there.
 #[test]
 fn a_closed_standard_output_is_an_error() {
     let (store, conf) = simple();
@@ -78,7 +78,7 @@ fn a_closed_standard_output_is_an_error() {
     }
 }
 
-/// Memory would be full before what does not end is found to be no document.
+/// Endless input must be rejected before it fills the memory.
 #[test]
 fn a_document_that_does_not_end_is_not_read_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ fn a_document_that_does_not_end_is_not_read_to_its_end() {
     }
 }
 
-/// A base image in a plain archive was read whole once, and is damaged then.
+/// A base image in a plain archive that was damaged after it was read once.
 #[test]
 fn a_base_image_that_was_damaged_after_its_use_is_found_by_verifying() {
     let (store, mut conf) = simple();
@@ -126,7 +126,7 @@ fn a_base_image_that_was_damaged_after_its_use_is_found_by_verifying() {
     assert_failed("then", &store.nix_image("stream", &conf).output().unwrap(), &parts);
 }
 
-/// The diffID of a layer that is compressed in the base image is that of what is in it.
+/// A layer that is compressed in the base image has the diffID of its uncompressed content.
 #[test]
 fn good_layers_of_a_base_image_are_verified_however_they_are_compressed() {
     let layer = tar_of(&[("etc", b"content")]);
@@ -159,13 +159,13 @@ fn a_base_image_that_is_no_file_is_not_waited_for() {
     assert_failed("fifo", &output, &["base.tar", "it is not a file"]);
 }
 
-/// A limit on processes counts threads as well.
+/// A limit on processes also counts threads.
 #[test]
 fn threads_that_cannot_be_started_are_an_error() {
     let (store, conf) = simple();
     let conf = store.write_conf("conf", &conf);
     fs::set_permissions(store.root(), Permissions::from_mode(0o755)).unwrap();
-    // Root has no such limit, so another user has to run it, from where that one can read it.
+    // The limit does not apply to root, so another user has to run a copy that it can read.
     let program = store.root().join("program");
     fs::copy(NIX_IMAGE, &program).unwrap();
     let user: &[&str] = &["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "--"];
@@ -180,7 +180,7 @@ fn threads_that_cannot_be_started_are_an_error() {
     }
 }
 
-/// Changes a simple image's conf or store; what the message has to say.
+/// A change to a simple image's conf or store, and parts of the expected message.
 type Case = (&'static str, fn(&TempStore, &mut Value), &'static [&'static str]);
 
 const CASES: &[Case] = &[
@@ -403,7 +403,7 @@ fn standard_error_says_what_nixpkgs_script_says() {
 #[test]
 fn the_drop_in_takes_argparses_forms() {
     let (store, mut conf) = simple();
-    // Its store is where it is, so only the tag of an image without paths can be looked at.
+    // The store is at its real path, so only the tag of an image without paths can be tested.
     conf["store_layers"] = json!([]);
     conf["store_dir"] = json!(store.place("/nix/store").to_str().unwrap());
     conf["customisation_layer"] =
@@ -484,7 +484,7 @@ fn a_reader_that_closes_early_ends_it_quietly() {
     assert!(!said.contains("error"), "{said}");
 }
 
-/// Runs as a user who may not read everything, which root may.
+/// Runs as a user who, unlike root, cannot read everything.
 fn as_nobody(command: &Command) -> Command {
     let mut other = Command::new("setpriv");
     other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -508,8 +508,8 @@ fn what_cannot_be_read_is_an_error() {
     }
 }
 
-/// Changes a file that was hashed and is not written yet: so much else comes before it that the
-/// reader of the archive has to make room first.
+/// Changes a file after it was hashed and before it is written: so much precedes it that the pipe
+/// is full until the archive is read.
 #[test]
 fn files_that_change_while_they_are_read_are_errors() {
     type Change = (&'static str, fn(&Path), &'static [&'static str]);
@@ -565,7 +565,7 @@ fn files_that_change_while_they_are_read_are_errors() {
     }
 }
 
-/// Runs a stream, makes a change as soon as it starts to flow, and reads it to its end.
+/// Starts a stream, makes a change as soon as data flows, and reads the stream to its end.
 fn change_while_streaming(store: &TempStore, conf: &Path, change: impl FnOnce()) -> Output {
     let mut child = store
         .nix_image("stream", conf)
@@ -619,7 +619,7 @@ fn linked_base() -> Vec<u8> {
 #[test]
 fn base_images_that_are_broken_are_errors() {
     let good = tar_of(&[("etc", b"")]);
-    // The content is whole, what closes it is not.
+    // The content is complete, but the trailer is cut off.
     let cut = |packed: Vec<u8>| {
         base_archive(&packed[..packed.len() - 3], |_, config| {
             config["rootfs"]["diff_ids"] = json!([format!("sha256:{}", support::sha256(&good))]);
@@ -683,7 +683,7 @@ fn base_images_that_are_broken_are_errors() {
     }
 }
 
-/// Headers that say what cannot be, or too much, in front of a good base image.
+/// Headers with impossible or excessive values, in front of a good base image.
 #[test]
 fn base_images_with_such_headers_are_errors() {
     let record = |keyword: &str, value: &str| (keyword.to_owned(), value.as_bytes().to_vec());
@@ -749,7 +749,7 @@ fn base_images_with_such_headers_are_errors() {
     }
 }
 
-/// The archive says how much memory its decompression takes.
+/// An archive states how much memory its decompression takes.
 #[test]
 fn base_images_that_take_too_much_to_decompress_are_errors() {
     let archive = base_archive(b"", |_, _| ());
@@ -758,7 +758,7 @@ fn base_images_that_take_too_much_to_decompress_are_errors() {
     zstd.write_all(&archive).unwrap();
     let mut xz = Vec::new();
     liblzma::bufread::XzEncoder::new(archive.as_slice(), 0).read_to_end(&mut xz).unwrap();
-    // Behind the stream's header comes the block's: its length in words, ..., the dictionary's
+    // The stream's header is followed by the block's: its length in words, ..., the dictionary
     // size, ..., and a checksum.
     let block = 12..12 + 4 * (usize::from(xz[12]) + 1);
     let checksum = block.end - 4;
@@ -804,7 +804,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
-    /// Whatever stands in a conf, or is cut off it: it ends with 0 or 1 and without a panic.
+    /// Whatever is put into a conf or cut off it, the program exits with 0 or 1 and does not panic.
     #[test]
     fn no_conf_makes_it_panic(key in 0usize..14, value in any_json(), cut in 0usize..2000) {
         let (store, mut conf) = simple();
@@ -823,7 +823,7 @@ proptest! {
         prop_assert_eq!(output.status.success(), looks_complete(&output.stdout));
     }
 
-    /// The same for a base image that is damaged somewhere.
+    /// The same for a base image that is damaged anywhere.
     #[test]
     fn no_base_image_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), compress in any::<bool>()) {
         let (store, mut conf) = simple();

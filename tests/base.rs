@@ -1,5 +1,5 @@
-//! Base images of archives that no library would write: what is made of them is compared with what
-//! `reference.py` makes, which reads them with Python's `tarfile`.
+//! Base images from archives that no library would write. The results are compared with those of
+//! `reference.py`, which reads the archives with Python's `tarfile`.
 
 use crate::bad_input::gzip;
 use crate::support::{Python, TempStore, run, sha256};
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::fs;
 
-/// Writes an image with `reference.py`; false if Python cannot.
+/// Writes an image with `reference.py`; false if Python cannot read it.
 const REFERENCE: &str = "
 import json, sys
 from reference import Image
@@ -27,15 +27,15 @@ def answer(question):
         return False
 ";
 
-/// A header's number: its field, and the value in the archive.
+/// A header's number: its field, and its value in the archive.
 pub(crate) type Number = Vec<u8>;
 pub(crate) type Records = Vec<(String, Vec<u8>)>;
 
-/// A block with what follows it.
+/// A block and what follows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Header {
     typeflag: u8,
-    /// The name's field and the prefix's.
+    /// The name field and the prefix field.
     name: Vec<u8>,
     prefix: Vec<u8>,
     magic: &'static [u8],
@@ -44,7 +44,7 @@ pub(crate) struct Header {
     pub(crate) uid: Number,
     gid: Number,
     mtime: Number,
-    /// Whether bytes count as signed in the checksum.
+    /// Whether the checksum treats bytes as signed.
     signed: bool,
 }
 
@@ -62,9 +62,9 @@ struct Layer {
     extensions: Vec<Extension>,
     header: Header,
     name: String,
-    /// So many bytes of this kind.
+    /// A number of bytes of this value.
     content: (usize, u8),
-    /// The size as a record, and in the field something else.
+    /// The size as a record, with another value in the field.
     size: Option<(String, String)>,
 }
 
@@ -111,7 +111,7 @@ impl Header {
             if self.signed { i64::from(byte.cast_signed()) } else { i64::from(*byte) }
         };
         let sum: i64 = block.iter().map(value).sum();
-        // A negative sum has no place in the field.
+        // A negative sum does not fit into the field.
         let sum = if sum < 0 { block.iter().map(|&byte| i64::from(byte)).sum() } else { sum };
         block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         out.extend_from_slice(&block);
@@ -210,7 +210,7 @@ fn header(name: impl Strategy<Value = String>) -> impl Strategy<Value = Header> 
         )
 }
 
-/// Text for a number's record.
+/// The text of a number's record.
 fn number() -> impl Strategy<Value = Vec<u8>> {
     let texts = [
         "0",
@@ -253,7 +253,7 @@ fn number() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Records that an own header or a global one may have.
+/// Records for an extended header, local or global.
 fn records() -> impl Strategy<Value = Records> {
     let name = prop_oneof!["[a-zé]{0,40}", "[a-z]{1,3}/?"].prop_map(String::into_bytes);
     let any_value = prop_oneof![
@@ -273,7 +273,7 @@ fn records() -> impl Strategy<Value = Records> {
         .prop_map(|(charset, records)| charset.into_iter().chain(records).collect())
 }
 
-/// The extensions in front of a member; it gets this name by one of them.
+/// The extensions in front of a member, and the name that they give it.
 fn extensions() -> impl Strategy<Value = (Vec<Extension>, Option<String>)> {
     let globals = prop::collection::vec(records().prop_map(Extension::Global), 0..2);
     let long = prop_oneof!["[a-z]{1,150}", "é{1,60}", "[a-z]{1,9}/"];
@@ -295,7 +295,7 @@ fn extensions() -> impl Strategy<Value = (Vec<Extension>, Option<String>)> {
                 (_, Some(long)) => Some(long.clone()),
                 (path, None) => path.clone(),
             };
-            // What comes first is heard last.
+            // The first one takes effect last.
             let long_name = long_name.map(Extension::LongName);
             let both = if name_first { [long_name, own] } else { [own, long_name] };
             extensions.extend(target.map(Extension::LongTarget));
@@ -323,7 +323,7 @@ fn layer() -> impl Strategy<Value = Part> {
     )
 }
 
-/// Members that are not layers. Some give a size, but have no content.
+/// Members that are not layers. Some state a size, but have no content.
 fn other() -> impl Strategy<Value = Part> {
     let bodiless = (select(b"123456".to_vec()), 0usize..5000).prop_map(|(typeflag, size)| {
         let mut out = Vec::new();
@@ -352,7 +352,7 @@ fn other() -> impl Strategy<Value = Part> {
     prop_oneof![3 => bodiless, 1 => unknown, 1 => old_directory, 2 => holes].prop_map(Part::Other)
 }
 
-/// A file of GNU tar's old sparse format, whose map goes on in two blocks.
+/// A file in GNU tar's old sparse format, whose map continues in two blocks.
 fn write_old_sparse(out: &mut Vec<u8>) {
     let start = out.len();
     let mut header = Header::plain(b'S', "holes");
@@ -373,7 +373,7 @@ fn write_old_sparse(out: &mut Vec<u8>) {
     out.extend_from_slice(&[7; 1024]);
 }
 
-/// A file of GNU tar's sparse format 1.0, whose map is part of its content.
+/// A file in GNU tar's sparse format 1.0, whose map is part of its content.
 fn write_new_sparse(out: &mut Vec<u8>) {
     let record = |keyword: &str, value: &str| (keyword.to_owned(), value.as_bytes().to_vec());
     let records = vec![
@@ -394,7 +394,7 @@ type Compression = fn(&[u8]) -> Vec<u8>;
 fn archive(parts: &[Part]) -> Vec<u8> {
     let mut out = Vec::new();
     let (mut names, mut diff_ids) = (Vec::new(), Vec::new());
-    // Where two have one name, the last one is meant.
+    // Of two with the same name, the last one counts.
     let last = |name: &str| {
         let mut layers = parts.iter().rev().filter_map(|part| match part {
             Part::Layer(layer) if layer.name == name => Some(layer),

@@ -1,4 +1,4 @@
-//! The cache of digests: used where it may be, and never for another layer.
+//! The digest cache: used where it is valid, and never for another layer.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -35,7 +35,7 @@ fn without_cache(store: &TempStore, conf: &Path) -> Vec<u8> {
     support::stdout_of(store.nix_image("stream", conf).arg("--no-cache"))
 }
 
-/// The entries in a store's own cache, oldest name first.
+/// The entries in a store's own cache, sorted by name.
 fn entries(store: &TempStore) -> Vec<PathBuf> {
     let mut entries: Vec<_> = glob(&store.root().join("cache/nix-image/layers-1"));
     entries.sort();
@@ -48,7 +48,7 @@ fn glob(directory: &Path) -> Vec<PathBuf> {
     files.map(|file| file.unwrap().path()).collect()
 }
 
-/// Makes every entry say that its layer has another digest, so that its use shows.
+/// Changes the digest in every entry, so that its use can be noticed.
 fn forge(store: &TempStore) {
     for path in entries(store) {
         let text = fs::read_to_string(&path).unwrap();
@@ -92,7 +92,8 @@ fn unchanged_layers_are_not_hashed_again() {
     let (store, conf) = simple();
     stream(&store, &conf);
     forge(&store);
-    // The customisation layer has its checksum beside it, and does not believe the cache.
+    // The customisation layer has its checksum in a file next to it, which is trusted over the
+    // cache.
     let said = support::failure_of(&mut store.nix_image("stream", &conf));
     assert!(said.contains("the customisation layer"), "{said}");
     let (store, conf) = simple();
@@ -101,8 +102,8 @@ fn unchanged_layers_are_not_hashed_again() {
     assert_eq!(forged_layers(&store, &conf), 3);
 }
 
-/// Does something to the cache, but not to the entry of the customisation layer, which is the one
-/// of a layer of 10240 zeros.
+/// Changes the cache, except the customisation layer's entry, which is that of a layer of 10240
+/// zeros.
 fn keep_customisation(store: &TempStore, change: impl FnOnce(&TempStore)) {
     let zeros = support::sha256(&[0; 10240]);
     let kept = entries(store).into_iter().find_map(|path| {
@@ -175,12 +176,12 @@ fn a_changed_path_is_hashed_again() {
     }
 }
 
-/// With times and modes, as a store path that was fetched again would be.
+/// Copies times and modes, as for a store path that was fetched again.
 fn copy_as_it_is(from: &Path, to: &Path) {
     support::stdout_of(Command::new("cp").arg("-a").arg(from).arg(to));
 }
 
-/// The image of [`simple`] with NAR hashes in its conf; the value is the conf's.
+/// The image of [`simple`] with NAR hashes in its conf, and that conf.
 fn with_hashes() -> (TempStore, PathBuf, Value) {
     let (store, conf) = simple();
     let mut value: Value = serde_json::from_slice(&fs::read(&conf).unwrap()).unwrap();
@@ -190,7 +191,7 @@ fn with_hashes() -> (TempStore, PathBuf, Value) {
     (store, conf, value)
 }
 
-/// Puts another tree of the same look in the place of [`FIRST`], as when it is fetched again.
+/// Replaces [`FIRST`] by another tree that looks the same, as if it was fetched again.
 fn fetch_again(store: &TempStore) {
     let place = store.place(FIRST);
     fs::rename(&place, store.place("/aside")).unwrap();
@@ -203,8 +204,8 @@ fn set_time(file: &Path, seconds: u64) {
     File::options().append(true).open(file).unwrap().set_modified(time).unwrap();
 }
 
-/// What is remembered of a path elsewhere, or of the one that was here before, is used, but not
-/// believed before it was checked.
+/// Digests remembered for a path elsewhere, or for one that was here before, are used, but
+/// verified.
 #[test]
 fn nar_hashes_carry_digests_which_are_checked_once() {
     let (store, conf, _) = with_hashes();
@@ -214,7 +215,7 @@ fn nar_hashes_carry_digests_which_are_checked_once() {
     let mut command = store.nix_image("stream", &conf);
     assert!(support::stdout_of(command.arg("--threads=1")) == expected, "a copy is the same");
     assert_eq!(entries(&store).len(), known + 1, "and it was remembered that it is");
-    // Of the layer of `FIRST` one entry is used now: the one of this very tree.
+    // The layer of `FIRST` now has one entry that is used: that of this very tree.
     keep_customisation(&store, forge);
     assert_eq!(forged_layers(&store, &conf), 3);
     fetch_again(&store);
@@ -238,8 +239,8 @@ fn edits_and_other_hashes_are_other_paths() {
     assert_eq!(forged_layers(&store, &conf), 2, "another hash is another path");
 }
 
-/// A damaged file of the right size and time makes a layer with a digest of its own. Once Nix has
-/// repaired the path, no archive may have that digest, whichever command looks next.
+/// A damaged file of the right size and time makes a layer with a different digest. Once Nix has
+/// repaired the path, no archive may have that digest, whichever command comes next.
 #[test]
 fn the_digest_of_a_damaged_path_does_not_outlive_its_repair() {
     let (store, conf, _) = with_hashes();
@@ -257,7 +258,7 @@ fn the_digest_of_a_damaged_path_does_not_outlive_its_repair() {
     assert!(said.contains("the cache says sha256:"), "{said}");
     assert!(stream(&store, &conf) == good);
 
-    // Commands that read layers in no order hash what they do not know of the tree that is here.
+    // Commands that read layers in any order hash everything not known for the tree that is here.
     fs::write(&text, "some tex!").unwrap();
     set_time(&text, 1);
     fetch_again(&store);

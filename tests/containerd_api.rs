@@ -1,4 +1,4 @@
-//! The client of containerd's API, with a real containerd.
+//! The client of containerd's API, tested with a real containerd.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,15 +35,15 @@ fn ctr(engine: &Engine, arguments: &[&str]) -> String {
     String::from_utf8(stdout_of(&mut engine.command("ctr", arguments))).unwrap()
 }
 
-/// Has containerd collect its garbage.
+/// Makes containerd collect its garbage.
 fn collect(engine: &Engine) {
     ctr(engine, &["leases", "create", "--id", "collect"]);
     ctr(engine, &["leases", "delete", "--sync", "collect"]);
 }
 
-/// The upload of a blob that is not there.
+/// The upload of a blob that does not exist.
 fn upload<'a>(client: &'a Client, reference: &str, bytes: &[u8]) -> Upload<'a> {
-    client.upload(reference, blob(bytes), &Labels::new()).unwrap().expect("it is not there")
+    client.upload(reference, blob(bytes), &Labels::new()).unwrap().expect("it does not exist yet")
 }
 
 fn write(client: &Client, bytes: &[u8], wanted: &Labels) -> Digest {
@@ -55,7 +55,7 @@ fn write(client: &Client, bytes: &[u8], wanted: &Labels) -> Digest {
     blob.digest
 }
 
-/// Makes a snapshot with a file of its name.
+/// Makes a snapshot with a file named after it.
 fn snapshot(client: &Client, name: &str, parent: Option<&str>) {
     let snapshots = client.snapshots(OVERLAYFS);
     let key = format!("key of {name}");
@@ -82,14 +82,14 @@ fn snapshots_are_made_in_a_chain() {
     assert_eq!((two.kind, two.labels), (Kind::Committed, labels([("made-by", "two")])));
     assert_eq!(snapshots.stat("key of two").unwrap(), None);
 
-    // What the engine has is what was written.
+    // The engine has what was written.
     let mounts = lease.snapshots(OVERLAYFS).prepare("all", Some("three"), &Labels::new()).unwrap();
     let lower = mounts[0].options.iter().find_map(|o| o.strip_prefix("lowerdir=")).unwrap();
     for (directory, name) in lower.split(':').zip(["three", "two", "one"]) {
         assert_eq!(fs::read_to_string(Path::new(directory).join(name)).unwrap(), name);
     }
 
-    // A second load of the same finds that it is too late, wherever it is.
+    // A second load of the same layer finds that it is too late, whatever the step.
     let target = labels([("containerd.io/snapshot.ref", "two")]);
     let prepared = lease.snapshots(OVERLAYFS).prepare("again", Some("one"), &target);
     assert!(prepared.unwrap_err().is_already_there());
@@ -100,7 +100,7 @@ fn snapshots_are_made_in_a_chain() {
     assert!(lease.snapshots(OVERLAYFS).remove("again").unwrap_err().is_not_found());
     let orphan = lease.snapshots(OVERLAYFS).prepare("orphan", Some("none"), &Labels::new());
     assert!(orphan.unwrap_err().is_not_found());
-    // Others are based on it.
+    // Other snapshots are based on it.
     let error = snapshots.remove("two").unwrap_err();
     assert_eq!(error.reason(), Some(containerd::Reason::FailedPrecondition), "{error}");
 }
@@ -116,26 +116,26 @@ fn content_is_written_once() {
     assert_eq!(client.content(&large.digest).unwrap(), None);
     let named = labels([("containerd.io/uncompressed", "sha256:x")]);
     let mut upload = lease.upload("large", large, &named).unwrap().unwrap();
-    // In pieces that fit no message.
+    // In pieces that do not fit into one message.
     bytes.chunks(777_777).for_each(|piece| upload.write_all(piece).unwrap());
     upload.commit().unwrap();
     let found = client.content(&large.digest).unwrap().unwrap();
     assert_eq!((found.size, found.labels), (large.size, named.clone()));
     assert_eq!(client.read_content(large).unwrap().as_deref(), Some(&*bytes));
 
-    // It is there now, and gets further labels only.
+    // It exists now, and only gets further labels.
     let more = labels([("other.example/a.b", "c")]);
     assert!(lease.upload("elsewhere", large, &more).unwrap().is_none());
     let all: Labels = named.into_iter().chain(more).collect();
     assert_eq!(client.content(&large.digest).unwrap().unwrap().labels, all);
-    // Another namespace does not have it until a client that knows its digest asks for it.
+    // Another namespace has it only once a client that knows its digest asks for it.
     let socket = Path::new(engine.variable("CONTAINERD_ADDRESS"));
     let other = Client::connect(socket, "other", Duration::from_secs(60)).unwrap();
     assert_eq!(other.content(&large.digest).unwrap(), None);
     assert!(other.upload("large", large, &Labels::new()).unwrap().is_none());
     assert_eq!(other.content(&large.digest).unwrap().unwrap().size, large.size);
 
-    // Nothing at all is a blob, too.
+    // An empty blob is valid too.
     write(&lease, b"", &Labels::new());
     assert_eq!(client.read_content(blob(b"")).unwrap().as_deref(), Some(&b""[..]));
     assert_eq!(client.read_content(blob(b"none")).unwrap(), None);
@@ -147,7 +147,7 @@ fn a_write_that_broke_is_taken_up() {
     let client = connect(&engine);
     let lease = client.lease(HOUR).unwrap();
     let bytes = vec![7; 5 << 20];
-    // It is dropped after some messages.
+    // The upload is dropped after some messages.
     let mut broken = upload(&lease, "broken", &bytes);
     broken.push(&vec![1; 3 << 20]).unwrap();
     drop(broken);
@@ -155,7 +155,7 @@ fn a_write_that_broke_is_taken_up() {
     second.push(&bytes).unwrap();
     second.commit().unwrap();
 
-    // All bytes were sent and never committed, and they are the wrong ones.
+    // All bytes were sent but never committed, and they are wrong.
     let bytes = vec![8; 3 << 20];
     let mut wrong = upload(&lease, "wrong", &bytes);
     wrong.push(&vec![9; 3 << 20]).unwrap();
@@ -166,7 +166,7 @@ fn a_write_that_broke_is_taken_up() {
     right.commit().unwrap();
     assert_eq!(client.read_content(blob(&bytes)).unwrap().as_deref(), Some(&*bytes));
 
-    // They are the right ones.
+    // They are right.
     let bytes = vec![10; 3 << 20];
     let mut whole = upload(&lease, "whole", &bytes);
     whole.push(&bytes).unwrap();
@@ -188,10 +188,10 @@ fn a_write_that_broke_is_taken_up() {
     assert!(short.commit().unwrap_err().to_string().contains("has 3145727 bytes, expected"));
 }
 
-/// Waits until containerd has got as much of what is being written.
+/// Waits until containerd has received this much of an upload.
 fn wait_until_written(engine: &Engine, client: &Client, reference: &str, size: &str) {
     let is_written = || {
-        // The connection moves while a caller waits for an answer.
+        // The connection makes progress while a caller waits for an answer.
         client.version().unwrap();
         let active = ctr(engine, &["content", "active"]);
         let mut lines = active.lines();
@@ -241,7 +241,7 @@ fn images_are_put_and_deleted() {
     assert_eq!((found.target, found.labels), (second, labels([("a.b/c", "2"), ("stays", "1")])));
     assert!(ctr(&engine, &["images", "ls", "-q"]).contains(name));
 
-    // What it refers to stays without the lease, and goes with it.
+    // What the image refers to survives the lease, and is deleted with the image.
     lease.end().unwrap();
     collect(&engine);
     let config = Digest::of(b"two");
@@ -255,7 +255,7 @@ fn images_are_put_and_deleted() {
     assert_eq!(client.content(&config).unwrap(), None);
 }
 
-/// Makes an image of one snapshot; its manifest and its configuration need not be read.
+/// Makes an image of one snapshot; its manifest and configuration need not be readable.
 fn put(lease: &Lease, name: &str, what: &str, wanted: &Labels) -> Descriptor {
     snapshot(lease, what, None);
     let config = Descriptor::of(CONFIG, what.as_bytes());
@@ -274,7 +274,7 @@ fn what_a_killed_program_leaves_is_collected() {
     let engine = engines::containerd();
     let client = connect(&engine);
     let kept = client.lease(HOUR).unwrap();
-    // As if it were killed: the lease is not ended.
+    // As if it was killed: the lease is not ended.
     let killed = client.lease(Duration::from_secs(2)).unwrap();
     snapshot(&killed, "left", None);
     snapshot(&killed, "shared", None);
@@ -289,7 +289,7 @@ fn what_a_killed_program_leaves_is_collected() {
     collect(&engine);
     assert_eq!(client.content(&left).unwrap(), None);
     assert_eq!(client.snapshots(OVERLAYFS).stat("left").unwrap(), None);
-    // What another lease keeps stays.
+    // What another lease protects stays.
     assert!(client.content(&shared).unwrap().is_some());
     assert!(client.snapshots(OVERLAYFS).stat("shared").unwrap().is_some());
     let list = ctr(&engine, &["leases", "ls", "-q"]);

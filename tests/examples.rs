@@ -1,11 +1,11 @@
-//! What stands in `examples/`, and so in the library's documentation, works.
+//! The programs in `examples/`, which the library's documentation includes, work.
 
 use crate::support::{NIX_IMAGE, TempStore, command, stdout_of};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A store and a conf that is read without `--store-root`.
+/// A store, and a conf that is read without `--store-root`.
 pub(crate) fn image() -> (TempStore, PathBuf) {
     let store = TempStore::new();
     let place = |path: &str| store.place(path).to_str().unwrap().to_owned();
@@ -18,13 +18,13 @@ pub(crate) fn image() -> (TempStore, PathBuf) {
     (store, conf)
 }
 
-/// `cargo run --example NAME -- CONF`, with a cache of the store's own.
+/// `cargo run --example NAME -- CONF`, with the store's own cache.
 pub(crate) fn example(name: &str, store: &TempStore, conf: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--offline", "--example", name, "--"]).arg(conf);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    // What cargo tells this test of its own package would have it build dependencies anew, whose
-    // build scripts look at it.
+    // Cargo's variables for this test's package would make it rebuild dependencies whose build
+    // scripts read them.
     for (name, _) in std::env::vars_os() {
         let told = ["CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_PKG_"];
         if told.iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes())) {

@@ -1,4 +1,4 @@
-//! `nix-image export`: what it writes, of which images, and what it refuses.
+//! `nix-image export`: what it writes, for which images, and what it rejects.
 
 use crate::bad_input::gzip;
 use crate::base::{Header, octal};
@@ -73,7 +73,7 @@ fn the_tree_is_sorted_and_each_name_is_there_once() {
     assert!(members(&times).iter().all(|member| &member.header[136..148] == b"02263523000\0"));
 }
 
-/// A layer is the same in each of these, and so is the tree.
+/// The layer is the same in each of these, and so is the tree.
 #[test]
 fn the_bytes_depend_on_the_tree_alone() {
     let store = TempStore::new();
@@ -84,7 +84,7 @@ fn the_bytes_depend_on_the_tree_alone() {
     fs::hard_link(store.place(&format!("{path}/large")), store.place(&format!("{path}/again")))
         .unwrap();
     let own = layer(&[(b'0', "./etc/own", b"own"), (b'1', "./etc/link", b"")]);
-    // A hard link's target stands in its header.
+    // The header has the hard link's target.
     let own = {
         let mut own = own;
         own[1024 + 157..1024 + 166].copy_from_slice(b"./etc/own");
@@ -188,7 +188,7 @@ fn layers_that_are_not_the_right_ones_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let good = layer(&[(b'0', "good", &[1; 5000])]);
     let archive = docker_archive(std::slice::from_ref(&good));
-    // A byte of the content, which no header shows.
+    // Changes a byte of the content, which no header covers.
     let mut wrong = archive.clone();
     wrong[512 + 512 + 700] ^= 1;
     let mut layout = Layout::default();
@@ -218,7 +218,7 @@ fn exporting_takes_memory_for_names_alone() {
         let kilobytes = peak_memory::of(&mut python, &export(&image));
         assert!(kilobytes < 32 << 10, "{name}: {kilobytes} kB");
     }
-    // What decompresses to far more than it takes is not held either.
+    // Something that decompresses to far more than its size must not be held in memory either.
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut header = Vec::new();
     Header::plain(b'0', "zeros").write(&octal(400 << 20), b"", &mut header);

@@ -1,11 +1,11 @@
-//! The inputs that fuzzers start from, and those that they have found, each given to its target.
+//! The fuzzers' seeds, and the inputs that they have found, each given to its target.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::support::test_file;
 
 #[path = "../fuzz/targets/mod.rs"]
-#[allow(missing_docs, unreachable_pub, reason = "it is a part of the fuzzers' crate as well")]
+#[allow(missing_docs, unreachable_pub, reason = "it is also part of the fuzzers' crate")]
 mod targets;
 
 #[test]

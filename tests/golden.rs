@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The store of `make_store.py`, and what its images hash to.
+/// The store of `make_store.py`, and the hashes of its images.
 #[derive(Debug)]
 pub(crate) struct Golden {
     pub(crate) store: TempStore,
@@ -26,7 +26,7 @@ impl Golden {
         Self { store, expected: serde_json::from_slice(&expected).unwrap() }
     }
 
-    /// A run of the reference writer.
+    /// Runs the reference writer.
     fn reference(&self) -> Command {
         let mut command = Command::new(python3());
         command.arg(test_file("reference.py")).arg("--store-root").arg(self.store.root());
@@ -45,18 +45,18 @@ impl Golden {
         self.expected[case]["config"].as_str().unwrap()
     }
 
-    /// Compares what does not depend on whose the store's files are.
+    /// Compares everything that does not depend on the owner of the store's files.
     fn check_image(&self, case: &str, archive: &[u8]) {
         let expected = &self.expected[case];
         let image = archive::image(archive);
-        // Of an image with another tag, only the whole archive is on record.
+        // For an image with another tag, only the whole archive is recorded.
         if let Some(layers) = expected.get("layers") {
             assert_eq!(*layers, Value::from(image.layer_digests), "{case}: layers");
             assert_eq!(expected["config"], image.id, "{case}: image ID");
         }
     }
 
-    /// Compares all of an archive, which carries the owner of the store's files: root's.
+    /// Compares the whole archive, which records root as the owner of the store's files.
     fn check(&self, case: &str, archive: &[u8]) {
         let expected = &self.expected[case];
         self.check_image(case, archive);
@@ -72,7 +72,7 @@ fn images_are_byte_for_byte_those_of_nixpkgs() {
     assert_eq!(golden.expected.len(), 21);
     for case in golden.expected.keys() {
         let (conf, options) = golden.arguments(case);
-        // Once with an empty cache, once with what the first run left there.
+        // Once with an empty cache, once with the cache of the first run.
         for _ in 0..2 {
             let archive = stdout_of(golden.store.nix_image("stream", &conf).args(&options));
             golden.check(case, &archive);
@@ -80,7 +80,7 @@ fn images_are_byte_for_byte_those_of_nixpkgs() {
     }
 }
 
-/// Whichever user owns the store's files.
+/// Works whichever user owns the store's files.
 #[test]
 fn layers_and_image_ids_are_those_of_nixpkgs() {
     let golden = Golden::new();
@@ -91,7 +91,7 @@ fn layers_and_image_ids_are_those_of_nixpkgs() {
     }
 }
 
-/// The drop-in has no `--store-root`: its store is where it says it is.
+/// The drop-in has no `--store-root`, so its store is at its real path.
 #[test]
 fn the_drop_in_writes_the_same_images() {
     let golden = Golden::new();
@@ -114,7 +114,7 @@ fn an_original_conf_gives_what_the_reference_writes() {
     assert!(ours == theirs, "the archives differ outside of their configurations");
 }
 
-/// nixpkgs' script hands the config on, whatever it is.
+/// nixpkgs' script passes the config on, whatever it is.
 #[test]
 fn a_config_that_engines_refuse_is_written_all_the_same() {
     let golden = Golden::new();
@@ -136,7 +136,7 @@ fn a_config_that_engines_refuse_is_written_all_the_same() {
     }
 }
 
-/// The reference writer is right where its words can be checked.
+/// The reference writer agrees with the recorded values.
 #[test]
 fn the_reference_writes_the_golden_images() {
     let golden = Golden::new();
@@ -151,7 +151,7 @@ fn the_reference_writes_the_golden_images() {
     }
 }
 
-/// "now" is the same instant wherever it stands, and never written as it is.
+/// "now" means the same instant everywhere, and is never written literally.
 #[test]
 fn now_is_one_instant() {
     let store = TempStore::new();

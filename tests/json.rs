@@ -1,4 +1,4 @@
-//! `--json`: what docs/json.md shows is what commands print.
+//! `--json`: commands print what docs/json.md shows.
 
 use crate::support::docker_registry::{DockerRegistry, PASSWORD, USER};
 use crate::support::{NIX_IMAGE, TempStore, command, engines, stdout_of};
@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// The examples of docs/json.md.
+/// The examples in docs/json.md.
 fn examples() -> Vec<Value> {
     let text = include_str!("../docs/json.md");
     let blocks = text.split("```json\n").skip(1);
@@ -16,13 +16,15 @@ fn examples() -> Vec<Value> {
     blocks.map(|block| serde_json::from_str(block).unwrap()).collect()
 }
 
-/// What an example is of. The document of `inspect` and the arguments of `pullImage` do not say it.
+/// The kind of an example. The document of `inspect` and the arguments of `pullImage` do not state
+/// it.
 fn kind(result: &Value) -> &str {
     let other = if result["imageDigest"].is_null() { "inspected" } else { "prefetched" };
     result["what"].as_str().unwrap_or(other)
 }
 
-/// Fails unless a value has the keys and types of a documented one. Anything may be `null` instead.
+/// Fails unless a value has the keys and types of the documented one. Anything may be `null`
+/// instead.
 fn compare(at: &str, documented: &Value, printed: &Value) {
     match (documented, printed) {
         (Value::Object(documented), Value::Object(printed)) => {
@@ -46,7 +48,7 @@ fn compare(at: &str, documented: &Value, printed: &Value) {
     }
 }
 
-/// A result that is the only one on standard output, and as documented.
+/// The only result on standard output, which must be as documented.
 fn result_of(command: &mut Command) -> Value {
     let printed = String::from_utf8(stdout_of(command)).unwrap();
     assert_eq!(printed.lines().count(), 1, "{printed}");
@@ -257,7 +259,7 @@ fn logins_print_results_as_documented() {
     }
 }
 
-/// The archive and the result have no room together.
+/// The archive and the result cannot both go to standard output.
 #[test]
 fn no_result_goes_among_the_bytes_of_an_archive() {
     let (store, conf) = image();
@@ -272,7 +274,7 @@ fn no_result_goes_among_the_bytes_of_an_archive() {
     }
 }
 
-/// A command that failed has nothing on standard output.
+/// A command that fails prints nothing on standard output.
 #[test]
 fn failures_print_no_result() {
     let store = TempStore::new();

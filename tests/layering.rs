@@ -1,5 +1,5 @@
-//! Layouts that move less over updates: `nix-image plan --strategy ordered` and `delta`,
-//! `plan --explain`, `layers` and `simulate`.
+//! Layouts that move less over updates: `nix-image plan --strategy ordered` and `delta`, `plan
+//! --explain`, `layers` and `simulate`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use snapbox::{Assert, Data};
 
-/// What `nix-image` prints, in a directory.
+/// The output of `nix-image` in a directory.
 fn run(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_nix-image"))
         .args(arguments)
@@ -26,7 +26,7 @@ fn run(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// The order by the definition, with sets of paths and every sum made anew.
+/// The order by its definition, with sets of paths and every sum recomputed.
 fn plainly_ordered(nodes: &[Node], own: &BTreeSet<usize>, mut layers: Layers) -> Layers {
     let closure_of = |start: &String| -> BTreeSet<&String> {
         let mut closure = BTreeSet::new();
@@ -42,7 +42,7 @@ fn plainly_ordered(nodes: &[Node], own: &BTreeSet<usize>, mut layers: Layers) ->
     };
     let closures: BTreeMap<&String, BTreeSet<&String>> =
         nodes.iter().map(|node| (&node.path, closure_of(&node.path))).collect();
-    // In parts of 2^-40, rounded down.
+    // In units of 2^-40, rounded down.
     let rate = |number: usize| {
         let node = &nodes[number];
         let users = closures.values().filter(|closure| closure.contains(&node.path)).count() - 1;
@@ -111,7 +111,7 @@ proptest! {
     #[test]
     fn the_order_of_the_graphs_file_does_not_matter(
         (nodes, shuffled) in closures().prop_flat_map(|mut nodes| {
-            // Auto takes the last in the file of paths of one size.
+            // Among paths of equal size, auto takes the last one in the file.
             for (number, node) in nodes.iter_mut().enumerate() {
                 node.nar_size = node.nar_size * 1000 + number as u64;
             }
@@ -146,7 +146,7 @@ proptest! {
         let first = plan(nodes.clone(), &vec![]);
         prop_assert_eq!(&plan(nodes.clone(), &first), &first);
 
-        // A path is another one now, and so is all that needs it.
+        // One path changes, and so does everything that needs it.
         prop_assume!(!nodes.is_empty());
         let changed = &gone.get(&nodes).path;
         let closure = Closure::new(nodes.clone()).unwrap();
@@ -160,7 +160,8 @@ proptest! {
         }).collect();
         let second = plan(next, &first);
         let right: Vec<_> = first.iter().filter(|layer| !layer.iter().any(is_changed)).collect();
-        // One may have to give way to what is new, if all that the limit allows are right.
+        // One may have to make room for new paths, if the limit is exhausted by layers that still
+        // fit.
         let kept = right.iter().filter(|layer| second.contains(layer)).count();
         let full = right.len() * 2 > limit.get();
         prop_assert!(kept == right.len() || full, "{kept} of {}", right.len());
@@ -168,8 +169,8 @@ proptest! {
     }
 }
 
-/// Layouts are a contract with every machine that has an image: a change here moves all layers of
-/// all who use them.
+/// Layouts are a contract with every machine that has an image: a change here moves all layers for
+/// all users.
 #[test]
 fn plans_stay_as_they_are() {
     let graph = test_file("golden/plan/120-paths-44-roots.json");
@@ -189,7 +190,8 @@ fn plans_stay_as_they_are() {
     }
 }
 
-/// Three images in both forms of `nix path-info --json`: the program changes, then the library.
+/// Three images in both forms of `nix path-info --json`: first the program changes, then the
+/// library.
 fn three_images(directory: &Path) {
     let node = |size: u64, references: &[&str]| json!({"narSize": size, "references": references});
     let images = [
@@ -216,8 +218,8 @@ fn simulates_the_updates_of_three_images() {
     let directory = tempfile::tempdir().unwrap();
     three_images(directory.path());
     let files = ["0.json", "1.json", "2.json"];
-    // Pushed, pulled, unpacked and the image's size of the two updates, by hand. With one layer
-    // all moves; with two, only the app at first.
+    // Bytes pushed, pulled and unpacked by the two updates, and the image's size, calculated by
+    // hand. With one layer, everything moves; with two, at first only the app.
     let cases = [
         ("ordered", "2", [(1020, 1020, 1020, 1020), (3030, 3030, 3030, 3030)]),
         ("delta", "2", [(1020, 1020, 1020, 1020), (3030, 3030, 3030, 3030)]),
@@ -264,11 +266,11 @@ fn says_what_cannot_be_simulated() {
     three_images(directory.path());
     fs::write(directory.path().join("broken.json"), "[").unwrap();
     let cases: &[(&[&str], &str)] = &[
-        (&["0.json"], "is one image; an update takes two"),
+        (&["0.json"], "is one image, but an update takes two"),
         (&["0.json", "broken.json"], "reading broken.json"),
         (&["0.json", "missing.json"], "No such file"),
         (&["0.json", "1.json", "--own", "ap"], "`ap` is named as the user's own"),
-        (&["0.json", "1.json", "--kind", "stable"], "no series of the kind `stable`"),
+        (&["0.json", "1.json", "--kind", "stable"], "no series is of the kind `stable`"),
         (&["0.json", "1.json", "--limit", "1"], "at least 2"),
     ];
     for (arguments, expected) in cases {
@@ -293,7 +295,7 @@ fn the_next_image_is_planned_with_the_layers_of_the_one_before() {
     let explained = run(directory.path(), &["plan", "1.json", "--explain", "lock.json"]).unwrap();
     let expected = "\
 reused      1 of 2 layers, 1.0 kB
-changed     20 bytes, in paths that the old image does not have
+changed     20 bytes, in paths that the old image lacks
 reshuffled  0 bytes, in paths that the old image has in other layers
 unpacked    1 layers, 20 bytes: those above the first that is not where it was
 

@@ -21,7 +21,7 @@ fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// A store with a path and a customisation layer, and a conf on a base.
+/// A store with a path and a customisation layer, and a conf with a base image.
 struct Fixture {
     store: TempStore,
     conf: Value,
@@ -43,7 +43,7 @@ impl Fixture {
         self.store.write_conf(&sha256(base.as_bytes()), &conf)
     }
 
-    /// Writes the layout in a form that a base may have; where it is.
+    /// Writes the layout in one of the forms that a base may have, and returns its path.
     fn write(&self, layout: &Layout, form: &str) -> PathBuf {
         let place = self.store.root().join(form);
         match form {
@@ -61,7 +61,7 @@ impl Fixture {
     }
 }
 
-/// A layout with one image, with a layer in each form.
+/// A layout with one image that has a layer in each form.
 fn simple() -> (Layout, Vec<Vec<u8>>) {
     let tars: Vec<_> = (0..3u8).map(|n| tar_of(&format!("file{n}"), &vec![n; 70_000])).collect();
     let mut layout = Layout::default();
@@ -93,7 +93,7 @@ fn streams_on_a_layout_have_its_layers_decompressed() {
         assert_eq!(image.manifest["Layers"][1], json!(name));
         let comment = json!(format!("store paths: ['{name}']"));
         assert_eq!(image.config["history"][1]["comment"], comment);
-        // What is remembered makes the same archive, as does hashing again.
+        // Remembered digests give the same archive, as does hashing again.
         let again = fixture.store.nix_image("stream", &conf).arg("--verify").output().unwrap();
         assert!(again.stdout == stream, "{form}");
         streams.push(stream);
@@ -127,7 +127,7 @@ fn layouts_written_on_a_layout_keep_its_blobs() {
     }
 }
 
-/// As a registry's blobs come from Nix: each is a store path of its own.
+/// As when Nix fetches a registry's blobs: each is a separate store path.
 #[test]
 fn blobs_may_be_links_into_the_store() {
     let fixture = Fixture::new();
@@ -217,7 +217,7 @@ fn an_image_of_a_docker_archive_is_chosen_by_name() {
 
 type Break = fn(&mut Layout);
 
-/// Replaces text in a blob and all that names it by its digest.
+/// Replaces text in a blob, and updates every digest that depends on it.
 fn replace(layout: &mut Layout, from: &str, to: &str) {
     let files = std::mem::take(&mut layout.files);
     for (name, content) in files {
@@ -239,7 +239,7 @@ fn with_layers(layout: &mut Layout, change: fn(&mut Value)) {
     layout.entry(image, None);
 }
 
-/// What is broken, how, and what is said of it.
+/// What is broken and how, and parts of the expected message.
 const BROKEN: &[(&str, Break, &[&str])] = &[
     ("no image", |layout| layout.entries.clear(), &["no image for linux/amd64; it has none"]),
     (
@@ -360,7 +360,7 @@ fn layouts_that_are_broken_are_errors() {
     }
 }
 
-/// A blob that decompresses to the right layer, but is not the one that the manifest names.
+/// A blob that decompresses to the right layer, but is not the one in the manifest.
 #[test]
 fn a_blob_of_another_digest_is_not_passed_on() {
     let fixture = Fixture::new();
@@ -381,7 +381,7 @@ fn a_blob_of_another_digest_is_not_passed_on() {
     assert!(!out.join("blobs/sha256").join(sha256(&packed)).exists());
 }
 
-/// Writes the image that others build on, in each of the forms that stand for it.
+/// Writes the image that others build on, in each of its possible forms.
 fn inner(fixture: &Fixture, name: &str, conf: &Value) -> [String; 4] {
     let store = &fixture.store;
     let path = |kind: &str| format!("/nix/store/{}-{name}-{kind}", "2".repeat(32));
@@ -395,7 +395,7 @@ fn inner(fixture: &Fixture, name: &str, conf: &Value) -> [String; 4] {
     [archive, conf_path, script, theirs]
 }
 
-/// No archive is made of a base that is a conf, and the image is the one on that archive.
+/// No archive is made of a base that is a conf, and the image equals the one based on that archive.
 #[test]
 fn a_conf_is_as_good_a_base_as_its_archive() {
     let fixture = Fixture::new();
@@ -407,10 +407,10 @@ fn a_conf_is_as_good_a_base_as_its_archive() {
     conf["mtime"] = json!("2001-02-03T04:05:06+00:00");
     conf["config"] = json!({"Env": ["A=1", "B=1"]});
     let lowest = inner(&fixture, "lowest", &conf);
-    // A second one on that.
+    // Another image on top of that.
     let mut second = fixture.conf.clone();
     second["from_image"] = json!(lowest[1]);
-    // Both have the same customisation layer, of which an archive's reader sees the last one only.
+    // Both have the same customisation layer. Readers of an archive see only the last one.
     second["mtime"] = conf["mtime"].clone();
     let middle = inner(&fixture, "middle", &second);
     for bases in [lowest, middle] {
@@ -440,7 +440,7 @@ fn confs_that_build_on_themselves_are_errors() {
     assert!(said.contains("is a script"), "{said}");
 }
 
-/// What others make of it.
+/// What other programs make of it.
 #[test]
 fn skopeo_makes_layouts_that_are_bases() {
     crate::support::need("skopeo");

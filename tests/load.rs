@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-/// What `load` says of what it sent.
+/// What `load` reports.
 fn load(mut command: Command) -> String {
     let Output { status, stderr, stdout } = command.output().unwrap();
     let said = String::from_utf8(stderr).unwrap();
@@ -30,14 +30,14 @@ fn load(mut command: Command) -> String {
 
 fn is_sent_only_what_it_lacks(engine: &Engine) {
     let golden = Golden::new();
-    // The same image with another tree in its last layer but one.
+    // The same image with a change in its second-to-last layer.
     let (everything, _) = golden.arguments("everything");
     let mut conf: Value = serde_json::from_slice(&std::fs::read(everything).unwrap()).unwrap();
     let changed = format!("/nix/store/{}-changed", "7".repeat(32));
     golden.store.write(&format!("{changed}/file"), "changed");
     *conf["store_layers"].as_array_mut().unwrap().last_mut().unwrap() = json!([changed]);
     golden.store.write_conf("confs/changed", &conf);
-    // dockerd knows a layer by all that is below it, the others by its digest.
+    // dockerd identifies a layer by everything below it, the others by its digest.
     let after_change = if engine.name == "docker" { 2 } else { 1 };
     for (case, options, name, layers, sent) in [
         ("everything", &[][..], "golden:1", 8, 8),
@@ -55,7 +55,7 @@ fn is_sent_only_what_it_lacks(engine: &Engine) {
         let said = load(command);
         let start = format!("loaded {name} into {}: ", engine.name);
         assert!(said.starts_with(&start), "{case_name}: {said}");
-        // Layers of the base are new to dockerd below the others, and known to the others.
+        // dockerd does not know layers of the base below new ones; the others do.
         if case != "base-gz" || engine.name == "docker" {
             let sent = format!("{sent} of {layers} layers, ");
             assert!(said[start.len()..].starts_with(&sent), "{case_name}: {said}");
@@ -85,7 +85,7 @@ fn containerd_is_sent_only_what_it_lacks() {
     is_sent_only_what_it_lacks(&engines::containerd());
 }
 
-/// dockerd with the containerd store pulls; the classic one can, too.
+/// dockerd with the containerd store pulls; the classic one can do that too.
 #[test]
 fn docker_can_pull() {
     let (golden, engine) = (Golden::new(), engines::docker());
@@ -134,33 +134,33 @@ fn docker_with_a_containerd_store_pulls_what_it_lacks() {
     assert_eq!(names, ["golden:1", "golden:3", "me/other:2"]);
 }
 
-/// A dockerd that claims to hold the layers of every image, and does as its test says.
+/// A dockerd that claims to have the layers of every image, and otherwise does what the test says.
 #[derive(Debug)]
 struct Fake {
     folder: tempfile::TempDir,
-    /// What was sent to be loaded.
+    /// The archives that were sent to be loaded.
     loaded: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behaviour {
-    /// Refuses archives that are not whole.
+    /// Rejects incomplete archives.
     Lies,
     /// Closes the connection in the middle of each archive.
     GoesAway,
     /// Answers with something other than HTTP.
     Babbles,
-    /// Answers without an end.
+    /// Sends an endless answer.
     Floods,
-    /// Takes everything and has nothing.
+    /// Accepts everything and stores nothing.
     Forgets,
-    /// Takes every request and answers none.
+    /// Accepts every request and answers none.
     Silent,
-    /// Pulls something else than it is told.
+    /// Pulls something other than requested.
     PullsAnother,
-    /// Has every image that it was asked for by its ID, and gives it no name.
+    /// Has every image that it is asked for by ID, but refuses to name it.
     RefusesName,
-    /// Has what it loaded, under another name.
+    /// Has the loaded image, but under another name.
     LosesName,
     /// Has nothing of what it pulled.
     LosesPulled,
@@ -267,7 +267,7 @@ fn small_image() -> (TempStore, PathBuf) {
     (store, conf)
 }
 
-/// What dockerd says of the image in an archive.
+/// What dockerd reports about the image in an archive.
 fn image_in(archive: &[u8]) -> Value {
     let image = crate::support::archive::image(archive);
     let digests = image.layer_digests.iter().map(|digest| format!("sha256:{digest}"));
@@ -356,7 +356,7 @@ fn a_temporary_name_that_stays_is_only_told() {
     assert!(!said.contains("whole image"), "{said}");
 }
 
-/// podman loses names when several of its processes give some at a time.
+/// podman loses names when several of its processes add some at the same time.
 #[test]
 fn a_name_that_podman_loses_is_given_again() {
     let (store, conf) = small_image();
@@ -389,7 +389,7 @@ fn what_would_be_the_same_in_another_way_is_not_tried_again() {
     assert!(said.contains("no space left") && !said.contains("warning"), "{said}");
 }
 
-/// ctr, unlike nerdctl, does not know URLs.
+/// Unlike nerdctl, ctr does not support URLs.
 #[test]
 fn ctr_is_told_of_its_socket_by_a_plain_path() {
     let (store, conf) = small_image();
@@ -401,7 +401,7 @@ fn ctr_is_told_of_its_socket_by_a_plain_path() {
     command.env("PATH", place("bin")).env("CONTAINERD_ADDRESS", format!("unix://{socket}"));
     failure_of(command.args(["--engine", "containerd", "--import", "off"]));
     let called = std::fs::read_to_string(place("called")).unwrap();
-    // To pull, and to import.
+    // Once to pull, once to import.
     assert_eq!(called, format!("{socket}\n{socket}\n"));
 }
 
@@ -430,7 +430,7 @@ fn a_silent_engine_is_not_waited_for_without_an_end() {
         format!("dockerd at unix://{} has not answered", fake.folder.path().join("s").display());
     assert!(said.contains(&socket), "{said}");
     assert!(said.contains("--timeout"), "{said}");
-    // What was silent once is not asked again, in another way.
+    // An engine that did not answer is not tried again in another way.
     assert!(!said.contains("warning"), "{said}");
 }
 
@@ -465,7 +465,7 @@ fn a_command_that_hangs_is_not_waited_for_without_an_end() {
     });
 }
 
-/// Engines are given a directory with their configuration for the time of a pull.
+/// Engines get a temporary directory with their configuration for a pull.
 #[test]
 fn a_load_that_a_signal_ends_leaves_nothing_in_tmpdir() {
     let (store, conf) = small_image();
@@ -511,20 +511,20 @@ fn a_load_that_a_signal_ends_leaves_nothing_in_tmpdir() {
     }
 }
 
-/// A socket that answers every client with the same bytes.
+/// A socket that sends every client the same bytes.
 fn listen(path: &Path, answer: &'static [u8]) -> String {
     let listener = UnixListener::bind(path).unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            // A client that does not wait has gone already.
+            // A client that does not wait is already gone.
             let _ = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(answer));
         }
     });
     path.display().to_string()
 }
 
-/// A PATH on which a script comes first.
+/// A PATH where a script comes first.
 fn with_program(folder: &Path, name: &str, script: &str) -> String {
     std::fs::create_dir(folder).unwrap();
     with_script(&folder.join(name), script);
@@ -536,10 +536,10 @@ fn with_script(program: &Path, script: &str) {
     std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Where dockerd is by default.
+/// The default location of dockerd's socket.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// A docker configuration whose context leads to a socket, for who names no other.
+/// A docker configuration whose context leads to a socket, for commands that name no other.
 fn docker_config(folder: &Path, socket: &Path) -> PathBuf {
     let config = folder.join("docker");
     let id = crate::support::sha256(b"here");
@@ -553,7 +553,7 @@ fn docker_config(folder: &Path, socket: &Path) -> PathBuf {
     config
 }
 
-/// `load` without `--engine`, with these programs alone on PATH, and as another user perhaps.
+/// `load` without `--engine`, with only these programs on PATH, and possibly as another user.
 fn load_anywhere(store: &TempStore, conf: &Path, programs: &[&str], nobody: bool) -> Command {
     let bin = store.root().join("only");
     let _ = std::fs::remove_dir_all(&bin);
@@ -594,16 +594,16 @@ fn the_choice_of_an_engine_is_made_once_and_explained() {
     }
 }
 
-/// For an engine in which the image is not looked for.
+/// Otherwise the image would end up in an engine where the user does not expect it.
 #[test]
 fn a_dockerd_that_does_not_answer_is_not_passed_over() {
     let (store, conf) = small_image();
     let socket = store.root().join("docker.sock");
-    // One that the configuration names, and that is not there.
+    // One that the configuration names, but that does not exist.
     docker_config(store.root(), &socket);
     let said = failure_of(&mut load_anywhere(&store, &conf, &["podman"], false));
     assert!(said.contains("cannot reach dockerd at") && said.contains("--engine podman"), "{said}");
-    // One that is not listened at any more.
+    // One on which nothing listens any longer.
     drop(UnixListener::bind(&socket).unwrap());
     let said = failure_of(&mut load_anywhere(&store, &conf, &["podman", "docker"], false));
     assert!(said.contains("cannot reach dockerd at") && said.contains("--engine podman"), "{said}");
@@ -633,14 +633,14 @@ fn a_dockerd_that_the_user_may_not_use_is_not_passed_over() {
     assert!(!store.root().join("called").exists(), "another engine was tried");
 }
 
-/// What the docker command says of a connection that it does not get.
+/// What the docker command reports if it cannot connect.
 #[test]
 fn failures_of_ssh_and_tls_are_told_as_such() {
     let (store, conf) = small_image();
     let complaint = "ssh: Could not resolve hostname far";
     for (number, script) in [
         format!("echo '{complaint}' >&2; exit 255"),
-        // Its standard error stays open, and its input is closed before a request is taken.
+        // Its standard error stays open, but its input is closed before it reads a request.
         format!(
             "sleep 20 >/dev/null & exec 0<&- 1>&-; sleep 0.3; echo '{complaint}' >&2; exit 255"
         ),
@@ -675,7 +675,7 @@ fn failures_of_ssh_and_tls_are_told_as_such() {
     assert!(said.contains("HTTPS") && said.contains("DOCKER_TLS_VERIFY"), "{said}");
 }
 
-/// ctr waits ten seconds for a socket at which nothing is, and twice that in two ways.
+/// ctr waits ten seconds for a socket on which nothing listens, and twice that with two attempts.
 #[test]
 fn a_wrong_socket_of_containerd_is_an_error_at_once() {
     let (store, conf) = small_image();
@@ -699,12 +699,12 @@ fn a_wrong_socket_of_containerd_is_an_error_at_once() {
     }
 }
 
-/// Anybody on the machine can connect to the registry that an engine pulls from, and read the
+/// Any user of the machine can connect to the registry that an engine pulls from, and read the
 /// arguments of every command.
 #[test]
 fn others_cannot_find_the_image_in_the_registry_of_a_load() {
     let (store, conf) = small_image();
-    // It shows what it was called with, and waits until that was looked at.
+    // Prints its arguments, and waits until they have been read.
     let shown = store.root().join("shown");
     let script = format!(
         "case $1 in pull) ;; *) exit 1;; esac
@@ -761,15 +761,15 @@ fn others_cannot_find_the_image_in_the_registry_of_a_load() {
         child.wait().unwrap();
     }
     assert_ne!(secrets[0], secrets[1]);
-    // One load must not take away the name that another one pulls by.
+    // One load must not remove the name by which another one pulls.
     assert_ne!(tags[0], tags[1]);
 }
 
-/// The engine may be in another network, or something may sit in between.
+/// The engine may be in another network, or something may be in between.
 #[test]
 fn an_image_that_is_another_one_gets_no_name() {
     let (store, conf) = small_image();
-    // podman says that it pulled something else.
+    // A podman that reports pulling something else.
     let called = store.root().join("called");
     let script = format!(
         "echo $1 >> {}; case $1 in tag) exit 1;; pull) printf '%064d' 7;; esac",
@@ -792,7 +792,7 @@ fn an_image_that_is_another_one_gets_no_name() {
     assert!(!requests.contains("/tag?"), "{requests}");
 }
 
-/// By a ctr that pulls what is there already.
+/// A ctr that pulls what already exists.
 #[test]
 fn an_image_that_containerd_really_got_and_is_another_one_gets_no_name() {
     let engine = engines::containerd();
@@ -833,12 +833,12 @@ fn an_image_that_containerd_really_got_and_is_another_one_gets_no_name() {
     assert!(loaded.contains("1 of 2 layers"), "{loaded}");
 }
 
-/// The docker command lends its connection; here it leads to this machine again.
+/// The docker command forwards its connection, here back to this machine.
 #[test]
 fn dockerd_is_reached_by_ssh() {
     let engine = engines::docker();
     let (store, conf) = small_image();
-    // As the real one, it gives the words to a shell.
+    // Like the real one, it passes the words to a shell.
     let script =
         "while [ \"$1\" != far ]; do shift; done; shift; DOCKER_HOST=$NEAR exec sh -c \"$*\"";
     let path = with_program(&store.root().join("bin"), "ssh", script);

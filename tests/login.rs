@@ -1,5 +1,5 @@
-//! `nix-image login` and `logout` against a registry with a password, and other programs that read
-//! what they write.
+//! `nix-image login` and `logout` with a registry that needs a password, and other programs that
+//! read what they write.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::docker_registry::{DockerRegistry, PASSWORD, USER};
 use crate::support::{NIX_IMAGE, TempStore, failure_of, need, run, stdout_of};
 
-/// A user's home, in which everything logs in.
+/// A user's home directory, for all logins.
 struct Home(TempDir);
 
 impl Home {
@@ -73,7 +73,7 @@ fn what_login_writes_is_read_by_others_until_logout() {
     let refused = failure_of(&mut push(&[]));
     assert!(refused.contains("log in with `nix-image login`"), "{refused}");
 
-    // For one push alone, nothing is written.
+    // A login for a single push writes nothing.
     let preview = push(&["--dry-run", "--creds", &format!("{USER}:{PASSWORD}")]).output().unwrap();
     let said = String::from_utf8(preview.stderr).unwrap();
     assert!(said.starts_with(&format!("would push {name}: 1 of 1 layers, ")), "{said}");
@@ -92,7 +92,7 @@ fn what_login_writes_is_read_by_others_until_logout() {
     assert!(wrong.contains("status 401") && !wrong.contains("wrong"), "{wrong}");
     assert!(!home.file().exists());
 
-    // What is there already stays.
+    // Existing settings stay.
     fs::create_dir(home.0.path().join(".docker")).unwrap();
     fs::write(home.file(), r#"{"psFormat":"x","auths":{"other.io":{"auth":"dTpw"}}}"#).unwrap();
     let wrong = failure_of(&mut home.login(address, "wrong"));
@@ -101,7 +101,7 @@ fn what_login_writes_is_read_by_others_until_logout() {
     let Output { stdout, stderr, status } = home.login(address, PASSWORD).output().unwrap();
     let said = String::from_utf8(stderr).unwrap();
     assert!(status.success() && stdout.is_empty(), "{said}");
-    assert!(said.starts_with(&format!("logged in to `{address}` as `me`; kept in `")), "{said}");
+    assert!(said.starts_with(&format!("logged in to `{address}` as `me`; stored in `")), "{said}");
     assert_eq!(home.config()["psFormat"], "x");
     assert_eq!(fs::metadata(home.file()).unwrap().permissions().mode() & 0o777, 0o600);
 
@@ -125,7 +125,7 @@ fn what_login_writes_is_what_podman_and_docker_read() {
     need("podman");
     let user = stdout_of(&mut home.command("podman", &["login", "--get-login", address]));
     assert_eq!(String::from_utf8(user).unwrap().trim(), USER);
-    // Podman's own file is looked at first, so what podman kept there is replaced.
+    // Podman's own file is read first, so an entry in it is replaced.
     let [podmans, podmans_file] = [".config/containers", ".config/containers/auth.json"];
     fs::create_dir_all(home.0.path().join(podmans)).unwrap();
     let old = json!({ "auths": { address: { "auth": "b2xkOm9sZA==" } } });

@@ -1,8 +1,8 @@
-//! The integration tests: one binary, one module for each concern.
+//! The integration tests: one binary, one module per topic.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
-// Its `#[test]` is that of every module.
+// The `#[test]` for every module.
 #[macro_use]
 extern crate nix_image_test_attribute;
 

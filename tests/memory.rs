@@ -1,4 +1,4 @@
-//! Images of more files than there is memory for: their trees are walked again and again.
+//! Images of more files than memory has room for: their trees are walked repeatedly.
 
 use crate::bad_input::gzip;
 use crate::base::{self, Header, Records};
@@ -18,8 +18,8 @@ def answer(question):
         Image(conf, out, question['root']).write(None)
 ";
 
-/// Runs a command, and tells whether it wrote what is in a file, and how much memory it took. A
-/// process of its own, as the memory of the process that starts a command counts as the command's.
+/// Runs a command, and reports whether its output equals a file, and how much memory it took. A
+/// separate process, as the memory of the process that starts a command counts as the command's.
 const MEASURE: &str = "
 import os, subprocess
 
@@ -35,12 +35,12 @@ def answer(question):
     return {'equal': equal, 'status': os.waitstatus_to_exitcode(status), 'kilobytes': usage.ru_maxrss}
 ";
 
-/// The reference writer, and what measures a program's memory.
+/// The reference writer, and the program that measures memory.
 fn start() -> (Python, Python) {
     (Python::start_with_reference(REFERENCE), Python::start(MEASURE))
 }
 
-/// Together the links' targets take more memory than listings may (8 MiB).
+/// Together, the links' targets take up more memory than listings may (8 MiB).
 const PATHS: usize = 2;
 const LINKS: usize = 1200;
 const TARGET: usize = 4000;
@@ -56,7 +56,7 @@ fn trees_that_find_no_room_in_memory_are_archived_as_any_other() {
         fs::create_dir(&directory).unwrap();
         for link in 0..LINKS {
             std::os::unix::fs::symlink(&target, directory.join(format!("{link}"))).unwrap();
-            // Between them files, so that what is read has to stand in the right place.
+            // Files between them show whether everything is read in the right place.
             fs::write(directory.join(format!("{link}-file")), vec![b'x'; 100 * link]).unwrap();
         }
     }
@@ -77,7 +77,7 @@ fn trees_that_find_no_room_in_memory_are_archived_as_any_other() {
     }
 }
 
-/// A record of this value.
+/// A record with a value of this size.
 fn record(keyword: &str, size: usize) -> (String, Vec<u8>) {
     (keyword.to_owned(), vec![b'v'; size])
 }
@@ -94,7 +94,7 @@ fn member(name: &str, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A base image's layer `times` over, and its documents.
+/// A base image that has a layer this many times, and its documents.
 fn image(times: usize, config: &str) -> Vec<u8> {
     let digests = vec![format!("sha256:{}", support::sha256(b"layer")); times];
     let digests = json!(digests);
@@ -109,7 +109,7 @@ fn image(times: usize, config: &str) -> Vec<u8> {
     .concat()
 }
 
-/// A header and content of that size, of which there are 96 MiB.
+/// A header, and content of this size, which is up to 96 MiB.
 fn enormous(typeflag: u8, size: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Header::plain(typeflag, "././@Enormous").write(size, b"", &mut out);
@@ -117,7 +117,7 @@ fn enormous(typeflag: u8, size: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Base images that would need much memory or time, and whether they are images all the same. All
+/// Base images that would take much memory or time, and whether they are valid images. All of them
 /// are small when compressed.
 #[test]
 fn base_images_take_little_memory_whatever_they_hold() {

@@ -1,4 +1,4 @@
-//! `nix-image merge`: the archives that nixpkgs' expression makes, and what engines make of them.
+//! `nix-image merge`: its archives equal those of nixpkgs' expression, and engines load them.
 
 use crate::bad_input::gzip;
 use crate::support::archive::members;
@@ -26,7 +26,7 @@ fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// A docker-archive of one image as `buildImage` writes it, with names of old.
+/// A docker-archive of one image in the format of `buildImage`, with old-style names.
 fn built(name: &str, layers: &[&[u8]]) -> Vec<u8> {
     let diff_ids: Vec<_> = layers.iter().map(|tar| format!("sha256:{}", sha256(tar))).collect();
     let config = json!({"architecture": "amd64", "os": "linux", "config": {},
@@ -45,7 +45,7 @@ fn built(name: &str, layers: &[&[u8]]) -> Vec<u8> {
     tar_of(&all)
 }
 
-/// The image of a conf, in a store of its own.
+/// The image of a conf, in a separate store.
 struct Made {
     store: TempStore,
     conf: PathBuf,
@@ -90,21 +90,21 @@ fn merge(images: &[&str]) -> Command {
     merge
 }
 
-/// Members that are not directories: their contents by their names, of which there is one each.
+/// Members that are not directories: their contents by name. Each name must be unique.
 fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for member in members(tar) {
         let name = String::from_utf8(member.name).unwrap();
         if !name.ends_with('/') {
             let name = name.trim_start_matches("./").to_owned();
-            assert!(files.insert(name.clone(), member.content).is_none(), "{name} is there twice");
+            assert!(files.insert(name.clone(), member.content).is_none(), "duplicate {name}");
         }
     }
     files
 }
 
-/// What nixpkgs' expression does, with Debian's programs: each archive is unpacked into a folder,
-/// these are copied over each other, and documents are added up by jq.
+/// nixpkgs' expression with Debian's programs: each archive is unpacked into a folder, these are
+/// copied over each other, and jq merges the documents.
 const ORACLE: &str = r#"
 set -e
 mkdir image inputs
@@ -218,7 +218,7 @@ fn the_file_is_compressed_as_the_last_image_is() {
     }
 }
 
-/// The same image as an archive, as what streams it, and as a layout.
+/// The same image as an archive, as the program that streams it, and as a layout.
 #[test]
 fn images_that_are_no_archives_are_made_into_them() {
     let made = Made::new("made:1");
@@ -241,7 +241,8 @@ fn images_that_are_no_archives_are_made_into_them() {
     }
 }
 
-/// As Docker since 25 saves images: an OCI archive and a docker-archive over the same blobs.
+/// The format in which Docker saves images since version 25: an OCI archive and a docker-archive
+/// with the same blobs.
 #[test]
 fn archives_of_both_kinds_stay_archives_of_both_kinds() {
     let folder = Folder::new();
@@ -295,7 +296,7 @@ fn docker_loads_all_merged_images() {
 
 #[test]
 fn podman_loads_all_merged_images() {
-    // podman 4.3 reads no archive that gzip made of these few bytes.
+    // podman 4.3 cannot read an archive of so few bytes compressed by gzip.
     is_loaded(&engines::podman(), "zstd");
 }
 
@@ -355,7 +356,7 @@ fn broken_archives_are_errors_and_leave_no_file() {
             assert_eq!(left, 2, "{case}: nothing but the images is there");
         }
     }
-    // Each is good for itself.
+    // Each is valid by itself.
     let one = folder.put(
         "x.tar",
         &tar_of(&[("c.json", b"{}"), ("l.tar", b"1"), ("manifest.json", present.as_bytes())]),
@@ -389,7 +390,7 @@ fn merging_takes_little_memory_whatever_the_images_hold() {
         let kilobytes = peak_memory::of(&mut python, &command);
         assert!(kilobytes < 128 << 10, "{how}: {kilobytes} kB");
     }
-    // Names without end.
+    // Endless names.
     let mut tar = Vec::new();
     for number in 0..200_000 {
         let name = format!("{number:0>90}");

@@ -1,9 +1,9 @@
-//! Side by side with the script that the project began as.
+//! Compares with the script that the project began as.
 //!
-//! Everything is equal but for what the first version got wrong: entries come in no certain order,
-//! `/nix` and `/nix/store` have the wrong mode and no owner's name, and a file whose other name
-//! came before has no content. Store paths that are not directories are left out: it writes such
-//! layers broken.
+//! Everything must be equal except what the first version got wrong: its entries have no defined
+//! order, `/nix` and `/nix/store` have the wrong mode and no owner's name, and a file with an
+//! earlier hard link has no content. Store paths that are not directories are left out, as the
+//! script writes broken layers for them.
 
 use crate::support::archive::{self, Image, Member};
 use crate::support::tree::{self, Node};
@@ -33,13 +33,13 @@ fn script() -> PathBuf {
     let script = named.unwrap_or_else(beside);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     if !script.is_file() {
-        skip(&format!("{} is not there; NIX_IMAGE_ORIGINAL_SCRIPT says where", script.display()));
+        skip(&format!("{} does not exist; set NIX_IMAGE_ORIGINAL_SCRIPT", script.display()));
     }
     private_root::need(&TempStore::new(), python3());
     script.canonicalize().unwrap()
 }
 
-/// A conf with the keys of the original schema alone.
+/// A conf with only the keys of the original schema.
 fn conf(created: &str, store_layers: &Value, customisation_layer: &str) -> Value {
     json!({
         "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/hé"]},
@@ -48,7 +48,7 @@ fn conf(created: &str, store_layers: &Value, customisation_layer: &str) -> Value
     })
 }
 
-/// Runs both on a conf and says what differs.
+/// Runs both on a conf and returns the first difference.
 fn compare(script: &Path, store: &TempStore, conf: &Value) -> Result<(), String> {
     let conf = store.write_conf("original", conf);
     let mut original = private_root::command(store, python3());
@@ -76,7 +76,7 @@ fn compare(script: &Path, store: &TempStore, conf: &Value) -> Result<(), String>
     Ok(())
 }
 
-/// Compares all of the documents but for digests.
+/// Compares the documents, except digests.
 fn compare_documents(ours: &Image, theirs: &Image) -> Result<(), String> {
     let digestless = |image: &Image| {
         let (mut config, mut manifest) = (image.config.clone(), image.manifest.clone());
@@ -104,7 +104,7 @@ fn same<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Puts our members and theirs in the same order, and takes away what the first version got wrong.
+/// Puts both sides' members in the same order, and removes what the first version got wrong.
 fn forgive([ours, theirs]: &mut [Vec<Member>; 2], hard_linked: &HashSet<Vec<u8>>) {
     ours.sort_by(|a, b| a.name.cmp(&b.name));
     theirs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -112,7 +112,7 @@ fn forgive([ours, theirs]: &mut [Vec<Member>; 2], hard_linked: &HashSet<Vec<u8>>
         let fields = if [&b"/nix/"[..], b"/nix/store/"].contains(&ours.name.as_slice()) {
             vec![MODE, OWNER_NAMES, CHECKSUM]
         } else if hard_linked.contains(&ours.name) && theirs.content.is_empty() {
-            // Of the first name it keeps a trace, as the target of a link.
+            // The first name is only present as the target of a link.
             ours.content.clear();
             ours.records.clear();
             theirs.records.clear();
@@ -127,7 +127,7 @@ fn forgive([ours, theirs]: &mut [Vec<Member>; 2], hard_linked: &HashSet<Vec<u8>>
     }
 }
 
-/// The names in the archive of files with several names.
+/// The names in the archive of files that have several names.
 fn hard_linked(store: &TempStore) -> HashSet<Vec<u8>> {
     let mut found = HashSet::new();
     let mut directories = vec![store.place("/nix/store")];
@@ -140,7 +140,7 @@ fn hard_linked(store: &TempStore) -> HashSet<Vec<u8>> {
                 let path = entry.path();
                 let path = path.strip_prefix(store.root()).unwrap().as_os_str();
                 let path = [b"/", path.as_encoded_bytes()].concat();
-                // In a customisation layer, without the store path.
+                // In a customisation layer, names come without the store path.
                 let inner = path.splitn(5, |&byte| byte == b'/').skip(4);
                 found.extend(inner.map(|inner| [b"/", inner].concat()));
                 found.insert(path);

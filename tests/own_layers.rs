@@ -1,5 +1,5 @@
-//! Layers that an image's author puts together: files that are copied into the root, modes and owners,
-//! and store paths that no other layer holds.
+//! Layers that an image's author defines: files copied into the root, modes and owners, and store
+//! paths that no other layer has.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -27,7 +27,7 @@ fn conf(store: &TempStore, paths: &Value, options: &Value) -> Value {
     conf
 }
 
-/// The first layer of a conf's image, whose digest is the one that the image says.
+/// The first layer of a conf's image. Its digest must match the configuration.
 fn layer(store: &TempStore, conf: &Value) -> Result<Vec<u8>, String> {
     let conf = store.write_conf("conf", conf);
     let mut image = archive::image(&run(&mut store.nix_image("stream", &conf))?);
@@ -36,7 +36,7 @@ fn layer(store: &TempStore, conf: &Value) -> Result<Vec<u8>, String> {
     Ok(image.layers.swap_remove(0))
 }
 
-/// A member's name, mode, owner and their names.
+/// A member's name, mode, IDs, and owner's and group's names.
 fn look(member: &Member) -> (String, u32, u64, u64, String) {
     let header = tar::Header::from_byte_slice(&member.header);
     let name = |name: Option<&[u8]>| String::from_utf8(name.unwrap().to_vec()).unwrap();
@@ -64,7 +64,7 @@ fn thin_out(place: &Path, keep: &mut bool) {
     fs::set_permissions(place, mode).unwrap();
 }
 
-/// However a tree is divided, merging makes the same layer of it, to the byte.
+/// However a tree is divided, merging the parts gives an identical layer.
 #[test]
 fn trees_are_merged_into_the_tree_that_they_are_parts_of() {
     let entries = prop::collection::vec((tree::name(), tree::node()), 0..6);
@@ -90,7 +90,7 @@ fn trees_are_merged_into_the_tree_that_they_are_parts_of() {
     result.unwrap();
 }
 
-/// Two trees, one of which has a link and what an owner is given of.
+/// Two trees, one with a link and with parts that change owner.
 fn two_trees() -> TempStore {
     let store = TempStore::new();
     store.write(&format!("{A}/etc/passwd"), "root");
@@ -138,13 +138,13 @@ fn permissions_are_for_the_names_that_they_match() {
         entry("/home/user/", 0o4711, 1000, 100, ":"),
         entry("/home/user/file", 0o4711, 1001, 100, "me:"),
         entry("/home/user/link", 0o777, 1000, 100, ":"),
-        // The store's parents are there once.
+        // The store's parent directories are in the archive once.
         entry("/nix/store/no", 0o444, 0, 0, &root()),
     ];
     assert_eq!(found, expected);
 }
 
-/// What is remembered of one layer is not taken for another one.
+/// A digest remembered for one layer is not used for another.
 #[test]
 fn a_layer_with_other_options_is_another_layer() {
     let store = two_trees();
@@ -204,7 +204,7 @@ fn what_cannot_be_a_layer_is_refused_with_a_reason() {
     }
 }
 
-/// The graph of an image with two layers of its own and files in its root.
+/// The graph of an image with two explicit layers and files in its root.
 fn graph() -> Value {
     let node = |path: &str, references: &[&str]| json!({ "path": path, "narSize": 8, "references": references, "narHash": format!("sha256:{path}") });
     let app = "/nix/store/pppppppppppppppppppppppppppppppp-app";

@@ -1,4 +1,4 @@
-//! `nix-image plan` on closure graphs, against the layers that nixpkgs' own programs make.
+//! `nix-image plan` on closure graphs, compared with the layers from nixpkgs' own programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ fn plan(graph: &Path, options: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What a run printed, or the error it ended with.
+/// What a run printed, or its error.
 fn printed(output: &Output) -> Result<Value, String> {
     if output.status.success() {
         Ok(serde_json::from_slice(&output.stdout).unwrap())
@@ -34,7 +34,7 @@ fn strings(value: &Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
 }
 
-/// A closure and nixpkgs' answers about it (see `golden/plan/README.md`), and the file of both.
+/// A closure and nixpkgs' answers about it (see `golden/plan/README.md`), and the file with both.
 fn golden(file: PathBuf) -> (PathBuf, Value) {
     let value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     (file, value)
@@ -49,7 +49,7 @@ fn goldens() -> Vec<(PathBuf, Value)> {
     files.into_iter().map(golden).collect()
 }
 
-/// One of them, for what needs no more.
+/// One of them, for tests that need no more.
 fn twelve_paths() -> (PathBuf, Value) {
     golden(test_file("golden/plan/12-paths-8-roots.json"))
 }
@@ -106,7 +106,7 @@ fn pipelines_make_the_layers_of_nixpkgs() {
             if let Some(layers) = case.get("layers") {
                 assert!(answer.as_ref() == Ok(layers), "{name}: {answer:?}");
             } else {
-                // Where nixpkgs' program fails, it is the pipeline that is at fault.
+                // Where nixpkgs' program fails, the pipeline is to blame.
                 let error = answer.unwrap_err();
                 assert!(error.contains("error: step 2"), "{name}: {error}");
             }
@@ -209,7 +209,7 @@ fn an_empty_closure_has_no_layers() {
     }
 }
 
-/// Closures without circles: each path refers to earlier ones alone, and perhaps to itself.
+/// Closures without circles: each path refers only to earlier ones, and possibly to itself.
 pub(crate) fn closures() -> impl Strategy<Value = Vec<Node>> {
     let node = (0..4_u64, prop::collection::vec(any::<prop::sample::Index>(), 0..5));
     prop::collection::vec(node, 0..30).prop_map(|nodes| {
@@ -282,7 +282,7 @@ proptest! {
     }
 }
 
-/// A docker-archive of empty layers, as far as the planner looks into it.
+/// A docker-archive of empty layers, with everything that the planner reads.
 fn base_image(file: &Path, layers: usize) {
     let names: Vec<String> = (0..layers).map(|number| format!("{number}/layer.tar")).collect();
     let config = json!({"config": {}, "rootfs": {"diff_ids": vec!["0".repeat(64); layers]}});

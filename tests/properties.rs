@@ -1,4 +1,4 @@
-//! Made-up stores and confs: the whole archive is compared with what `reference.py` writes.
+//! Random stores and confs: the whole archive is compared with that of `reference.py`.
 
 use crate::python_formats::{date_text, json_text, text};
 use crate::support::tree::{self, Node};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::fs;
 
-/// Writes the archive of a conf, after the base image that it may want.
+/// Writes the archive of a conf, and before that any base image that it has.
 const REFERENCE: &str = "
 import gzip, hashlib, io, json, tarfile
 from reference import Image
@@ -47,7 +47,7 @@ def answer(question):
         Image(conf, out, root).write(question['tag'])
 ";
 
-/// Everything that a case is made of.
+/// Everything that defines a case.
 #[derive(Debug, Clone)]
 struct Case {
     paths: Vec<(String, Node)>,
@@ -56,7 +56,7 @@ struct Case {
     customisation: Customisation,
     base: Option<Value>,
     config: Map<String, Value>,
-    /// Keys of the conf that replace the usual ones; null takes one away.
+    /// Keys of the conf to replace; null removes one.
     fields: Vec<(&'static str, Value)>,
     tag: Option<String>,
 }
@@ -65,7 +65,7 @@ struct Case {
 enum Customisation {
     /// A finished tar of this many bytes.
     Tar(usize),
-    /// A plain tree, as confs of the original schema have it.
+    /// A plain tree, as in confs of the original schema.
     Tree(Vec<(Vec<u8>, Node)>),
 }
 
@@ -97,7 +97,7 @@ fn case() -> impl Strategy<Value = Case> {
         })
 }
 
-/// Text for where a NUL cannot be.
+/// Text without NUL.
 fn word() -> impl Strategy<Value = String> {
     text().prop_map(|text| text.replace('\0', ""))
 }
@@ -108,7 +108,7 @@ fn env() -> impl Strategy<Value = Value> {
     prop::collection::vec(entry, 0..5).prop_map(Value::from)
 }
 
-/// Any JSON below keys that no engine knows, and an environment.
+/// Any JSON under keys that no engine knows, and an environment.
 fn config() -> impl Strategy<Value = Map<String, Value>> {
     let value = json_text().prop_map(|text| serde_json::from_str(&text).unwrap());
     let other = text().prop_map(|key| format!("x{key}"));
@@ -144,7 +144,7 @@ fn base_image() -> impl Strategy<Value = Value> {
     )
         .prop_map(|(mode, format, mut layers, config)| {
             if format == "gnu" {
-                // That format has whole seconds only.
+                // The original schema has whole seconds only.
                 for layer in &mut layers {
                     layer["fields"]["mtime"] =
                         json!(layer["fields"]["mtime"].as_u64().unwrap_or(7));
@@ -185,7 +185,7 @@ fn fields() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
 }
 
 impl Case {
-    /// Writes the store; the conf.
+    /// Writes the store, and returns the conf.
     fn lay_out(&self, store: &TempStore) -> Value {
         let mut writer = tree::Writer::default();
         for (path, node) in &self.paths {

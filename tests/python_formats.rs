@@ -1,6 +1,6 @@
-//! The text that Python writes, compared with a live Python: thousands of made-up values a run.
+//! Compares text as Python writes it with a live Python: thousands of random values per run.
 //!
-//! Each run draws other values. A failure names the value at fault.
+//! Each run draws different values. A failure prints the value that caused it.
 
 use crate::support::Python;
 use formats::python::{json, number, repr, time::DateTime};
@@ -96,7 +96,8 @@ def answer(lists):
     return [repr(items) for items in lists]
 ";
     let mut python = Python::start(program);
-    // Whether Python prints each character; a question mark for those it has never heard of.
+    // Whether Python prints each character; a question mark for characters that it does not know
+    // yet.
     let known = python.ask(&Value::Null);
     let known = known.as_str().unwrap().as_bytes();
     for char in ('\0'..=char::MAX).filter(|char| !['\\', '\''].contains(char)) {
@@ -146,7 +147,7 @@ def one(kind, text):
     for (text, expected) in texts.iter().zip(answers.as_array().unwrap()) {
         let int = number::int(text).map(|int| int.to_string());
         assert_eq!(int.as_deref(), expected[0].as_str(), "{text:?}");
-        // Both forms are exact, so reading Python's gives the same float.
+        // Both forms are exact, so parsing Python's gives the same float.
         let expected = expected[1].as_str().map(|float| float.parse::<f64>().unwrap());
         let float = number::float(text);
         taken += usize::from(float.is_some());
@@ -210,11 +211,11 @@ def one(text):
             assert_eq!(ours.unwrap_or(Value::Null), *expected, "{text:?}");
         }
     }
-    // Else the values drawn say little.
+    // Otherwise the random dates prove little.
     assert!(taken > texts.len() / 5 && taken < texts.len() * 4 / 5, "{taken} dates taken");
 }
 
-/// Dates in all forms, near the edges of what is allowed, some of them damaged.
+/// Dates in all forms, near the limits of what is allowed, some of them damaged.
 pub(crate) fn date_text() -> impl Strategy<Value = String> {
     let year = prop_oneof![
         4 => 1i32..=9999,
@@ -222,7 +223,7 @@ pub(crate) fn date_text() -> impl Strategy<Value = String> {
         1 => prop::sample::select(vec![0, 1, 2, 9998, 9999]),
     ];
     let calendar = (year, 0..=13u32, 0..=32u32).prop_map(|(year, month, day)| {
-        // Most of the days are days.
+        // Most of the days are valid.
         (year, if month % 13 == 0 { 2 } else { month }, if day == 0 { 28 } else { day })
     });
     let date = (calendar, 0..=54u32, 0..=8u32, 0..12).prop_map(
@@ -287,7 +288,7 @@ fn damage() -> impl Strategy<Value = char> {
     ]
 }
 
-/// Puts a character in place of another, in between, or takes one away.
+/// Replaces, inserts or removes a character.
 fn spoil(text: &str, place: usize, kind: i32, char: char) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     match kind {

@@ -1,4 +1,4 @@
-//! The order of Python's sets, compared with a live Python.
+//! Compares the order of sets with that of a live Python.
 
 use crate::support::{Python, python3, skip};
 use planner::cpython::{hash_frozenset, hash_str, set_order};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::process::Command;
 
-/// What a Python whose sets are those of nixpkgs' makes of a value.
+/// The result of an expression in a Python whose sets are like those of nixpkgs' Python.
 fn python(expression: &str, value: &Value) -> Value {
     let version = "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))";
     if !Command::new(python3()).args(["-c", version]).status().unwrap().success() {
@@ -16,7 +16,7 @@ fn python(expression: &str, value: &Value) -> Value {
     python.ask(value)
 }
 
-/// Numbers that look random and are the same in every run.
+/// Numbers that look random, but are the same in every run.
 fn numbers() -> impl FnMut(usize) -> usize {
     let mut state: u64 = 1;
     move |below| {
@@ -79,7 +79,7 @@ fn sets_of_frozensets_order_as_in_python() {
 
 #[test]
 fn large_sets_grow_as_in_python() {
-    // Past 50 000 elements the rule of growth is another one.
+    // Above 50 000 elements, sets grow by a different rule.
     let texts: Vec<String> = (0..90_000).map(|n| format!("element {n}")).collect();
     let expected = python("list(set(value))", &json!(texts));
     let hashes: Vec<u64> = texts.iter().map(|text| hash_str(text)).collect();

@@ -49,7 +49,7 @@ class Image:
         return info
 
     def add_tree(self, tar, path, cut=0):
-        """Adds a path and what lies below it, its names without their first `cut` characters."""
+        """Adds a path and everything below it, without the first `cut` characters of names."""
         place = self.root + path
         found = os.lstat(place)
         info = self.member(path[cut:], TYPES[stat.S_IFMT(found.st_mode)], stat.S_IMODE(found.st_mode))
@@ -62,7 +62,7 @@ class Image:
         if info.isdev() and not info.isfifo():
             info.devmajor, info.devminor = os.major(found.st_rdev), os.minor(found.st_rdev)
         tar.addfile(info)
-        # Names sort by their code points, undecodable bytes being lone surrogates.
+        # Names are sorted by code points, with undecodable bytes as lone surrogates.
         for name in sorted(os.listdir(place)) if info.isdir() else ():
             self.add_tree(tar, f"{path}/{name}", cut)
 

@@ -1,4 +1,4 @@
-//! What a person sees on a terminal while commands run, and when they have ended.
+//! What a user sees on a terminal while commands run, and after they have ended.
 
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::engines::{self, Engine};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 const WIDTHS: [u16; 3] = [40, 80, 200];
-/// More than pipes hold.
+/// More than fits into a pipe.
 const LARGE: usize = 12 << 20;
 
 /// An image of three layers.
@@ -21,7 +21,7 @@ fn image() -> (TempStore, PathBuf) {
     let store = TempStore::new();
     let path = |digit: &str, name: &str| format!("/nix/store/{}-{name}", digit.repeat(32));
     let (large, small) = (path("1", "large"), path("2", "small"));
-    // Bytes that no compression makes fewer.
+    // Incompressible bytes.
     let mut state = 1_u64;
     let mut next = || {
         state ^= state << 13;
@@ -37,7 +37,7 @@ fn image() -> (TempStore, PathBuf) {
     (store, conf)
 }
 
-/// A command with an image on a terminal of a usual kind.
+/// A command with an image on an ordinary terminal.
 fn on_terminal(store: &TempStore, name: &str, conf: &Path) -> Command {
     let mut command = store.nix_image(name, conf);
     command.env("TERM", "xterm").stdout(Stdio::null());
@@ -47,14 +47,14 @@ fn on_terminal(store: &TempStore, name: &str, conf: &Path) -> Command {
     command
 }
 
-/// Reads all that a command writes to its standard output, on a thread.
+/// Reads everything that a command writes to its standard output, on a thread.
 fn drain(child: &mut Child) {
     if let Some(mut stdout) = child.stdout.take() {
         std::thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
     }
 }
 
-/// Streams the image to a reader that begins to read when the terminal shows something.
+/// Streams the image to a reader that starts once the terminal shows something.
 fn watch_stream(columns: u16, arguments: &[&str]) -> Session {
     let (store, conf) = image();
     let mut command = on_terminal(&store, "stream", &conf);
@@ -66,7 +66,7 @@ fn watch_stream(columns: u16, arguments: &[&str]) -> Session {
     })
 }
 
-/// A line that says how a command ended, without the time that it took.
+/// The line that reports how a command ended, without the time that it took.
 fn without_time(line: &str) -> &str {
     let (line, time) = line.rsplit_once(", ").unwrap();
     assert!(time.ends_with(" s"), "{time}");
@@ -91,7 +91,7 @@ fn a_stream_shows_how_far_it_is() {
         assert!(session.showed("writing layer 1 of 3"), "{:?}", session.frames);
         let has_bar = session.frames.iter().any(|frame| frame.contains('[') && frame.contains(']'));
         assert_eq!(has_bar, columns > 40, "{:?}", session.frames);
-        // Until the end, all that is said has one line.
+        // Until the end, everything is shown on one line.
         let work = session.frames.iter().filter(|frame| !frame.contains("wrote"));
         for frame in work {
             assert!(frame.lines().count() <= 1, "{columns}: {frame:?}");
@@ -163,7 +163,7 @@ fn docker_loads_on_a_terminal() {
     loads_on_a_terminal(&engines::docker());
 }
 
-/// By a podman that answers when the terminal shows that it is asked.
+/// Uses a podman that answers once the terminal shows that it was asked.
 #[test]
 fn a_load_says_whom_it_waits_for() {
     let (store, conf) = image();
@@ -231,7 +231,7 @@ fn stores_say_what_was_done() {
     assert_eq!(run("gc", &[]), [format!("removed 0 images and 3 layers from `{path}`")]);
 }
 
-/// A command without a conf on a terminal of a usual kind.
+/// A command without a conf on an ordinary terminal.
 fn command_of(store: &TempStore, arguments: &[&str]) -> Command {
     let mut command = command(NIX_IMAGE, arguments);
     command.env("TERM", "xterm").stdout(Stdio::null());
@@ -268,7 +268,7 @@ fn errors_take_the_place_of_the_bar() {
     let mut command = on_terminal(&store, "stream", &conf);
     command.stdout(Stdio::piped());
     let session = Terminal::new(120).watch(command, |frame, child| {
-        // It has read part of the file by then.
+        // By then, it has read part of the file.
         if frame.contains("writing layer 1") && frame.contains(" of 12.6 MB") {
             fs::File::options().write(true).open(&file).unwrap().set_len(1).unwrap();
             drain(child);
@@ -329,7 +329,7 @@ fn what_is_shown_is_what_is_asked_for() {
     }
 }
 
-/// Codes that set colours.
+/// Whether the text has codes that set colours.
 fn has_color(text: &str) -> bool {
     regex::Regex::new(r"\x1b\[[0-9;]*m").unwrap().is_match(text)
 }
@@ -356,7 +356,7 @@ fn colors_are_used_as_is_asked_for() {
         let session = Terminal::new(80).watch(nowhere(arguments, variables), |_, _| {});
         let case = format!("{arguments:?}, {variables:?}: {:?}", session.written);
         assert_eq!(has_color(&session.written), on_terminal, "{case}");
-        // Wrong usage and help are clap's.
+        // clap reports usage errors and prints help.
         for more in [&[][..], &["--wrong"]] {
             let arguments = [arguments, more].concat();
             let output = nowhere(&arguments, variables).output().unwrap();
@@ -376,9 +376,9 @@ fn colors_are_used_as_is_asked_for() {
 fn notes_are_for_the_verbose() {
     let (store, conf) = image();
     let mut command = on_terminal(&store, "store", Path::new("add"));
-    // Into another file system than that of the store.
+    // Into a file system other than the store's.
     if !Path::new("/dev/shm").is_dir() {
-        crate::support::skip("there is no /dev/shm");
+        crate::support::skip("/dev/shm does not exist");
     }
     let elsewhere = tempfile::TempDir::with_prefix_in("nix-image-test-", "/dev/shm").unwrap();
     command.arg(elsewhere.path().join("images")).arg(&conf).arg("-v");

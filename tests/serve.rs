@@ -1,4 +1,4 @@
-//! `nix-image serve`: what clients get, good ones and bad ones.
+//! `nix-image serve`: what good and bad clients get.
 
 use crate::golden::Golden;
 use crate::support::{TempStore, command, failure_of, need, sha256, stdout_of};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const DIGEST: header::HeaderName = header::HeaderName::from_static("docker-content-digest");
 
-/// A server that runs as long as this does.
+/// A server that is stopped when this is dropped.
 #[derive(Debug)]
 struct Server {
     process: Child,
@@ -33,10 +33,10 @@ impl Server {
         TcpStream::connect(&self.address).unwrap()
     }
 
-    /// Sends a message; the first line, fields and body of the answer.
+    /// Sends a message; returns the first line, fields and body of the answer.
     fn ask(&self, message: &str) -> (String, Fields, Vec<u8>) {
         let mut stream = self.connect();
-        // A server that has enough may close before it has read all.
+        // A server may close before it has read everything.
         let _ = stream.write_all(message.as_bytes());
         let mut input = BufReader::new(stream);
         let mut line = String::new();
@@ -140,7 +140,7 @@ fn clients_get_the_kind_of_manifest_that_they_take() {
         assert_eq!(manifest["mediaType"], expected, "{accepted}");
         let id = golden.expected["everything"]["config"].as_str().unwrap();
         assert_eq!(manifest["config"]["digest"], format!("sha256:{id}"));
-        // Each is there by its digest as well.
+        // Each can also be found by its digest.
         let digest = format!("sha256:{}", sha256(&body));
         let by_digest = server.get(&format!("/v2/golden/manifests/{digest}"), &accepted);
         assert_eq!(by_digest.2, body, "{accepted}");
@@ -218,7 +218,7 @@ fn many_clients_are_served_at_once() {
     let golden = Golden::new();
     let (server, layer) = start(&golden);
     let blob = format!("/v2/golden/blobs/sha256:{layer}");
-    // More than the server takes at a time: those that say nothing are let go.
+    // More than the server handles at a time: silent ones are dropped.
     let idle: Vec<_> = (0..30).map(|_| server.connect()).collect();
     std::thread::scope(|scope| {
         for _ in 0..60 {
@@ -244,7 +244,7 @@ fn skopeo_copies_what_is_served() {
     }
 }
 
-/// Clients keep connections for later, and hostile ones keep them for nothing.
+/// Clients keep connections open for later, and hostile ones keep them open for no reason.
 #[test]
 fn idle_clients_make_room_for_others() {
     let golden = Golden::new();

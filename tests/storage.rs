@@ -1,4 +1,4 @@
-//! `containers_storage`, against the real podman.
+//! Compares `containers_storage` with the real podman.
 
 use crate::golden::Golden;
 use crate::link::state::drop_empty_signatures;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "localhost/golden:1";
 
-/// podman, and where its storage is.
+/// podman, and the location of its storage.
 pub(crate) struct Podman {
     pub(crate) engine: Engine,
     pub(crate) root: PathBuf,
@@ -63,7 +63,7 @@ fn records(root: &Path, name: &str) -> Vec<Value> {
     serde_json::from_slice(&text).unwrap()
 }
 
-/// The layers of a storage as they would be made in another one.
+/// The layers of a storage, ready to be made in another one.
 fn new_layers(from: &Path) -> Vec<NewLayer> {
     let snapshot = Storage::open(from).unwrap().read(PATIENCE).unwrap();
     let new = |layer: Layer| NewLayer {
@@ -99,7 +99,7 @@ fn copy_layers(from: &Path, to: &Storage) {
     assert_eq!(layers.get(new[0].id).unwrap().diff_id, Some(new[0].diff_id));
 }
 
-/// Records the one image of a storage in another, under these names.
+/// Records the only image of a storage in another, under these names.
 fn copy_image(from: &Path, to: &Storage, names: &[&str]) {
     let image = &Storage::open(from).unwrap().read(PATIENCE).unwrap().images[0];
     let documents = fs::read_dir(from.join("overlay-images").join(image.id.hex())).unwrap();
@@ -118,16 +118,16 @@ fn copy_image(from: &Path, to: &Storage, names: &[&str]) {
     assert_eq!(to.images(PATIENCE).unwrap().put(&new).unwrap(), image.id);
 }
 
-/// Names, types and modes below a directory, but for what is in the layers. A link's name is
-/// chance, and so is what lists them.
+/// Names, types and modes below a directory, but not inside layers. Names of links are random, so
+/// they and the files that list them are left out.
 fn listing(root: &Path) -> String {
     let mut find = Command::new("find");
     find.current_dir(root).args(["overlay", "overlay-layers", "overlay-images"]);
     find.args(["-path", "*/diff/*", "-prune", "-o", "-path", "overlay/l/*"]);
     find.args(["-printf", "link %y %l\n", "-o", "-printf", "%p %y %m\n"]);
     let found = String::from_utf8(stdout_of(&mut find)).unwrap();
-    // What one podman has and another does without: "signature-" in base64 (see
-    // without_signatures), and since 5.8 the lower layers' IDs and folders for deletions.
+    // Versions of podman differ in these: "signature-" in base64 (see without_signatures), and
+    // since 5.8 the lower layers' IDs and folders for deletions.
     let of_some =
         ["/=c2lnbmF0dXJlL", "/lower-layers f ", "overlay-layers/tmp d ", "overlay/tempdirs d "];
     let is_of_all = |line: &&str| !of_some.iter().any(|name| line.contains(name));
@@ -143,7 +143,7 @@ fn without_dates(mut records: Vec<Value>) -> Vec<Value> {
     records
 }
 
-/// podman 5 leaves out empty lists of signatures, which podman 4 wants.
+/// podman 5 leaves out empty lists of signatures, which podman 4 requires.
 fn without_signatures(mut records: Vec<Value>) -> Vec<Value> {
     for record in &mut records {
         drop_empty_signatures(record.as_object_mut().unwrap());
@@ -151,12 +151,12 @@ fn without_signatures(mut records: Vec<Value>) -> Vec<Value> {
     records
 }
 
-/// The digests of the layers that `podman save` writes are those that they have.
+/// `podman save` writes layers with the right digests.
 fn check_saved(podman: &Podman, folder: &Path, golden: &Golden) {
     check_saved_with(podman, &[], folder, golden);
 }
 
-/// The same with options of podman's.
+/// The same with podman options.
 pub(crate) fn check_saved_with(podman: &Podman, options: &[&str], folder: &Path, golden: &Golden) {
     let saved = folder.join("saved.tar");
     let _ = fs::remove_file(&saved);
@@ -175,7 +175,7 @@ fn what_is_written_is_what_podman_writes() {
     copy_layers(&theirs.root, &ours.storage());
     copy_image(&theirs.root, &ours.storage(), &[NAME]);
     let layers = ours.records("layers");
-    // Field by field and in this order.
+    // Field by field, in this order.
     assert_eq!(
         serde_json::to_string(&without_dates(layers)).unwrap(),
         serde_json::to_string(&without_dates(theirs.records("layers"))).unwrap()
@@ -204,7 +204,7 @@ fn what_is_written_is_what_podman_writes() {
     assert_eq!(fs::read_dir(ours.root.join("overlay/l")).unwrap().count(), 0);
 }
 
-/// A copy of a storage at a moment at which it would have been left by a kill.
+/// A copy of a storage at a moment when a kill could have left it.
 fn keep(root: &Path, folder: &Path) -> PathBuf {
     let kept = folder.join("kept");
     stdout_of(Command::new("cp").arg("-a").arg(root).arg(&kept));
@@ -228,13 +228,13 @@ fn podman_removes_what_a_killed_run_has_left() {
     let trees = layers.begin(&new).unwrap();
     fs::write(trees[1].join("file"), "half of it").unwrap();
     let kept = keep(&ours.root, folder.path());
-    assert!(layers.get(new[0].id).is_none(), "an incomplete layer is there");
+    assert!(layers.get(new[0].id).is_none(), "an incomplete layer exists");
     layers.abandon().unwrap();
     let after = listing(&ours.root);
     assert_eq!(after.replace("overlay-layers/layers.json f 600\n", ""), before);
     restore(&kept, &ours.root);
     assert_eq!(ours.records("layers").len(), new.len());
-    // podman 4.3 finds every other one at a time; newer ones find all.
+    // podman 4.3 finds only every other one per run; newer ones find all.
     for _ in 0..new.len() {
         ours.podman(&["images"]);
     }
@@ -287,7 +287,7 @@ fn podman_may_write_at_the_same_time() {
     check_saved(&ours, folder.path(), &golden);
 }
 
-/// A directory for all users; that of `TempDir` is its owner's.
+/// A directory for all users; that of `TempDir` is accessible only to its owner.
 pub(crate) fn public_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -312,14 +312,14 @@ fn all_users_read_an_additional_image_store() {
     let container = ours.podman(&[&read[..], &["create", NAME, "true"]].concat());
     let mounted = ours.podman(&[&read[..], &["mount", container.trim()]].concat());
     assert!(Path::new(mounted.trim()).join("nix/store").is_dir(), "{mounted}");
-    // Without its image, what a container runs from stays as long as that can be seen.
+    // Without its image, the layers that a container runs from stay while their mount is visible.
     let image = storage.images(PATIENCE).unwrap().by_name(NAME).unwrap();
     storage.images(PATIENCE).unwrap().remove(image.id).unwrap();
     let collected = storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();
     assert_eq!((collected.removed.len(), collected.mounted.len()), (0, 8));
     ours.podman(&[&read[..], &["unmount", container.trim()]].concat());
     ours.podman(&[&read[..], &["rm", container.trim()]].concat());
-    // A container that another test starts meanwhile has the mount for a moment, too.
+    // A container that another test starts at the same time also has the mount for a moment.
     let mut removed = 0;
     for _ in 0..100 {
         let collected = storage.layers(PATIENCE).unwrap().collect_garbage(PATIENCE).unwrap();

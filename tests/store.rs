@@ -1,4 +1,4 @@
-//! `nix-image store`, with podmans that read what is kept there.
+//! `nix-image store`, and podmans that read the store.
 
 use crate::golden::Golden;
 use crate::storage::{Podman, check_saved_with, public_folder};
@@ -28,7 +28,7 @@ impl Store {
 
     fn command(&self, name: &str) -> Command {
         let mut command = self.golden.store.nix_image("store", name);
-        // It has arguments for images.
+        // The command has arguments for reading images.
         command = without_store_root(&command);
         command.arg(self.directory());
         command
@@ -47,13 +47,13 @@ impl Store {
         serde_json::from_value(list["images"].take()).unwrap()
     }
 
-    /// The option by which podman reads it.
+    /// The option with which podman reads it.
     fn option(&self) -> String {
         format!("additionalimagestore={}", self.directory().display())
     }
 }
 
-/// `nix_image` gives all commands the option of those that read images.
+/// `nix_image` passes the option of commands that read images to every command.
 fn without_store_root(command: &Command) -> Command {
     let mut again = Command::new(command.get_program());
     again.args(command.get_args().take_while(|argument| *argument != "--store-root"));
@@ -103,7 +103,7 @@ fn a_killed_run_leaves_no_half_image() {
         let _ = adding.kill();
         let is_added = adding.wait().unwrap().success();
         let list = store.list();
-        // A killed run may have come to its end, too.
+        // A killed run may have finished as well.
         let whole =
             |image: &Value| image["layers"] == 8 && image["references"][0] == "localhost/golden:1";
         let id = |case| Value::from(format!("sha256:{}", store.golden.id(case)));

@@ -1,5 +1,4 @@
-//! Images that are in archives and layouts, as `write`, `push` and `load` take them: nothing in them
-//! changes.
+//! Images in archives and layouts, as input of `write`, `push` and `load`: nothing in them changes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use crate::support::{TempStore, command, failure_of, need, run, stdout_of};
 /// The forms of an image, by how they are made.
 const FORMS: [&str; 4] = ["docker-archive", "docker-archive.gz", "oci", "oci-archive"];
 
-/// The golden image of a case in some form.
+/// The golden image of a case in one of the forms.
 fn stored(golden: &Golden, case: &str, form: &str) -> PathBuf {
     let place = golden.store.root().join(format!("{case}.{form}"));
     let (format, pack) = form.strip_suffix(".gz").map_or((form, false), |format| (format, true));
@@ -96,7 +95,7 @@ fn containerd_loads_what_is_in_an_archive() {
     loads(&engines::containerd());
 }
 
-/// Writes the image of a place as a docker-archive; its name and ID.
+/// Writes an image as a docker-archive, and returns its name and ID.
 fn written(store: &TempStore, image: &str, more: &[&str]) -> Result<(String, String), String> {
     let copy = store.root().join("copy");
     let mut write = store.nix_image("write", image);
@@ -127,7 +126,7 @@ fn one_of_several_images_is_named_and_gets_another_name_if_one_is_given() {
     assert!(said.contains('2') && said.contains("a:1"), "{said}");
 }
 
-/// An archive of a single layer, with this configuration and manifest.
+/// An archive with a single layer, and this configuration and manifest.
 fn small(store: &TempStore, change: impl Fn(&mut Value, &mut Value)) -> String {
     let layer = vec![0; 10240];
     let diff_id = format!("sha256:{}", crate::support::sha256(&layer));

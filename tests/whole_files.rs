@@ -1,5 +1,5 @@
-//! A file gets its name when it is complete: neither a full disk nor a kill leaves half of one, whichever
-//! command writes it.
+//! A file gets its name only when it is complete: neither a full disk nor a kill leaves half a
+//! file, whichever command writes it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use serde_json::json;
 
 use crate::support::{NIX_IMAGE, TempStore, command, need_root, stdout_of};
 
-/// A store with two confs of an image of some megabytes.
+/// A store with two confs of an image of a few megabytes.
 struct Fixture {
     store: TempStore,
     confs: [PathBuf; 2],
 }
 
-/// The commands that write a file: a name, and the arguments, of which `A` and `B` are the confs and
+/// The commands that write a file: a name, and the arguments, where `A` and `B` are the confs and
 /// `OUT` is the file.
 const COMMANDS: [(&str, &[&str]); 6] = [
     ("docker-archive", &["write", "A", "OUT", "--format", "docker-archive"]),
@@ -59,7 +59,7 @@ impl Fixture {
             };
         }
         command.arg("--store-root").arg(self.store.root());
-        // Digests that are remembered leave more time to be killed in.
+        // Remembered digests leave more time for a kill.
         command.env("XDG_CACHE_HOME", self.store.root().join("cache"));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -89,7 +89,7 @@ fn a_full_disk_leaves_no_file() {
     }
 }
 
-/// How many bytes all files in a folder have.
+/// The total size of all files in a folder.
 fn size_of(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).unwrap().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
@@ -110,7 +110,7 @@ fn a_killed_run_leaves_the_file_of_before() {
             fs::write(&out, BEFORE).unwrap();
             let before = size_of(&folder);
             let mut child = fixture.command(arguments, &out).stderr(Stdio::null()).spawn().unwrap();
-            // Until something was written, wherever that is.
+            // Waits until something was written, wherever that is.
             while size_of(&folder) <= before + (1 << 20) && child.try_wait().unwrap().is_none() {
                 std::thread::sleep(Duration::from_micros(200));
             }
@@ -122,7 +122,7 @@ fn a_killed_run_leaves_the_file_of_before() {
         assert!(killed > 0, "{name} was never killed on its way");
         stdout_of(&mut fixture.command(arguments, &out));
         assert!(fs::read(&out).unwrap() == whole, "{name}");
-        // What killed runs left is gone.
+        // What killed runs left behind is gone.
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{name}");
     }
 }

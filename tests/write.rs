@@ -20,7 +20,7 @@ fn write(store: &TempStore, conf: &Path, path: &Path, format: &str, tag: &str) -
     command
 }
 
-/// Runs it; the line about what was written, without the time that it took.
+/// Runs it, and returns the line about what was written, without the time that it took.
 fn said(mut command: Command) -> String {
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -37,7 +37,7 @@ fn blob(layout: &Path, digest: &Value) -> PathBuf {
     layout.join("blobs").join(digest.as_str().unwrap().replace(':', "/"))
 }
 
-/// Checks all that a layout's index leads to; its tags.
+/// Checks everything that a layout's index leads to, and returns its tags.
 fn check_layout(layout: &Path) -> Vec<String> {
     assert_eq!(json_file(&layout.join("oci-layout")), json!({"imageLayoutVersion": "1.0.0"}));
     let check = |descriptor: &Value| {
@@ -67,7 +67,7 @@ fn skopeo_id(store: &TempStore, image: &str) -> String {
     manifest["config"]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned()
 }
 
-/// Writes images into one layout, and has each looked at; the layout.
+/// Writes images into one layout, calling `look` after each, and returns the layout.
 fn grow_layout(golden: &Golden, look: impl Fn(&str, &Path, &str)) -> PathBuf {
     let layout = golden.store.root().join("layout");
     for (case, tag, expected, tags) in [
@@ -114,7 +114,7 @@ fn umoci_unpacks_an_image_of_a_layout() {
     assert!(fs::read_dir(Path::new(&bundle).join("rootfs/nix/store")).unwrap().count() > 5);
 }
 
-/// What the images of a layout are called, by their whole names.
+/// The names in a layout: full names, and the names by which images are chosen.
 fn chosen_by(layout: &Path) -> Vec<(String, String)> {
     let index = json_file(&layout.join("index.json"));
     let mut names: Vec<_> = index["manifests"]
@@ -130,7 +130,7 @@ fn chosen_by(layout: &Path) -> Vec<(String, String)> {
     names
 }
 
-/// Images of one tag: the golden case and the name.
+/// Images with the same tag: the golden case and the name.
 const ONE_TAG: [(&str, &str); 3] =
     [("everything", "a:latest"), ("simple", "b:latest"), ("base-gz", "ghcr.io/me/c:latest")];
 
@@ -138,7 +138,7 @@ fn whole_name(name: &str) -> String {
     if name.contains('/') { name.to_owned() } else { format!("docker.io/library/{name}") }
 }
 
-/// A layout of the images of one tag.
+/// A layout of the images with the same tag.
 fn layout_of_one_tag(golden: &Golden) -> PathBuf {
     let layout = golden.store.root().join("layout");
     let images = ONE_TAG;
@@ -164,7 +164,7 @@ fn of_images_with_one_tag_only_that_of_the_same_name_is_replaced() {
     let layout = layout_of_one_tag(&golden);
     let names = ONE_TAG.map(|(_, name)| (whole_name(name), name.to_owned()));
     assert_eq!(chosen_by(&layout), names);
-    // In whichever way it is written.
+    // However the name is written.
     let conf = golden.arguments("simple").0;
     said(write(&golden.store, &conf, &layout, "oci", "docker.io/library/a:latest"));
     assert_eq!(chosen_by(&layout), names);
@@ -187,7 +187,7 @@ fn podman_chooses_among_images_with_one_tag() {
     let golden = Golden::new();
     layout_of_one_tag(&golden);
     for (case, name) in ONE_TAG {
-        // It makes a name of the path, and names have no capitals.
+        // podman derives a name from the path, and names have no capitals.
         let mut pull = podman.command("podman", &["pull", "-q", &format!("oci:layout:{name}")]);
         let pulled = stdout_of(pull.current_dir(golden.store.root()));
         assert_eq!(String::from_utf8(pulled).unwrap().trim(), golden.id(case), "{name}");
@@ -221,7 +221,7 @@ fn containerd_imports_all_images_with_one_tag() {
     assert_eq!(containerd.images(), expected);
 }
 
-/// skopeo writes no whole names, so what it called `latest` has nothing else to be called.
+/// skopeo writes no full names, so for what it called `latest` no other name is known.
 #[test]
 fn images_that_skopeo_wrote_stay() {
     let golden = Golden::new();
@@ -266,7 +266,7 @@ fn a_blob_with_the_wrong_content_is_found_by_verify() {
         fs::write(file, bytes).unwrap();
     };
     damage(&layer);
-    // A layer of the right size is believed; that is what makes an unchanged write fast.
+    // A layer of the right size is trusted; that is what makes an unchanged write fast.
     assert!(said(write()).contains("0 of 2 layers"));
     let mut command = write();
     let output = command.arg("--verify").output().unwrap();
@@ -278,7 +278,7 @@ fn a_blob_with_the_wrong_content_is_found_by_verify() {
     let mut command = write();
     command.arg("--verify");
     assert!(said(command).contains("0 of 2 layers"));
-    // The small documents are at hand, and always compared.
+    // The small documents are in memory, and always compared.
     for file in [&manifest, &blob(&layout, &content["config"]["digest"])] {
         damage(file);
         assert!(write().output().unwrap().status.success());
@@ -286,8 +286,9 @@ fn a_blob_with_the_wrong_content_is_found_by_verify() {
     }
 }
 
-/// After a loss of power there must be no name without its content, and no index without what it
-/// names; so each file is on the disk before its name, and the names of blobs before the index.
+/// After a power loss there must be no name without its content, and no index without what it
+/// refers to. So each file is synced before it gets its name, and the blobs' names before the
+/// index.
 #[test]
 fn what_has_a_name_is_on_the_disk() {
     let golden = Golden::new();
@@ -334,7 +335,7 @@ fn what_has_a_name_is_on_the_disk() {
     }
 }
 
-/// A layout of the golden image `simple`, and where its documents and first layer are.
+/// A layout of the golden image `simple`, and the paths of its documents and first layer.
 #[derive(Debug)]
 struct SimpleLayout {
     layout: PathBuf,
@@ -406,7 +407,7 @@ fn what_is_no_file_in_a_layout_is_refused() {
     }
 }
 
-/// One run makes a directory a layout while another one looks whether it may.
+/// One run makes a directory a layout while another one checks whether it may.
 #[test]
 fn a_layout_that_is_just_being_made_is_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -426,7 +427,7 @@ fn a_layout_that_is_just_being_made_is_one() {
     }
 }
 
-/// Writes images as archives: the cases, and where each is as an OCI archive and a docker-archive.
+/// Writes images as archives: the cases, each with its OCI archive and docker-archive.
 fn archives(golden: &Golden) -> [(&'static str, PathBuf, PathBuf); 3] {
     ["everything", "base-gz", "empty-layer"].map(|case| {
         let conf = golden.arguments(case).0;
@@ -486,7 +487,7 @@ fn containerd_reads_archives() {
     reads_archives(&engines::containerd());
 }
 
-/// A base image one of whose layers is compressed inside of it.
+/// A base image in which one of the layers is compressed.
 fn with_compressed_base(store: &TempStore, compress: impl Fn(&[u8]) -> Vec<u8>) -> PathBuf {
     let mut layer = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
@@ -525,8 +526,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// Writes layouts with a base image's layer, compressed or not: the layout, and how its media type
-/// ends.
+/// Writes layouts with a base image's layer, compressed or not: the layout, and the suffix of the
+/// layer's media type.
 fn layouts_with_a_base(look: impl Fn(&TempStore, &Path, &str)) {
     for (ending, compress) in [
         ("+gzip", gzip as fn(&[u8]) -> Vec<u8>),
@@ -565,7 +566,7 @@ fn skopeo_reads_compressed_layers_of_a_base() {
     });
 }
 
-/// A file that was edited in place, its time set back, is not what its remembered digest says.
+/// A file that was edited in place, with its time set back, does not match its remembered digest.
 #[test]
 fn a_wrong_digest_never_gets_a_name() {
     for format in ["oci", "oci-archive", "docker-archive"] {
@@ -655,7 +656,7 @@ fn what_is_no_place_for_an_image_is_refused() {
     assert!(place("foreign/precious").exists());
 }
 
-/// `/dev/stdout` is one of them, where the reader is a program.
+/// `/dev/stdout` is a name of standard output, where a program reads the archive.
 #[test]
 fn pipes_are_written_to_and_stay() {
     let golden = Golden::new();
@@ -673,7 +674,7 @@ fn pipes_are_written_to_and_stay() {
         let stdout = Path::new("/dev/stdout");
         let piped = stdout_of(&mut write(&golden.store, &conf, stdout, format, "a:1"));
         assert!(piped == file, "{format}");
-        // What is in a file stays there, and what is closed takes nothing.
+        // What a file already contains stays, and a closed standard output accepts nothing.
         let log = golden.store.root().join("log");
         fs::write(&log, "before").unwrap();
         let mut appending = write(&golden.store, &conf, stdout, format, "a:1");
@@ -699,7 +700,7 @@ fn what_a_killed_run_left_beside_an_archive_goes() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
 }
 
-/// dockerd refuses archives that name an image without a tag.
+/// dockerd rejects archives that name an image without a tag.
 #[test]
 fn a_name_without_a_tag_gets_one() {
     let golden = Golden::new();
@@ -721,7 +722,7 @@ fn a_killed_run_leaves_a_valid_layout() {
     let layout = golden.store.root().join("layout");
     let mut first = write(&golden.store, &golden.arguments("sizes").0, &layout, "oci", "a:0");
     let mut first = first.stderr(Stdio::null()).spawn().unwrap();
-    // A layout from its first blob on.
+    // A directory is a layout from its first blob on.
     let blobs = layout.join("blobs/sha256");
     while fs::read_dir(&blobs).map_or(0, Iterator::count) == 0 {
         std::thread::sleep(Duration::from_millis(1));
@@ -763,7 +764,7 @@ fn for_two_platforms(store: &TempStore) -> [PathBuf; 2] {
     })
 }
 
-/// Writes both into a place; what is said.
+/// Writes both into one place, and returns the message.
 fn write_platforms(store: &TempStore, place: &Path, format: &str) -> String {
     let [amd64, arm64] = for_two_platforms(store);
     let mut command = write(store, &amd64, place, format, "me/app:1");
@@ -771,7 +772,7 @@ fn write_platforms(store: &TempStore, place: &Path, format: &str) -> String {
     said(command)
 }
 
-/// Checks an index of both platforms, of which `read` gets a blob by its digest.
+/// Checks an index of both platforms. `read` gets a blob by its digest.
 fn check_platforms(index: &Value, read: impl Fn(&Value) -> Vec<u8>) {
     let entries = index["manifests"].as_array().unwrap();
     assert_eq!(entries.len(), 1);
@@ -865,7 +866,7 @@ fn podman_takes_the_image_of_its_platform() {
             let image = format!("{transport}:{format}:1");
             let pull = ["pull", "--quiet", "--arch", architecture, &image];
             let mut pull = podman.reach(support::command(podman.name, &pull));
-            // It makes a name of the path, which may have lower-case letters alone.
+            // podman derives a name from the path, which may only have lower-case letters.
             let id = stdout_of(pull.current_dir(store.root()));
             let id = String::from_utf8(id).unwrap();
             let inspect = ["image", "inspect", "--format", "{{.Architecture}}", id.trim()];
@@ -882,7 +883,7 @@ fn two_images_for_one_platform_are_refused() {
     for (format, part) in [
         ("oci", "two of the images are for linux/amd64"),
         ("oci-archive", "two of the images are for linux/amd64"),
-        ("docker-archive", "a docker-archive has no images for several platforms"),
+        ("docker-archive", "a docker-archive cannot hold images for several platforms"),
     ] {
         let place = store.root().join(format);
         let mut command = write(&store, &amd64, &place, format, "app:1");

@@ -1,4 +1,4 @@
-"""What the deliveries of one closure share."""
+"""Shared state of the deliveries of one closure."""
 import os
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from measuring import measure, present
 
 
 class Bench:
-    """A closure, the program, and a folder for everything that the measuring makes."""
+    """A closure, the program, and a folder for everything that is created while measuring."""
 
     def __init__(self, closure, args, folder):
         self.closure, self.folder = closure, folder
@@ -30,13 +30,13 @@ class Bench:
 
 
 class Memory:
-    """What a program remembers from run to run, in a folder, to be put back before each."""
+    """What a program remembers between runs, in a folder that is restored before each run."""
 
     def __init__(self, bench, name):
         self.used, self.kept = (bench.folder / f"{name}.{kind}" for kind in ("used", "kept"))
         self.clear()
-        # Root's skopeo keeps what it knows below XDG_DATA_HOME only if it takes the user for
-        # another one.
+        # Root's skopeo stores its memory below XDG_DATA_HOME only if it takes the user for an
+        # ordinary one.
         self.environment = {"HOME": str(self.used), "XDG_CACHE_HOME": str(self.used),
                             "XDG_DATA_HOME": str(self.used), "_CONTAINERS_ROOTLESS_UID": "1"}
 
@@ -53,7 +53,7 @@ class Memory:
 
 
 def quietly(command, environment):
-    """Runs what is not measured."""
+    """Runs a command that is not measured."""
     done = subprocess.run(list(map(str, command)), env={**os.environ, **environment},
                           capture_output=True, text=True)
     if done.returncode:

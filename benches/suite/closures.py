@@ -1,4 +1,4 @@
-"""The closures: made by Nix in a store of their own, which is mounted on /nix for one process."""
+"""The closures: built by Nix in a private store, which is mounted on /nix for one process."""
 import json
 import os
 import shutil
@@ -11,21 +11,21 @@ EXPRESSION = Path(__file__).with_name("closures.nix")
 
 
 def enter_store(directory):
-    """Starts this program again with the directory's store on /nix, unless it is there."""
+    """Restarts this program with the directory's store on /nix, unless that is already the case."""
     nix = directory / "nix"
     (nix / "store").mkdir(parents=True, exist_ok=True)
     if not os.path.isdir("/nix"):
         try:
             os.mkdir("/nix")
         except OSError:
-            sys.exit("benchmark: there is no directory /nix to mount the store on; `mkdir /nix`")
-        print("benchmark: made the directory /nix, to mount the store on", file=sys.stderr)
+            sys.exit("benchmark: no directory /nix to mount the store on; run `mkdir /nix`")
+        print("benchmark: created the directory /nix, to mount the store on", file=sys.stderr)
     if os.path.samefile("/nix", nix):
         return
     if not shutil.which("unshare"):
-        sys.exit("benchmark: there is no `unshare`, which mounts the store; it is in util-linux")
+        sys.exit("benchmark: no `unshare` to mount the store with; install util-linux")
     if os.path.realpath(sys.executable).startswith("/nix/"):
-        sys.exit("benchmark: /nix holds the programs that are needed; use another system")
+        sys.exit("benchmark: the programs to run are in /nix; use another system")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     mount = 'mount --bind "$0" /nix && exec "$@"'
     command = ["unshare", "--mount", *user, "sh", "-c", mount, nix, sys.executable, *sys.argv]
@@ -70,7 +70,7 @@ class Closure:
         return path
 
     def with_nar_hashes(self, conf, folder):
-        """Writes a conf that has the NAR hashes of its paths, as those made with our flake do."""
+        """Writes a conf with the NAR hashes of its paths, like those of our flake."""
         said = json.loads(conf.read_text())
         paths = [path for layer in said["store_layers"] for path in layer]
         paths.append(said["customisation_layer"])
@@ -82,7 +82,7 @@ class Closure:
         return named
 
     def file_list(self, batches):
-        """Lists the files in batches about equal in size; returns the list and their length."""
+        """Splits the files into batches of about equal size; returns the list and their lengths."""
         order = [path for _, path in sorted(self.files, reverse=True)]
         batches = min(batches, len(order))
         dealt = [path for batch in range(batches) for path in order[batch::batches]]
@@ -102,9 +102,9 @@ def build(attribute, directory):
             command += ["--option", *option.split("=")]
         environment = nix_environment(directory)
         if subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode:
-            sys.exit(f"benchmark: nix-build could not make {attribute}")
+            sys.exit(f"benchmark: nix-build could not build {attribute}")
     elif not link.is_symlink():
-        sys.exit("benchmark: there is no nix-build to make the closures with")
+        sys.exit("benchmark: no nix-build to build the closures with")
     return link.readlink()
 
 

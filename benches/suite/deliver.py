@@ -1,4 +1,4 @@
-"""Measures the deliveries: into engines, registries and files, with servers of its own."""
+"""Measures the deliveries: into engines, registries and files, with servers started for this."""
 import shutil
 import subprocess
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from pushes import pushes
 from registry import Registry, engines
 from writes import writes
 
-# Loading takes as long whatever the files hold. Pushing does not, as it compresses.
+# The contents of files do not affect loads. They do affect pushes, which compress.
 LOADED = ("large",)
 PROGRAMS = ("dockerd", "docker", "podman", "skopeo", "docker-registry")
 
@@ -37,11 +37,11 @@ def deliver(closure, args):
 
 
 def start(running, kind, folder):
-    """Starts a server in the folder; nothing, and a word about it, where it does not run."""
+    """Starts a server in the folder, or logs why it does not run and returns None."""
     try:
         return running.enter_context(kind(folder))
     except (OSError, TypeError, SystemExit, subprocess.CalledProcessError) as error:
-        say(f"goes on without {kind.command}: {error}")
+        say(f"continuing without {kind.command}: {error}")
         return None
 
 
@@ -50,9 +50,9 @@ def tables(found):
     for title, groups in found.items():
         every = [sample for runs in groups.values() for samples in runs.values()
                  for sample in samples]
-        # Where bytes move, the client is one process, so that its CPU time can be told.
+        # If bytes are moved, the client is one process, so its CPU time is known.
         moved = ["CPU seconds", "MB sent"] if any(sample.moved for sample in every) else []
-        # What has no groups is not compared.
+        # Runs without groups are not compared.
         most = max(len(ours(runs)) for runs in groups.values()) if any(groups) else 0
         ratios = ["to 1st", "to 2nd"][:most]
         columns = ["seconds", "fastest", *ratios, *moved, "peak MiB"]

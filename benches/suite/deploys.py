@@ -1,4 +1,4 @@
-"""Deploys of a small program of one's own, in an image of many layers that an engine has."""
+"""Deploys of a small program of the user's, in an image with many layers that an engine has."""
 import json
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ class Layout:
 
 
 def deploys(closure, args):
-    """The samples by engine, way and strategy, and what each layout moves by its own account."""
+    """The samples by engine, way and strategy, and the bytes that each layout moves on paper."""
     folder = closure.directory / "deploys"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -46,7 +46,7 @@ def deploys(closure, args):
 
 
 def lay_out(closure, args, strategy, folder):
-    """Plans both images: the paths and what is at the root are those that Nix has made."""
+    """Plans both images. The paths and the files at the root are built by Nix."""
     previous, confs = [], []
     for conf in (closure.conf, closure.changed):
         said = json.loads(conf.read_text())
@@ -65,7 +65,7 @@ def lay_out(closure, args, strategy, folder):
 
 
 def nodes(layers):
-    """A graph of the paths: each needs two of those before it, the program the first few."""
+    """A graph of the paths: each needs two of its predecessors, the program the first few."""
     paths = [path for layer in layers for path in layer]
     middle = len(paths) // 2
     libraries = [*paths[:middle], *paths[middle + 1:]]
@@ -89,7 +89,7 @@ def deploy(registry, engine, running, layouts, args, folder):
     """An engine's deploys, by way and strategy."""
     environment = {**running.environment(), "HOME": str(folder)}
     load, pull = [args.binary, "load", "--engine", engine, "--tag"], PULL[engine]
-    # dockerd before 23 unpacks nothing else.
+    # dockerd before 23 can unpack only gzip.
     push = [args.binary, "push", "--compression", "gzip"]
     contenders = []
 
@@ -121,7 +121,7 @@ EMPTY = {"docker": "docker system prune --all --force",
 
 
 def tables(found, moved):
-    """What is moved, and how long each engine takes for it."""
+    """The bytes moved, and the time that each engine takes."""
     yield from ("", "| | layers | MB pushed | MB unpacked |", "|---|--:|--:|--:|")
     for strategy, said in moved.items():
         pushed, unpacked = (said[kind]["bytes"] / 1e6 for kind in ("fetched", "unpacked"))

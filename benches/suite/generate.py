@@ -2,7 +2,7 @@
 
 usage: generate.py random SEED COUNT MIN MAX    COUNT files of MIN to MAX random bytes
        generate.py copies SLOT SLOTS BYTES DIR...   a share of the files below DIRs
-       generate.py root PROGRAM                 what lies at an image's root
+       generate.py root PROGRAM                 the files at an image's root
 """
 import os
 import random
@@ -12,7 +12,7 @@ import sys
 import zlib
 
 FILES_PER_DIRECTORY = 50
-# So deep below /usr files stay together: /usr/lib/<machine>/<name>.
+# Files are kept together down to this depth below /usr: /usr/lib/<machine>/<name>.
 UNIT_DEPTH = 5
 
 
@@ -26,11 +26,12 @@ def generate_random(out, seed, count, smallest, largest):
 
 
 def generate_copies(out, slot, slots, limit, *roots):
-    """Copies files whose unit falls to the slot until there are `limit` bytes."""
+    """Copies the files whose unit falls into the slot, up to `limit` bytes."""
     left = int(limit)
     os.mkdir(out)
     for root in roots:
-        # No part may take all: a third of what is left at most, the last one the rest.
+        # No part may take everything: each takes at most a third of what is left, the last one the
+        # rest.
         share = left if root == roots[-1] else left // 3
         for path in sorted(files_below(root)):
             unit = "/".join(path.split("/")[:UNIT_DEPTH])
@@ -42,7 +43,7 @@ def generate_copies(out, slot, slots, limit, *roots):
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 shutil.copyfile(path, target, follow_symlinks=False)
                 if not os.path.islink(target):
-                    # Nix allows no set-id bits, and makes the rest of the mode its own.
+                    # Nix does not allow set-id bits, and normalizes the rest of the mode.
                     os.chmod(target, os.stat(path).st_mode & 0o755)
                 share, left = share - size, left - size
 

@@ -1,4 +1,4 @@
-"""What layouts move over series of updates, as `nix-image simulate` counts it."""
+"""What layouts move over series of updates, as counted by `nix-image simulate`."""
 
 import json
 import subprocess
@@ -10,13 +10,13 @@ HEAD = ["| updates, `maxLayers` | auto, GB | one layer per path | ordered | orde
 
 
 def simulate(series, own, args):
-    """The outcomes by kind of updates, limit and layout, in the order of the images."""
+    """The outcomes by kind of update, limit and layout, in the order of the images."""
     options = [f"--limit={','.join(map(str, LIMITS))}", *(f"--own={name}" for name in own)]
     done = subprocess.run([args.binary, "simulate", "--json", *options, *series],
                           check=True, stdout=subprocess.PIPE)
     found = {}
     for outcome in json.loads(done.stdout):
-        # A layer for each path has no limit, and stands beside each.
+        # A layer for each path has no limit, so it is compared with every limit.
         for limit in [outcome["limit"]] if outcome["limit"] else LIMITS:
             key = outcome["kind"], limit, outcome["strategy"]
             found.setdefault(key, []).append(outcome["sum"])
@@ -24,7 +24,7 @@ def simulate(series, own, args):
 
 
 def tables(args):
-    """Geometric means over the images of what each layout pushes and unpacks, beside auto."""
+    """Geometric means over the images of what each layout pushes and unpacks, relative to auto."""
     plain = simulate(args.series, [], args)
     named = simulate(args.series, args.own, args)
     lines = list(HEAD)

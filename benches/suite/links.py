@@ -1,4 +1,4 @@
-"""Loads into engines that keep their layers on the store's disk, so that they can be linked."""
+"""Loads into engines that store their layers on the store's disk, so that they can be linked."""
 import shutil
 import subprocess
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ def link(closure, args):
 class Links:
     """What is the same for all engines."""
 
-    # What is said behind the command, and the options that stand for it.
+    # Suffixes of the command in labels, and the options that they stand for.
     variants = {"": []}
 
     def __init__(self, bench, engine):
@@ -75,7 +75,7 @@ class Links:
                    for said, options in self.variants.items()]
         copied = self.ours(", `--import copy`, digests remembered", ["--import", "copy"], "same",
                            self.empty_and_remember)
-        # The limit of copies: it makes the files, and nothing else.
+        # A lower bound for copies: creates the files, and nothing else.
         target = self.bench.folder / "copies"
 
         def remove_copies():

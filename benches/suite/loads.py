@@ -1,4 +1,4 @@
-"""Loading into engines."""
+"""Loads into engines."""
 import sys
 
 from bench import Memory, quietly
@@ -6,16 +6,16 @@ from measuring import Contender
 
 
 def loads(bench, engine):
-    """Loads of an image that the engine holds, and of one with another path of twenty."""
+    """Loads of an image that the engine has, and of one where another path of twenty changed."""
     program, memory = engine.command, Memory(bench, engine.command)
     environment = {**engine.environment(), "HOME": str(bench.folder),
                    "XDG_CACHE_HOME": str(memory.used)}
     if program == "docker":
         environment["DOCKER_HOST"] = engine.address
-    # What is linked is measured by itself.
+    # Linking is measured separately.
     sent = ["--import", "off"] if program == "podman" else []
     load = [bench.nix_image, "load", "--engine", program, *sent]
-    # By this name the engine keeps all layers of the first image throughout.
+    # Under this name, the engine keeps all layers of the first image throughout.
     quietly([*load, bench.closure.conf, "-t", f"{bench.name}:base"], environment)
     memory.keep()
 
@@ -35,7 +35,7 @@ def loads(bench, engine):
         return Contender(f"`{program} load` of a finished archive",
                          [program, "load", "--input", bench.archives[which]], environment, prepare)
 
-    # Whatever has changed, the script writes everything: once is enough.
+    # The script writes everything whatever has changed, so once is enough.
     script = Contender(f"the Python script, into `{program} load`",
                        ["sh", "-c", '"$0" "$1" "$2" | "$3" load', sys.executable, bench.script,
                         bench.confs["same"], program],

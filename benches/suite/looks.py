@@ -1,4 +1,4 @@
-"""Looking into an image, and planning one: what a person waits for."""
+"""Examining an image and planning one: what a person waits for."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from measuring import Contender, measure, say
 HEAD = ["| | seconds | fastest | CPU seconds | peak MiB |", "|---|--:|--:|--:|--:|"]
 GRAPHS = {2000: "2,000 paths", 10000: "10,000 paths"}
 STRATEGIES = ("auto", "popularity", "ordered", "delta")
-# What a path of nixpkgs refers to, about.
+# The approximate number of references of a path of nixpkgs.
 REFERENCES = 6
 MAX_LAYERS = 100
 
@@ -41,7 +41,7 @@ def look(closure, args):
 
 
 def plan(args):
-    """The samples of planning layers for graphs of some sizes, by label."""
+    """The samples of planning layers for graphs of several sizes, by label."""
     contenders = []
     for count, label in GRAPHS.items():
         graph = write_graph(args.directory, count)
@@ -59,7 +59,7 @@ def plan(args):
 
 
 def write_graph(directory, count):
-    """A closure of so many paths, as Nix exports it: each refers to earlier ones, most to a few."""
+    """A closure of this size, as Nix exports it: paths refer to earlier ones, mostly to a few."""
     numbers = random.Random(count)
     path = directory / f"graph-{count}.json"
     names = [f"/nix/store/{numbers.getrandbits(160):032x}-package-{n}"[:90] for n in range(count)]
@@ -77,10 +77,10 @@ def write_graph(directory, count):
 
 
 def with_references(closure, conf):
-    """Writes a conf that says what its paths refer to, as those of our functions do."""
+    """Writes a conf with the references of its paths, like those of our functions."""
     said = json.loads(conf.read_text())
     paths = [path for layer in said["store_layers"] for path in layer]
-    # Those of the benchmark refer to nothing: each to the next one, so that there is a tree.
+    # The benchmark's paths have no references, so each refers to the next one, to get a tree.
     references = {path: paths[number + 1:number + 2] for number, path in enumerate(paths)}
     named = closure.directory / f"look-{conf.name}"
     named.write_text(json.dumps({**said, "references": references}))

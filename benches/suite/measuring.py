@@ -1,4 +1,4 @@
-"""Runs contenders as whole processes, in turn, and notes what each run took."""
+"""Runs contenders as whole processes, in turn, and records what each run took."""
 import ctypes
 import os
 import shutil
@@ -20,11 +20,11 @@ class Contender:
     label: str
     command: list
     environment: dict = field(default_factory=dict)
-    # Done before each run and not measured.
+    # Called before each run, and not measured.
     prepare: Callable = lambda: None
-    # What else has to be there.
+    # Another program that is needed.
     needs: str = "cat"
-    # What a run has moved, in bytes, if that is to be known.
+    # Returns the bytes that a run moved, if known.
     moved: Callable = lambda: 0
 
 
@@ -37,20 +37,20 @@ class Sample:
 
 
 def present(contenders, what):
-    """Those whose programs and files are there."""
+    """The contenders whose programs and files exist."""
     found = []
     for contender in contenders:
         needs = [str(contender.command[0]), contender.needs]
         absent = [need for need in needs if not shutil.which(need) and not os.path.exists(need)]
         if absent:
-            say(f"{what}: goes on without {contender.label}: there is no {absent[0]}")
+            say(f"{what}: continuing without {contender.label}: {absent[0]} is missing")
         else:
             found.append(contender)
     return found
 
 
 def adopt_orphans():
-    """Has the processes that a shell leaves behind become this one's children."""
+    """Makes processes that a shell leaves behind children of this one."""
     set_child_subreaper = 36
     if ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "cannot adopt processes")
@@ -61,8 +61,8 @@ def run(command, environment):
     cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     with tempfile.NamedTemporaryFile() as messages:
         start = time.perf_counter()
-        # By way of a shell, as a process's peak memory includes that of the one that forked it.
-        # The shell ends by exec, so that it leaves the process's end to this one to see.
+        # Through a shell, since a process's peak memory includes that of the process that forked
+        # it. The shell execs the command, so that this process sees the command's end.
         shell = subprocess.Popen(
             ["sh", "-c", '"$@" 2> "$0" & exec echo $! >&2', messages.name, *command],
             env={**os.environ, **environment}, stdout=cat.stdin, stderr=subprocess.PIPE)
@@ -70,7 +70,7 @@ def run(command, environment):
         _, status, usage = os.wait4(int(shell.communicate()[1]), 0)
         cat.wait()
         seconds = time.perf_counter() - start
-        # A server is ended by who has asked it for all.
+        # The client terminates the server once it has fetched everything.
         if status not in (0, signal.SIGTERM):
             sys.exit(f"benchmark: {command[0]} failed: {messages.read().decode(errors='replace')}")
     return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
@@ -79,14 +79,15 @@ def run(command, environment):
 def measure(contenders, rounds, name, warm_up=True):
     """Runs all contenders in turn, round by round; returns the samples of each.
 
-    The first round of all, to warm up, is not counted.
+    The first round is a warm-up and is not counted.
     """
     samples = [[] for _ in contenders]
     for number in range(0 if warm_up else 1, rounds + 1):
         say(f"{name}: " + (f"round {number} of {rounds}" if number else "warming up"))
         for contender, runs in zip(contenders, samples):
             contender.prepare()
-            # What others have left to be written to disk would be written during this run.
+            # Data that earlier runs have left to be written to disk would otherwise be written in
+            # this run.
             os.sync()
             sample = run(contender.command, contender.environment)
             sample.moved = contender.moved()

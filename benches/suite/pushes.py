@@ -1,4 +1,4 @@
-"""Pushing to a registry."""
+"""Pushes to a registry."""
 from dataclasses import dataclass
 
 from bench import Memory, quietly
@@ -7,9 +7,9 @@ from measuring import Contender
 
 @dataclass
 class Pusher:
-    """A program's way to push, with what it remembers and what it has left in the registry."""
+    """A program's way to push, with its memory and what it has left in the registry."""
     label: str
-    # What to run for the first image, "same", and for the "changed" one.
+    # The commands for the first image, "same", and for the "changed" one.
     commands: dict
     registry: object
     memory: Memory
@@ -17,7 +17,7 @@ class Pusher:
     before: int = 0
 
     def push_first(self):
-        """Leaves a registry and a memory behind for what comes after a first push."""
+        """Leaves the registry and the memory in the state after a first push."""
         self.prepare(pushed=False, remembers=False)
         quietly(self.commands["same"], self.environment)
         self.registry.keep(self.memory.used.stem)
@@ -41,7 +41,7 @@ class Pusher:
 
 
 def pushes(bench, registry, docker):
-    """First pushes, pushes of what is there, and those of another path of twenty."""
+    """First pushes, and pushes of an image that is unchanged or has one changed path of twenty."""
     names = iter(range(100))
 
     def pusher(label, command, images, environment=None):

@@ -1,4 +1,4 @@
-"""Debian's docker-registry, the distribution project's, on the loopback in a folder of its own."""
+"""Debian's docker-registry, the distribution project's, on the loopback in a temporary folder."""
 import os
 import shutil
 import socket
@@ -19,7 +19,7 @@ ASK = "import sys, urllib.request as r; r.urlopen(f'http://{sys.argv[1]}/v2/', t
 
 
 class Registry(engines.Engine):
-    """It keeps nothing in memory, so its folder may be exchanged while it runs."""
+    """It keeps nothing in memory, so its folder may be replaced while it runs."""
 
     command = "docker-registry"
 
@@ -33,7 +33,7 @@ class Registry(engines.Engine):
         self.spawn(["docker-registry", "serve", config], [sys.executable, "-c", ASK, self.address])
 
     def stored(self):
-        """Bytes of all blobs."""
+        """The number of bytes of all blobs."""
         blobs = self.data.glob("docker/registry/v2/blobs/*/*/*/data")
         return sum(blob.stat().st_size for blob in blobs)
 
@@ -41,7 +41,7 @@ class Registry(engines.Engine):
         shutil.rmtree(self.data, ignore_errors=True)
 
     def keep(self, name):
-        """Remembers what it holds now."""
+        """Saves its current contents."""
         copy(self.data, self.folder / name)
 
     def restore(self, name):
@@ -50,7 +50,7 @@ class Registry(engines.Engine):
 
 
 def copy(source, target):
-    """Blobs are never written to again, so links do; what names them is."""
+    """Blobs are never overwritten, so hard links do. The files that refer to them are copied."""
     def one(old, new):
         link_or_copy = os.link if os.path.basename(old) == "data" else shutil.copyfile
         link_or_copy(old, new)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures nix-image against others over closures made by Nix; prints Markdown tables.
 
-Each contender is run as a whole process, in turn with all the others: first the streams into
-`cat > /dev/null`, then the deliveries into engines and a registry that run for this only.
-A private store in the benchmark's directory is mounted on /nix, for this process alone.
+Each contender runs as a whole process, in turn with all the others: first the streams into
+`cat > /dev/null`, then the deliveries into engines and a registry started for the benchmark.
+A private store in the benchmark's directory is mounted on /nix, for this process only.
 """
 import argparse
 import json
@@ -39,7 +39,7 @@ MARKS = ("<!-- {part}: begin -->", "<!-- {part}: end -->")
 def main():
     args = parse_arguments()
     if not args.binary.exists():
-        sys.exit(f"benchmark: there is no {args.binary}; run `cargo build --release`")
+        sys.exit(f"benchmark: {args.binary} does not exist; run `cargo build --release`")
     if LAYOUTS in args.only and args.series:
         text = "\n".join([*layouts.tables(args), ""])
         print(text, end="", flush=True)
@@ -48,7 +48,7 @@ def main():
         return
     enter_store(args.directory)
     adopt_orphans()
-    # Servers are ended on the way out.
+    # Servers are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmark: terminated"))
     figures = {}
     streamed = [name for name in args.only if name in CLOSURES]
@@ -79,7 +79,7 @@ def main():
 
 
 def report(args, figures, part, programs, rounds, names, measure_one):
-    """Measures some closures, and prints or puts into a document the tables of that part."""
+    """Measures some closures, and prints the tables of that part or puts them into a document."""
     lines, results = [machine(args, programs, rounds)], {}
     for name in names:
         closure = Closure.make(name, args.directory)
@@ -93,7 +93,7 @@ def report(args, figures, part, programs, rounds, names, measure_one):
 
 
 def update(args, part, text):
-    """Puts a part into the document that gets the tables."""
+    """Puts a part into the document that receives the tables."""
     if args.update:
         begin, end = (mark.format(part=part) for mark in MARKS)
         before, rest = args.update.read_text().split(begin)
@@ -143,21 +143,21 @@ def parse_arguments():
     parser.add_argument("--script", type=path, default=script, metavar="PY",
                         help="the Python script's first version [$NIX_IMAGE_ORIGINAL_SCRIPT]")
     parser.add_argument("--directory", type=path, default=cache / "nix-image-bench", metavar="DIR",
-                        help="keeps the store and the archives, 4 GB in all [%(default)s]")
-    parser.add_argument("--rounds", type=int, default=5, help="after a first one [%(default)s]")
+                        help="for the store and the archives, 4 GB in total [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=5, help="after a warm-up round [%(default)s]")
     parser.add_argument("--deliver-rounds", type=int, default=3, metavar="ROUNDS",
                         help="of the deliveries [%(default)s]")
     parser.add_argument("--series", nargs="+", type=path, default=[], metavar="FILE",
-                        help="series of updates that layouts are simulated over")
+                        help="series of updates to simulate layouts over")
     parser.add_argument("--own", nargs="+", default=[], metavar="NAME",
                         help="the packages of the series that are the user's own")
     parts = [*CLOSURES, *DELIVERIES, *LINKS, *LOOKS, DEPLOYS, PLANS, LAYOUTS]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts,
                         help="the streams of these closures, their deliveries, links and looks, and "
                              "plans [all]")
-    parser.add_argument("--json", type=path, metavar="FILE", help="takes every single figure")
+    parser.add_argument("--json", type=path, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--update", type=path, metavar="FILE",
-                        help="a document that gets the tables between its marks")
+                        help="a document to insert the tables into, between its marks")
     args = parser.parse_args()
     args.script = path(args.script)
     return args
@@ -171,7 +171,7 @@ def contenders_for(closure, args):
     shutil.rmtree(caches, ignore_errors=True)
 
     def forget_the_changed_path():
-        """Makes a cache as runs of the unchanged image have left it."""
+        """Creates a cache like that after runs of the unchanged image."""
         shutil.rmtree(caches / "changed", ignore_errors=True)
         shutil.copytree(caches / "warm", caches / "changed")
 
@@ -224,7 +224,7 @@ def machine(args, programs, rounds):
 
 
 def version(program):
-    # openssl takes no option for it, all others do.
+    # Only openssl has no such option.
     option = "version" if program == "openssl" else "--version"
     done = subprocess.run([program, option], capture_output=True, text=True)
     return done.stdout.split("\n")[0]

@@ -1,10 +1,10 @@
-"""Writing to files, and being pulled from."""
+"""Writing to files, and serving pulls."""
 import shutil
 
 from bench import Memory
 from measuring import Contender
 
-# The server takes the place of the shell whose child asks it for everything, and then ends it.
+# The server replaces the shell, whose child fetches everything from it and then terminates it.
 SERVE = """
 (
     while ! [ -s "$0/address" ]; do sleep 0.01; done
@@ -19,7 +19,7 @@ def writes(bench):
     memory, target = Memory(bench, "write"), bench.folder / "written"
 
     def clear():
-        """Digests are remembered, as after any run; nothing else is there."""
+        """Digests are remembered, as after any run; nothing else is cached."""
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
 

@@ -13,13 +13,13 @@ use image::cache::{Cache, Limits, Removed};
 /// Show or clear the cache of layer digests
 #[derive(Debug, clap::Subcommand)]
 #[command(after_long_help = "\
-Standard output carries what `info` finds.
+Only `info` prints to standard output.
 
 Examples:
-  # See where the cache is, and how large
+  # Show where the cache is and how large
   nix-image cache info
 
-  # Remove what was not used for a month
+  # Remove entries not used for a month
   nix-image cache gc --max-age 30")]
 pub(super) enum Command {
     Info(Info),
@@ -30,42 +30,42 @@ pub(super) enum Command {
 /// Show where the cache is and what it holds
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the directory, the number of entries, their size, and when the one that is
-unused for longest was used.
+Prints the directory, the number of entries, their size, and how long the oldest one has been
+unused, all to standard output.
 
 Examples:
-  # See where the cache is, and how large
+  # Show where the cache is and how large
   nix-image cache info")]
 pub(super) struct Info {}
 
-/// Remove all that is remembered
+/// Remove all remembered digests
 ///
-/// Layers are hashed again when they are needed next. Nothing else in the directory is removed.
+/// Layers are hashed again the next time they are needed. Nothing else in the directory is removed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing.
+Prints nothing to standard output.
 
 Examples:
   # Forget all digests
   nix-image cache clear")]
 pub(super) struct Clear {}
 
-/// Remove entries that were not used for long
+/// Remove entries that have not been used for a while
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing.
+Prints nothing to standard output.
 
 Examples:
-  # Remove what was not used for 90 days, and keep 64 MiB at most
+  # Remove entries not used for 90 days, and keep at most 64 MiB
   nix-image cache gc
 
-  # Keep a megabyte at most, of any age
+  # Keep at most a megabyte, of any age
   nix-image cache gc --max-age 36500 --max-size 1000000")]
 pub(super) struct Gc {
-    /// Days since an entry's last use that it may stay
+    /// Remove entries that have not been used for this many days
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     max_age: u64,
-    /// Bytes that all entries together may have; those unused for longest go first
+    /// Keep at most this many bytes; the least recently used entries are removed first
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_size: u64,
 }
@@ -81,7 +81,7 @@ struct Usage {
     directory: Option<String>,
     entries: u64,
     bytes: u64,
-    /// How long the entry was not used that was not used for longest.
+    /// How long ago the least recently used entry was used.
     unused_seconds: Option<u64>,
 }
 
@@ -130,7 +130,7 @@ impl Command {
         let report = report::new(mode, Style::READ);
         let cache = Cache::of_user();
         let directory = cache.directory().map(|directory| directory.display().to_string());
-        // Without a directory there is nothing that could fail.
+        // Without a directory, nothing below can fail.
         let name = directory.clone().unwrap_or_default();
         let reading = || format!("reading the cache `{name}`");
         match self {

@@ -7,16 +7,16 @@ use clap_complete::Shell;
 
 use super::stdout;
 
-/// Print a shell's completions of this program
+/// Print shell completions for this program
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the shell's script.
+Prints the script to standard output.
 
 Examples:
-  # Complete in this bash
+  # Complete in the current bash
   source <(nix-image completions bash)
 
-  # Complete in zsh, from its next start on
+  # Complete in zsh, from the next session on
   nix-image completions zsh > ~/.zfunc/_nix-image
 
   # Complete in fish

@@ -1,6 +1,6 @@
-//! What stands in a CONF's place: a conf, standard input, or the program that Nix built of one.
+//! The CONF operand: a conf, standard input, or the program that Nix built.
 //!
-//! Such a program is a script that names its conf. It is read, never run.
+//! Such a program is a script that names its conf. The script is read, never run.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,24 +13,24 @@ use image::bounded;
 use image::conf::{Conf, ConfError};
 use image::store::Store;
 
-/// Stands for standard input.
+/// The operand that means standard input.
 pub(super) const STDIN: &str = "-";
-/// Bytes of a file that tell what it is: a tar file's magic number ends at 263.
+/// How many bytes of a file tell its format: a tar file's magic number ends at byte 263.
 const HEAD: u64 = 512;
 /// The largest script that is searched for a conf, in bytes.
 const MAX_SCRIPT: u64 = 64 << 10;
-/// What the name of a conf ends with, by nixpkgs' function and this project's.
+/// The suffix of a conf's file name, from nixpkgs' function and from this project's.
 const SUFFIX: &str = "-conf.json";
 
 /// A conf that was found, and the root of the store that it is in.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) conf: Conf,
-    /// The directory below which its store paths are read, unless that is `/`.
+    /// The directory below which its store paths are read, if not `/`.
     pub(super) store_root: Option<PathBuf>,
 }
 
-/// Reads the conf that an operand names. A given root is used as it is; otherwise a conf, or its
+/// Reads the conf that an operand names. A given root is used as is; otherwise a conf, or its
 /// program, in `ROOT/nix/store` implies that root.
 pub(super) fn find(operand: &Path, store_root: Option<&Path>) -> anyhow::Result<Found> {
     if operand.as_os_str() == STDIN {
@@ -70,19 +70,19 @@ pub(super) fn is_stored(operand: &str) -> bool {
         Some((before, _)) if !path.exists() => Path::new(before),
         _ => path,
     };
-    // Opening a pipe takes what the conf's reader needs.
+    // Opening a pipe would consume bytes that the conf's reader needs.
     let head = || read_all(path, File::open(path).ok()?.take(HEAD)).ok();
     path.join("index.json").exists()
         || path.is_file() && head().is_some_and(|head| is_archive(&head))
 }
 
-/// Whether an archive comes on standard input. Nothing of it is taken.
+/// Whether standard input begins as an archive does. This consumes none of it.
 pub(super) fn stdin_is_archive() -> io::Result<bool> {
     Ok(is_archive(io::stdin().lock().fill_buf()?))
 }
 
-/// Where an operand is read: below the root if it is nowhere else, as the target of a link `result`
-/// that Nix made for the store of that root.
+/// Where to read an operand: at its own path, or else below the root. Nix makes links such as
+/// `result` that point into a store below another root.
 fn located(operand: &Path, root: Option<&Path>) -> PathBuf {
     let below = || {
         let store = Store::new("/nix/store", Some(root?)).ok()?;
@@ -92,8 +92,8 @@ fn located(operand: &Path, root: Option<&Path>) -> PathBuf {
     if operand.exists() { operand.to_owned() } else { below().unwrap_or_else(|| operand.into()) }
 }
 
-/// The root below which a file's store is, by the file's name as it is given or with all links
-/// followed. `None` if it is in no such store, or in one at its own place.
+/// The root that holds the store of this file, found by the file's path as given or with all links
+/// resolved. `None` if the file is in no such store, or if the root is `/`.
 fn root_of(path: &Path, store: &str) -> Option<PathBuf> {
     let parts: Vec<Component> =
         Path::new(store).components().filter(|part| *part != Component::RootDir).collect();
@@ -107,7 +107,7 @@ fn root_of(path: &Path, store: &str) -> Option<PathBuf> {
     absolute(path).ok().and_then(root).or_else(|| path.canonicalize().ok().and_then(root))
 }
 
-/// The conf that a script names: the only path in it that ends as those of confs do.
+/// The conf that a script names: the only path in it with a conf's suffix.
 fn named_conf(script: &Path, text: &str) -> anyhow::Result<String> {
     let is_other = |c: char| !(c.is_ascii_alphanumeric() || "+-._?=/".contains(c));
     let words = text.split(is_other).filter(|word| word.starts_with('/') && word.ends_with(SUFFIX));
@@ -116,15 +116,12 @@ fn named_conf(script: &Path, text: &str) -> anyhow::Result<String> {
     match (confs.first(), confs.len()) {
         (Some(conf), 1) => Ok((*conf).to_owned()),
         (None, _) => bail!(
-            "`{shown}` is a script that names no conf; expected the program that \
+            "`{shown}` is a script that names no conf; expected a program that \
              streamLayeredImage builds, which names one such as /nix/store/…{SUFFIX}"
         ),
         _ => {
             let confs: Vec<_> = confs.into_iter().collect();
-            bail!(
-                "`{shown}` is a script that names several confs; give one of {}",
-                confs.join(", ")
-            )
+            bail!("`{shown}` is a script that names several confs; use one of {}", confs.join(", "))
         }
     }
 }
@@ -136,14 +133,14 @@ fn is_archive(head: &[u8]) -> bool {
     head.get(257..262) == Some(b"ustar") || COMPRESSED.iter().any(|magic| head.starts_with(magic))
 }
 
-/// Fails for a link to what is not there, such as the `result` of a store below another root.
+/// Fails for a dangling link, such as a `result` that points into a store below another root.
 fn check_link(path: &Path) -> anyhow::Result<()> {
     if let Ok(target) = path.read_link()
         && !path.exists()
     {
         let (path, target) = (path.display(), target.display());
         bail!(
-            "`{path}` is a link to `{target}`, which does not exist; build it again, or name the \
+            "`{path}` is a link to `{target}`, which does not exist; build it again, or give the \
              root of its store with `--store-root`"
         );
     }

@@ -12,23 +12,23 @@ use super::stdout;
 use crate::look::difference::Changes;
 use crate::report::{self, Mode, Style};
 
-/// Show what changed from one image to another: packages, bytes, and layers to be moved
+/// Show what changed from one image to another: packages, bytes, and layers to transfer
 ///
-/// A registry gets the layers that it lacks, and an engine fetches those that it lacks. An engine
-/// unpacks all layers from the first changed one on. A linked store makes these anew as well, but
-/// copies only what is in no store path. All sizes are those of uncompressed layers.
+/// A push sends the layers that the registry lacks, and an engine pulls those that it lacks. An
+/// engine unpacks every layer from the first changed one up. A linked store rebuilds these as well,
+/// but copies only files that are in no store path. All sizes are those of uncompressed layers.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the differences as text, or a JSON object with --json.
+Prints the differences to standard output as text, or as a JSON object with --json.
 
 Examples:
   # Show what an update changed
   nix-image diff ./old ./result
 
-  # Compare with a saved image, for a program
+  # Compare with a saved image, as JSON
   nix-image diff old.tar.gz ./result --json
 
-  # Compare with what is in the registry
+  # Compare with the image in the registry
   nix-image diff docker://ghcr.io/me/app:1 ./result
 
   # Draw what was added, changed and removed
@@ -38,7 +38,7 @@ Examples:
   nix-image diff ./old ./result --exit-code")]
 pub(super) struct Args {
     /// The old image: the program that Nix built or its conf, an archive or layout (`PATH` or
-    /// `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// `PATH#NAME`), or an image elsewhere: `docker://NAME`, `docker-daemon:NAME`,
     /// `containers-storage:NAME` or `containerd:NAME`
     old: String,
     /// The new image
@@ -57,7 +57,7 @@ impl Args {
         stdout::check()?;
         let report = report::new(mode, Style::READ);
         let depth = if self.pictures.has_page() { Depth::Files } else { Depth::Sizes };
-        // References are shown for the new image alone.
+        // Only the new image's references are shown.
         let (old, new) = if is_far(&self.new) && !is_far(&self.old) {
             let old = self.look.look(&self.old, None, Depth::Sizes, &report)?;
             let known = Some(&old.contents);
@@ -88,12 +88,14 @@ impl Args {
     }
 }
 
-/// Whether an image is in a registry, so that what is here is better looked at first.
+/// Whether an image is in a registry. The local one is then read first, so that layers which both
+/// have need not be fetched.
 fn is_far(operand: &str) -> bool {
     matches!(Place::of(operand), Ok(Some(Place::Registry(_))))
 }
 
-/// The keys under which two configurations differ, but for what follows from the layers.
+/// The keys whose values differ between two configurations, except those that follow from the
+/// layers.
 fn changed_keys(old: &Value, new: &Value) -> Vec<String> {
     let mut changed = Vec::new();
     let mut compare = |old: &Value, new: &Value, ignored: &[&str]| {

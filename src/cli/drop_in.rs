@@ -1,6 +1,6 @@
-//! `stream-layered-image`: the arguments of nixpkgs' script, in all forms that Python's argparse
-//! takes them; and the commands of `nix-image` that take an image, so that the program which Nix
-//! builds has them: `./result load` calls `stream-layered-image CONF load`.
+//! `stream-layered-image`: the arguments of nixpkgs' script, in every form that Python's argparse
+//! accepts, and the commands of `nix-image` that take an image. So the program that Nix builds has
+//! them too: `./result load` calls `stream-layered-image CONF load`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use clap::{Command, CommandFactory as _, Parser};
 use super::stream;
 use crate::report::Mode;
 
-/// What operands that take a conf are called in the commands that have one first.
+/// clap's names for operands that take an image, in the commands where it comes first.
 const IMAGES: [&str; 5] = ["conf", "confs", "inspected", "looked_at", "old"];
 
 /// Write the image that a conf describes to standard output as a docker-archive
 ///
-/// A program that Nix built, ./result, is this one with its conf: what follows CONF here follows
-/// ./result there.
+/// The program that Nix built, ./result, calls this one with its conf: write ./result instead of
+/// stream-layered-image CONF.
 #[derive(Debug, Parser)]
 #[command(
     name = "stream-layered-image",
@@ -32,12 +32,12 @@ const IMAGES: [&str; 5] = ["conf", "confs", "inspected", "looked_at", "old"];
 struct Cli {
     /// The image's conf, a JSON file
     conf: PathBuf,
-    /// Name and tag, instead of the conf's
+    /// Name and tag to use instead of the conf's
     #[arg(short = 't', long = "repo_tag", value_name = "REPO_TAG")]
     repo_tag: Option<String>,
 }
 
-/// Runs `stream-layered-image`. Wrong usage ends with status 2.
+/// Runs `stream-layered-image`. Usage errors exit with status 2.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if let [_, conf, command, rest @ ..] = &*arguments
@@ -58,7 +58,7 @@ fn is_option(argument: &OsString) -> bool {
     argument.as_encoded_bytes().starts_with(b"-")
 }
 
-/// Ends the program with an error unless it is the name of a command that takes an image.
+/// Exits with an error unless this is the name of a command that takes an image.
 fn check_command(name: &OsString) {
     let commands = commands();
     if commands.iter().any(|command| command.get_name() == name) {
@@ -88,7 +88,7 @@ fn commands_help() -> String {
     };
     let lines: String = commands().iter().map(line).collect();
     format!(
-        "Commands of nix-image:\n{lines}\n`stream-layered-image CONF COMMAND --help` says more of \
-         each."
+        "Commands of nix-image:\n{lines}\nSee `stream-layered-image CONF COMMAND --help` for \
+         details."
     )
 }

@@ -1,6 +1,6 @@
 //! Images that are not in a file: in a registry, in a container engine, or on standard input.
 //!
-//! Such an image is first copied, unchanged, into a temporary file without a name.
+//! Such an image is copied unchanged into an unnamed temporary file, and read from there.
 
 use std::fmt;
 use std::fs::File;
@@ -27,10 +27,10 @@ use oci::{Platform, Reference};
 use super::conf;
 use crate::report::Report;
 
-/// The system of all images that are looked for.
+/// The operating system of every image that is fetched.
 #[cfg(any(feature = "load", feature = "pull"))]
 const OS: &str = "linux";
-/// What stands before the name of an image that is in no file, as other tools write it.
+/// Prefixes for images that are not in a file, as other tools write them.
 const TRANSPORTS: [(&str, Place<'static>); 4] = [
     ("docker://", Place::Registry("")),
     ("docker-daemon:", Place::Docker("")),
@@ -49,22 +49,22 @@ pub(super) enum Place<'a> {
     Containerd(&'a str),
 }
 
-/// How images in registries and engines are got at.
+/// How to reach images in registries and engines.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Registries and engines")]
 pub(super) struct ElsewhereArgs {
-    /// Check certificates, and refuse plain HTTP to other machines
+    /// Check certificates, and refuse plain HTTP except to this machine
     #[cfg(feature = "pull")]
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
-    /// How long to wait for an answer from an engine; while it works, ten times as long
+    /// How long to wait for an engine to answer; ten times as long while it is working
     #[cfg(feature = "load")]
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
 }
 
-/// An image that was opened, and the file that it is in if it was fetched.
+/// An image that was opened and, if it was fetched, the file that holds it.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) image: Existing,
@@ -72,13 +72,14 @@ pub(super) struct Opened {
 }
 
 impl<'a> Place<'a> {
-    /// The place that an operand names, unless it is that of a file: `docker://NAME`,
-    /// `docker-daemon:NAME`, `containers-storage:NAME`, `containerd:NAME`, a name that begins with its
-    /// registry, or `-` if standard input is an archive and not a conf.
+    /// The place that an operand names: `docker://NAME`, `docker-daemon:NAME`,
+    /// `containers-storage:NAME`, `containerd:NAME`, a name that begins with its registry, or `-` if
+    /// standard input is an archive. `None` if it names a file, or a conf on standard input.
     ///
     /// # Errors
     ///
-    /// If it may be an image's name, and does not say where, or if standard input cannot be read.
+    /// If it may be an image's name, but does not say where the image is, or if standard input
+    /// cannot be read.
     pub(super) fn of(operand: &'a str) -> anyhow::Result<Option<Self>> {
         if operand == conf::STDIN {
             return Ok(conf::stdin_is_archive()?.then_some(Self::Input));
@@ -91,7 +92,7 @@ impl<'a> Place<'a> {
         let is_path = operand.starts_with(['.', '/']) || is_file(operand);
         let reference = Reference::parse(operand).ok().filter(|_| !is_path);
         let Some(reference) = reference else { return Ok(None) };
-        // Without a tag it may as well be a file in a directory.
+        // Without a tag it could just as well be a file in a directory.
         if reference.registry.is_some() && operand.contains([':', '@']) {
             return Ok(Some(Self::Registry(operand)));
         }
@@ -115,8 +116,8 @@ impl<'a> Place<'a> {
 }
 
 impl ElsewhereArgs {
-    /// Fetches an image, for this architecture where the name stands for several. Of one in a registry,
-    /// layers of the diffIDs in `without` are left out.
+    /// Fetches an image, for this architecture if there are several. From a registry, layers with
+    /// diffIDs in `without` are not fetched.
     pub(super) fn fetch(
         &self,
         place: Place<'_>,
@@ -141,7 +142,7 @@ impl ElsewhereArgs {
         Ok(Opened { image, file: Some(file) })
     }
 
-    /// The image in a registry: its documents.
+    /// The documents of an image in a registry.
     #[cfg(feature = "pull")]
     pub(super) fn find(&self, name: &str, architecture: Option<&str>) -> anyhow::Result<Source> {
         let architecture = architecture.unwrap_or(Platform::here()).to_owned();
@@ -163,9 +164,9 @@ impl ElsewhereArgs {
     }
 
     #[cfg(not(feature = "pull"))]
-    #[expect(clippy::unused_self, reason = "with registries it is used")]
+    #[expect(clippy::unused_self, reason = "it is used when built with registries")]
     fn pull(&self, name: &str, _: &str, _: &[Digest], _: &File, _: &Report) -> anyhow::Result<()> {
-        bail!("`docker://{name}` is in a registry, and this nix-image is built without registries")
+        bail!("`docker://{name}` is in a registry, but this nix-image is built without registries")
     }
 
     #[cfg(feature = "load")]
@@ -188,9 +189,9 @@ impl ElsewhereArgs {
     }
 
     #[cfg(not(feature = "load"))]
-    #[expect(clippy::unused_self, reason = "with engines it is used")]
+    #[expect(clippy::unused_self, reason = "it is used when built with engines")]
     fn save(&self, engine: Place<'_>, _: &str, _: &mut File, _: &Report) -> anyhow::Result<()> {
-        bail!("`{engine}` is in an engine, and this nix-image is built without engines")
+        bail!("`{engine}` is in an engine, but this nix-image is built without engines")
     }
 }
 
@@ -208,24 +209,25 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// A large file that goes with the process.
+/// A large temporary file, deleted when the process exits.
 #[derive(Debug)]
 pub(super) struct TemporaryFile {
     file: File,
-    /// Where files without names cannot be opened again, it has one.
+    /// It needs a name where unnamed files cannot be reopened.
     #[cfg(not(target_os = "linux"))]
     named: tempfile::TempPath,
 }
 
 impl TemporaryFile {
-    /// A file where large ones belong: below `TMPDIR` or `/var/tmp`, as `/tmp` may be in memory.
+    /// Creates the file where large ones belong: in `TMPDIR`, or in `/var/tmp`, since `/tmp` may be
+    /// in memory.
     fn new() -> anyhow::Result<Self> {
         let large = Path::new("/var/tmp");
         let directory = match std::env::var_os("TMPDIR") {
             None if large.is_dir() => large.to_owned(),
             _ => std::env::temp_dir(),
         };
-        let failed = || format!("making a temporary file in `{}`", directory.display());
+        let failed = || format!("creating a temporary file in `{}`", directory.display());
         #[cfg(target_os = "linux")]
         return Ok(Self { file: tempfile::tempfile_in(&directory).with_context(failed)? });
         #[cfg(not(target_os = "linux"))]
@@ -236,7 +238,7 @@ impl TemporaryFile {
         }
     }
 
-    /// What it can be opened by.
+    /// A path that reopens the file.
     #[cfg(target_os = "linux")]
     fn path(&self) -> String {
         format!("/proc/self/fd/{}", self.file.as_raw_fd())
@@ -248,7 +250,7 @@ impl TemporaryFile {
     }
 }
 
-/// Whether an operand is a file's name, which may have an image's after a `#`.
+/// Whether the operand is a path, optionally followed by '#' and an image name.
 fn is_file(operand: &str) -> bool {
     let is_there = |path: &str| Path::new(path).symlink_metadata().is_ok();
     is_there(operand) || operand.rsplit_once('#').is_some_and(|(path, _)| is_there(path))

@@ -1,4 +1,4 @@
-//! The arguments of commands that take images which exist already.
+//! The arguments of commands that take existing images.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use delivery::Error;
 use delivery::merge::Input;
 use delivery::output::{Output, write_file};
 
-/// How images that exist are found.
+/// How to find existing images.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExistingArgs {
-    /// The architecture to choose where an image has several, by Go's name [default: this machine's]
+    /// The architecture to choose if an image has several, as Go names it [default: this machine's]
     #[arg(long, value_name = "ARCH")]
     architecture: Option<String>,
     /// Read /nix/store/... below this directory
@@ -47,7 +47,7 @@ pub(super) fn open(
     Ok(Existing::open(name, architecture.unwrap_or(Platform::here()), store_root)?)
 }
 
-/// Has `write` write a file, or standard output, which `-` is the name of.
+/// Calls `write` with the file, or with standard output for `-`.
 pub(super) fn write_to<T>(
     path: &Path,
     write: impl FnOnce(&mut Output) -> Result<T, Error>,

@@ -1,4 +1,4 @@
-//! What `nix-image plan --explain` prints: what a new image has in common with an old one.
+//! The output of `nix-image plan --explain`: what a new image has in common with an old one.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use planner::Layers;
 use planner::compare::{self, Layer};
 use planner::graph::Closure;
 
-/// How many paths of a layer are named.
+/// How many paths of a layer to name.
 const SHOWN: usize = 4;
 
-/// Compares a new image, whose closure is given, with an old one.
+/// Compares a new image, which has this closure, with an old one.
 pub(super) fn text(closure: &Closure, new: &Layers, old: &Layers) -> String {
     let compared = compare::layers(closure, new, old);
     let sum = |bytes: fn(&Layer) -> u64| Bytes(compared.iter().map(bytes).sum());
@@ -18,7 +18,7 @@ pub(super) fn text(closure: &Closure, new: &Layers, old: &Layers) -> String {
     let unpacked: Vec<&Layer> = compared.iter().filter(|layer| !layer.unpacked_before).collect();
     let mut text = format!(
         "reused      {reused} of {} layers, {}\n\
-         changed     {}, in paths that the old image does not have\n\
+         changed     {}, in paths that the old image lacks\n\
          reshuffled  {}, in paths that the old image has in other layers\n\
          unpacked    {} layers, {}: those above the first that is not where it was\n",
         new.len(),
@@ -48,7 +48,7 @@ fn is_reused(layer: &Layer) -> bool {
     layer.changed + layer.reshuffled == 0
 }
 
-/// The names of the largest paths of a layer, and how many others there are.
+/// The names of a layer's largest paths, and the number of the others.
 fn largest(closure: &Closure, paths: &[String]) -> String {
     let size = |path: &&String| closure.number(path).map_or(0, |number| closure.nar_sizes[number]);
     let mut by_size: Vec<&String> = paths.iter().collect();

@@ -10,13 +10,13 @@ use crate::report::{Mode, Progress};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// How to report on standard error
+    /// How to report progress on standard error
     #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t)]
     progress: Progress,
-    /// Report nothing but warnings and errors, like `--progress none`
+    /// Print only warnings and errors, like `--progress none`
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Explain choices, such as why an image is sent and not linked
+    /// Explain choices, such as why an image is sent rather than linked
     #[arg(short, long, global = true)]
     verbose: bool,
     /// Print the result on standard output as one JSON object
@@ -28,7 +28,7 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// What the user wants to be told.
+    /// What to report to the user.
     pub(super) fn mode(&self) -> Mode {
         let progress = if self.quiet { Progress::None } else { self.progress };
         Mode { progress, verbose: self.verbose, json: self.json }
@@ -40,8 +40,8 @@ impl Global {
     }
 }
 
-/// Applies `--color` before the arguments are parsed: what clap prints meanwhile, such as help, is
-/// coloured as well. What is no value of the option is for clap to complain about.
+/// Applies `--color` before the arguments are parsed, so that what clap prints, such as help, is
+/// coloured too. Invalid values are left for clap to reject.
 pub(super) fn apply_color(arguments: impl Iterator<Item = OsString>) {
     let mut arguments = arguments.take_while(|argument| argument != "--");
     let mut choice = ColorChoice::Auto;
@@ -58,7 +58,7 @@ pub(super) fn apply_color(arguments: impl Iterator<Item = OsString>) {
         choice = named.unwrap_or(choice);
     }
     match choice {
-        // The library assumes that logs of CI want colors.
+        // The library assumes that CI logs support colors.
         ColorChoice::Auto if is_dumb() => anstream::ColorChoice::Never,
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
@@ -67,7 +67,7 @@ pub(super) fn apply_color(arguments: impl Iterator<Item = OsString>) {
     .write_global();
 }
 
-/// Whether the terminal shows nothing but text, and colors are not forced on it.
+/// Whether the terminal supports only plain text, and colors are not forced.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
         && std::env::var_os("CLICOLOR_FORCE").is_none()

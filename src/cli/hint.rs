@@ -1,4 +1,4 @@
-//! What helps against errors: the command-line options that the libraries do not know.
+//! Hints for errors: remedies in terms of command-line options, which the libraries do not know.
 
 use std::error::Error;
 use std::fmt;
@@ -18,11 +18,11 @@ use oci::registry::RegistryError;
 use planner::graph::GraphError;
 use planner::pipeline::PipelineError;
 
-/// There is no engine to load into, or not the one that was asked for.
+/// There is no engine to load into, or not the requested one.
 #[derive(Debug)]
 pub(super) struct NoEngine {
     pub(super) error: anyhow::Error,
-    /// What names another one.
+    /// How to choose another engine.
     pub(super) hint: &'static str,
 }
 
@@ -31,9 +31,9 @@ pub(super) fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// What helps against an error, or `None` if there is nothing to say beyond its message.
+/// The hint for an error, or `None` if its message says everything.
 pub(super) fn find(error: &anyhow::Error) -> Option<&'static str> {
-    // It shows the error that it holds, so that one is looked at in its place.
+    // `NoEngine` shows the error that it holds, so that error's hint comes first.
     let no_engine: Option<&NoEngine> = error.downcast_ref();
     let held = no_engine.and_then(|no_engine| of_cause(&*no_engine.error));
     let found = || error.chain().find_map(of_cause);
@@ -41,7 +41,7 @@ pub(super) fn find(error: &anyhow::Error) -> Option<&'static str> {
 }
 
 fn of_cause(error: &Cause) -> Option<&'static str> {
-    // Readers and writers hand on what went wrong inside of one of their own errors.
+    // An `io::Error` may wrap one of our own errors.
     if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
         return of_cause(inner);
     }
@@ -59,9 +59,9 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
 }
 
-/// The error that a transparent one wraps, or `None` if there is none.
+/// The error that a transparent error of type `E` wraps, or `None` if `error` is not one.
 fn stands_for<E: Error + 'static>(error: &Cause, inner: fn(&E) -> &Cause) -> Option<&Cause> {
-    // An error that is its own cause is in a box there.
+    // A recursive variant holds the error in a box.
     if let Some(boxed) = error.downcast_ref::<Box<E>>() {
         return Some(&**boxed);
     }
@@ -71,17 +71,17 @@ fn stands_for<E: Error + 'static>(error: &Cause, inner: fn(&E) -> &Cause) -> Opt
 type Cause = dyn Error + 'static;
 type IsMeant = fn(&Cause) -> bool;
 
-/// Errors, and what helps against them.
+/// Errors and their hints.
 const HINTS: &[(IsMeant, &str)] = &[
     (
         |error| matches!(error.downcast_ref(), Some(ImageError::NoTag | ImageError::NoName(_))),
         "name it with `-t NAME:TAG`",
     ),
-    (is_circle, "use `--strategy auto`, which needs no order"),
+    (is_circle, "use `--strategy auto`, which allows circular references"),
     #[cfg(any(feature = "push", feature = "pull"))]
     (
         |error| error.downcast_ref().is_some_and(RegistryError::is_insecure),
-        "use `--tls-verify=false` if you trust the network between here and there",
+        "use `--tls-verify=false` if you trust the network in between",
     ),
     (Cause::is::<ThreadError>, "use fewer threads with `--threads`"),
     #[cfg(feature = "load")]

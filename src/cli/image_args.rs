@@ -15,7 +15,7 @@ use oci::Reference;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImageArgs {
-    /// The program that Nix built (`./result`), its conf, a JSON file, or an archive or layout, as
+    /// The program that Nix built (`./result`), its conf (a JSON file), or an archive or layout as
     /// PATH or PATH#NAME; `-` reads a conf from standard input
     pub(super) conf: PathBuf,
     #[command(flatten)]
@@ -24,16 +24,16 @@ pub(super) struct ImageArgs {
     pub(super) reading: ReadingArgs,
 }
 
-/// The name of a single image.
+/// The name to give to a single image.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct TagArg {
     /// Name and tag of the image [default: those in the conf]
-    // `repo_tag` is what nixpkgs' script calls it.
+    // `repo_tag` is its name in nixpkgs' script.
     #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG")]
     pub(super) tag: Option<String>,
 }
 
-/// How images are read and digested.
+/// How to read and hash images.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ReadingArgs {
     /// Read /nix/store/... below this directory [default: ROOT, if CONF is in
@@ -43,20 +43,20 @@ pub(super) struct ReadingArgs {
     /// Do not use or update the cache of layer digests
     #[arg(long)]
     pub(super) no_cache: bool,
-    /// Number of threads that hash layers, and compress them in a push [default: one for each core]
+    /// Number of threads that hash layers and, in a push, compress them [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 }
 
 impl ImageArgs {
-    /// The image, without a word on what is odd in it.
+    /// Opens the image. The caller reports its warnings.
     pub(super) fn image(&self) -> anyhow::Result<Image> {
         self.reading.image(&self.conf, self.tag.tag.clone())
     }
 }
 
-/// The image's name, taken apart. Where it has no tag it gets the one that it stands for, as
-/// dockerd refuses archives that name an image without one.
+/// Parses the image's name. If it has no tag, it gets the implied one, as dockerd rejects archives
+/// that name an image without a tag.
 pub(super) fn full_name(image: &mut Image) -> anyhow::Result<Reference> {
     let name = Reference::of_image(image.repo_tag())?;
     image.set_repo_tag(name.to_string());
@@ -64,17 +64,17 @@ pub(super) fn full_name(image: &mut Image) -> anyhow::Result<Reference> {
 }
 
 impl TagArg {
-    /// Fails if a name is given for several images.
+    /// Fails if one name is given for several images.
     #[cfg(any(feature = "serve", feature = "load"))]
     pub(super) fn check_count(&self, images: usize) -> anyhow::Result<()> {
         if self.tag.is_some() && images > 1 {
-            bail!("a name was given for several images; give one image, or leave out `--tag`");
+            bail!("`--tag` was given for several images; give one image, or drop `--tag`");
         }
         Ok(())
     }
 }
 
-/// The image's ID, once the digests of its layers are known.
+/// The image's ID. This needs the digests of its layers.
 pub(super) fn image_id(digester: &Digester<'_>) -> anyhow::Result<Digest> {
     let layers = digester.digest_all()?;
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
@@ -82,8 +82,8 @@ pub(super) fn image_id(digester: &Digester<'_>) -> anyhow::Result<Digest> {
 }
 
 impl ReadingArgs {
-    /// The image that a conf or its program describes, or that is in an archive or layout, under
-    /// another name if one is given.
+    /// The image that a conf or its program describes, or that an archive or layout holds. `tag`
+    /// replaces its name.
     pub(super) fn image(&self, operand: &Path, tag: Option<String>) -> anyhow::Result<Image> {
         if let Some(name) = operand.to_str().filter(|name| conf::is_stored(name)) {
             let store_root = self.store_root.as_deref();
@@ -99,7 +99,7 @@ impl ReadingArgs {
         if self.no_cache { Cache::none() } else { Cache::of_user() }
     }
 
-    /// What finds the digests of an image's layers, and says in a report how far it is.
+    /// A digester that reports its progress.
     pub(super) fn digester<'a>(
         &self,
         image: &'a Image,
@@ -109,7 +109,7 @@ impl ReadingArgs {
         Digester::new(image).with_cache(cache).with_threads(self.threads()).with_meter(report)
     }
 
-    /// Threads that hash and compress.
+    /// The number of threads that hash and compress.
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(cores, usize::from)
     }

@@ -15,31 +15,31 @@ use crate::look::{budget::Budget, image as table};
 use crate::report::{self, Mode, Style};
 use formats::digest::Digest;
 
-/// Show what an image contains, and how large it is: its layers, its largest paths and why they are
+/// Show what an image contains and how large it is: its layers, its largest paths and why they are
 /// there, and what could be saved
 ///
-/// On a terminal that is a table; otherwise it is JSON, with the image's ID and configuration.
+/// A terminal gets a table; otherwise it is JSON, with the image's ID and configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a JSON object, or a table if it is a terminal.
+Prints a JSON object to standard output, or a table if that is a terminal.
 
 Examples:
   # Show what makes an image large
   nix-image inspect ./result
 
-  # Show the same of an image in a registry
+  # Show the same for an image in a registry
   nix-image inspect docker://ghcr.io/me/app:1
 
-  # Show the same of an image in docker
+  # Show the same for an image in docker
   nix-image inspect docker-daemon:app:1
 
-  # Draw it, and explain each path, on a page for the browser
+  # Draw it and explain each path, on a web page
   nix-image inspect ./result --html report.html
 
   # Show how an image grew over several builds
   nix-image inspect old.tar ./result-1 ./result --html history.html
 
-  # Fail in CI if the image is too large, or has a compiler in it
+  # Fail in CI if the image is too large or contains a compiler
   nix-image inspect ./result --max-size 200MB --fail-if-contains gcc
 
   # Print its ID
@@ -72,14 +72,15 @@ impl Args {
         stdout::check()?;
         if self.inspected.len() > 1 && !self.pictures.has_page() {
             bail!(
-                "several images are shown as a history only; add `--html FILE`, or give one image"
+                "several images need `--html FILE`, which shows their history; add it, or give \
+                 one image"
             );
         }
         if self.inspected.len() > 1 && self.tag.tag.is_some() {
-            bail!("`--tag` was given for several images; give one image, or leave it out");
+            bail!("`--tag` was given for several images; give one image, or drop `--tag`");
         }
         let is_table = standard_output().is_terminal() && !mode.json;
-        // A look at all files takes time, which JSON and pictures have no use for.
+        // Reading all files takes time, and neither JSON nor an SVG picture needs it.
         let needs_files = is_table || self.pictures.has_page() || self.budget.needs_files();
         let depth = if needs_files { Depth::Files } else { Depth::Sizes };
         let Some((last, earlier)) = self.inspected.split_last() else {

@@ -12,20 +12,20 @@ use planner::Layers;
 
 /// Print which store paths are in each layer of an image, as a JSON list of lists
 ///
-/// The next image is planned with it: `nix-image plan --strategy delta --previous FILE`.
+/// Use it to plan the next image: `nix-image plan --strategy delta --previous FILE`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the layers: a JSON list of lists of store paths, lowest layer first.
+Prints the layers to standard output: a JSON list of lists of store paths, lowest layer first.
 
 Examples:
-  # Keep the layers of an image, to plan the next one with them
+  # Save an image's layers to plan the next image
   nix-image layers ./result > layers.json
 
   # Print those of an image in a registry
   nix-image layers docker://ghcr.io/me/app:1")]
 pub(super) struct Args {
     /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (`PATH`
-    /// or `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// or `PATH#NAME`), or an image elsewhere: `docker://NAME`, `docker-daemon:NAME`,
     /// `containers-storage:NAME` or `containerd:NAME`
     #[arg(value_name = "IMAGE")]
     conf: String,
@@ -42,7 +42,7 @@ impl Args {
     }
 }
 
-/// The layers of store paths that an image has.
+/// The layers of an image that hold store paths.
 pub(super) fn of_image(operand: &str, look: &LookArgs, report: &Report) -> anyhow::Result<Layers> {
     if Place::of(operand)?.is_some() || conf::is_stored(operand) {
         return look.store_layers(operand, report);
@@ -56,12 +56,12 @@ pub(super) fn of_image(operand: &str, look: &LookArgs, report: &Report) -> anyho
         Ok(bytes) if !bytes.starts_with(b"#!") => {
             of_file(&bytes).with_context(|| format!("reading the layers in `{operand}`"))
         }
-        // A script, or a link that says where it is.
+        // A script, or a link that cannot be read without its store's root.
         _ => Ok(with_paths(conf::find(operand.as_ref(), None)?.conf.store_layers)),
     }
 }
 
-/// Reads the list that `nix-image layers` and `nix-image plan` print, or takes it out of a conf.
+/// Reads the list that `nix-image layers` and `nix-image plan` print, or the one in a conf.
 fn of_file(bytes: &[u8]) -> anyhow::Result<Layers> {
     const EXPECTED: &str =
         "expected a list of lists of store paths, as `nix-image layers` prints it, or a conf";
@@ -77,7 +77,7 @@ fn of_file(bytes: &[u8]) -> anyhow::Result<Layers> {
     layers().context(EXPECTED).map(with_paths)
 }
 
-/// Leaves out layers that hold nothing but what is copied into the root.
+/// Drops layers without store paths, which hold only files copied into the root.
 fn with_paths(layers: Layers) -> Layers {
     layers.into_iter().filter(|paths| !paths.is_empty()).collect()
 }

@@ -10,20 +10,20 @@ use delivery::{Observer as _, Step};
 use formats::digest::Digest;
 use image::Blobs;
 
-/// Load an image into a container engine, and send only the layers that it lacks
+/// Load an image into a container engine, sending only the layers that it lacks
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing, or with --dry-run a line for each layer that the engine lacks: its
-diffID and its size in bytes.
+Prints nothing to standard output, or with --dry-run a line for each layer that the engine lacks:
+its diffID and its size in bytes.
 
 Examples:
-  # Load an image into the engine of this machine
+  # Load an image into this machine's engine
   nix-image load ./result
 
   # Load it into podman, under another name
   nix-image load ./result -t app:2 --engine podman
 
-  # See whether it would be linked or sent, and why
+  # Show whether it would be linked or sent, and why
   nix-image load ./result --dry-run
 
   # Load it into dockerd on another machine
@@ -31,67 +31,67 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     image: ImageArgs,
-    /// The engine; `auto` takes the first of docker, podman and containerd that is there
+    /// The engine; `auto` takes the first of docker, podman and containerd that it finds
     #[arg(long, value_enum, default_value_t = EngineArg::Auto)]
     engine: EngineArg,
-    /// How layers get to where the engine keeps them unpacked, if they can be put there
+    /// How to get layers to where the engine stores them unpacked, if that is possible
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     import: ImportArg,
-    /// Give containerd no blobs of layers that are linked: containers run, but the image cannot be
+    /// Do not give containerd the blobs of linked layers: containers run, but the image cannot be
     /// pushed or exported
     #[arg(long)]
     without_content: bool,
     /// Print which layers the engine lacks and how it would get them, without loading anything
     #[arg(long)]
     dry_run: bool,
-    /// How long to wait for an answer from the engine; while it works, ten times as long
+    /// How long to wait for the engine to answer; ten times as long while it is working
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
-    /// Deliver in this way alone
+    /// Deliver only in this way
     #[arg(long, value_enum, hide = true)]
     way: Option<WayArg>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum EngineArg {
-    /// The first one that is there
+    /// The first one found
     Auto,
-    /// dockerd, at its API: `DOCKER_HOST`, or the docker context
+    /// dockerd, through its API: `DOCKER_HOST`, or the docker context
     Docker,
-    /// podman, by its command
+    /// podman, through its command
     Podman,
-    /// containerd, by nerdctl or ctr
+    /// containerd, through nerdctl or ctr
     Containerd,
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum ImportArg {
-    /// In the first of these ways that works; where none does, the image is sent
+    /// The first of these ways that works; if none does, the image is sent
     #[default]
     Auto,
-    /// As hard links to the store's files
+    /// Hard links to the store's files
     Link,
-    /// As files that share the blocks of the store's files (btrfs, xfs)
+    /// Files that share blocks with the store's files (btrfs, xfs)
     Reflink,
-    /// As copies
+    /// Copies
     Copy,
-    /// Not at all: the image is sent to the engine
+    /// No import: the image is sent to the engine
     Off,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum WayArg {
-    /// An archive without the layers that the engine holds
+    /// An archive without the layers that the engine has
     Archive,
-    /// A registry on the loopback that the engine pulls from
+    /// A registry on the loopback interface, which the engine pulls from
     Pull,
     /// The whole archive
     Stream,
 }
 
 impl EngineArg {
-    /// The engine that is named, unless it is to be found.
+    /// The named engine, or `None` if one has to be found.
     fn kind(self) -> Option<Kind> {
         match self {
             Self::Auto => None,
@@ -101,7 +101,7 @@ impl EngineArg {
         }
     }
 
-    /// What to do where it is not there.
+    /// The hint if it is not found.
     fn others(self) -> &'static str {
         match self {
             Self::Auto | Self::Docker | Self::Containerd => {
@@ -140,7 +140,7 @@ impl Args {
         if self.dry_run {
             stdout::check()?;
         }
-        // Whether it would be linked is what a preview is asked for.
+        // The point of a preview is to show whether layers would be linked.
         let mode = Mode { verbose: mode.verbose || self.dry_run, ..mode };
         let mut image = self.image.image()?;
         let name = full_name(&mut image)?;
@@ -150,7 +150,7 @@ impl Args {
         }
         image.warnings().iter().for_each(|warning| report.warn(warning));
         let timeout = Duration::from_secs(self.timeout.into());
-        // Who asks for another way does not want this one.
+        // Choosing another way of delivery rules out an import.
         let import = self.way.map_or_else(|| self.import.into(), |_| Import::Off);
         let cache = self.image.reading.cache();
         let engine = Engine::find(self.engine.kind(), import, timeout, &cache, &report)

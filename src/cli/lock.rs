@@ -8,13 +8,13 @@ use super::source_args::SourceArgs;
 use super::stdout;
 use delivery::pull;
 
-/// Print a lock file of an image for pullImageByDigest
+/// Print a lock file for pullImageByDigest
 ///
-/// It holds the image's manifest, by which Nix fetches each blob for itself and checks it against
-/// the digest that the registry gives. No blob but the configuration is fetched now.
+/// It holds the image's manifest, from which Nix fetches each blob separately, checked against the
+/// digest in the manifest. Only the configuration is fetched now.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the lock file.
+Prints the lock file to standard output.
 
 Examples:
   # For `dockerTools.pullImageByDigest { lock = ./debian.lock.json; }`

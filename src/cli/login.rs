@@ -1,4 +1,4 @@
-//! `nix-image login` and `nix-image logout`, and what logs in for a single command.
+//! `nix-image login` and `nix-image logout`, and logins for a single command.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
@@ -13,20 +13,20 @@ use oci::without_user;
 /// The longest name or password that is read, in bytes.
 const MAX: u64 = 64 << 10;
 
-/// Log in to a registry, for this and for other programs
+/// Log in to a registry, for this program and for others
 ///
-/// The registry is asked whether it accepts the name and the password. If it does, they are written
-/// to the file that `REGISTRY_AUTH_FILE` names, or else to docker's file, `~/.docker/config.json` or
-/// `config.json` in `DOCKER_CONFIG`, which podman, skopeo and buildah read as well. If that file
-/// names a credential helper (`credsStore` or `credHelpers`), the helper keeps the password;
-/// otherwise it is in the file, unencrypted. An entry for the registry in podman's own file, which
-/// would be found before docker's, is replaced too.
+/// The name and the password are checked with the registry, and then written to the file that
+/// `REGISTRY_AUTH_FILE` names, or else to docker's file, `~/.docker/config.json` or `config.json`
+/// in `DOCKER_CONFIG`, which podman, skopeo and buildah read as well. If that file names a
+/// credential helper (`credsStore` or `credHelpers`), the helper stores the password; otherwise the
+/// file holds it, unencrypted. If podman's own file, which is read before docker's, has an entry
+/// for the registry, that is replaced too.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing.
+Prints nothing to standard output.
 
 Examples:
-  # Log in, and be asked for name and password
+  # Log in, prompting for name and password
   nix-image login ghcr.io
 
   # Log in with a password from a program
@@ -37,10 +37,10 @@ Examples:
 pub(super) struct Args {
     /// The registry, such as ghcr.io, localhost:5000 or docker.io
     registry: String,
-    /// The user's name [default: ask for it]
+    /// The user name [default: prompt for it]
     #[arg(short, long = "username", value_name = "USER")]
     user: Option<String>,
-    /// Read the password from standard input instead of asking for it
+    /// Read the password from standard input instead of prompting for it
     #[arg(long, requires = "user")]
     password_stdin: bool,
     /// Check certificates, and refuse plain HTTP except to this machine
@@ -48,14 +48,14 @@ pub(super) struct Args {
     tls_verify: bool,
 }
 
-/// Forget the name and the password for a registry
+/// Remove the name and the password for a registry
 ///
-/// They are removed from all files in which docker, podman and skopeo look for them, and from
-/// credential helpers that these files name for the registry. If `REGISTRY_AUTH_FILE` is set,
-/// only that file is looked at.
+/// They are removed from every file in which docker, podman and skopeo look for them, and from the
+/// credential helpers that these files name for the registry. If `REGISTRY_AUTH_FILE` is set, only
+/// that file is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing.
+Prints nothing to standard output.
 
 Examples:
   # Log out of a registry
@@ -91,7 +91,7 @@ impl Logout {
     }
 }
 
-/// What `USER[:PASSWORD]` means for a registry; a password that is not given is asked for.
+/// The login that `USER[:PASSWORD]` describes. Prompts for a missing password.
 pub(super) fn of_text(text: &str, registry: &str) -> anyhow::Result<Login> {
     let (user, password) = match text.split_once(':') {
         Some((user, password)) => (user, Some(password.to_owned())),
@@ -106,40 +106,40 @@ fn registry(text: &str) -> anyhow::Result<String> {
     Login::registry_of(text).with_context(|| {
         let shown = without_user(text).unwrap_or_else(|| text.to_owned());
         format!(
-            "`{shown}` is not a valid registry; registries look like `ghcr.io` or `localhost:5000`"
+            "`{shown}` is not a valid registry; expected one such as `ghcr.io` or `localhost:5000`"
         )
     })
 }
 
-/// In what is sent to registries, a colon ends the name.
+/// Registries split the name from the password at the first colon.
 fn check_user(user: &str) -> anyhow::Result<()> {
     if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
-        bail!("expected the name of a user, which is not empty and has no colon in it");
+        bail!("expected a user name that is not empty and contains no colon");
     }
     Ok(())
 }
 
 fn ask_user(registry: &str) -> anyhow::Result<String> {
     if !io::stdin().is_terminal() {
-        bail!("there is no terminal to ask for the name at; give it with `--username`");
+        bail!("there is no terminal to ask for the user name; give it with `--username`");
     }
     let mut stderr = io::stderr().lock();
     write!(stderr, "Username for {registry}: ").and_then(|()| stderr.flush())?;
     let mut user = String::new();
-    io::stdin().lock().take(MAX).read_line(&mut user).context("reading the name")?;
+    io::stdin().lock().take(MAX).read_line(&mut user).context("reading the user name")?;
     Ok(user.trim().to_owned())
 }
 
 fn ask_password(user: &str, registry: &str) -> anyhow::Result<String> {
     let password = rpassword::prompt_password(format!("Password for {user} at {registry}: "));
     let password = password.context(
-        "there is no terminal to ask for the password at; pipe it into \
+        "there is no terminal to ask for the password; pipe it into \
          `nix-image login --password-stdin`",
     )?;
     check_password(password)
 }
 
-/// The password on standard input, without the end of its line.
+/// Reads the password from standard input, without the line ending.
 fn read_password() -> anyhow::Result<String> {
     let mut text = String::new();
     let read = io::stdin().lock().take(MAX).read_to_string(&mut text);
@@ -150,12 +150,12 @@ fn read_password() -> anyhow::Result<String> {
 
 fn check_password(password: String) -> anyhow::Result<String> {
     if password.is_empty() || password.contains('\n') {
-        bail!("expected a password of one line, which is not empty");
+        bail!("expected a password on a single, non-empty line");
     }
     Ok(password)
 }
 
-/// What a command has come to.
+/// The outcome of a login or logout.
 #[derive(Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 enum Done {
@@ -163,13 +163,13 @@ enum Done {
         #[serde(rename = "where")]
         registry: String,
         user: String,
-        /// Where the password is kept.
+        /// Where the password is stored.
         places: Vec<String>,
     },
     LoggedOut {
         #[serde(rename = "where")]
         registry: String,
-        /// Where a password was kept.
+        /// Where a password was stored.
         places: Vec<String>,
     },
 }
@@ -183,7 +183,7 @@ impl Display for Done {
         match self {
             Self::LoggedIn { registry, user, places } => {
                 let places = places.join(" and ");
-                write!(formatter, "logged in to `{registry}` as `{user}`; kept in {places}")
+                write!(formatter, "logged in to `{registry}` as `{user}`; stored in {places}")
             }
             Self::LoggedOut { registry, places } if places.is_empty() => {
                 write!(formatter, "not logged in to `{registry}`")

@@ -1,4 +1,4 @@
-//! The arguments of commands that look at what images contain.
+//! The arguments of commands that examine what images contain.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use crate::report::Report;
 use delivery::output::{Writer as _, write_file};
 use delivery::{Observer as _, Step};
 
-/// How images are found and read.
+/// How to find and read images.
 #[derive(Debug, clap::Args)]
 pub(super) struct LookArgs {
-    /// The architecture to choose where a name stands for several images, by Go's name [default:
+    /// The architecture to choose if a name stands for several images, as Go names it [default:
     /// this machine's]
     #[arg(long, value_name = "ARCH")]
     architecture: Option<String>,
@@ -33,14 +33,14 @@ pub(super) struct LookArgs {
     elsewhere: ElsewhereArgs,
 }
 
-/// An image that was looked at.
+/// An image that was examined.
 #[derive(Debug)]
 pub(super) struct Looked {
     pub(super) image: Existing,
     pub(super) contents: Contents,
-    /// Its configuration, byte for byte.
+    /// The configuration, byte for byte.
     pub(super) config: Vec<u8>,
-    /// The file that it was fetched into.
+    /// The file that it was fetched into, if any.
     _file: Option<TemporaryFile>,
 }
 
@@ -48,11 +48,11 @@ pub(super) struct Looked {
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Pictures")]
 pub(super) struct PictureArgs {
-    /// Draw the store paths, each as large as its bytes, into this file; `-` is standard output
+    /// Draw the store paths, sized by their bytes, as an SVG in this file; `-` is standard output
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Write a page with the picture, tables to sort and search, and why each path is there; it needs
-    /// no network. `-` is standard output
+    /// Write a self-contained HTML page with the picture, tables to sort and search, and why each
+    /// path is there; `-` is standard output
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -62,8 +62,8 @@ impl LookArgs {
         Self { architecture, reading: ReadingArgs::default(), elsewhere }
     }
 
-    /// Looks at the image that an operand names: at all that is in it, or at sizes only. `tag`
-    /// replaces the name of a conf's image.
+    /// Examines the image that an operand names: everything in it, or only sizes. `tag` replaces
+    /// the name of a conf's image.
     pub(super) fn look(
         &self,
         operand: &str,
@@ -74,8 +74,8 @@ impl LookArgs {
         self.look_beside(None, operand, tag, depth, report)
     }
 
-    /// The same, if another image may be known already. If only sizes are wanted, layers that it has as
-    /// well are neither fetched nor read.
+    /// Like `look`, but with another image that is already known. If only sizes are wanted, layers
+    /// that both have are neither fetched nor read.
     pub(super) fn look_beside(
         &self,
         known: Option<&Contents>,
@@ -110,8 +110,8 @@ impl LookArgs {
         Ok(Looked { image, contents, config, _file: file })
     }
 
-    /// The store paths of each layer of an image that has some, and of what is in a registry without
-    /// reading a layer if its documents say it.
+    /// The store paths of each layer that has some. For an image in a registry, no layer is read if
+    /// the documents already list them.
     pub(super) fn store_layers(&self, operand: &str, report: &Report) -> anyhow::Result<Layers> {
         #[cfg(feature = "pull")]
         if let Some(Place::Registry(name)) = Place::of(operand)?
@@ -145,7 +145,7 @@ impl LookArgs {
             return Ok(Opened { image: Existing::Made(Box::new(image)), file: None });
         }
         if tag.is_some() {
-            bail!("`--tag` names the image of a conf, and `{operand}` is no conf");
+            bail!("`--tag` names the image of a conf, and `{operand}` is not a conf");
         }
         if let Some(place) = place {
             return self.elsewhere.fetch(place, architecture, without, report);
@@ -156,24 +156,24 @@ impl LookArgs {
 }
 
 impl Looked {
-    /// Its configuration.
+    /// The parsed configuration.
     pub(super) fn config(&self) -> anyhow::Result<Value> {
         serde_json::from_slice(&self.config).context("the configuration is not valid JSON")
     }
 
-    /// Its references, which a look at files finds.
+    /// The references. They are known only if the files were read.
     pub(super) fn closure(&self) -> anyhow::Result<Closure<'_>> {
         Closure::of(&self.contents).context("the references of the image are not known")
     }
 
-    /// The place of the one path that a text means.
+    /// The index of the one path that `text` identifies.
     pub(super) fn path(&self, text: &str) -> anyhow::Result<usize> {
         let paths = self.contents.find(text);
         match paths[..] {
             [path] => Ok(path),
             [] => bail!(
                 "`{text}` is not in the image; expected a store path, or the name of one such as \
-                 `glibc` or `glibc-2.40`; `nix-image tree` lists what there is"
+                 `glibc` or `glibc-2.40`; `nix-image tree` lists all of them"
             ),
             _ => {
                 let shown = paths.iter().take(20).map(|&path| {
@@ -190,17 +190,17 @@ impl Looked {
 }
 
 impl PictureArgs {
-    /// Whether a page is asked for.
+    /// Whether an HTML page is requested.
     pub(super) fn has_page(&self) -> bool {
         self.html.is_some()
     }
 
-    /// Whether one is written to standard output.
+    /// Whether one of them goes to standard output.
     pub(super) fn is_output(&self) -> bool {
         [&self.svg, &self.html].into_iter().flatten().any(|file| file == Path::new("-"))
     }
 
-    /// Writes those that are asked for.
+    /// Writes the requested pictures.
     pub(super) fn write(
         &self,
         svg: impl FnOnce() -> String,

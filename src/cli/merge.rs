@@ -9,10 +9,10 @@ use oci::Compression;
 use super::existing::{ExistingArgs, write_to};
 use delivery::merge::{Input, merge};
 
-/// Merge images into one docker-archive, member by member and without unpacking
+/// Merge images into one docker-archive, member by member, without unpacking them
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the archive, unless a file is named.
+Prints the archive to standard output, unless --output names a file.
 
 Examples:
   # Merge two archives into a file
@@ -21,20 +21,20 @@ Examples:
   # Load two images at once
   nix-image merge ./app ./db | docker load
 
-  # Merge one image of a layout with another image, and compress the archive
+  # Merge an image from a layout with another image, and compress the archive
   nix-image merge 'layout#ghcr.io/me/app:1' ./db --compress zstd -o both.tar.zst")]
 pub(super) struct Args {
-    /// The images: docker-archives with all that is in them, OCI archives and layouts, confs, or the
-    /// programs that stream them; PATH#NAME is one of several
+    /// The images: docker-archives with everything in them, OCI archives and layouts, confs, or the
+    /// programs that stream them; PATH#NAME selects one of several
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     /// The file to write; `-` is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// How to compress the file; `auto` is as the last of the images is compressed
+    /// How to compress the file; `auto` uses the last image's compression
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     compress: Compress,
-    /// Neither use nor remember digests
+    /// Do not use or update the cache of layer digests
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]

@@ -59,7 +59,7 @@ use global::Global;
     version,
     max_term_width = 100,
     after_long_help = "\
-Standard output carries only data; messages go to standard error. CONF is what `nix build` made of
+Only data goes to standard output; messages go to standard error. CONF is the result of building a
 streamLayeredImage (./result), or its conf.
 
 Examples:
@@ -120,17 +120,17 @@ enum Command {
     Pages(pages::Args),
 }
 
-/// The whole command line, as clap knows it.
+/// The whole command line, as clap sees it.
 fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Runs the command that the program's arguments name. Wrong usage ends with status 2.
+/// Runs the command that the program's arguments name. Usage errors exit with status 2.
 pub fn main() -> ExitCode {
     run(std::env::args_os())
 }
 
-/// Runs the command that these arguments name, of which the first is the program's name.
+/// Runs the command that these arguments name. The first one is the program's name.
 fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     global::apply_color(arguments.iter().cloned());
@@ -142,7 +142,7 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
 
 fn dispatch(command: Command, mode: Mode) -> anyhow::Result<ExitCode> {
     let done: anyhow::Result<()> = match command {
-        // These have statuses of their own.
+        // These have exit statuses of their own.
         Command::Inspect(args) => return unless_closed(args.run(mode)),
         Command::Diff(args) => return unless_closed(args.run(mode)),
         Command::Stream(args) => unless_closed(args.run(mode)),
@@ -180,8 +180,8 @@ fn dispatch(command: Command, mode: Mode) -> anyhow::Result<ExitCode> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// For commands that do nothing but write to standard output: that its reader went away is no
-/// error. For the others, a closed connection is one.
+/// For commands that only write to standard output, where a reader that goes away is not an error.
+/// For the others, a closed connection is one.
 fn unless_closed<T: Default>(result: anyhow::Result<T>) -> anyhow::Result<T> {
     result.or_else(
         |error| {
@@ -190,8 +190,8 @@ fn unless_closed<T: Default>(result: anyhow::Result<T>) -> anyhow::Result<T> {
     )
 }
 
-/// The exit status that a command's result comes to. Errors are reported with all their causes on
-/// one line, and with what helps on another.
+/// Turns a command's result into an exit status. An error is reported on one line with all its
+/// causes, and its hint on another.
 fn exit(result: anyhow::Result<ExitCode>, mode: Mode) -> ExitCode {
     result.unwrap_or_else(|error| {
         report::failed(mode, &hint::message(&error), hint::find(&error));
@@ -199,12 +199,12 @@ fn exit(result: anyhow::Result<ExitCode>, mode: Mode) -> ExitCode {
     })
 }
 
-// Examples name commands of all features.
+// The examples use commands of all features.
 #[cfg(all(test, feature = "load", feature = "push"))]
 mod tests {
     use super::*;
 
-    /// All commands with the words that call them.
+    /// All commands, each with the words that invoke it.
     fn commands(above: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
         let words = format!("{above} {}", command.get_name()).trim().to_owned();
         let below = command.get_subcommands().filter(|below| !below.is_hide_set());
@@ -212,7 +212,7 @@ mod tests {
         [(words, command.clone())].into_iter().chain(below).collect()
     }
 
-    /// The calls of this program in an example, which may be one of several in a pipeline.
+    /// The invocations of this program in an example, which may be a pipeline.
     fn calls(line: &str) -> Vec<Vec<&str>> {
         let calls = line
             .split(['|', '(', ')'])
@@ -228,10 +228,7 @@ mod tests {
     fn every_command_has_examples_that_parse() {
         for (words, command) in commands("", &Cli::command()) {
             let help = command.get_after_long_help().unwrap_or_default().to_string();
-            assert!(
-                help.contains("Standard output carries "),
-                "`{words}` does not say what it prints"
-            );
+            assert!(help.contains("to standard output"), "`{words}` does not say what it prints");
             let (_, examples) = help.split_once("\n\nExamples:\n").unwrap_or_default();
             assert!(!examples.is_empty(), "`{words}` has no examples");
             for example in examples.split("\n\n") {
@@ -241,7 +238,7 @@ mod tests {
                 let is_own = |call: &Vec<&str>| call.join(" ").starts_with(&words);
                 assert!(
                     calls.iter().any(is_own),
-                    "an example of `{words}` is of another command: {line}"
+                    "an example of `{words}` invokes another command: {line}"
                 );
                 for call in calls {
                     if let Err(error) = Cli::try_parse_from(call) {

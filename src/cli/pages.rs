@@ -11,7 +11,7 @@ use clap::Command;
 pub(super) struct Args {
     /// What to write
     format: Format,
-    /// The directory, which is made if it does not exist
+    /// The directory, created if it does not exist
     directory: PathBuf,
 }
 
@@ -42,8 +42,8 @@ impl Args {
     }
 }
 
-/// A command and all those below it, each with the words that call it. Hidden ones are left out,
-/// and so is `help`.
+/// A command and its subcommands, each with the words that invoke it. Hidden ones and `help` are
+/// left out.
 fn commands(above: &[String], command: Command) -> Vec<(Vec<String>, Command)> {
     let words = [above, &[command.get_name().to_owned()]].concat();
     let is_shown = |below: &&Command| !below.is_hide_set() && below.get_name() != "help";
@@ -59,7 +59,7 @@ fn man(name: &str, command: Command) -> anyhow::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A title, and what `--help` prints.
+/// A title, and the output of `--help`.
 fn markdown(title: &str, mut command: Command) -> String {
     let help = command.render_long_help().to_string();
     let lines: Vec<_> = help.lines().map(str::trim_end).collect();

@@ -16,10 +16,10 @@ use formats::digest::{Digest, HashWriter};
 
 /// Print the arguments of pullImage for an image: its digest, and the hash of its archive
 ///
-/// The archive itself is not kept. It takes its size of space in TMPDIR meanwhile.
+/// The archive itself is discarded. Until then it takes up space in TMPDIR.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the arguments, in Nix or with --json as an object.
+Prints the arguments to standard output as Nix code, or as a JSON object with --json.
 
 Examples:
   # For `dockerTools.pullImage (import ./debian.nix)`
@@ -43,7 +43,7 @@ impl Args {
         report.begin(&format!("pulling {name}"));
         report.step(Step::Asking("the registry"), None);
         let source = self.source.find()?;
-        let mut archive = tempfile::tempfile().context("making a file in TMPDIR")?;
+        let mut archive = tempfile::tempfile().context("creating a file in TMPDIR")?;
         write_archive(&source, &name, &archive, &report)?;
         let hash = hash(&mut archive).context("reading the archive again")?;
 
@@ -58,7 +58,8 @@ impl Args {
         set("hash", &format!("sha256-{}", BASE64_STANDARD.encode(hash.0)));
         set("finalImageName", &final_name);
         set("finalImageTag", &final_tag);
-        // pullImage's own defaults are Linux, and the machine that it is evaluated for.
+        // pullImage defaults to Linux, and to the architecture of the machine that it is evaluated
+        // for.
         self.source.unusual_os().map(|os| set("os", os));
         self.source.arch.as_deref().map(|arch| set("arch", arch));
         report.answer(&nix(&arguments), &arguments)
@@ -77,8 +78,8 @@ fn hash(archive: &mut File) -> io::Result<Digest> {
     }
 }
 
-/// An attribute set of strings. Names, tags and digests have nothing that Nix would escape, and
-/// what JSON escapes, Nix does alike.
+/// Formats an attribute set of strings. Names, tags and digests contain nothing that Nix would
+/// escape but JSON would not.
 fn nix(arguments: &Map<String, Value>) -> String {
     let lines = arguments.iter().map(|(name, value)| format!("  {name} = {value};\n"));
     format!("{{\n{}}}", lines.collect::<String>())

@@ -20,13 +20,13 @@ use delivery::{Observer as _, Step};
 /// digests, and stored uncompressed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the archive if OUT is -, and otherwise nothing.
+Prints the archive to standard output if OUT is -, and otherwise nothing.
 
 Examples:
   # Pull an image into an archive
   nix-image pull debian:12 debian.tar
 
-  # Pull the image of another platform, and give it another tag
+  # Pull the image for another platform, and change its tag
   nix-image pull ghcr.io/me/app:1 app.tar --arch arm64 --final-tag 1-arm64
 
   # Pull it into docker
@@ -38,8 +38,8 @@ pub(super) struct Args {
     out: PathBuf,
     #[command(flatten)]
     name: FinalNameArgs,
-    /// Write no archive but a single blob: the digest of IMAGE is the blob's, which has this many
-    /// bytes
+    /// Write a single blob instead of an archive: IMAGE's digest is that of the blob, which has
+    /// this many bytes
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["final_name", "final_tag"])]
     blob_size: Option<u64>,
 }
@@ -60,7 +60,7 @@ impl Args {
         let start = Instant::now();
         let name = self.name.resolve(&self.source.reference()?)?;
         report.begin(&format!("pulling {name}"));
-        // A place that cannot be written to costs no request.
+        // An output that cannot be written fails before any request.
         let (transfer, source) = self.write(|file| {
             report.step(Step::Asking("the registry"), None);
             let source = self.source.find()?;
@@ -81,7 +81,7 @@ impl Args {
     fn pull_blob(&self, size: u64, report: &Report) -> anyhow::Result<()> {
         let reference = self.source.reference()?;
         let Some(digest) = reference.digest else {
-            bail!("`{reference}` has no digest; name the blob as in NAME@sha256:…");
+            bail!("`{reference}` has no digest; name the blob as NAME@sha256:…");
         };
         let options = self.source.options();
         self.write(|file| write_blob(&reference, digest, size, &options, file, report))

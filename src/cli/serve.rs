@@ -18,32 +18,32 @@ use oci::Reference;
 /// Serve images as a read-only registry, straight out of the store
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the address that is listened on, in one line.
+Prints the address that it listens on to standard output, on one line.
 
 Examples:
   # Serve an image to this machine, until you press ctrl-c
   nix-image serve ./result --listen localhost:5000
 
-  # Serve it to all machines, under another name
+  # Serve it to other machines, under another name
   nix-image serve ./result -t app:2 --listen :5000
 
-  # Serve several images at a port that is free
+  # Serve several images on a free port
   nix-image serve ./result ./result-2")]
 pub(super) struct Args {
-    /// The programs that Nix built (`./result`), or their confs, JSON files
+    /// The programs that Nix built (`./result`), or their confs (JSON files)
     #[arg(required = true, value_name = "CONF")]
     confs: Vec<PathBuf>,
     #[command(flatten)]
     tag: TagArg,
     /// Address and port to listen on, such as `localhost:5000` or `[::1]:5000`; without an address,
-    /// as in `:5000`, on all addresses of this machine; port 0 is any that is free
+    /// as in `:5000`, all addresses of this machine; port 0 is any free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: Listen,
     #[command(flatten)]
     reading: ReadingArgs,
 }
 
-/// Where to listen: a host, or none for all addresses of this machine, and a port.
+/// Where to listen: a host, or an empty string for all addresses of this machine, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Listen {
     host: String,
@@ -67,8 +67,8 @@ impl FromStr for Listen {
 }
 
 impl Listen {
-    /// The address that is meant. Of a name with several, the first of IPv4, which clients try in
-    /// any case.
+    /// The address to listen on. If a name has several, the first IPv4 one, since every client
+    /// tries that.
     fn resolve(&self) -> anyhow::Result<SocketAddr> {
         let Self { host, port } = self;
         if host.is_empty() {

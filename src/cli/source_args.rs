@@ -8,28 +8,27 @@ use oci::{Reference, ReferenceError, WantedPlatform};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
-    /// The image: NAME, NAME:TAG or NAME@DIGEST, where the digest is that of a manifest or of an
-    /// index
-    // As text: clap would repeat what is not a reference, with any password in it.
+    /// The image: NAME, NAME:TAG or NAME@DIGEST, with the digest of a manifest or an index
+    // A string, since clap would repeat an invalid reference, including any password in it.
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// The operating system to take from an index
+    /// The operating system to choose from an index
     #[arg(long, value_name = "OS", default_value = "linux")]
     os: String,
-    /// The processor to take from an index, as Go calls it, such as amd64, arm64 or arm [default:
-    /// this machine's]
+    /// The architecture to choose from an index, as Go names it, such as amd64, arm64 or arm
+    /// [default: this machine's]
     #[arg(long, value_name = "ARCH")]
     pub(super) arch: Option<String>,
-    /// The processor's variant to take from an index, such as v7 [default: none, or else the most
-    /// capable that there is]
+    /// The architecture's variant to choose from an index, such as v7 [default: none, or else the
+    /// most capable one]
     #[arg(long, value_name = "VARIANT")]
     pub(super) variant: Option<String>,
-    /// Check certificates, and refuse plain HTTP to other machines
+    /// Check certificates, and refuse plain HTTP except to this machine
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
 }
 
-/// The name that an image gets in an archive.
+/// The name of the image in the archive.
 #[derive(Debug, clap::Args)]
 pub(super) struct FinalNameArgs {
     /// The image's name in the archive [default: that of IMAGE]
@@ -41,7 +40,7 @@ pub(super) struct FinalNameArgs {
 }
 
 impl SourceArgs {
-    /// The image's name. Some write skopeo's `docker://` before it.
+    /// The image's name, with or without skopeo's `docker://` prefix.
     pub(super) fn reference(&self) -> Result<Reference, ReferenceError> {
         Reference::parse(self.image.strip_prefix("docker://").unwrap_or(&self.image))
     }
@@ -60,14 +59,14 @@ impl SourceArgs {
         Source::find(&self.reference()?, &self.platform(), &self.options())
     }
 
-    /// The operating system, if it is not the usual one.
+    /// The operating system, if it is not Linux.
     pub(super) fn unusual_os(&self) -> Option<&str> {
         Some(&*self.os).filter(|os| *os != "linux")
     }
 }
 
 impl FinalNameArgs {
-    /// The name and the tag as they are given, or those of the image.
+    /// The given name and tag, or those of the image.
     pub(super) fn parts(&self, image: &Reference) -> (String, String) {
         let name = self.final_name.clone().unwrap_or_else(|| image.name());
         let tag = self.final_tag.clone().unwrap_or_else(|| image.tag().to_owned());
@@ -80,7 +79,7 @@ impl FinalNameArgs {
     }
 }
 
-/// This machine's processor, as Go calls it.
+/// This machine's architecture, as Go names it.
 fn architecture() -> &'static str {
     match ARCH {
         "x86_64" => "amd64",

@@ -11,10 +11,10 @@ use crate::report::{self, Delivered, Done, Means, Mode, Style};
 use delivery::output::Output;
 use delivery::{DockerArchive, Observer as _, Sink as _};
 
-/// Write an image to standard output as a docker-archive, byte for byte what nixpkgs writes
+/// Write an image to standard output as a docker-archive, byte for byte as nixpkgs does
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the archive.
+Prints the archive to standard output.
 
 Examples:
   # Load an image with docker's own command
@@ -28,13 +28,13 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     image: ImageArgs,
-    /// Hash each layer again while it is written
+    /// Hash each layer again as it is written
     #[arg(long)]
     verify: bool,
 }
 
 impl Args {
-    /// What the drop-in's few arguments mean.
+    /// The arguments of the drop-in.
     pub(super) fn drop_in(conf: PathBuf, tag: Option<String>) -> Self {
         let (tag, reading) = (TagArg { tag }, ReadingArgs::default());
         let image = ImageArgs { conf, tag, reading };

@@ -7,18 +7,18 @@ use super::stdout;
 use crate::look::reasons;
 use crate::report::{self, Mode, Style};
 
-/// Show the store paths of an image as a tree: which refers to which, and their sizes
+/// Show the store paths of an image as a tree: their references and sizes
 ///
-/// A path that comes again is marked with `…`, and what it refers to is left out the second time.
+/// A path that was shown before is marked with `…`, and its references are not repeated.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a tree, or with --json an object: all paths with their references.
+Prints a tree to standard output, or with --json an object: all paths with their references.
 
 Examples:
   # Show the whole image
   nix-image tree ./result
 
-  # Show what one path brings along
+  # Show what one path depends on
   nix-image tree ./result python3
 
   # Show an image in containerd
@@ -28,12 +28,12 @@ Examples:
   nix-image tree ./result --json | jq -r '.paths | sort_by(-.size)[] | \"\\(.size) \\(.path)\"'")]
 pub(super) struct Args {
     /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (`PATH`
-    /// or `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// or `PATH#NAME`), or an image elsewhere: `docker://NAME`, `docker-daemon:NAME`,
     /// `containers-storage:NAME` or `containerd:NAME`
     #[arg(value_name = "IMAGE")]
     looked_at: String,
-    /// The store path to begin with: all of it, its hash, or its name with or without the version
-    /// [default: all paths that no other refers to]
+    /// The store path to start from: the full path, its hash, or its name with or without the
+    /// version [default: all paths that no other refers to]
     path: Option<String>,
     #[command(flatten)]
     look: LookArgs,

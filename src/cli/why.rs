@@ -7,33 +7,33 @@ use super::stdout;
 use crate::look::reasons;
 use crate::report::{self, Mode, Style};
 
-/// Show why a store path is in an image: the shortest way to it, what needs it, and what would leave
-/// the image with it
+/// Show why a store path is in an image: the shortest way to it, what needs it, and what would
+/// leave the image with it
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a tree and what is said about the path, or a JSON object with --json.
+Prints a tree and facts about the path to standard output, or a JSON object with --json.
 
 Examples:
   # Show why openssl is in an image
   nix-image why ./result openssl
 
-  # Show all that needs it
+  # Show everything that needs it
   nix-image why ./result openssl --all
 
-  # Show why it is in an image of podman's
+  # Show why it is in an image in podman
   nix-image why containers-storage:app:1 openssl
 
-  # List what would leave the image without it
+  # List what would leave the image with it
   nix-image why ./result openssl --json | jq -r '.would_leave.paths[]'")]
 pub(super) struct Args {
     /// The image: the program that Nix built (`./result`) or its conf, an archive or layout (`PATH`
-    /// or `PATH#NAME`), or one that is elsewhere: `docker://NAME`, `docker-daemon:NAME`,
+    /// or `PATH#NAME`), or an image elsewhere: `docker://NAME`, `docker-daemon:NAME`,
     /// `containers-storage:NAME` or `containerd:NAME`
     #[arg(value_name = "IMAGE")]
     looked_at: String,
-    /// The store path: all of it, its hash, or its name with or without the version
+    /// The store path: the full path, its hash, or its name with or without the version
     path: String,
-    /// Show all that needs the path, as a tree from the path up
+    /// Show everything that needs the path, as a tree from the path up
     #[arg(long)]
     all: bool,
     #[command(flatten)]

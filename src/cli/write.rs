@@ -15,13 +15,13 @@ use image::Image;
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the archive if the path is -, and otherwise nothing.
+Prints the archive to standard output if PATH is -, and otherwise nothing.
 
 Examples:
   # Write an OCI layout, or add to one
   nix-image write ./result layout --format oci
 
-  # Write a single file that docker, podman, skopeo and containerd read
+  # Write a single file for docker, podman, skopeo or containerd
   nix-image write ./result image.tar --format oci-archive
 
   # Write an image for two platforms
@@ -32,17 +32,17 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     image: ImageArgs,
-    /// The directory of an OCI layout, which is made or added to, or the archive's file; `-` writes
-    /// an archive to standard output
+    /// The directory of an OCI layout, which is created or added to, or the archive's file; `-`
+    /// writes an archive to standard output
     path: PathBuf,
     /// What to write
     #[arg(long, value_enum)]
     format: Format,
-    /// The program or conf of the same image for another platform, so that an index is written; can
-    /// be given several times
+    /// The program or conf of the same image for another platform, to write an index; may be given
+    /// several times
     #[arg(long, value_name = "CONF")]
     platform_conf: Vec<PathBuf>,
-    /// Hash the blobs that a layout has already, and replace damaged ones; archives are always
+    /// Hash the blobs that a layout already has, and replace damaged ones; archives are always
     /// hashed
     #[arg(long)]
     verify: bool,
@@ -66,13 +66,13 @@ impl Args {
         let start = Instant::now();
         if self.format == Format::Oci && self.path.as_os_str() == "-" {
             bail!(
-                "an OCI layout is a directory, which standard output cannot hold; name one, or \
-                 write an archive with `--format oci-archive`"
+                "an OCI layout is a directory and cannot go to standard output; name a directory, \
+                 or write an archive with `--format oci-archive`"
             );
         }
         if self.format == Format::DockerArchive && !self.platform_conf.is_empty() {
             bail!(
-                "a docker-archive has no images for several platforms; write `--format oci` or \
+                "a docker-archive cannot hold images for several platforms; use `--format oci` or \
                  `--format oci-archive`"
             );
         }
@@ -82,7 +82,7 @@ impl Args {
         }
         let report = &report::new(mode, Style::WRITE);
         images.iter().flat_map(Image::warnings).for_each(|warning| report.warn(warning));
-        // An archive for Docker carries the name as it is written in the conf.
+        // A docker-archive has the name exactly as the conf writes it.
         let name = match self.format {
             Format::DockerArchive => None,
             Format::Oci | Format::OciArchive => Some(full_name(&mut images[0])?),
@@ -135,12 +135,12 @@ impl Args {
         STDOUT.iter().any(|name| self.path == Path::new(name))
     }
 
-    /// Has the archive written to the file, or to standard output by one of its names.
+    /// Writes the archive to the file, or to standard output if the file is one of its names.
     fn write_file<T>(
         &self,
         write: impl FnOnce(&mut Output) -> Result<T, Error>,
     ) -> anyhow::Result<T> {
-        // Opened by its name it would be written to from its start, whatever is in it.
+        // Opening it by name would write from its start, over whatever it already holds.
         if self.is_stdout() {
             stdout::check()?;
             return write(&mut Output::stdout()?).context("writing standard output");

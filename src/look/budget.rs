@@ -1,4 +1,4 @@
-//! What an image may be like: limits that a build in CI checks.
+//! Limits for an image, to be checked in CI.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use contents::{Closure, Contents, names};
 
 use super::{bytes, few, name_of};
 
-/// The units that sizes are written in, and their bytes.
+/// Units for sizes, and their factors.
 const UNITS: [(&str, f64); 7] = [
     ("B", 1.0),
     ("kB", 1e3),
@@ -21,28 +21,28 @@ const UNITS: [(&str, f64); 7] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(u64);
 
-/// A share, written as `5%`.
+/// A percentage, written as `5%`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Percent(f64);
 
-/// Limits of an image.
+/// Limits for an image.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Limits (exit status 1 if the image exceeds one)")]
 pub(crate) struct Budget {
-    /// The most bytes that all layers may have, uncompressed, such as 500MB or 1.5GiB
+    /// Maximum size of all layers together, uncompressed, such as 500MB or 1.5GiB
     #[arg(long, value_name = "SIZE")]
     max_size: Option<Size>,
-    /// The largest share of the image that equal files and hidden ones may take, such as 5%
+    /// Maximum share of the image that equal and hidden files may take up, such as 5%
     #[arg(long, value_name = "PERCENT")]
     max_waste: Option<Percent>,
-    /// A package that the image must not contain, such as gcc; another output than the main one is
-    /// named with it, as in gcc-lib. May be given more than once
+    /// A package that the image must not contain, such as gcc; add the name of an output other than
+    /// the main one, as in gcc-lib. May be given several times
     #[arg(long, value_name = "NAME")]
     fail_if_contains: Vec<String>,
 }
 
 impl Budget {
-    /// Whether it takes a look at files, not only at sizes, to check it.
+    /// Whether checking it requires reading files, not only their sizes.
     pub(crate) fn needs_files(&self) -> bool {
         self.max_waste.is_some() || !self.fail_if_contains.is_empty()
     }
@@ -53,7 +53,7 @@ impl Budget {
         let mut exceeded = Vec::new();
         if let Some(Size(most)) = self.max_size.filter(|most| size > most.0) {
             exceeded.push(format!(
-                "the image has {} ({size} bytes), `--max-size` allows {} ({most} bytes)",
+                "the image has {} ({size} bytes), but `--max-size` allows {} ({most} bytes)",
                 bytes(size),
                 bytes(most)
             ));
@@ -62,7 +62,7 @@ impl Budget {
         let waste = contents.waste() as f64 / size.max(1) as f64 * 100.0;
         if let Some(Percent(most)) = self.max_waste.filter(|most| waste > most.0) {
             exceeded.push(format!(
-                "{waste:.1}% of the image ({}) are equal files and hidden ones, `--max-waste` \
+                "{waste:.1}% of the image ({}) are equal or hidden files, but `--max-waste` \
                  allows {most}%",
                 bytes(contents.waste())
             ));
@@ -86,7 +86,7 @@ impl Budget {
     }
 }
 
-/// Whether a store path is called so: by its name, or by its package and output.
+/// Whether `text` names this store path, by its full name or by its package and output.
 fn is_called(path: &str, text: &str) -> bool {
     let (package, _) = names::package(path);
     match names::output(path) {

@@ -17,7 +17,7 @@ pub(crate) struct Changes<'a> {
     pub(crate) old: &'a Contents,
     pub(crate) new: &'a Contents,
     pub(crate) difference: &'a Difference,
-    /// The keys under which their configurations differ, such as `Env`.
+    /// The keys whose values differ between their configurations, such as `Env`.
     pub(crate) configuration: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl Changes<'_> {
         self.difference.is_empty() && self.configuration.is_empty()
     }
 
-    /// Packages, layers and what others have to move.
+    /// Packages, layers, and what a push, a pull or an unpacking would transfer.
     pub(crate) fn text(&self) -> String {
         let Self { old, new, difference, .. } = self;
         let name = |contents: &Contents| peer_text::plain(&contents.name);
@@ -77,7 +77,7 @@ impl Changes<'_> {
         text
     }
 
-    /// The same as a document.
+    /// The same as JSON.
     pub(crate) fn json(&self) -> Value {
         let Self { old, new, difference, .. } = self;
         let image = |contents: &Contents| {
@@ -119,8 +119,8 @@ impl Changes<'_> {
         })
     }
 
-    /// The layers that a linked store makes anew, and how many of their bytes it copies, as they are in
-    /// no store path.
+    /// The layers that a linked store rebuilds, and how many of their bytes it copies because they
+    /// are in no store path.
     fn linked(&self) -> (LayerCount, u64) {
         let unpacked = self.difference.unpacked;
         let first = self.new.layers.len() - unpacked.layers;
@@ -168,7 +168,7 @@ impl Changes<'_> {
     }
 }
 
-/// By how much a number of bytes grew or shrank.
+/// The change of a number of bytes, with its sign.
 fn signed(old: u64, new: u64) -> String {
     let sign = match new.cmp(&old) {
         Ordering::Less => "-",

@@ -1,4 +1,4 @@
-//! What is in an image and how large it is, as a table.
+//! The contents of an image and their sizes, as a table.
 
 use contents::{Closure, Contents};
 use formats::peer_text;
@@ -7,9 +7,9 @@ use super::layout::{Side, table};
 use super::{bytes, few, name_of};
 use crate::report::count;
 
-/// Characters of the bar of the largest layer.
+/// Length of the largest layer's bar, in characters.
 const BAR: u64 = 20;
-/// Paths and groups of equal files that are listed, at most.
+/// Maximum number of listed paths, and of listed groups of equal files.
 const LISTED: usize = 10;
 
 /// Layers, the largest paths, and what could be saved.
@@ -29,7 +29,7 @@ pub(crate) fn text(contents: &Contents) -> String {
 fn layers(contents: &Contents) -> String {
     let largest = contents.layers.iter().map(|layer| layer.size).max().unwrap_or(0).max(1);
     let row = |(number, layer): (usize, &contents::Layer)| {
-        // A layer that is not empty has a bar that is seen.
+        // Every layer that is not empty has a visible bar.
         let length = (layer.size * BAR).div_ceil(largest);
         let path = layer.parts.iter().max_by_key(|part| part.bytes);
         vec![
@@ -91,12 +91,12 @@ fn waste(contents: &Contents) -> String {
         let columns = [("COPIES", Side::Right), ("EACH", Side::Right), ("FIRST", Side::Left)];
         let wasted = bytes(equal.bytes);
         let least = bytes(equal.least);
-        format!("Equal files of {least} or more: {wasted} more than if each were there once\n")
+        format!("Equal files of {least} or more: storing each once would save {wasted}\n")
             + &table(&columns, &rows.collect::<Vec<_>>())
     });
     let hidden = (contents.hidden > 0).then(|| {
         let hidden = bytes(contents.hidden);
-        format!("Hidden: {hidden} of lower layers that upper layers have again or remove\n")
+        format!("Hidden: {hidden} in lower layers, replaced or removed by upper layers\n")
     });
     [equal, hidden].into_iter().flatten().collect()
 }

@@ -1,13 +1,13 @@
 //! Columns and trees.
 
-/// On which side of its column a cell stands.
+/// How a cell is aligned in its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Left,
     Right,
 }
 
-/// Lines of cells below a line of headings, in columns.
+/// Formats rows in columns, below a line of headings.
 pub(super) fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
     let length = |text: &str| text.chars().count();
     let widths: Vec<_> = (columns.iter().enumerate())
@@ -33,8 +33,8 @@ pub(super) fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
     head + &rows.collect::<String>()
 }
 
-/// A tree from some roots on. A node with branches that comes again is marked with `…` and has none
-/// the second time.
+/// A tree that starts at the roots. A node with branches that was shown before is marked with `…`,
+/// and its branches are not repeated.
 pub(super) fn tree(
     roots: &[usize],
     nodes: usize,
@@ -43,8 +43,8 @@ pub(super) fn tree(
 ) -> String {
     let mut seen = vec![false; nodes];
     let mut text = String::new();
-    // Not recursive: closures may be many thousand paths deep. Each node that waits has what stands
-    // in front of it, and whether it is the last of its branches; roots have no branch of theirs.
+    // Not recursive: closures may be many thousands of paths deep. Each waiting node has the prefix
+    // of its line, and whether it is the last branch of its parent, which is `None` for a root.
     let mut waiting: Vec<(usize, String, Option<bool>)> = Vec::new();
     waiting.extend(roots.iter().rev().map(|&root| (root, String::new(), None)));
     while let Some((node, mut front, is_last)) = waiting.pop() {

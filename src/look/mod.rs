@@ -10,12 +10,12 @@ pub(crate) use contents::picture::bytes;
 use contents::{Contents, names};
 use formats::peer_text;
 
-/// A store path without its hash, fit to be shown.
+/// A store path without its hash, safe to display.
 fn name_of(contents: &Contents, path: usize) -> String {
     peer_text::plain(names::full_name(&contents.paths[path].path))
 }
 
-/// The names of some paths, of which the first few are shown.
+/// The names of the first few paths, and the number of the others.
 fn few(contents: &Contents, paths: &[usize], shown: usize) -> String {
     let names = paths.iter().take(shown).map(|&path| name_of(contents, path));
     let names = names.collect::<Vec<_>>().join(", ");

@@ -10,7 +10,7 @@ use crate::report::count;
 /// The shortest way to a path, and what would leave the image with it.
 pub(crate) fn why(contents: &Contents, closure: &Closure<'_>, path: usize) -> String {
     let chain = closure.shortest_chain(path);
-    // Each path of the chain is the only branch of the one before it that is shown.
+    // Only the next path of the chain is shown as a branch.
     let next = |at: usize| {
         let place = chain.iter().position(|&path| path == at);
         place.and_then(|place| chain.get(place + 1)).copied().into_iter().collect()
@@ -21,14 +21,14 @@ pub(crate) fn why(contents: &Contents, closure: &Closure<'_>, path: usize) -> St
     let leaving = closure.leaving(path);
     let users = closure.users(path);
     let needed = if users.is_empty() {
-        "needed by no other path: the image was made of it\n".to_owned()
+        "needed by no other path: it was added to the image directly\n".to_owned()
     } else {
         let paths = count(users.len(), "path");
         format!("needed by {paths}: {}\n", few(contents, users, 5))
     };
     format!(
-        "{chain_text}\n{needed}{} with all that it refers to\n{} would leave the image with it, in \
-         {}: {}\n",
+        "{chain_text}\n{needed}{} with everything it refers to\n{} would leave the image with it, \
+         in {}: {}\n",
         bytes(closure.size(path)),
         bytes(closure.leaving_size(path)),
         count(leaving.len(), "path"),
@@ -36,7 +36,7 @@ pub(crate) fn why(contents: &Contents, closure: &Closure<'_>, path: usize) -> St
     )
 }
 
-/// All that needs a path, from the path up.
+/// Everything that needs a path, as a tree from the path up.
 pub(crate) fn users(contents: &Contents, closure: &Closure<'_>, path: usize) -> String {
     let nodes = contents.paths.len();
     tree(
@@ -47,8 +47,8 @@ pub(crate) fn users(contents: &Contents, closure: &Closure<'_>, path: usize) -> 
     )
 }
 
-/// The same as a document: `chain` runs from what the image was made of to the path, and `all_users`
-/// has all that needs it, directly or not.
+/// The same as JSON. `chain` runs from a root of the image to the path, and `all_users` has
+/// everything that needs it, directly or not.
 pub(crate) fn why_json(contents: &Contents, closure: &Closure<'_>, path: usize) -> Value {
     let named = |places: &[usize]| -> Vec<&str> {
         places.iter().map(|&place| contents.paths[place].path.as_str()).collect()
@@ -68,7 +68,7 @@ pub(crate) fn why_json(contents: &Contents, closure: &Closure<'_>, path: usize) 
     })
 }
 
-/// What paths refer to, directly or not; `None` starts where nothing refers to.
+/// What paths refer to, directly or not. `None` starts at the paths that nothing refers to.
 pub(crate) fn references(
     contents: &Contents,
     closure: &Closure<'_>,
@@ -91,7 +91,7 @@ pub(crate) fn references(
     })
 }
 
-/// The paths below some, each with its references, as a document.
+/// The path and everything below it, or all paths, each with its references, as JSON.
 pub(crate) fn references_json(
     contents: &Contents,
     closure: &Closure<'_>,

@@ -1,4 +1,4 @@
-//! What a command is doing, and how far it is.
+//! The current activity of a command, and its progress.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use parking_lot::Mutex;
 use super::Style;
 use super::units::{Bytes, Seconds};
 
-/// Time after which rates are steady enough to be shown.
+/// Rates are shown only after this time, when they are steady enough.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// What a command is doing, kept up to date by what it reports.
+/// The current activity of a command, updated as an observer.
 #[derive(Debug)]
 pub(super) struct Activity {
     style: Style,
     state: Mutex<State>,
-    /// Bytes that were moved in this step.
+    /// Bytes moved in this step.
     moved: AtomicU64,
-    /// Bytes of missing layers that became part of blobs.
+    /// Bytes of missing layers that have become part of blobs.
     made: AtomicU64,
-    /// Bytes that are read to hash layers, in all and so far.
+    /// Bytes to read in order to hash layers, in total and so far.
     to_read: AtomicU64,
     read: AtomicU64,
 }
@@ -30,7 +30,7 @@ pub(super) struct Activity {
 #[derive(Debug)]
 struct State {
     what: What,
-    /// When that began.
+    /// When this activity began.
     since: Instant,
     size: Size,
     /// Bytes of layers that the destination lacks.
@@ -38,15 +38,15 @@ struct State {
     /// The layers of the images, and how many of them the destination has.
     layers: usize,
     done: usize,
-    /// The layer whose turn it is, counted from 1.
+    /// The current layer, counted from 1.
     turn: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
-    /// Nothing that is worth a word.
+    /// Nothing worth mentioning.
     Nothing,
-    /// Bringing layers to where they belong.
+    /// Transferring layers.
     Layers,
     Documents,
     Step(Step),
@@ -61,7 +61,7 @@ enum Size {
     Known(u64),
 }
 
-/// Bytes at a moment.
+/// A snapshot of the counters.
 struct Counts {
     moved: u64,
     made: u64,
@@ -69,22 +69,22 @@ struct Counts {
     read: u64,
 }
 
-/// How much is done, of how much, and how that is said.
+/// How much is done, out of how much, and how to say it.
 struct Extent {
     share: Option<(u64, u64)>,
     facts: Vec<String>,
-    /// Whether there will be no more to do.
+    /// Whether the total is final.
     is_final: bool,
 }
 
-/// What is being done at a moment.
+/// A snapshot of the current activity.
 #[derive(Debug)]
 pub(super) struct Moment {
     /// Such as `linking layer 3 of 12`.
     pub(super) what: String,
-    /// How much of it is done, from 0 to 1, if that is known.
+    /// The fraction that is done, from 0 to 1, if known.
     pub(super) share: Option<f64>,
-    /// What else is to be said, the most important first.
+    /// Further facts, the most important first.
     pub(super) facts: Vec<String>,
     /// How long it has been going on.
     pub(super) elapsed: Duration,
@@ -105,7 +105,7 @@ impl Activity {
         Self { style, state: Mutex::new(state), moved, made, to_read, read }
     }
 
-    /// What is being done now, if anything is.
+    /// The current activity, if there is one.
     pub(super) fn moment(&self) -> Option<Moment> {
         let state = self.state.lock();
         let counts = self.counts();
@@ -127,7 +127,7 @@ impl Activity {
         Counts { moved, made, to_read, read }
     }
 
-    /// Nothing is being done any more.
+    /// Ends the current activity.
     pub(super) fn end(&self) {
         self.begin(What::Nothing, Size::Unknown);
     }
@@ -143,7 +143,7 @@ impl Activity {
 }
 
 impl Counts {
-    /// Whether layers are being hashed, of which no byte could be moved yet.
+    /// Whether layers are still being hashed, and no byte could be moved yet.
     fn is_reading(&self) -> bool {
         self.moved == 0 && self.read < self.to_read
     }
@@ -196,12 +196,12 @@ impl State {
     }
 }
 
-/// As in `3.0 MB of 12.0 MB`.
+/// Formats as `3.0 MB of 12.0 MB`.
 fn of(done: u64, size: u64) -> String {
     format!("{} of {}", Bytes(done), Bytes(size))
 }
 
-/// How long it will take if all of it is known, and how fast it goes.
+/// The remaining time, if the total is final, and the rate.
 fn pace_of(done: u64, size: u64, elapsed: Duration, is_final: bool) -> Vec<String> {
     #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
     let rate = done as f64 / elapsed.as_secs_f64();
@@ -274,7 +274,7 @@ impl Observer for Activity {
     fn bytes(&self, bytes: u64) {
         if self.moved.fetch_add(bytes, Ordering::Relaxed) == 0 {
             let mut state = self.state.lock();
-            // The time that hashing took says nothing of how fast bytes move.
+            // The time spent hashing says nothing about how fast bytes move.
             if state.missing == 0 {
                 state.since = Instant::now();
             }
@@ -294,7 +294,7 @@ impl Observer for Activity {
 mod tests {
     use super::*;
 
-    /// What is said, without how fast it goes.
+    /// What is shown, without rates.
     fn said(activity: &Activity) -> String {
         let Some(Moment { what, share, facts, .. }) = activity.moment() else {
             return String::new();

@@ -1,4 +1,4 @@
-//! A line on a terminal, which is drawn again and again.
+//! A progress line on a terminal, redrawn in place.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use super::activity::Activity;
 use super::{layout, say};
 
 const STEADY: Duration = Duration::from_millis(100);
-/// The width of a terminal that does not say it.
+/// The assumed width of a terminal that does not report it.
 const COLUMNS: u16 = 80;
 
-/// Shows what is being done; cleared when it is dropped.
+/// Shows the current activity. Dropping it clears the line.
 #[derive(Debug)]
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar on standard error; `None` if that is not a terminal, or cannot move its cursor.
+    /// Starts a bar on standard error. `None` if that is not a terminal, or cannot move its cursor.
     pub(super) fn start(activity: &Arc<Activity>) -> Option<Self> {
         if !io::stderr().is_terminal() || !can_move_cursor() {
             return None;
@@ -37,7 +37,7 @@ impl Bar {
         Some(Self(bar))
     }
 
-    /// Does something while the bar is not there.
+    /// Runs `then` while the bar is hidden.
     pub(super) fn pause<T>(&self, then: impl FnOnce() -> T) -> T {
         self.0.suspend(then)
     }

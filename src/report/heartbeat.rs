@@ -1,4 +1,4 @@
-//! A line every ten seconds, so that a log shows that the command is at work.
+//! A line every ten seconds, so that a log shows that the command is still working.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -10,10 +10,10 @@ use super::{layout, say};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Says every ten seconds what is being done, until it is dropped.
+/// Logs the current activity every ten seconds, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    /// Its end ends the thread.
+    /// Dropping it ends the thread.
     alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -37,7 +37,7 @@ impl Heartbeat {
                 }
             }
         };
-        // Without the thread, the command works all the same.
+        // The command also works without the thread.
         let thread = thread::Builder::new().spawn(beat).ok();
         Self { alive: Some(alive), thread }
     }
@@ -46,7 +46,7 @@ impl Heartbeat {
 impl Drop for Heartbeat {
     fn drop(&mut self) {
         drop(self.alive.take());
-        // Nothing is said after how the command ended.
+        // Nothing may be logged after the outcome.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

@@ -1,4 +1,4 @@
-//! JSON objects, one a line, for programs. docs/progress.md describes them.
+//! JSON events, one per line, for programs. docs/progress.md describes them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 
 use super::say;
 
-/// Milliseconds between two lines about bytes: they are moved in pieces too small for a line each.
+/// Milliseconds between two events about bytes, as a line for each piece moved would be too many.
 const PAUSE: u64 = 100;
 
-/// Says everything as JSON.
+/// Reports everything as JSON.
 #[derive(Debug)]
 pub(super) struct Json {
     start: Instant,
     bytes: AtomicU64,
-    /// What was said last of how much is to be moved, and whether that is all.
+    /// The last reported size, and whether it was final.
     size: Mutex<Option<(u64, bool)>>,
-    /// When bytes are told again, in milliseconds since the start.
+    /// When bytes are next reported, in milliseconds since the start.
     next: AtomicU64,
 }
 
-/// Says why a command failed, and what helps.
+/// Reports why a command failed, with a hint.
 pub(super) fn write_error(message: &str, hint: Option<&str>) {
     write(&json!({ "event": "error", "message": message, "hint": hint }));
 }
 
-/// Says what a command has come to.
+/// Reports the outcome of a command.
 pub(super) fn write_result(result: &Value) {
     let mut event = json!({ "event": "result" });
     if let (Some(event), Some(result)) = (event.as_object_mut(), result.as_object()) {
@@ -74,7 +74,7 @@ impl Observer for Json {
     }
 
     fn size_known(&self, bytes: u64, is_final: bool) {
-        // An archive says it again with each layer.
+        // An archive reports it again with each layer.
         let size = Some((bytes, is_final));
         if std::mem::replace(&mut *self.size.lock(), size) != size {
             write(&json!({ "event": "size_known", "bytes": bytes, "final": is_final }));
@@ -101,7 +101,7 @@ impl Observer for Json {
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let (now, next) = (self.start.elapsed().as_millis() as u64, &self.next);
         let due = next.load(Ordering::Relaxed);
-        // Of several threads at a time one writes.
+        // If several threads get here at once, one of them writes.
         let (same, other) = (Ordering::Relaxed, Ordering::Relaxed);
         if now >= due && next.compare_exchange(due, now + PAUSE, same, other).is_ok() {
             write(&json!({ "event": "bytes", "bytes": bytes }));

@@ -1,4 +1,4 @@
-//! How what is being done is put on a line.
+//! Formats the current activity as one line.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use anstyle::AnsiColor;
 use super::activity::Moment;
 use super::units::Seconds;
 
-/// How long each look of the spinner stays.
+/// How long each frame of the spinner lasts.
 const TURN: Duration = Duration::from_millis(100);
 const SPINNER: [char; 4] = ['-', '\\', '|', '/'];
-/// Characters inside of a bar.
+/// Characters inside a bar.
 const SHORTEST_BAR: usize = 10;
 const LONGEST_BAR: usize = 30;
-/// What is around a bar: a blank and two brackets.
+/// The characters around a bar: a space and two brackets.
 const BAR_EDGES: usize = 3;
 
-/// What a log says of a moment.
+/// The line for a log.
 pub(super) fn log_line(moment: &Moment) -> String {
     let elapsed = Seconds(moment.elapsed).to_string();
     let what = [&moment.what].into_iter().chain(&moment.facts).chain([&elapsed]);
     what.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// What a terminal of this width shows of a moment: what is being done, a bar or a spinner, and as
-/// many facts as there is room for.
+/// The line for a terminal of this width: the activity, a bar or a spinner, and as many facts as
+/// fit.
 pub(super) fn bar_line(moment: &Moment, columns: usize, in_color: bool) -> String {
-    // Many terminals begin a new line after the last column.
+    // Many terminals wrap after the last column.
     let width = columns.saturating_sub(1);
     let paint = |text: String| {
         let style = AnsiColor::Cyan.on_default();
@@ -52,14 +52,14 @@ pub(super) fn bar_line(moment: &Moment, columns: usize, in_color: bool) -> Strin
     if !has_bar {
         return format!("{what}{facts}");
     }
-    // Not of every length, so that it keeps still while the facts change.
+    // The length changes only in large steps, so that the bar stays still while the facts change.
     let length = (SHORTEST_BAR + room) / SHORTEST_BAR * SHORTEST_BAR;
     let bar = bar(share, length.min(LONGEST_BAR));
     format!("{what} [{}]{facts}", paint(bar))
 }
 
-/// The beginning of a line of at most this many characters, the facts that have room behind it,
-/// and how many characters are left.
+/// Truncates `what` to this many characters and appends the facts that fit. Returns both, and the
+/// number of characters left.
 fn fit<'a>(
     what: &str,
     facts: impl Iterator<Item = &'a String>,
@@ -81,7 +81,7 @@ fn fit<'a>(
     (what, text, room)
 }
 
-/// As in `====>     `.
+/// Formats as `====>     `.
 fn bar(share: f64, length: usize) -> String {
     #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "it is from 0 to 1")]
     let done = ((share * length as f64) as usize).min(length);

@@ -8,7 +8,7 @@ use image::{Image, Layer};
 use super::say;
 use super::units::Bytes;
 
-/// Says of each step when it begins, and of each layer when it is there.
+/// Logs each step when it begins, and each layer when it is done.
 #[derive(Debug)]
 pub(super) struct Lines {
     did: &'static str,
@@ -33,7 +33,7 @@ impl Observer for Lines {
     fn step(&self, step: Step, bytes: Option<u64>) {
         let what = match step {
             Step::Reading => "reading the image".to_owned(),
-            // It soon answers, or a heartbeat says so.
+            // An answer comes soon, or a heartbeat reports it.
             Step::Asking(_) => return,
             Step::Sending => "moving layers".to_owned(),
             Step::Fetching => "fetching layers".to_owned(),
@@ -56,7 +56,7 @@ impl Observer for Lines {
         if sent > 0 {
             let (did, layer, sent) = (self.did, index + 1, Bytes(sent));
             let layers = self.layers.load(Ordering::Relaxed);
-            say::line(&format!("{did} layer {layer}, {sent}; {done} of {layers} are there"));
+            say::line(&format!("{did} layer {layer}, {sent}; {done} of {layers} done"));
         }
     }
 }

@@ -1,8 +1,9 @@
-//! What commands say: what they are doing, and how it ended.
+//! What commands report: their progress and their outcome.
 //!
-//! A [`Report`] is told what happens, as a [`delivery::Observer`]. Some of it is said at once, line
-//! by line; [`Activity`] keeps what is being done, of which a bar or a line every ten seconds shows
-//! how it stands. Results go to standard output with `--json`, all else to standard error.
+//! A [`Report`] is told what happens, as a [`delivery::Observer`]. Some events are printed at once,
+//! line by line. [`Activity`] keeps track of the current activity, which a bar, or a line every ten
+//! seconds, displays. With `--json`, results go to standard output; everything else goes to
+//! standard error.
 
 mod activity;
 mod bar;
@@ -36,46 +37,46 @@ use style::Log;
 pub(crate) use style::Style;
 pub(crate) use units::{Bytes, Seconds, count};
 
-/// How a command says what it is doing, as the user chooses it.
+/// How the user wants progress to be reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Progress {
-    /// A bar where standard error is a terminal, otherwise what suits a log
+    /// A bar if standard error is a terminal, otherwise lines for a log
     #[default]
     Auto,
-    /// A bar; without a terminal, only how it ended
+    /// A bar; without a terminal, only the outcome
     Bar,
     /// A line for each layer or step
     Lines,
     /// A JSON object on each line
     Json,
-    /// Nothing but warnings and errors
+    /// Only warnings and errors
     None,
 }
 
-/// What the user wants to be told.
+/// What to report to the user.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mode {
     pub(crate) progress: Progress,
-    /// Whether choices are explained.
+    /// Whether to explain choices.
     pub(crate) verbose: bool,
-    /// Whether results are printed on standard output as JSON.
+    /// Whether to print results on standard output as JSON.
     pub(crate) json: bool,
 }
 
-/// Tells the user how a command goes.
+/// Reports a command's progress and outcome to the user.
 #[derive(Debug)]
 pub(crate) struct Report {
     mode: Mode,
     activity: Arc<Activity>,
-    /// What is said at once.
+    /// Receives events that are printed at once.
     voice: Box<dyn Observer>,
     display: Display,
-    /// Whether lines say how the command begins and how it ends.
+    /// Whether to print lines when the command begins and ends.
     says_start: bool,
     says_end: bool,
 }
 
-/// What is shown from time to time.
+/// Displays the activity periodically.
 #[derive(Debug)]
 enum Display {
     Nothing,
@@ -83,7 +84,7 @@ enum Display {
     Bar(Bar),
 }
 
-/// The report that the user chose, in the style that suits the command.
+/// Creates the report that the user chose, in the style of the command.
 pub(crate) fn new(mode: Mode, style: Style) -> Report {
     let activity = Arc::new(Activity::new(style));
     let bar = || match mode.progress {
@@ -99,7 +100,7 @@ pub(crate) fn new(mode: Mode, style: Style) -> Report {
         (Progress::Auto | Progress::Lines, None) => (style.lines(), lines()),
     };
     let says_start = matches!(display, Display::Lines { .. });
-    // nixpkgs' sentences say it themselves.
+    // nixpkgs' sentences already announce the end.
     let says_end = match mode.progress {
         Progress::Json | Progress::None => false,
         _ if says_start && style.log == Log::Sentences => false,
@@ -109,14 +110,14 @@ pub(crate) fn new(mode: Mode, style: Style) -> Report {
 }
 
 impl Report {
-    /// Says in a log what the command is about to do.
+    /// Logs what the command is about to do.
     pub(crate) fn begin(&self, what: &str) {
         if self.says_start {
             say::line(what);
         }
     }
 
-    /// Says what the command has come to, and prints it as JSON if that is asked for.
+    /// Reports the outcome, and prints it as JSON if requested.
     ///
     /// # Errors
     ///
@@ -142,7 +143,7 @@ impl Report {
         if self.mode.json { Ok(()) } else { self.write(line) }
     }
 
-    /// Prints what was asked for on standard output: the text, or the result as JSON.
+    /// Prints the answer on standard output: the text, or the result as JSON.
     ///
     /// # Errors
     ///
@@ -164,7 +165,7 @@ impl Report {
             .context("writing to standard output")
     }
 
-    /// Does something while no bar is in the way.
+    /// Runs `then` while any bar is hidden.
     fn pause<T>(&self, then: impl FnOnce() -> T) -> T {
         match &self.display {
             Display::Bar(bar) => bar.pause(then),
@@ -260,7 +261,7 @@ impl Observer for Report {
     }
 }
 
-/// Says why a command failed, and what helps.
+/// Reports why a command failed, with a hint.
 pub(crate) fn failed(mode: Mode, message: &str, hint: Option<&str>) {
     match mode.progress {
         Progress::Json => json::write_error(message, hint),

@@ -1,4 +1,4 @@
-//! What commands have come to, as sentences and as JSON. docs/json.md describes the latter.
+//! The outcomes of commands, as sentences and as JSON. docs/json.md describes the JSON.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub(crate) enum Done {
     /// It was pushed to a repository.
     #[cfg(feature = "push")]
     Pushed,
-    /// It would be pushed to a repository: what is moved is at most that.
+    /// It would be pushed to a repository, sending at most what the transfer says.
     #[cfg(feature = "push")]
     WouldPush,
     /// It was pulled from a registry into an archive.
@@ -39,17 +39,17 @@ pub(crate) enum Done {
     Exists,
 }
 
-/// How layers got to where they were missing.
+/// How the missing layers were delivered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Means {
-    /// As part of an archive, a layout or a message; of a preview, how they would get there.
+    /// As part of an archive, a layout or a message. For a preview, how they would be.
     Whole(&'static str),
-    /// File by file; bytes in files.
+    /// File by file; the number of bytes in files.
     #[cfg(feature = "load")]
     Files { linked: u64, reflinked: u64, copied: u64 },
 }
 
-/// An image is where it was to be brought.
+/// The outcome of a delivery.
 #[derive(Debug)]
 pub(crate) struct Delivered {
     pub(crate) done: Done,
@@ -59,7 +59,7 @@ pub(crate) struct Delivered {
     pub(crate) references: Vec<String>,
     /// The digest of the image's configuration; `None` if there are several images.
     pub(crate) image_id: Option<Digest>,
-    /// The digest of the manifest or index, if it is known.
+    /// The digest of the manifest or index, if known.
     pub(crate) digest: Option<Digest>,
     pub(crate) transfer: Transfer,
     pub(crate) means: Means,
@@ -67,7 +67,7 @@ pub(crate) struct Delivered {
     pub(crate) start: Instant,
 }
 
-/// How [`Delivered`] is written as JSON.
+/// The JSON form of [`Delivered`].
 #[derive(Serialize)]
 struct Fields<'a> {
     what: Done,
@@ -108,13 +108,13 @@ impl Means {
         [(linked, "linked"), (reflinked, "reflinked"), (copied, "copied")]
     }
 
-    /// How most bytes got there.
+    /// How most bytes were delivered.
     fn way(self) -> &'static str {
         match self {
             Self::Whole(way) => way,
             #[cfg(feature = "load")]
             Self::Files { .. } => {
-                // Of equals, `max_by_key` takes the last.
+                // Among equals, `max_by_key` takes the last.
                 let ways = self.files().into_iter().rev();
                 ways.max_by_key(|(bytes, _)| *bytes).map_or("linked", |(_, way)| way)
             }
@@ -141,7 +141,7 @@ impl Serialize for Delivered {
     }
 }
 
-/// Seconds since the start, to the millisecond.
+/// Seconds since the start, rounded down to milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "no command runs for 100,000 years")]
 fn milliseconds(start: Instant) -> f64 {
     start.elapsed().as_millis() as f64 / 1000.0
@@ -182,7 +182,7 @@ impl Display for Delivered {
 }
 
 impl Delivered {
-    /// As in `790 MB linked, 2.0 kB copied` or `3.0 MB of 790 MB`.
+    /// Formats as `790 MB linked, 2.0 kB copied` or `3.0 MB of 790 MB`.
     fn write_bytes(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self.means {
             Means::Whole(_) => {
@@ -201,7 +201,7 @@ impl Delivered {
     }
 }
 
-/// An image can be pulled.
+/// Images are being served.
 #[cfg(feature = "serve")]
 #[derive(Debug, Serialize)]
 pub(crate) struct Serving {

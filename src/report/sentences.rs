@@ -1,4 +1,4 @@
-//! The sentences of nixpkgs' script, as logs have them.
+//! The sentences of nixpkgs' script, for logs.
 
 use delivery::Observer;
 use formats::python::repr;
@@ -7,7 +7,7 @@ use image::{Image, Layer};
 
 use super::say;
 
-/// Says word for word what nixpkgs' script says.
+/// Prints, word for word, what nixpkgs' script prints.
 #[derive(Debug)]
 pub(super) struct Sentences;
 

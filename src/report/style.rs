@@ -1,30 +1,30 @@
-//! How a command's work is best shown.
+//! How to present a command's work.
 
 use delivery::Observer;
 
 use super::lines::Lines;
 use super::sentences::Sentences;
 
-/// How a command's work is best shown.
+/// How to present a command's work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     /// What it does to layers, such as "pushing".
     pub(super) doing: &'static str,
     /// What it did to a layer, such as "pushed".
     pub(super) did: &'static str,
-    /// What a log gets.
+    /// What a log shows.
     pub(super) log: Log,
 }
 
-/// What a log gets where the user did not choose.
+/// What a log shows by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Log {
     /// The sentences of nixpkgs' script.
     Sentences,
-    /// How it begins, a line for each layer, and how it ends.
+    /// The beginning, a line for each layer, and the end.
     #[cfg_attr(not(feature = "push"), expect(dead_code, reason = "only push is logged so"))]
     Layers,
-    /// How it begins and ends.
+    /// The beginning and the end.
     Ends,
 }
 
@@ -41,7 +41,7 @@ impl Style {
     pub(crate) const PULL: Self = Self { doing: "fetching", did: "fetched", log: Log::Ends };
     pub(crate) const READ: Self = Self { doing: "reading", did: "read", log: Log::Ends };
 
-    /// What says each layer or step on a line of its own.
+    /// An observer that prints a line for each layer or step.
     pub(super) fn lines(self) -> Box<dyn Observer> {
         match self.log {
             Log::Sentences => Box::new(Sentences),

@@ -1,9 +1,9 @@
-//! How numbers are written.
+//! Formats numbers.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-/// A number of bytes as disks count them, such as `3.1 MB`.
+/// A number of bytes in decimal units, such as `3.1 MB`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bytes(pub(crate) u64);
 
@@ -22,7 +22,7 @@ impl Display for Bytes {
     }
 }
 
-/// A time in whole seconds, such as `2 min 5 s`.
+/// A duration in whole seconds, such as `2 min 5 s`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seconds(pub(crate) Duration);
 

@@ -1,9 +1,9 @@
-//! README.md and the pages of `docs` show what the program prints: the sessions in them, blocks of
-//! the language `console`, are run.
+//! README.md and the pages of `docs` show what the program prints: their sessions, blocks of the
+//! language `console`, are run.
 //!
 //! Words after the language say what a session needs: `podman`, `docker`, `registry`, or `not-run`
-//! for what cannot be run here, which [`NOT_RUN`] lists. In what is printed, figures count only
-//! where they are zero, and a line `…` stands for any lines.
+//! for what cannot be run here, which [`NOT_RUN`] lists. In the output, figures count only if they
+//! are zero, and a line `…` stands for any number of lines.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::support::engines::{self, Engine};
 use crate::support::sources::project_file;
 use crate::support::{command, stdout_of};
 
-/// The sessions that are not run: the page, the first command, and why.
+/// The sessions that are not run: the page, the first command, and the reason.
 const NOT_RUN: &[(&str, &str, &str)] = &[
     (
         "docs/dockertools.md",
@@ -39,9 +39,9 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Where documents have a registry, and a registry's address here.
+/// The registry in the documents, which is replaced by a registry's address here.
 const REGISTRY: &str = "registry.example.org";
-/// Where documents have a server.
+/// The server in the documents.
 const SERVER: &str = "127.0.0.1:5000";
 
 /// A block of a page.
@@ -52,7 +52,7 @@ struct Session {
     steps: Vec<Step>,
 }
 
-/// A command and what it prints.
+/// A command and its output.
 #[derive(Debug)]
 struct Step {
     command: String,
@@ -69,7 +69,7 @@ pub(super) fn pages_of(directory: &str) -> Vec<String> {
     names
 }
 
-/// The pages, each with its name below the project's directory.
+/// The pages, each with its path below the project's directory.
 pub(super) fn pages() -> Vec<(String, String)> {
     let mut names = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
     for directory in ["docs", "docs/commands"] {
@@ -112,11 +112,12 @@ fn all_sessions() -> Vec<Session> {
     pages().iter().flat_map(|(page, text)| sessions(page, text)).collect()
 }
 
-/// What runs a session: a directory, an engine perhaps, and what stands here for what is said there.
+/// What runs a session: a directory, possibly an engine, and replacements for names in the
+/// documents.
 struct Stage<'a> {
     sandbox: Sandbox,
     engine: Option<&'a Engine>,
-    /// What documents say, and what it is here.
+    /// Names in the documents, and what they are here.
     names: Vec<(&'static str, String)>,
     servers: Vec<Child>,
 }
@@ -129,7 +130,7 @@ impl<'a> Stage<'a> {
         Self { sandbox: Sandbox::with_results(), engine, names, servers: Vec::new() }
     }
 
-    /// Runs a session, and compares.
+    /// Runs a session and compares the output.
     fn run(mut self, session: &Session) {
         for step in &session.steps {
             let printed = self.printed(step);
@@ -146,14 +147,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The lines that a command prints. A server goes on until the session ends.
+    /// The lines that a command prints. A server runs until the session ends.
     fn printed(&mut self, step: &Step) -> Vec<String> {
         let mut command = step.command.clone();
         for (there, here) in &self.names {
             command = command.replace(there, here);
         }
         let serves = command.starts_with("nix-image serve");
-        // Without a terminal, what stays on one when the bar is gone.
+        // Not on a terminal, so print what would remain there once the bar is gone.
         if let Some(arguments) = command.strip_prefix("nix-image ") {
             command = format!("nix-image --progress bar {arguments}");
         }
@@ -177,8 +178,8 @@ impl<'a> Stage<'a> {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// A line as documents have it, without the figures that a larger image has, and others on
-    /// another machine. What is zero is so everywhere.
+    /// A line as in the documents, without figures, which depend on the image and the machine.
+    /// Zeros are the same everywhere, so they are kept.
     fn plain(&self, line: &str) -> String {
         let mut line = self.sandbox.filtered(line);
         for (there, here) in &self.names {
@@ -208,7 +209,7 @@ impl Drop for Stage<'_> {
     }
 }
 
-/// Whether lines are those that are expected, where `…` stands for any.
+/// Whether lines match the expected ones, where `…` stands for any lines.
 fn matches(expected: &[String], printed: &[String]) -> bool {
     match expected.split_first() {
         None => printed.is_empty(),
@@ -219,7 +220,7 @@ fn matches(expected: &[String], printed: &[String]) -> bool {
     }
 }
 
-/// Runs the sessions that need exactly this.
+/// Runs the sessions with exactly these needs.
 fn run(needs: &[&str], engine: Option<&Engine>, registry: Option<&DockerRegistry>) {
     let sessions: Vec<_> = all_sessions().into_iter().filter(|it| it.needs == needs).collect();
     assert!(!sessions.is_empty(), "no page has a session that needs {needs:?}");
@@ -275,7 +276,7 @@ fn documents_show_commands_in_blocks_that_are_run() {
 fn the_picture_shows_the_figures_of_the_benchmarks() {
     let drawn = stdout_of(&mut command(project_file("scripts/draw-loads"), &[""; 0]));
     let picture = fs::read(project_file("docs/loads.svg")).unwrap();
-    assert!(drawn == picture, "draw it anew: scripts/draw-loads > docs/loads.svg");
+    assert!(drawn == picture, "redraw it: scripts/draw-loads > docs/loads.svg");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! What the program says, word for word: transcripts of shell sessions, in the files beside this
-//! one, in README.md and in `docs`.
+//! The program's output, word for word: transcripts of shell sessions, in the Markdown files of
+//! this directory, in README.md and in `docs`.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test integration -- cli::` writes what it says now into the
-//! files beside this one and into `docs/commands`; then `git diff` shows what became of it.
+//! `SNAPSHOTS=overwrite cargo test --test integration -- cli::` writes the current output into the
+//! files of this directory and into `docs/commands`; then `git diff` shows the changes.
 
 mod documents;
 mod pages;
@@ -14,7 +14,7 @@ use sandbox::Sandbox;
 use snapbox::{Assert, Data};
 use transcript::Line;
 
-/// Runs a transcript's commands again, all in one new directory, and compares.
+/// Runs a transcript's commands again, all in one new directory, and compares the output.
 fn check(name: &str) {
     let sandbox = Sandbox::new();
     let file = crate::support::test_file("cli").join(name);

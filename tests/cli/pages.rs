@@ -1,5 +1,5 @@
-//! The pages of `docs/commands`, one for each command, are what its help says; `docs/SUMMARY.md`
-//! has every page; and commands that stand in a sentence or a table are those of the program.
+//! The pages of `docs/commands`, one for each command, match the help; `docs/SUMMARY.md` lists
+//! every page; and commands mentioned in sentences and tables exist.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,13 @@ use crate::support::sources::project_file;
 fn listed(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let lines = lines.take_while(|line| !line.is_empty());
-    // What belongs to the line before stands further in.
+    // Continuation lines are indented further.
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names = names.map(|line| line.split_whitespace().next().unwrap().to_owned());
     names.filter(|name| name != "help").collect()
 }
 
-/// A page for a command, with sections for the commands that it has.
+/// A page for a command, with sections for its subcommands.
 fn page(sandbox: &Sandbox, command: &str) -> String {
     let help = sandbox.run(&format!("nix-image {command} --help"));
     let mut sections = vec![format!("# nix-image {command}\n\n{}", block(&help))];
@@ -61,7 +61,7 @@ fn the_summary_has_every_page() {
     }
 }
 
-/// What is wrong with a command that documents mention: its name, or one of its options.
+/// What is wrong with a command that the documents mention: its name, or one of its options.
 fn unknown(helps: &BTreeMap<String, String>, command: &str) -> Option<String> {
     let words: Vec<_> = command.split_whitespace().collect();
     let Some(help) = helps.get(words[0]) else {

@@ -17,12 +17,12 @@ pub(super) struct Sandbox {
     filters: Vec<(Regex, &'static str)>,
 }
 
-/// What differs from run to run, and what stands for it.
+/// Output that varies between runs, and its replacements.
 const FILTERS: &[(&str, &str)] = &[
     (r"\b\d+\.\d s\b", "[TIME] s"),
     (r#""seconds":\d+\.\d+"#, r#""seconds":[TIME]"#),
     (r"unused for longest: .*", "unused for longest: [TIME]"),
-    // What a cache remembers has the numbers of files in it.
+    // The size of a cache depends on inode numbers.
     (r"(size: |entries, )\d[\d.]* (bytes|kB)", "${1}[SIZE]"),
 ];
 
@@ -70,7 +70,7 @@ impl Sandbox {
             &broken("customisation_layer", Some(json!("/nix/store/4-gone"))),
         );
         store.write_conf("list", &json!([]));
-        // Its files are where it says they are.
+        // Its files are at their real paths.
         fs::write(store.root().join("CONF"), here(&store, &conf, "app:1")).unwrap();
         let circle = json!([
             { "path": "h-a", "references": ["h-b"], "narSize": 1, "closureSize": 2 },
@@ -83,9 +83,9 @@ impl Sandbox {
         Self { filters: filters.collect(), store }
     }
 
-    /// A directory with the images of documents besides: `result`, and `result-changed` with another
-    /// path in one of its layers. They are scripts as Nix builds them, and their files are where they
-    /// say they are.
+    /// A directory that also has the images of the documents: `result`, and `result-changed`, where
+    /// a path in one of the layers differs. They are scripts like those that Nix builds, and their
+    /// files are at their real paths.
     pub(super) fn with_results() -> Self {
         let sandbox = Self::new();
         let store = &sandbox.store;
@@ -111,7 +111,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// A command of the shell; it sees no terminal and nothing of the user's.
+    /// A shell command that sees no terminal and nothing of the user's.
     pub(super) fn shell(&self, command: &str) -> Command {
         let programs = Path::new(NIX_IMAGE).parent().unwrap().to_owned();
         let path = std::env::var_os("PATH").unwrap();
@@ -123,7 +123,7 @@ impl Sandbox {
         shell
     }
 
-    /// Runs a command: its exit status, if it failed, and all that it printed.
+    /// Runs a command. Returns its exit status, if it failed, and everything it printed.
     pub(super) fn run(&self, command: &str) -> String {
         let output = self.shell(&format!("exec 2>&1\n{command}")).output().unwrap();
         let status = match output.status.code().unwrap() {
@@ -133,7 +133,7 @@ impl Sandbox {
         status + &self.filtered(&String::from_utf8(output.stdout).unwrap())
     }
 
-    /// A text without what differs from run to run.
+    /// A text with the varying parts replaced.
     pub(super) fn filtered(&self, text: &str) -> String {
         let root = self.store.root().display().to_string();
         let text = text.replace(&root, "[DIR]").replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
@@ -141,13 +141,13 @@ impl Sandbox {
     }
 }
 
-/// A conf of another name, whose store is where it physically is.
+/// A conf with another name, whose store is at its real path.
 fn here(store: &TempStore, conf: &Value, name: &str) -> String {
     let directory = store.place("/nix/store").display().to_string();
     conf.to_string().replace("/nix/store", &directory).replace("test:1", name)
 }
 
-/// The smallest closure graph of those that nixpkgs' answers are known for, but not a mere path.
+/// The smallest closure graph with known results of nixpkgs that is more than a chain of paths.
 fn small_graph() -> PathBuf {
     let files = fs::read_dir(test_file("golden/plan")).unwrap().map(|file| file.unwrap().path());
     let is_closure = |file: &PathBuf| {
@@ -158,7 +158,7 @@ fn small_graph() -> PathBuf {
     files.filter(is_closure).min_by_key(|file| fs::metadata(file).unwrap().len()).unwrap()
 }
 
-/// Gives everything below a directory the modes that it has on every machine, and a store's time.
+/// Gives everything below a directory the same modes on every machine, and a store's time.
 fn settle(directory: &Path) {
     for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()) {
         let is_directory = entry.file_type().unwrap().is_dir();

@@ -39,7 +39,7 @@ app-1.0    8.2 kB      3  16.9 kB      16.9 kB
 libc-1.0   6.7 kB      1   6.7 kB       6.7 kB  app-1.0
 hello-1.0  2.0 kB      2   2.0 kB       2.0 kB  app-1.0
 
-Equal files of 4.1 kB or more: 5.0 kB more than if each were there once
+Equal files of 4.1 kB or more: storing each once would save 5.0 kB
 COPIES    EACH  FIRST
    2 ×  5.0 kB  /nix/store/22222222222222222222222222222222-libc-1.0/lib/libc.so
 ";
@@ -78,7 +78,7 @@ fn a_password_is_asked_for_and_not_shown() {
             let bytes = terminal.read(&mut piece).unwrap();
             shown += std::str::from_utf8(&piece[..bytes]).unwrap();
         }
-        // The question comes first, then the terminal stops showing what is typed.
+        // The prompt is printed before echo is switched off.
         let shows = || tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO);
         while shows() != echo {
             thread::sleep(Duration::from_millis(1));

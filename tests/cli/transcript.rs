@@ -5,9 +5,9 @@
 pub(super) enum Line<'a> {
     /// Prose, or the edge of a block.
     Text(&'a str),
-    /// What stands behind the prompt.
+    /// The text after the prompt.
     Command(&'a str),
-    /// What a command printed.
+    /// The output of a command.
     Output(&'a str),
 }
 

@@ -1,9 +1,9 @@
 """Runs the scripts of tests/scripts without a virtual machine.
 
-The images are built by this machine's Nix from this machine's programs
-(nix/testing), in a store of their own below --state. Each engine is started
-for the purpose, in a temporary folder, and stopped again: this machine's, or with
---release those of a release of Debian's. Needs root.
+This machine's Nix builds the images from this machine's programs (nix/testing), in
+a private store below --state. Each engine is started in a temporary folder and
+stopped again: this machine's engines, or with --release those of a Debian release.
+Needs root.
 """
 
 import argparse
@@ -32,11 +32,11 @@ def main():
         "--release",
         action="append",
         choices=["host", *release.RELEASES],
-        help="whose engines run; may be repeated; default: host, this machine's",
+        help="the release with the engines; may be repeated; default: host, this machine",
     )
     parser.add_argument("--nix-image", type=pathlib.Path, default=ROOT / "target/release/nix-image")
     parser.add_argument("--state", type=pathlib.Path, default=ROOT / "target/driver")
-    parser.add_argument("script", nargs="*", help="default: those that fit the engine")
+    parser.add_argument("script", nargs="*", help="default: all that suit the engine")
     arguments = parser.parse_args()
 
     started = time.monotonic()
@@ -54,11 +54,11 @@ def main():
 
     started = time.monotonic()
     cases = wrong_arguments.check(store, ROOT)
-    print(f"refused {cases} wrong arguments in {time.monotonic() - started:.1f} s", flush=True)
+    print(f"rejected {cases} wrong arguments in {time.monotonic() - started:.1f} s", flush=True)
 
     started = time.monotonic()
     cases = failures.check(store, ROOT)
-    print(f"failed to build {cases} images in {time.monotonic() - started:.1f} s", flush=True)
+    print(f"saw {cases} images fail to build in {time.monotonic() - started:.1f} s", flush=True)
 
     started = time.monotonic()
     index.check(store)

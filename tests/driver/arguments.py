@@ -1,4 +1,4 @@
-"""Wrong arguments of the image functions end at evaluation, and say what to write."""
+"""Wrong arguments of the image functions fail at evaluation, with a message on how to fix them."""
 
 import subprocess
 
@@ -13,7 +13,7 @@ NIXOS = "(import ./nix/testing { host = HOST; }).dockerTools.buildNixosImage"
 IMAGE = f'({STREAM} {{ name = "y"; }})'
 ARCHIVE = f'({BUILD} {{ name = "z"; }})'
 
-# The function, its arguments, and part of what Nix has to say.
+# The function, its arguments, and a part of Nix's message.
 CASES = [
     (STREAM, "{ }", 'write name = "app"'),
     (STREAM, '{ name = "a b"; }', "a name is made of letters"),
@@ -139,6 +139,6 @@ def check(store, root):
             text=True,
         )
         assert expected in done.stderr, f"{arguments}: expected {expected!r} in {done.stderr}"
-        # What is a warning gives a path, what is an error does not.
+        # A warning still yields a path, an error does not.
         assert (done.returncode == 0) == ("warning:" in done.stderr), f"{arguments}: {done.stderr}"
     return len(CASES)

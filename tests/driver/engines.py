@@ -1,9 +1,9 @@
-"""Container engines, each started for a test in a folder of its own.
+"""Container engines, each started for a test in a separate folder.
 
-As a program: starts the engine that its argument names, in a folder that a second
-one may name, prints the variables by which programs find it, as JSON, and ends it
-when standard input ends. For a line there, `stop` or `kill`, it is ended in that way and started
-again, and the variables are printed again.
+As a program: starts the engine named by the first argument, in the folder named by an optional
+second one, and prints as JSON the variables by which programs find it. Stops the engine when
+standard input ends. On a line `stop` or `kill` there, stops it in that way, starts it again, and
+prints the variables again.
 """
 
 import json
@@ -20,7 +20,7 @@ import time
 
 
 class Engine:
-    """What all share: a temporary folder, a process, and an end to both."""
+    """What all engines share: a temporary folder, a process, and how to stop both."""
 
     process = None
     # Whether an image's ID is the digest of its configuration.
@@ -31,9 +31,9 @@ class Engine:
         self.data_parent = data
 
     def __enter__(self):
-        # Short, because the paths of sockets may not be long.
+        # A short path, because the paths of sockets are limited in length.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nix-image-", dir=self.parent))
-        # What it holds may have to be on the disk of a store.
+        # The data may have to be on a store's disk.
         self.data = self.folder / "data"
         if self.data_parent:
             self.data = pathlib.Path(tempfile.mkdtemp(prefix="data-", dir=self.data_parent))
@@ -50,7 +50,7 @@ class Engine:
             shutil.rmtree(folder, ignore_errors=True)
 
     def stop(self):
-        """Ends what runs. `start` then finds what there was."""
+        """Stops the engine. `start` then finds its previous state."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -58,7 +58,7 @@ class Engine:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        # What an engine has left mounted is not to be deleted through.
+        # Deleting the folder must not reach through mounts that an engine left behind.
         mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
         for line in reversed(mounts):
             target = line.split()[1]
@@ -67,7 +67,7 @@ class Engine:
 
     @classmethod
     def version(cls):
-        """The version of the program that is on PATH, as a list of numbers."""
+        """The version of the program on PATH, as a list of numbers."""
         if not shutil.which(cls.program):
             raise SystemExit(f"{cls.program} is not on PATH")
         said = subprocess.run([cls.program, "--version"], capture_output=True, text=True).stdout
@@ -75,27 +75,27 @@ class Engine:
 
     @classmethod
     def missing(cls):
-        """What the program on PATH is too old for, if it cannot be this engine."""
+        """Why the program on PATH is too old for this engine, or None."""
         return None
 
     def kill(self):
-        """Ends its process without a chance to tidy up."""
+        """Kills its process without a chance to clean up."""
         self.process.kill()
         self.process.wait()
 
     def variables(self):
-        """What programs have to find in their environment to find it."""
+        """The environment variables by which programs find it."""
         return {}
 
     def environment(self):
         return {**os.environ, **self.variables()}
 
     def layers_are(self):
-        """How `nix-image load` gets layers into it out of a store on its disk."""
+        """How `nix-image load` gets layers into it from a store on its disk."""
         return "linked"
 
     def unpacks(self):
-        """The compressors whose archives it loads as they are."""
+        """The compressors whose archives it loads directly."""
         return []
 
     def spawn(self, command, check):
@@ -138,7 +138,7 @@ class Docker(Engine):
                 *("--exec-root", self.folder / "exec"),
                 *("--pidfile", self.folder / "docker.pid"),
                 *(["--storage-driver", self.storage] if self.storage else []),
-                # The containers have no network, and the machine's is left alone.
+                # The containers have no network, and the machine's is not touched.
                 *("--bridge=none", "--iptables=false", "--ip6tables=false"),
             ],
             ["docker", "info"],
@@ -146,7 +146,7 @@ class Docker(Engine):
 
     def kill(self):
         super().kill()
-        # Its containerd ends with it, but is waited for where process 1 is slow to reap.
+        # Its containerd stops with it; wait for that, in case process 1 is slow to reap.
         (self.folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
 
     def variables(self):
@@ -156,15 +156,15 @@ class Docker(Engine):
         return ["gzip", "zstd"] if self.version()[0] >= 23 else ["gzip"]
 
     def layers_are(self):
-        # Older ones do not say where their containerd is.
+        # Older ones do not report where their containerd is.
         return "linked" if self.containerd_store and self.version()[0] >= 27 else "sent"
 
 
 class DockerWithContainerdStore(Docker):
-    """Which dockerd has since version 24; older ones take the setting and do without."""
+    """dockerd's containerd store, available since version 24; older ones ignore the setting."""
 
     containerd_store = True
-    # An ID is the digest of a manifest that dockerd writes.
+    # The ID is the digest of a manifest that dockerd writes.
     image_id_is_config = False
 
     @classmethod
@@ -188,10 +188,10 @@ graphroot = "{self.data}"
 runroot = "{self.folder}/run"
 """
         )
-        # podman asks for more files and processes than a test machine may grant.
+        # podman asks for more files and processes than a test machine may allow.
         files = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         ulimits = [f"nofile={files}:{files}", "nproc=4096:4096"]
-        # crun refuses machines that have both versions of cgroups.
+        # crun rejects machines with both versions of cgroups.
         (self.folder / "containers.conf").write_text(
             f"""[containers]
 default_ulimits = {json.dumps(ulimits)}
@@ -206,12 +206,12 @@ tmp_dir = "{self.folder}/tmp"
 {beside("podman", "runc", "runc")}
 """
         )
-        # A short name is an image of ours, never one to look up elsewhere.
+        # A short name is an image of ours, never one to look up in a registry.
         (self.folder / "registries.conf").write_text("unqualified-search-registries = []\n")
 
     def variables(self):
         return {
-            # The scripts read what commands say.
+            # The scripts parse the commands' messages.
             "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
             "CONTAINERS_CONF": f"{self.folder}/containers.conf",
             "CONTAINERS_REGISTRIES_CONF": f"{self.folder}/registries.conf",
@@ -219,18 +219,18 @@ tmp_dir = "{self.folder}/tmp"
         }
 
     def unpacks(self):
-        # Debian's podman 4.3 takes any gzip for a broken tar.
+        # Debian's podman 4.3 reports any gzip as a broken tar.
         return ["zstd"]
 
     def stop(self):
         super().stop()
-        # What a machine loses when it is shut down.
+        # What a machine loses at shutdown.
         for name in ["run", "tmp"]:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
 class RootlessPodman(Podman):
-    """podman of an ordinary user, whom only the programs know that AS_USER runs."""
+    """An ordinary user's podman. Only programs run by AS_USER see that user."""
 
     scripts = ["load"]
     subordinate_ids = "tester:4100000:65536\n"
@@ -266,11 +266,11 @@ class RootlessPodman(Podman):
         self.as_user.chmod(0o755)
 
     def layers_are(self):
-        # Users may link their own files only.
+        # Users can link only their own files.
         return "copied"
 
     def stop(self):
-        # The process by which podman keeps its user namespace.
+        # The process with which podman keeps its user namespace alive.
         for pause in [self.folder / "xdg/libpod/tmp/pause.pid", self.folder / "tmp/pause.pid"]:
             if pause.exists():
                 os.kill(int(pause.read_text()), signal.SIGKILL)
@@ -283,7 +283,7 @@ class RootlessPodman(Podman):
 
 
 class PodmanWithoutIds(RootlessPodman):
-    """That of a user who has no subordinate IDs."""
+    """Rootless podman of a user without subordinate IDs."""
 
     subordinate_ids = ""
 
@@ -315,7 +315,7 @@ class Containerd(Engine):
 
 
 class IsolatingContainerd(Containerd):
-    """Whose namespaces each bring their own content."""
+    """containerd with separate content in each namespace."""
 
     configuration = f"""{Containerd.configuration}
 [plugins."io.containerd.metadata.v1.bolt"]
@@ -324,7 +324,7 @@ content_sharing_policy = "isolated"
 
 
 def beside(program, setting, helper, folder=False):
-    """A setting by which a program that is not the machine's own takes the helper of its folder."""
+    """A setting to use the helper in a program's own folder, if that is not the machine's."""
     place = pathlib.Path(shutil.which(program)).with_name(helper)
     if str(place.parent) in ["/usr/bin", "/bin"] or not place.exists():
         return ""
@@ -332,7 +332,7 @@ def beside(program, setting, helper, folder=False):
 
 
 def storage_driver(folder):
-    """overlay2 where the kernel has it and this place can carry it, else vfs."""
+    """overlay2 if the kernel and this file system support it, else vfs."""
     for name in ["lower", "upper", "work", "merged"]:
         (folder / name).mkdir(exist_ok=True)
     options = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"

@@ -1,4 +1,4 @@
-"""The scripts of the VM tests, as Nix evaluates them out of nix/tests."""
+"""The scripts of the VM tests, evaluated by Nix from nix/tests."""
 
 import difflib
 import json
@@ -12,10 +12,10 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
-# Seconds that a check may take.
+# Time limit of a check, in seconds.
 LIMIT = 10 * 60
 
-# What NixOS' driver gives a script, as far as ours may use it.
+# The names that NixOS' driver gives a script, as far as ours use them.
 NAMES = {
     "start_all": "Callable[[], None]",
     "subtest": "Callable[[str], ContextManager[None]]",
@@ -27,7 +27,7 @@ TYPES = "from typing import Callable, ContextManager\nfrom machine import Machin
 
 
 def build(store):
-    """The file that describes the tests. All that they refer to is then in the store."""
+    """The file that describes the tests. Everything that they refer to is then in the store."""
     return store.build(ROOT / "nix/testing/vm-scripts.nix")
 
 
@@ -37,7 +37,7 @@ def read(file):
 
 
 def check(store):
-    """The checks that NixOS' driver makes of a script before it runs it."""
+    """The checks of a script by NixOS' driver before it runs."""
     tests = read(build(store))
     for name, test in tests.items():
         problems = lint(test["testScript"], TYPES, NAMES, {"MYPYPATH": str(HERE)})
@@ -47,7 +47,7 @@ def check(store):
 
 
 def lint(script, types, names, environment):
-    """What mypy and pyflakes say of it, with the options that NixOS' driver gives them."""
+    """The output of mypy and pyflakes, with the options that NixOS' driver gives them."""
     with tempfile.TemporaryDirectory() as folder:
         typed = pathlib.Path(folder, "testScriptWithTypes")
         typed.write_text(types + script)
@@ -72,9 +72,9 @@ def lint(script, types, names, environment):
 
 
 def compare(tests, nixpkgs, nix_instantiate):
-    """What differs from the scripts that NixOS' driver gets with this nixpkgs, but for store paths.
+    """The differences from the scripts that NixOS' driver gets with this nixpkgs, but for paths.
 
-    It takes a Nix that can read that nixpkgs.
+    This needs a Nix that can read that nixpkgs.
     """
     pkgs = f"import {nixpkgs.resolve()} {{ overlays = [ (import {ROOT}/nix/overlay.nix) ]; }}"
     made = f"import {ROOT}/nix/testing/vm-tests.nix {{ pkgs = {pkgs}; }}"

@@ -1,16 +1,16 @@
-"""Images whose commands fail: what the build says of it, and that there is no image then."""
+"""Images whose commands fail: the messages of the build, and that there is no image."""
 
 import subprocess
 
 TOOLS = "(import ./nix/testing { host = HOST; })"
-# As where the kernel forbids namespaces.
+# Simulates a kernel that forbids namespaces.
 NO_NAMESPACES = """(p.dockerTools.override {
   util-linux = p.writeShellScriptBin "unshare" "exit 1";
 })"""
 WRITE = "echo > ${p.bash}/file"
 MOUNT = "${p.util-linux}/bin/mount -t ext4 /dev/null /tmp"
 
-# The tools, the arguments of buildImage, and parts of what the build says.
+# The tools, the arguments of buildImage, and parts of the build's messages.
 CASES = [
     (
         "p.dockerTools",
@@ -24,7 +24,7 @@ CASES = [
     ),
     (NO_NAMESPACES, f'runAsRoot = "{MOUNT}";', ["exit status", "no disk can be mounted"]),
     (NO_NAMESPACES, 'runAsRoot = "exit 9";', ["runAsRoot ended with exit status 9"]),
-    # The store is not to be written to, though here it belongs to who builds.
+    # The store must be read-only, even if the user who builds owns it.
     ("p.dockerTools", f'runAsRoot = "{WRITE}";', ["Read-only file system"]),
     (NO_NAMESPACES, f'runAsRoot = "{WRITE}";', ["Permission denied"]),
     (
@@ -52,7 +52,7 @@ def check(store, root):
             capture_output=True,
             text=True,
         )
-        assert done.returncode != 0, f"{arguments} was to fail: {done.stdout}"
+        assert done.returncode != 0, f"{arguments} should have failed: {done.stdout}"
         for part in expected:
             assert part in done.stderr, f"{arguments}: expected {part!r} in {done.stderr}"
     return len(CASES)

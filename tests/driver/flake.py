@@ -1,4 +1,4 @@
-"""Evaluates the flake by this machine's Nix, against a nixpkgs of the host's programs."""
+"""Evaluates the flake with this machine's Nix, against a nixpkgs of the host's programs."""
 
 import json
 import os
@@ -31,13 +31,13 @@ IMAGE = """functions: (functions.buildLayeredImage {
   contents = [ functions.fakeNss ];
 }).drvPath"""
 FOR_PKGS = f'lib: ({IMAGE}) (lib.forPkgs (import NIXPKGS {{ system = "SYSTEM"; }}))'
-# Those that need nixpkgs' own expressions are run by a newer Nix: see CONTRIBUTING.md.
+# A newer Nix runs the ones that need nixpkgs' own expressions: see CONTRIBUTING.md.
 EVALUATED = ["evaluation-multi-arch", "evaluation-override", "evaluation-platforms"]
 FEATURES = ["--extra-experimental-features", "nix-command flakes"]
 
 
 class Nix:
-    """This machine's Nix, with the small nixpkgs in nixpkgs' place."""
+    """This machine's Nix, with the small nixpkgs instead of the real one."""
 
     def __init__(self, store, nixpkgs):
         self.store = store
@@ -49,7 +49,7 @@ class Nix:
             [
                 *("nix", *FEATURES, *command[:verbs]),
                 *("--override-input", "nixpkgs", f"path:{self.nixpkgs}", "--no-write-lock-file"),
-                # The registry would be looked up in the network.
+                # Otherwise, the registry would be looked up on the network.
                 *("--option", "flake-registry", f"{self.nixpkgs}/registry.json"),
                 *command[verbs:],
             ],
@@ -87,7 +87,7 @@ def check(store):
 
 
 def outputs_are_there(nix, ours):
-    """Each output is evaluated down to its derivation, for every system."""
+    """Every output is evaluated down to its derivation, for every system."""
     outputs = json.loads(nix("flake", "show", "--json", f"path:{ours}"))
     assert "default" in outputs["nixosModules"], outputs
     module = f"path:{ours}#flakeModules.default"
@@ -110,7 +110,7 @@ def outputs_are_there(nix, ours):
 
 
 def init_template(ours, folder):
-    """`nix flake init` finds nothing in a chroot store, so this store is elsewhere."""
+    """`nix flake init` finds nothing in a chroot store, so this uses a store at its real path."""
     places = {
         f"NIX_{kind}_DIR": f"{folder}-nix/{kind.lower()}" for kind in ["STORE", "STATE", "LOG"]
     }
@@ -124,12 +124,12 @@ def init_template(ours, folder):
 
 
 def template_works(nix, ours, folder):
-    """What somebody who starts from the template types."""
+    """What a user types who starts from the template."""
     folder.mkdir()
     init_template(ours, folder)
     flake = folder / "flake.nix"
 
-    # Before the URL is written, the message shows the place.
+    # Until the URL is filled in, the message shows where.
     done = nix.run("eval", f"path:{folder}#image")
     assert done.returncode != 0, done.stdout
     assert "/write/the/url/of/nix-image/here" in done.stderr, done.stderr
@@ -142,7 +142,7 @@ def template_works(nix, ours, folder):
     for command in ["inspect", "load", "push", "serve", "stream", "write"]:
         usage = nix("run", f"{image}.{command}", "--", "--help")
         assert f"nix-image {command}" in usage, usage
-    # By itself it is loaded: an archive is nothing to look at.
+    # By default the image is loaded: an archive on a terminal is useless.
     assert "nix-image load" in nix("run", image, "--", "--help")
     shown = json.loads(nix("run", f"{image}.inspect"))
     assert shown["Config"]["Cmd"] == ["hello"], shown

@@ -1,4 +1,4 @@
-"""Builds the images by the real Nix, in a chroot store that needs no /nix."""
+"""Builds the images with the real Nix, in a chroot store that needs no /nix."""
 
 import json
 import os
@@ -27,14 +27,14 @@ class Store:
         return dict(
             os.environ,
             NIX_REMOTE=f"local?root={self.root}",
-            # No network, and no settings but these.
+            # No network, and no other settings than these.
             NIX_CONF_DIR="/nonexistent",
             NIX_USER_CONF_FILES="",
             NIX_CONFIG="substituters =\nbuild-users-group =\nmax-jobs = auto\nsandbox = true",
         )
 
     def build(self, *arguments):
-        """The path that `nix-build` prints, where this machine finds it."""
+        """The path that `nix-build` prints, as seen from this machine."""
         done = subprocess.run(
             ["nix-build", "--no-out-link", "--arg", "host", str(self.host), *arguments],
             env=self.environment(),
@@ -50,7 +50,7 @@ class Store:
         return pathlib.Path(f"{self.root}{path}")
 
     def closure(self, file):
-        """The paths, as the store names them, that a file which was built refers to."""
+        """The paths that a built file refers to, by their names in the store."""
         path = f"/{file.relative_to(self.root)}"
         return subprocess.run(
             ["nix-store", "--query", "--requisites", path],
@@ -74,12 +74,12 @@ class Store:
 
     def entry(self, image):
         entry = dict(image)
-        # An image of one layer has no conf.
+        # A one-layer image has no conf.
         if image["conf"]:
             conf = self.here(image["conf"])
             entry |= {"conf": json.loads(conf.read_text()), "confFile": str(conf)}
         if image["isProgram"]:
-            # The program says /nix/store, which is there but for the program.
+            # The program says /nix/store, which only exists in the chroot.
             entry["archive"] = entry["program"] = f"chroot {self.root} {image['file']}"
         else:
             entry["archive"] = f"cat {self.here(image['file'])}"

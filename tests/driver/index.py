@@ -11,7 +11,7 @@ from images import ROOT
 
 
 class Registry(Engine):
-    """Debian's, on a port of its own."""
+    """Debian's registry, on a free port."""
 
     def start(self):
         with socket.socket() as free:
@@ -35,10 +35,10 @@ def check(store):
     program = index / "bin/push-App"
     words = program.read_text().split()
     confs = [store.here(word) for word in words if word.endswith("-conf.json")]
-    # Without a reference, all are pushed to the index's own name.
+    # Without a reference, everything is pushed to the index's own name.
     names = [json.loads(conf.read_text())["repo_tag"] for conf in confs]
     assert names == ["team/app:1"] * 3, names
-    # The program says /nix/store, which is there below the store's root.
+    # The program says /nix/store, which is below the store's root.
     push = ["chroot", store.root, f"/{program.relative_to(store.root)}"]
     written_as_one_layout(store)
     with Registry() as registry:
@@ -60,7 +60,7 @@ def check(store):
 
 
 def written_as_one_layout(store):
-    """The same index, of images that are not compressed, in a directory."""
+    """The same index with uncompressed images, in a directory."""
     program = store.build(ROOT / "nix/testing", "-A", "testImages.index.write") / "bin/write-App"
     layout = store.root / "tmp/index"
     shutil.rmtree(layout, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""This machine as scripts see a virtual one: commands find the engine that was started for them."""
+"""This machine in the role of a virtual one: commands find the engine that was started for them."""
 
 import os
 import signal
@@ -16,18 +16,18 @@ class LocalMachine(Machine):
         self.engine = engine
 
     def start(self) -> None:
-        """What is left of a boot: the engine starts, with what it had."""
+        """What remains of a boot: starts the engine with its previous state."""
         self.engine.start()
 
     def shutdown(self) -> None:
         self.engine.stop()
 
     def wait_for_unit(self, unit: str) -> None:
-        """The driver has waited for the engine itself."""
+        """The driver has already waited for the engine."""
 
     def execute(self, command: str, timeout: int | None = 900) -> tuple[int, str]:
-        # Without a limit as well: bash as the session's leader would take the terminal for its own,
-        # and what it leaves running would get a SIGHUP when it ends.
+        # Even without a limit: as the session's leader, bash would take over the terminal, and what
+        # it leaves running would get a SIGHUP when it exits.
         limited = ["timeout", str(timeout or 0)]
         with Terminal() as terminal:
             process = subprocess.Popen(
@@ -53,7 +53,7 @@ class LocalMachine(Machine):
 
 
 class Terminal:
-    """A terminal that nobody types on, and what was written to it."""
+    """A terminal without input, and the output written to it."""
 
     def __enter__(self) -> "Terminal":
         self.ours, self.end = os.openpty()
@@ -68,12 +68,12 @@ class Terminal:
             while data := os.read(self.ours, 65536):
                 self.said += data
         except OSError:
-            # Every other end is closed.
+            # All other ends are closed.
             pass
 
     def __exit__(self, *_: object) -> None:
         os.close(self.end)
-        # What a command has left running may hold it for longer.
+        # Processes that a command left running may hold the terminal open for longer.
         self.reader.join(1)
         if not self.reader.is_alive():
             os.close(self.ours)

@@ -1,4 +1,4 @@
-"""NixOS' test driver's machine, as far as the scripts use it."""
+"""The machine of NixOS' test driver, as far as the scripts use it."""
 
 import contextlib
 import signal
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 
 
 class Failure(Exception):
-    """A command that did not end as the script expects."""
+    """A command did not end as the script expects."""
 
 
 class Machine:
-    """What all drivers do in the same way, once they can run a command.
+    """What all drivers have in common, once they can run a command.
 
-    Commands run by bash in /tmp, with a terminal as their standard input and standard error.
-    A limit is in seconds; a command that takes longer is ended, and has failed.
+    bash runs the commands in /tmp, with a terminal as their standard input and standard error.
+    Limits are in seconds; a command that takes longer is killed, and has failed.
     """
 
     def __init__(self) -> None:
         self.current = "before the first subtest"
-        # What the last command said on standard error.
+        # The standard error of the last command.
         self.errors = ""
 
     def execute(self, command: str, timeout: int | None = 900) -> tuple[int, str]:
-        """Its exit status, and what it said on standard output."""
+        """Its exit status and its standard output."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -31,7 +31,7 @@ class Machine:
         raise NotImplementedError
 
     def shutdown(self) -> None:
-        """Shuts it down, with all that is on its disk."""
+        """Shuts it down, keeping its disk."""
         raise NotImplementedError
 
     def wait_for_unit(self, unit: str) -> None:
@@ -52,7 +52,7 @@ class Machine:
         for command in commands:
             status, said = self.execute(command, timeout)
             if status == 0:
-                raise Failure(f"was to fail and did not: {command}\n{said}")
+                raise Failure(f"should have failed: {command}\n{said}")
             output += said
         return output
 
@@ -80,7 +80,7 @@ class Machine:
 
 @contextlib.contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    """Ends what is done within by a failure, if it takes longer."""
+    """Raises a failure if the body takes longer."""
 
     def end(*_: object) -> None:
         raise Failure(f"the script took longer than {seconds} s")

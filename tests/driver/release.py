@@ -1,11 +1,11 @@
-"""Debian releases to test with: their engines and tools, whatever this machine is.
+"""Debian releases to test with: their engines and tools, whatever this machine runs.
 
     python3 tests/driver/release.py trixie COMMAND [ARGUMENT...]
 
-runs a command as root in the release. It sees the release's programs in place of this machine's,
-with this machine's kernel, network, temporary files and this repository, under their own paths. What
-it writes elsewhere, mounts and starts is gone when it ends, or when this program does. As a runner
-of `cargo test`, it has a release's engines tested; CONTRIBUTING.md says how.
+runs a command as root in the release. It sees the release's programs instead of this machine's,
+but this machine's kernel, network and temporary files, and this repository, under their own paths.
+Whatever it writes elsewhere, mounts and starts is gone when it or this program ends. As a runner
+for `cargo test`, this tests a release's engines; see CONTRIBUTING.md.
 """
 
 import fcntl
@@ -30,11 +30,11 @@ TOOLS = [
     *("strace", "umoci", "xfsprogs", "xz-utils", "zstd"),
 ]
 
-# Seconds. Nothing takes that long, but on a machine that hangs.
+# In seconds. Only a machine that hangs takes that long.
 INSTALL_LIMIT = 30 * 60
 RUN_LIMIT = 2 * 60 * 60
 
-# In the namespaces that `unshare` makes: a tree with the kernel's file systems.
+# Runs in the namespaces that `unshare` makes: adds the kernel's file systems to a tree.
 INSIDE = """
 tree=$1
 shift
@@ -44,9 +44,9 @@ mount --rbind /dev "$tree/dev"
 exec chroot "$tree" "$@"
 """
 
-# In the same: a root of the release's tree and whatever is written, the
-# kernel's file systems, and the folders that keep their paths. The shell stays, as process 1, to
-# reap what daemons leave.
+# Also runs there: makes a root of the release's tree and a layer for writes, the kernel's file
+# systems, and the folders that keep their paths. The shell stays as process 1, to reap what daemons
+# leave behind.
 ENTER = """
 set -e
 tree=$1 folders=$2
@@ -78,20 +78,20 @@ exit $?
 
 
 def packages(release, more=TOOLS):
-    """The engines, and what is installed besides them: by default for the scripts and the tests."""
-    # Where the client is a package of its own.
+    """The engines, and what to install in addition: by default for the scripts and the tests."""
+    # The client is a separate package in later releases.
     client = [] if release == "bookworm" else ["docker-cli"]
     return sorted([*ENGINES, *client, *more])
 
 
 def cache():
-    """Where trees are kept."""
+    """The directory for the trees."""
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(home) / "nix-image/tests"
 
 
 def tree(release, wanted, purpose="engines"):
-    """The folder of a release with packages, made now if there is none with these.
+    """The folder of a release with these packages, created if it does not exist yet.
 
     Nothing writes to it.
     """
@@ -99,20 +99,20 @@ def tree(release, wanted, purpose="engines"):
 
 
 def kept(release, purpose, key, make):
-    """The folder that `make` fills, made now if there is none for these words.
+    """The folder that `make` fills, created if there is none for this key yet.
 
-    Of each purpose only the newest is kept.
+    Only the newest one for each purpose is kept.
     """
     digest = hashlib.sha256(" ".join(key).encode()).hexdigest()[:12]
     folder = cache() / f"{release}-{purpose}-{digest}"
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / f"{release}-{purpose}.lock").open("w") as lock:
-        # Others wait here, and then find it.
+        # Other processes wait here, and then find the folder.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             for old in cache().glob(f"{release}-{purpose}-*"):
                 shutil.rmtree(old)
-            print(f"making {folder}, which takes some minutes", file=sys.stderr, flush=True)
+            print(f"creating {folder}, which takes a few minutes", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(dir=cache(), prefix="making-") as made:
                 new = pathlib.Path(made, "new")
                 new.mkdir()
@@ -122,20 +122,20 @@ def kept(release, purpose, key, make):
 
 
 def bootstrap(release, wanted, folder):
-    """Debian's smallest system, and packages with what they need, as its archive signs them."""
+    """Debian's smallest system, and packages with their dependencies, with checked signatures."""
     if not shutil.which("debootstrap"):
-        sys.exit("there is no debootstrap on PATH\nhint: scripts/setup test installs it")
+        sys.exit("debootstrap is not on PATH\nhint: scripts/setup test installs it")
     mirror = os.environ.get("NIX_IMAGE_TEST_MIRROR")
     base = ["debootstrap", "--force-check-gpg", "--variant=minbase", release, folder]
     install(release, [*base, mirror] if mirror else base)
-    # Nothing starts, and nothing is written that only people read.
+    # Do not start services, and do not install documentation.
     policy = folder / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     (folder / "etc/dpkg/dpkg.cfg.d/tests").write_text(
         "force-unsafe-io\npath-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\n"
     )
-    # The resolver of apt knows virtual packages, that of debootstrap does not.
+    # apt's resolver handles virtual packages, debootstrap's does not.
     get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "-q"]
     inside = ["sh", "-ec", INSIDE, "sh", folder, *get]
     install(release, [*inside, "install", "--no-install-recommends", *wanted])
@@ -143,7 +143,7 @@ def bootstrap(release, wanted, folder):
 
 
 def install(release, command):
-    """Runs one step of it."""
+    """Runs one step of the installation."""
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     done = alone(command, INSTALL_LIMIT, stdin=subprocess.DEVNULL, **output)
     if done.returncode != 0:
@@ -151,7 +151,7 @@ def install(release, command):
 
 
 def alone(command, limit, **settings):
-    """Runs a command in mounts and processes of its own, which end when it, its time or we do."""
+    """Runs a command in its own mount and PID namespaces, killed with its parent or at a limit."""
     dying = ["setpriv", "--pdeathsig", "KILL"]
     timeout = ["timeout", "--foreground", "--signal=KILL", str(limit)]
     unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -160,7 +160,7 @@ def alone(command, limit, **settings):
 
 
 def run(release, command, limit=RUN_LIMIT):
-    """Runs a command in a release, and gives its exit status."""
+    """Runs a command in a release, and returns its exit status."""
     if os.geteuid() != 0:
         sys.exit(f"only root can run a command in {release}")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
@@ -169,8 +169,8 @@ def run(release, command, limit=RUN_LIMIT):
 
 
 def enter(folder, shared, command, limit):
-    """Runs a command with a tree as its root, which sees the shared folders, and gives its status."""
-    # What holds others comes before them.
+    """Runs a command with a tree as its root, plus the shared folders. Returns its status."""
+    # Folders come before those inside them.
     paths = "\n".join(sorted({str(path.resolve()) for path in shared if path.exists()}))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -1,6 +1,6 @@
-"""Runs scripts of tests/scripts with the engines that are on PATH, which it starts.
+"""Starts the engines on PATH and runs scripts of tests/scripts with them.
 
-Its first argument is a file with what the driver has built.
+The first argument is a file that describes what the driver has built.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from local import LocalMachine
 from machine import Failure, time_limit
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
-# Seconds that a script may take, as NixOS' driver has it.
+# Time limit of a script in seconds, as in NixOS' driver.
 LIMIT = 3600
 # Scripts that fill the disk of the engine, which therefore gets one of its own, of this size.
 FILL_THE_DISK = ["broken-loads"]
@@ -46,10 +46,10 @@ def run(script, machine, known):
 
 
 def unit(built, folder):
-    """The command by which a unit of the NixOS module does its work, on this machine.
+    """The command of a unit of the NixOS module, adapted to this machine.
 
-    Its text is the module's; the programs that the text calls are this machine's, and
-    nix-image is told where the store is.
+    The text is the module's, but the programs it calls are this machine's, and nix-image is told
+    where the store is.
     """
     programs = folder / "programs"
     programs.mkdir()
@@ -77,7 +77,7 @@ def main():
     for name in arguments.engine or engines.ENGINES:
         engine = engines.ENGINES[name]
         if why := engine.missing():
-            print(f"\n{name}: left out, as {why}", flush=True)
+            print(f"\n{name}: skipped, as {why}", flush=True)
             continue
         for script in arguments.script or engine.scripts:
             disk = small_disk if script in FILL_THE_DISK else contextlib.nullcontext

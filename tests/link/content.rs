@@ -1,4 +1,4 @@
-//! Blobs of containerd's content, which are written where it keeps them.
+//! Blobs in containerd's content, written directly to where it stores them.
 
 use super::disk::Disk;
 use super::fixture::{Fixture, assert_saved, is_control, said};
@@ -10,17 +10,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// What a load says with `--verbose` where blobs are sent.
+/// What a load reports with `--verbose` if blobs are sent.
 const SENT: &str = "sending blobs to containerd instead of writing them";
 
-/// The files of its blobs.
+/// The files of the engine's blobs.
 fn blobs(engine: &Engine) -> Vec<PathBuf> {
     let folder = engine.folder().join("data/io.containerd.content.v1.content/blobs/sha256");
     let files = fs::read_dir(folder).into_iter().flatten();
     files.map(|file| file.unwrap().path()).collect()
 }
 
-/// Fails if a file of a containerd's content is not the blob that its name says.
+/// Fails if a file in containerd's content is not the blob that its name says.
 pub(super) fn assert_whole(engine: &Engine) {
     for file in blobs(engine) {
         let name = file.file_name().unwrap().to_str().unwrap();
@@ -32,7 +32,7 @@ pub(super) fn assert_whole(engine: &Engine) {
     }
 }
 
-/// Loads an image; what was said, also of what is only said on demand.
+/// Loads an image, and returns the messages, including verbose ones.
 fn load(fixture: &Fixture, engine: &Engine, image: &str) -> String {
     let mut load = fixture.load(engine, image, "auto");
     load.arg("--verbose");
@@ -46,7 +46,7 @@ fn ctr(engine: &Engine, arguments: &[&str]) -> String {
     String::from_utf8(stdout_of(&mut engine.command("ctr", arguments))).unwrap()
 }
 
-/// Has containerd collect what nothing refers to, and waits for it.
+/// Makes containerd collect what nothing refers to, and waits for it.
 fn collect_garbage(engine: &Engine) {
     let lease = ctr(engine, &["leases", "create"]);
     ctr(engine, &["leases", "rm", "--sync", lease.trim()]);
@@ -55,7 +55,7 @@ fn collect_garbage(engine: &Engine) {
 #[test]
 fn containerd_takes_blobs_that_are_written_for_it() {
     let (fixture, engine) = (Fixture::new(), engines::containerd());
-    // Base layers that are compressed stay so.
+    // Compressed base layers stay compressed.
     for image in ["twenty", "based"] {
         assert!(!load(&fixture, &engine, image).contains(SENT));
         let check = ctr(&engine, &["images", "check"]);
@@ -72,7 +72,7 @@ fn containerd_takes_blobs_that_are_written_for_it() {
     files.sort();
     listed.sort_unstable();
     assert_eq!(listed, files);
-    // Another namespace gets what is there by its name alone.
+    // Another namespace gets what exists just by naming it.
     let mut other = fixture.load(&engine, "twenty", "auto");
     other.env("CONTAINERD_NAMESPACE", "other");
     let inode = |file: &PathBuf| std::os::unix::fs::MetadataExt::ino(&fs::metadata(file).unwrap());
@@ -93,8 +93,8 @@ fn containerd_is_sent_blobs_that_it_does_not_share() {
     assert!(load(&fixture, &engine, "twenty").contains(SENT) || is_control());
 }
 
-/// As a kill leaves it between the naming of a blob and containerd's being told. It is collected
-/// together with the next blob that was recorded.
+/// The state that a kill leaves between naming a blob and telling containerd. The blob is collected
+/// together with the next recorded one.
 #[test]
 fn containerd_collects_blobs_that_it_was_not_told_of() {
     let (fixture, engine) = (Fixture::new(), engines::containerd());
@@ -107,7 +107,7 @@ fn containerd_collects_blobs_that_it_was_not_told_of() {
     assert!(!orphan.exists());
 }
 
-/// It may collect a blob before it is told of it.
+/// containerd may collect a blob before it is told of it.
 #[test]
 fn containerd_collects_garbage_during_loads() {
     let (fixture, engine) = (Fixture::new(), engines::containerd());
@@ -128,7 +128,7 @@ fn containerd_collects_garbage_during_loads() {
     });
 }
 
-/// On a disk of its own, where neither snapshots nor blobs fit.
+/// On a separate disk, where neither snapshots nor blobs fit.
 #[test]
 fn containerd_is_whole_after_a_full_disk() {
     let fixture = Fixture::new();
@@ -137,7 +137,7 @@ fn containerd_is_whole_after_a_full_disk() {
     load(&fixture, &engine, "small");
     let ballast = disk.folder().join("ballast");
     let needed = fs::metadata(fixture.archive("twenty")).unwrap().len();
-    // Not even the snapshots fit, or they do and the blobs do not.
+    // Either not even the snapshots fit, or they fit but the blobs do not.
     for free in [256 << 10, needed / 2, needed] {
         disk.fill(&ballast, free);
         let output = fixture.load(&engine, "twenty", "auto").output().unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A mounted file system. Its engines have to be gone before it goes.
+/// A mounted file system. Stop the engines on it before dropping it.
 #[derive(Debug)]
 pub(super) struct Disk {
     folder: TempDir,
@@ -20,7 +20,7 @@ impl Disk {
         Self::new(megabytes, "btrfs", &["-q"])
     }
 
-    /// As mkfs.xfs makes it since long, with reflinks.
+    /// As mkfs.xfs has long made it by default, with reflinks.
     pub(super) fn xfs(megabytes: u64) -> Self {
         Self::new(megabytes, "xfs", &["-q", "-m", "reflink=1"])
     }
@@ -29,7 +29,7 @@ impl Disk {
         need_root("mount file systems");
         let mkfs = format!("mkfs.{kind}");
         need(&mkfs);
-        // Short, because the paths of sockets may not be long.
+        // A short path, because the paths of sockets are limited in length.
         let folder = TempDir::with_prefix("disk-").unwrap();
         let file = folder.path().join("disk");
         fs::File::create(&file).unwrap().set_len(megabytes << 20).unwrap();
@@ -40,7 +40,7 @@ impl Disk {
         if let Err(why) = run(mount.arg(&file).arg(disk.folder())) {
             skip(&format!("cannot mount {kind}: {why}"));
         }
-        // So that ordinary users get at what is in it.
+        // Gives ordinary users access to the contents.
         stdout_of(command("chmod", &["755"]).arg(disk.folder.path()).arg(disk.folder()));
         disk
     }
@@ -50,12 +50,12 @@ impl Disk {
         self.folder.path().join("d")
     }
 
-    /// Writes a file as large as leaves these bytes free.
+    /// Writes a file so large that only this many bytes stay free.
     pub(super) fn fill(&self, file: &Path, free: u64) {
         let statistics = rustix::fs::statvfs(self.folder()).unwrap();
         let size = (statistics.f_bavail * statistics.f_frsize).saturating_sub(free);
         let mut out = fs::File::create(file).unwrap();
-        // The file system itself takes some of it.
+        // The file system itself takes up some space.
         let _ = std::io::copy(&mut std::io::Read::take(std::io::repeat(1), size), &mut out);
         let _ = out.sync_all();
     }
@@ -64,7 +64,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let mut unmount = command("umount", &["--lazy"]);
-        // What still uses it then keeps it until that ends.
+        // Processes that still use it keep it until they end.
         let _ = run(unmount.arg(self.folder()));
     }
 }

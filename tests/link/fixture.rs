@@ -1,4 +1,4 @@
-//! The store of `make_store.py`, its images, and loads of them.
+//! The store of `make_store.py`, its images, and ways to load them.
 
 use super::listing::{Lines, assert_same, listing};
 use crate::support::archive::{self, Image};
@@ -18,7 +18,7 @@ pub(super) const IMAGES: [&str; 8] =
 /// What the images print when they are run.
 pub(super) const HELLO: &str = "hello from the store\n";
 
-/// A store, and what it was when it was made.
+/// A store, and its state when it was made.
 #[derive(Debug)]
 pub(super) struct Fixture {
     pub(super) store: TempStore,
@@ -30,10 +30,10 @@ impl Fixture {
         Self::new_in(&std::env::temp_dir())
     }
 
-    /// In a folder, for the sake of its file system.
+    /// In a folder, which determines its file system.
     pub(super) fn new_in(folder: &Path) -> Self {
         let store = TempStore::new_in(folder);
-        // Ordinary users read it, and run the program.
+        // Ordinary users read the store and run the program.
         let readable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(store.root(), readable).unwrap();
         let program = store.root().join("nix-image");
@@ -59,12 +59,12 @@ impl Fixture {
         file
     }
 
-    /// What is in that archive.
+    /// The contents of that archive.
     pub(super) fn image(&self, image: &str) -> Image {
         archive::image(&fs::read(self.archive(image)).unwrap())
     }
 
-    /// `nix-image load` of an image, in a way of `--import`.
+    /// `nix-image load` of an image, with a value for `--import`.
     pub(super) fn load(&self, engine: &Engine, image: &str, import: &str) -> Command {
         let mut load = command(self.store.root().join("nix-image"), &["load"]);
         load.arg(self.conf(image)).arg("--store-root").arg(self.store.root());
@@ -73,37 +73,37 @@ impl Fixture {
         engine.reach(load)
     }
 
-    /// Fails if a file of the store is not what it was.
+    /// Fails if a file of the store has changed.
     pub(super) fn assert_untouched(&self, after: &str) {
         let now = listing(&self.store.place("/nix"));
         assert_same(&format!("the store after {after}"), &now, &self.before);
     }
 }
 
-/// A static busybox, which runs in a container without anything else.
+/// A static busybox, which runs in a container without other files.
 pub(super) fn busybox() -> PathBuf {
     need("busybox");
     let path = std::env::var_os("PATH").unwrap();
     let mut found = std::env::split_paths(&path).map(|folder| folder.join("busybox"));
     let busybox = found.find(|file| file.is_file()).unwrap();
     if run(&mut command("ldd", &[&busybox])).is_ok() {
-        skip(&format!("{} is not a static one", busybox.display()));
+        skip(&format!("{} is not statically linked", busybox.display()));
     }
     busybox
 }
 
-/// Whether this is a control, without links.
+/// Whether this is a control run, without links.
 pub(super) fn is_control() -> bool {
     std::env::var("NIX_IMAGE_TEST_IMPORT").is_ok_and(|value| value == "off")
 }
 
-/// The options for a way of `--import`.
+/// The options for a value of `--import`.
 pub(super) fn import_options(import: &str) -> Vec<&str> {
-    // The whole archive, as the engine's own load would get it.
+    // In a control run the whole archive, as for the engine's own load.
     if is_control() { vec!["--way", "stream"] } else { vec!["--import", import] }
 }
 
-/// What a load said of files that it linked, reflinked or copied: those words that it has.
+/// Which of "linked", "reflinked" and "copied" a load reported.
 pub(super) fn ways(said: &str) -> Vec<&'static str> {
     ["linked", "reflinked", "copied"]
         .into_iter()
@@ -111,7 +111,7 @@ pub(super) fn ways(said: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// Runs a load; what it wrote to standard error.
+/// Runs a load, and returns its standard error.
 pub(super) fn said(mut load: Command) -> String {
     let output = load.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -119,7 +119,7 @@ pub(super) fn said(mut load: Command) -> String {
     said
 }
 
-/// What an engine gives back of an image.
+/// The image that an engine saves.
 pub(super) fn saved(engine: &Engine, name: &str) -> Result<Image, String> {
     let mut save = match engine.name {
         "containerd" => export(engine, name),
@@ -128,8 +128,8 @@ pub(super) fn saved(engine: &Engine, name: &str) -> Result<Image, String> {
     run(&mut save).map(|archive| archive::image(&archive))
 }
 
-/// Out of containerd. Since version 2, ctr may end before all of an archive has come through the
-/// daemon, unless it writes the archive itself.
+/// Exports from containerd. Since version 2, ctr may exit before all of an archive has come through
+/// the daemon, unless it writes the archive itself.
 fn export(engine: &Engine, name: &str) -> Command {
     let help = stdout_of(&mut engine.command("ctr", &["images", "export", "--help"]));
     let local = String::from_utf8(help).unwrap().contains("--local");
@@ -138,7 +138,7 @@ fn export(engine: &Engine, name: &str) -> Command {
     export
 }
 
-/// Fails if what the engine gives back is not the image.
+/// Fails if what the engine saves is not the image.
 pub(super) fn assert_saved(engine: &Engine, fixture: &Fixture, image: &str) {
     let name = engine.full_name(&format!("{image}:1"));
     let expected = fixture.image(image);

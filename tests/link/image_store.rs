@@ -1,4 +1,4 @@
-//! `nix-image store`: images that podman reads where they are, of root and of ordinary users.
+//! `nix-image store`: images that podman reads in place, as root and as an ordinary user.
 
 use super::fixture::{Fixture, HELLO, is_control};
 use crate::support::archive;
@@ -7,7 +7,7 @@ use crate::support::{command, run, stdout_of};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-/// Makes a store of images for all users of the machine.
+/// Makes an image store for all users of the machine.
 fn store_of(fixture: &Fixture, images: &[&str]) -> PathBuf {
     let folder = fixture.store.root().join("images");
     if is_control() {
@@ -28,7 +28,7 @@ fn store_of(fixture: &Fixture, images: &[&str]) -> PathBuf {
     folder
 }
 
-/// podman with that store beside its own storage.
+/// podman with that store in addition to its own storage.
 fn podman(engine: &Engine, store: &std::path::Path, arguments: &[&str]) -> Vec<u8> {
     let option = format!("additionalimagestore={}", store.display());
     let mut podman = engine.command("podman", &["--storage-opt", &option]);
@@ -49,7 +49,7 @@ fn runs_out_of_the_store(start: fn() -> Engine, images: &[&str]) {
     }
     // Nothing was loaded.
     assert!(engine.images().is_empty(), "{:?}", engine.images());
-    // What is not the user's own storage is not to be removed.
+    // Images outside the user's own storage cannot be removed.
     let option = format!("additionalimagestore={}", store.display());
     let remove = ["--storage-opt", &option, "rmi", "--force", "localhost/small:1"];
     let _ = run(&mut engine.command("podman", &remove));
@@ -62,14 +62,14 @@ fn root_runs_images_out_of_a_store_of_images() {
     runs_out_of_the_store(engines::podman, &["small", "twenty", "based"]);
 }
 
-/// podman makes `/etc/mtab` in each container: in an image with a folder `/etc` of root's, whom the
-/// user's IDs do not stand for, it cannot.
+/// podman makes `/etc/mtab` in each container. It cannot do so in an image where `/etc` belongs to
+/// root, if the user's IDs do not include root.
 #[test]
 fn an_ordinary_user_runs_images_out_of_a_store_of_images() {
     runs_out_of_the_store(engines::rootless_podman, &["small", "twenty"]);
 }
 
-/// Whose programs write to all they see, and who builds on top.
+/// Neither by programs in containers, nor by podman's cleanup commands.
 #[test]
 fn a_store_of_images_is_not_written_to() {
     let (fixture, engine) = (Fixture::new(), engines::podman());

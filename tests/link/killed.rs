@@ -1,5 +1,5 @@
-//! Loads that end before their time or meet another one: what an engine then has is whole, and the
-//! next load succeeds.
+//! Loads that are interrupted, or run at the same time as another one: the engine's state stays
+//! consistent, and the next load succeeds.
 
 use super::content;
 use super::disk::Disk;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Random moments that can be had again: those of a seed.
+/// Random moments, reproducible from a seed.
 #[derive(Debug)]
 struct Moments(u64);
 
@@ -23,14 +23,14 @@ impl Moments {
         let seed = std::env::var("NIX_IMAGE_TEST_SEED").map(|seed| seed.parse().unwrap());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let seed = seed.unwrap_or(u64::from(now.subsec_nanos()));
-        #[expect(clippy::print_stdout, reason = "who sees a failure wants the same moments")]
+        #[expect(clippy::print_stdout, reason = "a failure must be reproducible")]
         let () = println!("NIX_IMAGE_TEST_SEED={seed}");
         Self(seed)
     }
 
-    /// Some time up to a limit.
+    /// A random time up to a limit.
     fn next(&mut self, limit: Duration) -> Duration {
-        // Knuth's MMIX.
+        // The constants of Knuth's MMIX.
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         limit.mul_f64(f64::from(u32::try_from(self.0 >> 32).unwrap()) / f64::from(u32::MAX))
@@ -79,7 +79,7 @@ fn is_whole_after_kills(start: fn() -> Engine) {
         thread::sleep(moment);
         child.kill().unwrap();
         child.wait().unwrap();
-        // If the name is there, so is all of the image.
+        // If the name exists, so does all of the image.
         if has(&engine, "twenty") {
             assert_saved(&engine, &fixture, "twenty");
             remove(&engine, "twenty");
@@ -116,7 +116,7 @@ fn containerd_is_whole_after_kills() {
     is_whole_after_kills(engines::containerd);
 }
 
-/// The engine ends while a load is under way, and comes back.
+/// The engine stops while a load is under way, and is started again.
 fn is_whole_after_restarts(start: fn() -> Engine) {
     let (fixture, mut engine) = (Fixture::new(), start());
     said(fixture.load(&engine, "small", "auto"));
@@ -130,11 +130,11 @@ fn is_whole_after_restarts(start: fn() -> Engine) {
         for _ in 0..=layer {
             lines.read_line(&mut said).unwrap();
         }
-        // dockerd may come to the end of a load before it stops.
+        // dockerd may complete a load before it stops.
         engine.restart(if layer == 9 { "stop" } else { "kill" });
         lines.read_to_string(&mut said).unwrap();
         let status = load.wait().unwrap();
-        // What it said is true, and if the name is there, so is all of the image.
+        // The exit status is right, and if the name exists, so does all of the image.
         match status.code() {
             Some(0) => assert!(has(&engine, "twenty"), "at layer {layer}: {said}"),
             Some(1) => assert!(said.contains("error: "), "at layer {layer}: {said}"),
@@ -201,7 +201,7 @@ fn containerd_takes_loads_at_once() {
     takes_loads_at_once(engines::containerd);
 }
 
-/// podman's own commands meanwhile, which take the same locks.
+/// podman's own commands run at the same time, and take the same locks.
 #[test]
 fn podman_works_during_loads() {
     let (fixture, engine) = (Fixture::new(), engines::podman());
@@ -209,7 +209,7 @@ fn podman_works_during_loads() {
     fixture.archive("sharing");
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
-        // Ends the others if this thread fails.
+        // Stops the other threads if this one fails.
         let _end = End(&ended);
         scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
@@ -226,7 +226,7 @@ fn podman_works_during_loads() {
             for image in ["twenty", "sharing"] {
                 let output = fixture.load(&engine, image, "auto").output().unwrap();
                 let said = String::from_utf8_lossy(&output.stderr);
-                // podman's own load may miss a layer as well.
+                // podman's own load may also miss a layer.
                 assert!(is_control() || output.status.success(), "round {round}: {said}");
                 if output.status.success() {
                     assert_saved(&engine, &fixture, image);
@@ -244,7 +244,7 @@ fn podman_works_during_loads() {
     fixture.assert_untouched("podman's own commands");
 }
 
-/// Says so when it goes.
+/// Sets the flag when it is dropped.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -254,9 +254,9 @@ impl Drop for End<'_> {
 }
 
 /// Runs a podman command during which an image or a layer may be removed. podman does not lock its
-/// lists for the whole command, so it may miss something that it has seen before. It does so by itself
-/// as well: while two `podman load` and a `podman rmi` run, podman 5.8 says of every sixth load that a
-/// layer is not found.
+/// lists for the whole command, so it may miss something that it saw before. This also happens
+/// without us: while two `podman load` and a `podman rmi` run, podman 5.8 reports a missing layer
+/// for every sixth load.
 fn podman_may_miss(engine: &Engine, arguments: &[&str]) {
     if let Err(why) = run(&mut engine.command("podman", arguments)) {
         let missed = [
@@ -270,14 +270,14 @@ fn podman_may_miss(engine: &Engine, arguments: &[&str]) {
     }
 }
 
-/// On a disk of its own, so that files are copied, and do not fit.
+/// On a separate disk, so that files are copied, and do not fit.
 #[test]
 fn podman_is_whole_after_a_full_disk() {
     let fixture = Fixture::new();
     let disk = Disk::ext4(24);
     let engine = engines::podman_on(disk.folder());
     state::graph_root(&engine);
-    // Digests first, and an image that fits.
+    // Compute the digests first, and load an image that fits.
     said(fixture.load(&engine, "small", "auto"));
     let ballast = disk.folder().join("ballast");
     for free in [0, 1, 2] {
@@ -286,7 +286,7 @@ fn podman_is_whole_after_a_full_disk() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{free} MB free: {said}");
         assert!(said.contains("o space left"), "{free} MB free: {said}");
-        // podman 5 needs room to remove what is incomplete.
+        // podman 5 needs space to remove incomplete layers.
         std::fs::remove_file(&ballast).unwrap();
         assert!(!has(&engine, "twenty"), "{free} MB free");
         assert_saved(&engine, &fixture, "small");
@@ -297,7 +297,7 @@ fn podman_is_whole_after_a_full_disk() {
     fixture.assert_untouched("a full disk");
 }
 
-/// On a disk of its own, where the layers do not fit. The first one does.
+/// On a separate disk that has room for the first layer only.
 #[test]
 fn docker_is_whole_after_a_full_disk() {
     let fixture = Fixture::new();

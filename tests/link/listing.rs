@@ -1,4 +1,4 @@
-//! All that a file system keeps of a tree, as lines that can be compared.
+//! Everything that a file system stores about a tree, as lines that can be compared.
 
 use crate::support::sha256;
 use rustix::fs::{lgetxattr, llistxattr};
@@ -10,16 +10,16 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// What is there by name.
+/// Lines by name.
 pub(super) type Lines = BTreeMap<String, String>;
 
-/// Times later than this are those of unpacking: an archive had none, and ours have old ones.
+/// Later times than this come from unpacking: the archive had no time, and our files have old ones.
 const JUST_NOW: Duration = Duration::from_secs(60 * 60);
 
-/// What comes before the first name of a hard link.
+/// What precedes the first name of a hard link.
 const ALSO: &str = " is also ";
 
-/// A line for each entry of a tree, its root included: type and mode, owner, size, time, target,
+/// A line for each entry of a tree, including its root: type and mode, owner, size, time, target,
 /// device, extended attributes, content, and which names are hard links of each other.
 pub(super) fn listing(root: &Path) -> Lines {
     let mut files = vec![root.to_owned()];
@@ -86,15 +86,15 @@ fn xattrs(file: &Path) -> BTreeMap<String, Vec<u8>> {
     };
     names
         .map(|name| (name, value(name)))
-        // What the kernel keeps for overlay, and what no archive has.
+        // Ignores what the kernel stores for overlay, which no archive has.
         .filter(|(name, _)| !name.starts_with(b"trusted.overlay.") || name.ends_with(b".opaque"))
         .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value))
         .collect()
 }
 
-/// Fails as [`assert_same`] does, but for names that are hard links of each other in ours alone. Nix
-/// makes one file of what is equal, and an archive of nixpkgs' kind has it once for each name; a
-/// linked layer has what the store has. Links that the archive has must be there.
+/// Like [`assert_same`], but allows hard links that exist only in ours. Nix links equal files to
+/// each other, and an archive in nixpkgs' format has them once for each name; a linked layer has
+/// the store's links. Links that are in the archive must be present.
 pub(super) fn assert_same_but_more_links(what: &str, ours: &Lines, theirs: &Lines) {
     let mut ours = ours.clone();
     for (name, line) in &mut ours {
@@ -106,7 +106,7 @@ pub(super) fn assert_same_but_more_links(what: &str, ours: &Lines, theirs: &Line
     assert_same(what, &ours, theirs);
 }
 
-/// Fails with what differs, not with all there is.
+/// Fails with only the lines that differ.
 pub(super) fn assert_same(what: &str, ours: &Lines, theirs: &Lines) {
     let names: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
     let mut differences = String::new();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a store as Nix leaves it, and confs of images that are hard to unpack.
+"""Writes a store like those of Nix, and confs of images that are hard to unpack.
 
 usage: make_store.py ROOT BUSYBOX
 
@@ -19,7 +19,7 @@ from pathlib import Path
 os.umask(0o022)
 ROOT = Path(sys.argv[1])
 DIGITS = "0123456789abcdfghijklmnpqrsvwxyz"
-# cap_net_bind_service=ep, as the kernel keeps it.
+# cap_net_bind_service=ep, as the kernel stores it.
 CAPABILITY = "\x01\x00\x00\x02\x00\x04" + "\x00" * 14
 
 
@@ -47,7 +47,7 @@ def write(path, data, mode=0o444):
 
 
 def seal(top):
-    """The modes and the time of the store; what is executable stays so."""
+    """Sets the modes and the time of the store; executables stay executable."""
     for folder, folders, files in os.walk(os.fsencode(top), topdown=False):
         for name in folders + files:
             entry = os.path.join(folder, name)
@@ -72,7 +72,7 @@ def tools(busybox):
 
 
 def package(number):
-    """A bit of everything, with other bytes in each."""
+    """A bit of everything, with different content for each number."""
     path = store_path(f"package-{number}")
     top = here(path)
     for at in range(12):
@@ -102,13 +102,13 @@ def awkward():
     for other in ["two", "sub/three"]:
         os.link(top / "one", top / other)
     write(top / "big", noise(3_000_001, "big"))
-    # Looks like a whiteout, and is one in a layer.
+    # Looks like a whiteout, and would be one in a layer.
     write(top / "sub/.wh", b"no whiteout")
     return path
 
 
 def root_files(name, *files):
-    """What is copied into the root: one tree of several that share directories."""
+    """A tree to copy into the root, one of several that share directories."""
     path = store_path(name)
     for file in files:
         write(here(path) / file, noise(3000, file))
@@ -241,7 +241,7 @@ def second_base_layer():
 
 
 def repeating_base_layer():
-    """Names that come twice, of which the later one counts."""
+    """Duplicate names, of which the later one counts."""
     layer = Layer()
     layer.folder("again", mode=0o700)
     layer.add("again/file", b"first")
@@ -304,7 +304,7 @@ def main():
     odd = [file_as_path(), link_as_path(busybox)]
     conf("small", [[busybox]])
     conf("twenty", [[busybox], *([path] for path in packages), [strange, *odd]])
-    # Its first five layers are those of the one above.
+    # The first five layers are those of the conf above.
     conf("sharing", [[busybox], *([path] for path in packages[:4]), [packages[9], packages[8]]])
     conf("owned", [[busybox], [packages[0]]], customisation=owned)
     conf("strangers", [[busybox], [strange]], uid="1000", gid="100", uname="user", gname="users",

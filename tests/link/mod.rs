@@ -1,8 +1,8 @@
-//! `load --import`, which links, reflinks or copies an image's files from the store: proofs that an
-//! engine then holds what it would have made itself, and that the store stays as it was.
+//! `load --import`, which links, reflinks or copies an image's files from the store: tests that the
+//! engine then has what it would have made itself, and that the store is unchanged.
 //!
-//! Each test also runs with `NIX_IMAGE_TEST_IMPORT=off`, without any of that, as a control: then it
-//! is the test that is tested.
+//! Each test also runs with `NIX_IMAGE_TEST_IMPORT=off`, which disables imports, as a control run
+//! that tests the tests.
 
 mod content;
 mod disk;

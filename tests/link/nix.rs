@@ -1,4 +1,4 @@
-//! The same with the real Nix: what it checks, collects and optimises.
+//! The same with the real Nix, which verifies, collects and optimises the store.
 
 use super::fixture::{HELLO, busybox, import_options};
 use crate::support::engines;
@@ -17,7 +17,7 @@ fn nix_store(store: &TempStore, arguments: &[&str]) -> Command {
     nix
 }
 
-/// Adds a folder to the store; its path.
+/// Adds a folder to the store, and returns its path.
 fn add(store: &TempStore, folder: &Path) -> String {
     let mut nix = nix_store(store, &["--add"]);
     let path = String::from_utf8(stdout_of(nix.arg(folder))).unwrap();
@@ -39,7 +39,7 @@ fn check(optimised: bool) {
     fs::create_dir_all(tools.join("bin")).unwrap();
     fs::copy(busybox(), tools.join("bin/sh")).unwrap();
     fs::write(tools.join("hello"), HELLO).unwrap();
-    // The same content twice, for --optimise.
+    // The same content again, for --optimise.
     let other = store.root().join("other");
     fs::create_dir_all(&other).unwrap();
     fs::write(other.join("hello"), HELLO).unwrap();
@@ -54,7 +54,7 @@ fn check(optimised: bool) {
     conf["config"] = json!({"Cmd": [format!("{tools}/bin/sh"), "-c",
         run_it.replace("cat ", &format!("{tools}/bin/sh /dev/null; cat "))]});
     let conf = store.write_conf("image", &conf);
-    // Nix would collect what it does not know, and would not recognize it as a store path.
+    // Nix would not recognize it as a store path, and collect it.
     let engine = engines::podman();
     super::state::graph_root(&engine);
     let mut load = engine.reach(command(NIX_IMAGE, &["load"]));
@@ -75,7 +75,7 @@ fn check(optimised: bool) {
     assert!(!said.contains("was modified"), "{said}");
     stdout_of(&mut nix_store(&store, &["--optimise"]));
     assert_eq!(podman_run(), HELLO.repeat(2));
-    // No root keeps the paths.
+    // No GC root keeps the paths.
     fs::remove_dir_all(store.place(&customisation)).unwrap();
     stdout_of(&mut nix_store(&store, &["--gc"]));
     assert!(!store.place(&tools).exists(), "{tools} is still there");

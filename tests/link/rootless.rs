@@ -1,5 +1,5 @@
-//! Which way files take, depending on the user and on where the store and the storage are, and that
-//! the image then runs and is given back as it was.
+//! How files are imported, depending on the user and on where the store and the storage are; and
+//! that the image then runs and can be saved unchanged.
 
 use super::disk::Disk;
 use super::fixture::{Fixture, HELLO, assert_saved, is_control, said, ways};
@@ -8,7 +8,7 @@ use crate::support::engines::{self, Engine};
 use crate::support::{command, failure_of, stdout_of};
 use std::path::PathBuf;
 
-/// Loads an image, looks at how its files were made, runs it, and has it given back.
+/// Loads an image, checks how its files were imported, runs it, and saves it.
 fn check(engine: &Engine, fixture: &Fixture, import: &str, expected: &[&str]) {
     state::graph_root(engine);
     let summary = said(fixture.load(engine, "small", import));
@@ -19,7 +19,7 @@ fn check(engine: &Engine, fixture: &Fixture, import: &str, expected: &[&str]) {
     let mut run = engine.command("podman", &["run", "--rm", "--network=none", name]);
     assert_eq!(String::from_utf8(stdout_of(&mut run)).unwrap(), HELLO);
     assert_saved(engine, fixture, "small");
-    // The next load finds all there, whatever way it may take.
+    // The next load finds everything, whatever `--import` it uses.
     said(fixture.load(engine, "small", "auto"));
     fixture.assert_untouched(&format!("--import {import}"));
 }
@@ -75,7 +75,7 @@ fn xfs_links_or_reflinks() {
     links_or_reflinks(&Disk::xfs(512));
 }
 
-/// Subvolumes are other devices, but share their files' content.
+/// Subvolumes are different devices, but can share content.
 #[test]
 fn btrfs_reflinks_between_subvolumes() {
     let disk = Disk::btrfs(512);
@@ -87,7 +87,7 @@ fn btrfs_reflinks_between_subvolumes() {
     check(&engines::podman_on(storage), &fixture, "auto", &["reflinked"]);
 }
 
-/// An ordinary user may not link files of root's.
+/// An ordinary user may not link root's files.
 #[test]
 fn an_ordinary_user_copies() {
     let fixture = Fixture::new();
@@ -110,7 +110,7 @@ fn an_ordinary_user_copies_from_another_file_system() {
     check(&engines::rootless_podman_on(disk.folder()), &fixture, "auto", &["copied"]);
 }
 
-/// Owners that the user has subordinate IDs for.
+/// Owners for which the user has subordinate IDs.
 #[test]
 fn an_ordinary_user_gets_files_of_other_owners() {
     let (fixture, engine) = (Fixture::new(), engines::rootless_podman());
@@ -136,7 +136,7 @@ fn an_ordinary_user_gets_files_of_other_owners() {
     fixture.assert_untouched("loads of an ordinary user");
 }
 
-/// A folder mounted on itself, read-only, until this goes.
+/// A folder bind-mounted on itself, read-only, until this is dropped.
 struct ReadOnly(PathBuf);
 
 impl ReadOnly {

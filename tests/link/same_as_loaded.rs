@@ -1,4 +1,4 @@
-//! An engine that got an image by links holds what one holds that unpacked the archive itself.
+//! An engine that got an image through links has the same as one that unpacked the archive itself.
 
 use super::fixture::{Fixture, IMAGES, assert_saved, said};
 use super::listing::{assert_same, assert_same_but_more_links};
@@ -52,7 +52,7 @@ fn docker_holds_links_as_it_holds_its_own_files() {
     compare(start, "link");
 }
 
-/// A layer that has names twice is taken, or refused, as the engine does so.
+/// A layer with duplicate names is accepted or rejected as by the engine itself.
 fn compare_repeated_names(start: fn() -> Engine) {
     let fixture = Fixture::new();
     let (ours, theirs) = (start(), start());
@@ -77,7 +77,7 @@ fn containerd_has_repeated_names_as_it_unpacks_them() {
     compare_repeated_names(engines::containerd);
 }
 
-/// By a program that is not the engine's own, out of its storage.
+/// A program other than the engine reads its storage.
 #[test]
 fn skopeo_gets_the_image_out_of_podmans_storage() {
     need("skopeo");
@@ -108,7 +108,7 @@ fn skopeo_gets_the_image_out_of_podmans_storage() {
     assert!(root.exists());
 }
 
-/// It is run from what it holds, and prints what the store's file says.
+/// A container runs, and prints the content of the store's file.
 #[test]
 fn an_image_that_is_linked_runs() {
     let (fixture, engine) = (Fixture::new(), engines::podman());
@@ -125,7 +125,7 @@ fn an_image_that_is_linked_runs() {
     fixture.assert_untouched("runs");
 }
 
-/// Layers that are there are used again, in whichever way they came.
+/// Existing layers are reused, however they got there.
 #[test]
 fn layers_of_links_and_of_archives_are_one_and_the_same() {
     let (fixture, engine) = (Fixture::new(), engines::podman());
@@ -140,7 +140,7 @@ fn layers_of_links_and_of_archives_are_one_and_the_same() {
     for image in ["twenty", "sharing"] {
         assert_saved(&engine, &fixture, image);
     }
-    // One goes, the other stays whole.
+    // One image is removed, the other stays complete.
     stdout_of(&mut engine.command("podman", &["rmi", "localhost/twenty:1"]));
     assert_saved(&engine, &fixture, "sharing");
 }

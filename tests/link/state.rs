@@ -1,5 +1,5 @@
-//! What an engine holds, as lines that can be compared with those of another engine of the kind:
-//! times of loading and the places of its files are left out.
+//! An engine's state, as lines that can be compared with those of another engine of its kind,
+//! without times of loading and locations of files.
 
 use super::listing::{Lines, listing};
 use crate::support::engines::Engine;
@@ -30,7 +30,7 @@ pub(super) fn graph_root(engine: &Engine) -> PathBuf {
     root.into()
 }
 
-/// Its records, the files beside them, and the trees of its layers.
+/// Its records, the files next to them, and the trees of its layers.
 fn podman(engine: &Engine) -> Lines {
     let root = graph_root(engine);
     let mut lines = Lines::new();
@@ -62,8 +62,8 @@ fn podman(engine: &Engine) -> Lines {
     lines
 }
 
-/// Removes empty lists of signatures from an image's record, which podman 4 writes and podman 5 does
-/// not. Returns the names of their files.
+/// Removes the empty lists of signatures from an image's record, which podman 4 writes and podman 5
+/// does not. Returns the names of their files.
 pub(crate) fn drop_empty_signatures(image: &mut serde_json::Map<String, Value>) -> Vec<String> {
     let sizes = image["big-data-sizes"].as_object().unwrap();
     let empty = |name: &&String| name.starts_with("signature-") && sizes[*name] == 0;
@@ -86,7 +86,7 @@ fn records(file: &Path) -> Vec<serde_json::Map<String, Value>> {
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
 
-/// One line for each key.
+/// Adds a line for each key.
 fn add(lines: &mut Lines, what: &str, value: Value) {
     match value {
         Value::Object(object) => {
@@ -100,7 +100,7 @@ fn add(lines: &mut Lines, what: &str, value: Value) {
     }
 }
 
-/// What a command prints as JSON, without the place of the engine's files.
+/// The JSON that a command prints, without the location of the engine's files.
 fn json_without(mut command: std::process::Command, root: &str) -> Value {
     let text = String::from_utf8(stdout_of(&mut command)).unwrap().replace(root, "ROOT");
     serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"))
@@ -119,14 +119,14 @@ fn containerd(engine: &Engine) -> Lines {
     lines
 }
 
-/// What dockerd says, and the snapshots of its containerd.
+/// What dockerd reports, and the snapshots of its containerd.
 fn docker(engine: &Engine) -> Lines {
     let mut lines = Lines::new();
     for image in engine.images() {
         let (name, _) = image.split_once(' ').unwrap();
         let inspect = engine.command("docker", &["image", "inspect", name]);
         let mut said = json_without(inspect, "no such path");
-        // Its ID is the manifest's, which differs with where an image came from.
+        // The ID is the manifest's, which depends on where an image came from.
         for key in ["Id", "Descriptor", "RepoDigests", "Metadata", "Size"] {
             said[0].as_object_mut().unwrap().remove(key);
         }
@@ -166,14 +166,14 @@ fn snapshots(ctr: &dyn Fn(&[&str]) -> std::process::Command) -> Lines {
         lines.extend(
             tree.into_iter().map(|(name, line)| (format!("snapshot {chain_id}{name}"), line)),
         );
-        // containerd may have done so already: nothing keeps a view.
+        // containerd may have done so already: nothing protects a view.
         let _ = ctr(&["snapshots", "rm", &key]).output();
     }
     lines
 }
 
-/// The folder of the layer on top, out of what `mount` would be told: of a bind mount the source,
-/// of an overlay the first of its lower folders.
+/// The folder of the top layer, from the arguments for `mount`: a bind mount's source, or the first
+/// lower folder of an overlay.
 fn top_folder(mount: &str) -> String {
     let lower = mount.split([',', ' ']).find_map(|option| option.strip_prefix("lowerdir="));
     match lower {

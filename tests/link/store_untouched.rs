@@ -1,5 +1,5 @@
-//! The files of the store stay as they were, whatever is done with an image that links them; and
-//! the image stays whole, whatever becomes of the store.
+//! The store's files are unchanged whatever is done with an image that links them, and the image
+//! stays complete whatever happens to the store.
 
 use super::fixture::{Fixture, HELLO, assert_saved, said};
 use super::state;
@@ -7,8 +7,8 @@ use crate::support::engines::{self, Engine};
 use crate::support::{command, run, stdout_of};
 use std::fs;
 
-/// What a container does as root to all that it can reach. What it may not do, such as to rename a
-/// folder of another layer, does not matter here.
+/// What a container does as root to everything it can reach. Whatever is forbidden, such as
+/// renaming a folder from another layer, does not matter here.
 pub(super) const ABUSE: &str = "
 set +e
 for file in $(find /nix /bin /tmp -xdev -type f | grep -v busybox | grep -v ' '); do
@@ -53,7 +53,7 @@ fn by_a_container_that_spoils_all_it_sees() {
         String::from_utf8_lossy(&changes)
     );
     fixture.assert_untouched("a container's abuse");
-    // What became of it is an image as well, and goes again.
+    // The modified container also becomes an image, which is removed again.
     podman(&engine, &["commit", "--quiet", "abuse", "spoiled:1"]);
     let exported = fixture.store.root().join("exported.tar");
     podman(&engine, &["export", "--output", exported.to_str().unwrap(), "abuse"]);
@@ -91,7 +91,7 @@ fn by_a_privileged_container_and_mounts() {
     fixture.assert_untouched("what was done to a mounted container");
 }
 
-/// podman makes a copy of the layers for another map of IDs, or mounts them so.
+/// podman copies the layers for another ID map, or mounts them with it.
 #[test]
 fn by_containers_with_other_ids() {
     let (fixture, engine) = loaded();
@@ -144,7 +144,7 @@ fn by_containerd() {
         ["run", "--rm", "--snapshotter=overlayfs", image, "abuse", &busybox, "-c", ABUSE];
     assert!(ctr(&arguments).ends_with(b"done\n"));
     fixture.assert_untouched("a container's abuse in containerd");
-    // Since version 2, ctr may end before all of a container's output has come through.
+    // Since version 2, ctr may exit before all of a container's output has arrived.
     let mut runs = (0..10).map(|run| ctr(&["run", "--rm", image, &format!("again-{run}")]));
     assert_eq!(runs.find(|output| !output.is_empty()).unwrap_or_default(), HELLO.as_bytes());
     ctr(&["images", "rm", "--sync", image]);
@@ -158,7 +158,7 @@ fn tools(fixture: &Fixture) -> String {
     conf["store_layers"][0][0].as_str().unwrap().to_owned()
 }
 
-/// The other way round: what a garbage collection takes stays in the image.
+/// The other way round: what a garbage collection deletes stays in the image.
 #[test]
 fn the_image_runs_when_its_paths_are_gone() {
     for start in [engines::podman, engines::containerd] {

@@ -1,4 +1,4 @@
-//! Images that are in a registry or an engine.
+//! Images in a registry or an engine.
 
 use super::Fixture;
 use crate::support::docker_registry::{DockerRegistry, PASSWORD, USER};
@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 
 const ARCHIVE: [&str; 2] = ["--format", "docker-archive"];
 
-/// What is found in an image, but for its name. `reach` makes commands find what it is in.
+/// What is found in an image, except its name. `reach` gives commands access to the registry or
+/// engine.
 fn found(image: &str, reach: &dyn Fn(Command) -> Command) -> Value {
     let run = |arguments: &[&str]| {
         let mut command = command(NIX_IMAGE, &[arguments[0], image]);
@@ -33,7 +34,7 @@ fn found(image: &str, reach: &dyn Fn(Command) -> Command) -> Value {
 }
 
 impl Fixture {
-    /// What there is to find, as its archive has it.
+    /// What should be found, according to the archive.
     fn expected(&self) -> Value {
         let file = self.store.root().join("image.tar");
         stdout_of(self.store.nix_image("write", &self.conf).arg(&file).args(ARCHIVE));
@@ -113,7 +114,7 @@ fn a_private_registry_is_read_with_the_users_login() {
     assert!(said.contains("401") || said.contains("log in"), "{said}");
 }
 
-/// The documents say which paths each layer has.
+/// The documents list the paths of each layer.
 #[test]
 fn the_layers_of_an_image_in_a_registry_are_printed_without_reading_one() {
     let fixture = Fixture::new();
@@ -125,11 +126,11 @@ fn the_layers_of_an_image_in_a_registry_are_printed_without_reading_one() {
     assert_eq!(stdout_of(&mut fixture.store.nix_image("layers", &fixture.conf)), layers);
     let requests = registry.requests();
     let blobs = requests.iter().filter(|request| request.target.contains("/blobs/"));
-    // The configuration alone.
+    // Only the configuration.
     assert_eq!(blobs.count(), 1);
 }
 
-/// Of two images, layers of both are read once, where they are nearer.
+/// Layers that two images share are read once, from the nearer one.
 #[test]
 fn a_difference_fetches_only_what_is_not_here() {
     let fixture = Fixture::new();
@@ -151,7 +152,7 @@ fn a_difference_fetches_only_what_is_not_here() {
         diff
     };
     let archive = archive.to_str().unwrap();
-    // The configuration, and of the layers the one with app and lib.
+    // The configuration, and the layer with app and lib.
     for (here, fetched) in [(&fixture.conf, 1), (&changed, 2)] {
         let here = here.to_str().unwrap();
         for (far, near) in [([&*name, here], [archive, here]), ([here, &*name], [here, archive])] {
@@ -175,7 +176,7 @@ fn looks_the_same_in(engine: &Engine, transport: &str) {
     let reach = |command: Command| engine.reach(command);
     assert_eq!(found(&format!("{transport}:{name}"), &reach), expected);
     if engine.name != "containerd" {
-        // With containerd's store, docker's is that of the manifest.
+        // With containerd's store, docker's ID is that of the manifest.
         let images = engine.images();
         let id = images[0].rsplit_once(' ').unwrap().1.trim_start_matches("sha256:");
         let short = &id[..12];
@@ -212,7 +213,7 @@ fn containerd_has_the_same_image() {
     looks_the_same_in(&engines::containerd(), "containerd");
 }
 
-/// What nix-image linked into podman is read back as what it was made of.
+/// What nix-image linked into podman is read back unchanged.
 #[test]
 fn what_was_linked_into_podman_is_the_same_image() {
     let (fixture, engine) = (Fixture::new(), engines::podman());
@@ -223,7 +224,7 @@ fn what_was_linked_into_podman_is_the_same_image() {
     assert_eq!(found("containers-storage:linked:1", &reach), fixture.expected());
 }
 
-/// Nothing is left behind, in particular not what was fetched.
+/// Nothing is left behind, in particular no fetched file.
 #[test]
 fn what_was_fetched_is_in_no_folder_afterwards() {
     let (fixture, registry) = (Fixture::new(), DockerRegistry::start());
@@ -235,10 +236,10 @@ fn what_was_fetched_is_in_no_folder_afterwards() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     let mut inspect = command(NIX_IMAGE, &["inspect", &name]);
     let said = failure_of(inspect.env("TMPDIR", Path::new("/nonexistent")));
-    assert!(said.contains("making a temporary file in `/nonexistent`"), "{said}");
+    assert!(said.contains("creating a temporary file in `/nonexistent`"), "{said}");
 }
 
-/// A blob that is another one is not looked at.
+/// A blob with the wrong digest is not read.
 #[test]
 fn what_a_registry_sends_is_checked() {
     let (fixture, registry) = (Fixture::new(), Registry::start());

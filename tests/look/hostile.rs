@@ -1,4 +1,4 @@
-//! Images of others, which may say anything.
+//! Images from elsewhere, which may contain anything.
 
 use super::{inspect, path};
 use crate::export::{docker_archive, layer, put};
@@ -36,7 +36,7 @@ fn a_layer_that_is_not_the_right_one_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let tar = layer(&[(b'0', "good", &[1; 5000])]);
     let mut wrong = docker_archive(&[tar]);
-    // A byte of the content, which no header shows.
+    // A byte of the content, which no header covers.
     wrong[512 + 512 + 700] ^= 1;
     let image = put(folder.path(), "image.tar", &wrong);
     let page = folder.path().join("page.html");

@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A store path whose hash is one character, again and again.
+/// A store path whose hash is one repeated character.
 fn path(digit: char, name: &str) -> String {
     format!("/nix/store/{}-{name}", digit.to_string().repeat(32))
 }
 
-/// A store with an image: app refers to lib and libc, lib to libc, and app has a file of libc again.
+/// A store with an image: app refers to lib and libc, lib to libc, and app has a copy of a file of
+/// libc.
 struct Fixture {
     store: TempStore,
     conf: PathBuf,
@@ -29,7 +30,7 @@ impl Fixture {
     fn new() -> Self {
         let store = TempStore::new();
         let (app, lib, libc) = (path('1', "app-1.0"), path('2', "lib-2.0"), path('3', "libc-3.0"));
-        // On both sides of the boundary at which files are read on their own.
+        // On both sides of the size from which files are read separately.
         let mut large = vec![0; 200_000];
         large[131_060..131_060 + libc.len()].copy_from_slice(libc.as_bytes());
         store.write(&format!("{libc}/lib/libc.so"), vec![7; 70_000]);
@@ -44,7 +45,7 @@ impl Fixture {
         Self { store, conf }
     }
 
-    /// A command about the image of the conf, or about one that is kept in another way.
+    /// A command about the image of the conf, or about the same image in another form.
     fn run(&self, name: &str, image: &Path, args: &[&str]) -> Vec<u8> {
         stdout_of(self.store.nix_image(name, image).args(args))
     }
@@ -61,7 +62,7 @@ fn inspect(image: &Path) -> Command {
     inspect
 }
 
-/// Sizes were worked out by hand: a header of 512 bytes for each entry, and contents in blocks.
+/// The sizes were calculated by hand: a header of 512 bytes for each entry, and contents in blocks.
 #[test]
 fn sizes_are_those_of_the_tar_files() {
     let fixture = Fixture::new();
@@ -82,7 +83,7 @@ fn sizes_are_those_of_the_tar_files() {
         assert_eq!(layer["Size"], tar.len());
         let paths = layer["PathSizes"].as_array().unwrap();
         let paths: u64 = paths.iter().map(|path| path["Size"].as_u64().unwrap()).sum();
-        // `/nix`, `/nix/store`, and the end that tar files have.
+        // `/nix`, `/nix/store`, and the end of the tar file.
         let rest = tar.len() as u64 - paths;
         assert!(number == 2 || (1024 + 1024..1024 + 10_240 + 1024).contains(&rest), "{rest}");
     }
@@ -141,7 +142,7 @@ fn what_is_there_twice_or_hidden_is_waste() {
         layer(&[(b'0', "etc/b", &[3; 100]), (b'0', "etc/.wh.c", b""), (b'0', "opt/a", &shared)]),
     ];
     let size: usize = layers.iter().map(Vec::len).sum();
-    // Once more `a`, and of the lower layer `b` and `c` with their headers.
+    // A second copy of `a`, and from the lower layer `b` and `c` with their headers.
     let waste = 10_000 + (512 + 6144) + (512 + 10_240);
     #[expect(clippy::cast_precision_loss, reason = "a share is shown with one digit")]
     let share = f64::from(waste) / size as f64 * 100.0;
@@ -153,7 +154,8 @@ fn what_is_there_twice_or_hidden_is_waste() {
     assert!(said.contains(&format!("error: {share:.1}% of the image (27.4 kB)")), "{said}");
 }
 
-/// What is repeated whole, as a path that is listed twice, does not count as a duplicate as well.
+/// Something repeated as a whole, such as a path that is listed twice, does not count as a
+/// duplicate too.
 #[test]
 fn a_store_path_in_two_layers_is_wasted_once() {
     let fixture = Fixture::new();

@@ -4,7 +4,7 @@ use super::Fixture;
 use crate::support::{command, need, stdout_of};
 use std::path::Path;
 
-/// The page as it is once its script has run, and what the script reported.
+/// The page after its script has run, and what the script reported.
 fn rendered(page: &Path) -> String {
     let profile = tempfile::tempdir().unwrap();
     let mut chromium = command(
@@ -25,7 +25,7 @@ fn rows(dom: &str, section: &str) -> usize {
     section.split_once("<tbody>").map_or(0, |(_, body)| body.matches("<tr").count())
 }
 
-/// The paths that the page says to do without, the one that saves most first.
+/// The paths that the page suggests to remove, the most effective first.
 fn savings(dom: &str) -> Vec<&str> {
     let (_, section) = dom.split_once("<section id=\"savings\"").unwrap();
     let (section, _) = section.split_once("</section>").unwrap();
@@ -45,7 +45,7 @@ fn its_tables_have_all_rows() {
     assert_eq!(rows(&dom, "paths"), 3);
     assert_eq!(rows(&dom, "duplicates"), 1);
     assert_eq!(savings(&dom), ["app-1.0", "lib-2.0", "libc-3.0"]);
-    // The script's last work: the tree, and what a click on a box does.
+    // The last things the script does: the tree, and handling a click on a box.
     assert!(dom.contains("<details><summary><a href=\"#path-"), "{dom}");
     assert!(dom.contains("<h1 id=\"name\">test:1</h1>"), "{dom}");
 }

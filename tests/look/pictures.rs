@@ -1,6 +1,6 @@
-//! The pictures in the documents are what the commands draw.
+//! The pictures in the documents are those that the commands draw.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test integration -- look::pictures` draws them anew.
+//! `SNAPSHOTS=overwrite cargo test --test integration -- look::pictures` redraws them.
 
 use super::path;
 use crate::export::layer;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Packages in layers, with their sizes in kB.
 type Packages = &'static [&'static [(&'static str, u64)]];
 
-/// An image like many, as large as such are. Sizes are made up, contents are nothing but zeros.
+/// A typical image of realistic size. The sizes are made up, and the contents are all zeros.
 const BEFORE: Packages = &[
     &[("glibc-2.40", 29_900)],
     &[("gcc-lib-14.3.0", 9_400), ("zlib-1.3.1", 130)],
@@ -29,7 +29,7 @@ const BEFORE: Packages = &[
     &[("app-1.4.0", 2_700)],
 ];
 
-/// Its next version: without a compiler, and with a new openssl.
+/// The next version: without a compiler, and with a new openssl.
 const AFTER: Packages = &[
     &[("glibc-2.40", 29_900)],
     &[("gcc-lib-14.3.0", 9_400), ("zlib-1.3.1", 130)],
@@ -44,7 +44,8 @@ const AFTER: Packages = &[
     &[("app-1.5.0", 2_800)],
 ];
 
-/// Writes a conf of packages whose store paths have one file each, which takes no room on the disk.
+/// Writes a conf of packages whose store paths have one sparse file each, which takes up no space
+/// on the disk.
 fn write_conf(store: &TempStore, name: &str, packages: Packages) -> PathBuf {
     let layers = packages.iter().map(|layer| {
         let path = |(name, size): &(&str, u64)| {

@@ -1,4 +1,4 @@
-//! References, by Nix's database and by the hashes in files.
+//! References from Nix's database, and from the hashes in files.
 
 use super::{Fixture, path};
 use crate::export::{docker_archive, layer, put};
@@ -27,7 +27,7 @@ fn expected(all: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
     all.iter().map(|(name, targets)| ((*name).to_owned(), texts(targets))).collect()
 }
 
-/// Writes Nix's database with these paths, and references by their places.
+/// Writes Nix's database with these paths, and references given by their indexes.
 fn write_database(fixture: &Fixture, paths: &[String], references: &[(usize, usize)]) {
     let place = fixture.store.place("/nix/var/nix/db/db.sqlite");
     fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -57,11 +57,11 @@ fn nix_is_believed_if_it_knows_all_paths() {
     let fixture = Fixture::new();
     let scanned = references(&fixture);
     let paths = [path('1', "app-1.0"), path('2', "lib-2.0"), path('3', "libc-3.0")];
-    // What a scan finds; a path refers to itself too, and to what is not in the image.
+    // What a scan finds: a path also refers to itself, and to something outside the image.
     let all = [&paths[..], &[path('4', "build-tool")]].concat();
     write_database(&fixture, &all, &[(0, 0), (0, 1), (0, 2), (1, 2), (2, 3)]);
     assert_eq!(references(&fixture), scanned);
-    // Others than in the files, to be told apart.
+    // Different from those in the files, to tell them apart.
     write_database(&fixture, &paths, &[(2, 1), (1, 0)]);
     let told: [(&str, &[&str]); 3] =
         [("app-1.0", &[]), ("lib-2.0", &["app-1.0"]), ("libc-3.0", &["lib-2.0"])];
@@ -70,14 +70,14 @@ fn nix_is_believed_if_it_knows_all_paths() {
     assert_eq!(references(&fixture), scanned);
 }
 
-/// What a conf says goes before what Nix says, and needs no file.
+/// The conf's references take precedence over Nix's, and need no file.
 #[test]
 fn a_conf_is_believed_if_it_knows_all_paths() {
     let fixture = Fixture::new();
     let scanned = references(&fixture);
     let [app, lib, libc] = [path('1', "app-1.0"), path('2', "lib-2.0"), path('3', "libc-3.0")];
     let mut conf: Value = serde_json::from_slice(&fs::read(&fixture.conf).unwrap()).unwrap();
-    // Others than in the files, to be told apart; what is not in the image is left out.
+    // Different from those in the files, to tell them apart. Paths outside the image are left out.
     conf["references"] =
         json!({libc.clone(): [lib.clone(), path('4', "tool")], lib: [app.clone()], app: []});
     fs::write(&fixture.conf, conf.to_string()).unwrap();

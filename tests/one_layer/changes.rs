@@ -1,5 +1,5 @@
-//! The layer of commands that changed a base image as root, which another program's unpacking of the
-//! image turns into the tree that they made.
+//! The layer of commands that changed a base image as root. Another program that unpacks the image
+//! must get the tree that the commands made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ const BASE: &str = "
     ln -s lib lib64; ln -s ../lib srv/lib
     mkfifo srv/pipe; mknod srv/null c 1 3";
 
-/// What commands do to the tree, and what the layer has of it.
+/// What commands do to the tree, and the resulting entries in the layer.
 const CHANGES: [(&str, &[&str]); 17] = [
     ("true", &[]),
-    // Times and what is there again make no difference.
+    // Times do not matter, nor do files that are replaced by equal ones.
     ("touch -d @7 etc/hosts; mv srv x; cp -a x srv; rm -r x", &[]),
     ("touch file; echo SAME > lib/one", &["file", "lib/", "lib/one"]),
     ("mkdir -p home/user; chown -R 1000:100 home/user", &["home/", "home/user/"]),
@@ -46,7 +46,7 @@ const CHANGES: [(&str, &[&str]); 17] = [
         "rm lib64; echo file > lib64; rm etc/hosts; mkdir etc/hosts",
         &["etc/", "etc/hosts/", "lib64"],
     ),
-    // Links are made, broken, written through and removed.
+    // Hard links are made, broken, written through and removed.
     ("ln etc/hosts lib/again", &["etc/", "etc/hosts", "lib/", "lib/again"]),
     ("cp -a srv/two x; mv x srv/two", &["srv/", "srv/two"]),
     ("echo more >> srv/one", &["srv/", "srv/one", "srv/tree/", "srv/tree/three", "srv/two"]),
@@ -83,7 +83,7 @@ fn what_commands_changed_becomes_a_layer() {
     }
 }
 
-/// What is copied to the root is on top of the base, as a layer is.
+/// Files copied to the root are on top of the base, as in a layer.
 #[test]
 fn what_is_copied_is_on_top_of_the_base() {
     need_root("unpack devices");
@@ -120,12 +120,12 @@ fn unpack(archive: &Path, directory: &Path) {
     stdout_of(tar.args(["--numeric-owner", "-xpf"]).arg(archive).arg("-C").arg(directory));
 }
 
-/// All that there is to say of a tree but times.
+/// Everything about a tree except times.
 fn listed(directory: &Path) -> Vec<u8> {
     stdout_of(tar(directory).args(["--sort=name", "--mtime=@0"]))
 }
 
-/// The tree of the base, unpacked as the commands find it.
+/// The tree of the base, unpacked for the commands.
 fn root(base: &Path, work: &Path) -> PathBuf {
     let (empty, root) = (work.join("empty"), work.join("root"));
     fs::create_dir_all(&empty).unwrap();
@@ -135,7 +135,7 @@ fn root(base: &Path, work: &Path) -> PathBuf {
     root
 }
 
-/// The layer that makes this root of the base.
+/// The layer that turns the base into this root.
 fn layer(base: &Path, root: &Path, work: &Path) -> PathBuf {
     let tree = put(work, "tree.tar", &stdout_of(&mut tar(root)));
     let changes = stdout_of(build_image("changes").arg(base).arg(tree));
@@ -149,7 +149,7 @@ fn layer(base: &Path, root: &Path, work: &Path) -> PathBuf {
     layer
 }
 
-/// The image of the base and the layer, unpacked by umoci.
+/// The image with the base and the layer, unpacked by umoci.
 fn unpacked(base: &Path, layer: &Path, work: &Path) -> PathBuf {
     let graph = json!({ "graph": [{ "path": layer, "narSize": 1, "references": [] }] });
     let graph = put(work, "graph.json", graph.to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! What cannot be made ends with a sentence that names the thing, and without an archive.
+//! Invalid input ends with a message that names the culprit, and without an archive.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -121,7 +121,7 @@ open(f"{sys.argv[1]}/text.tar", "w").write("no archive" * 100)
                 assert!(said.contains(expected), "{}: {said}", tree.display());
             }
         }
-        // Only a layer that was written whole has a description.
+        // Only a layer that was completely written has a description.
         assert!(of_layer.is_empty() || !out.join("json").exists());
         let _ = fs::remove_dir_all(out);
     }

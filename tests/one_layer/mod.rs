@@ -1,5 +1,5 @@
-//! Images of one layer, against the programs that nixpkgs' buildImage calls: rsync, GNU tar, jq and
-//! jshon. `steps.py` calls them.
+//! One-layer images, compared with those of the programs that nixpkgs' buildImage calls: rsync, GNU
+//! tar, jq and jshon. `steps.py` calls them.
 
 mod changes;
 mod hostile;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{NIX_IMAGE, need, python3, run, stdout_of, test_file};
 
-/// A store and what is made of it.
+/// A store, and the arguments of an image.
 struct Case {
     /// Where the image is made.
     folder: tempfile::TempDir,
@@ -45,7 +45,7 @@ impl Case {
         self
     }
 
-    /// With store paths by their names, where their paths are wanted.
+    /// Sets an argument to store paths, given by name.
     fn paths(self, key: &str, names: &[&str]) -> Self {
         let paths = names.iter().map(|name| self.path(name).to_str().unwrap().to_owned());
         let paths = paths.collect::<Vec<_>>();
@@ -56,7 +56,7 @@ impl Case {
         self.store.join(name)
     }
 
-    /// The archive that the steps of nixpkgs make.
+    /// The archive from nixpkgs' steps.
     fn theirs(&self) -> PathBuf {
         let case = self.folder.path().join("case.json");
         fs::write(case, self.description.to_string()).unwrap();
@@ -66,7 +66,7 @@ impl Case {
         self.folder.path().join("theirs/image.tar")
     }
 
-    /// Ours, made as the Nix function makes it.
+    /// Our archive, made as the Nix function does.
     fn ours(&self) -> Result<PathBuf, String> {
         let work = self.folder.path().join("ours");
         let (root, layer) = (work.join("root"), work.join("layer"));
@@ -109,7 +109,7 @@ impl Case {
         run(&mut archive).map(|_| path)
     }
 
-    /// Checks that both archives are the same to the byte; ours.
+    /// Checks that both archives are identical, and returns ours.
     fn check(&self) -> PathBuf {
         let (theirs, ours) = (self.theirs(), self.ours().unwrap());
         stdout_of(Command::new("cmp").arg(theirs).arg(&ours));
@@ -147,7 +147,7 @@ fn grow(folder: &Path) {
         ("odd/tab\tx", b"", 0o444),
         (&format!("odd/{long}/{long}"), b"long", 0o444),
         ("odd/set-id", b"set-id", 0o6555),
-        // As long as the first hello, and as old.
+        // The same length and time as the first hello.
         ("second/bin/hello", b"#!/bin/sh\necho HELLO\n", 0o555),
         ("third/sbin/tool", b"tool", 0o555),
     ];
@@ -242,7 +242,7 @@ fn descriptions_of_all_kinds() {
     }
 }
 
-/// On an image of one layer, in each compression, and on the image on top of that.
+/// On a one-layer image, in each compression, and on an image on top of that.
 #[test]
 fn base_images() {
     need("zstd");
@@ -253,7 +253,7 @@ fn base_images() {
     {
         stdout_of(Command::new("bash").args(["-ec", command]).arg(&base));
         base.as_mut_os_string().push(".next");
-        // Files count as those of the base only if they are in the same store.
+        // Files count as the base's only if they are in the same store.
         let mut case = Case::new().with("base", base.to_str().unwrap());
         case.store.clone_from(&first.store);
         let case = case.paths("items", &["second"]).paths("closure", &ALL);

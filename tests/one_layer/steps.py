@@ -1,9 +1,9 @@
-"""An image of one layer, made step by step by the programs that nixpkgs' buildImage calls.
+"""Makes a one-layer image step by step, with the programs that nixpkgs' buildImage calls.
 
     steps.py FOLDER    makes what FOLDER/case.json describes in FOLDER/theirs
 
 A description has: items, keep_dirlinks, commands, uid, gid, config, closure, name, tag and
-base. The closure lacks the layer itself, which is in no archive.
+base. The closure lacks the layer itself, which no archive contains.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import tarfile
 
 ENVIRONMENT = dict(os.environ, LC_ALL="C", TZ="UTC")
 TAR = ["tar", "--hard-dereference", "--sort=name", "--mtime=@315532800"]
-# What the shell takes a layer's files for.
+# What the shell takes for a layer's files.
 LISTING = """
 for file in $(tar -tf "$1" 2> /dev/null | xargs realpath -ms --relative-to=. 2> /dev/null); do
   [ "$file" = . ] || echo "/$file"
@@ -35,7 +35,7 @@ def sha256(data):
 
 
 def tarsum(path):
-    """Docker's tarsum.v1, after its specification."""
+    """Docker's tarsum.v1, as specified."""
     sums = []
     with tarfile.open(path) as archive:
         for member in archive:

@@ -1,4 +1,5 @@
-//! Registries that lie: the error names what is wrong, no file is left, little memory is taken.
+//! Registries that lie: the error names the problem, no file is left behind, and little memory is
+//! used.
 
 use super::images::{CONFIG, REPOSITORY, TestImage, compress, name, nix_image, store_manifest};
 use crate::support::registry::{Fault, Registry, Request};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
 
-/// What a failed pull says; nothing may be left of it.
+/// The message of a failed pull, which must leave nothing behind.
 fn refused(registry: &Registry, tag: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut pull = nix_image("pull", &name(registry, tag));
@@ -26,7 +27,7 @@ fn refused_with(change: impl FnOnce(&Registry, &mut Manifest)) -> String {
     refused(&registry, "1")
 }
 
-/// A layer in the place of the first one, with the diffID of that.
+/// A layer that replaces the first one, but has its diffID.
 fn with_layer(media_type: &str, blob: &[u8]) -> String {
     refused_with(|registry, manifest| {
         registry.set_blob(REPOSITORY, blob);
@@ -67,8 +68,8 @@ fn documents_that_contradict_each_other_are_refused() {
         ),
         (Box::new(|manifest| manifest.layers.reverse()), "its diffID is sha256:"),
         (Box::new(|manifest| manifest.config.size = 1 << 40), "1099511627776 bytes"),
-        (Box::new(|manifest| manifest.config.size += 1), "bytes, and the blob"),
-        (Box::new(|manifest| manifest.layers[1].size = u64::MAX), "bytes, and the blob"),
+        (Box::new(|manifest| manifest.config.size += 1), "bytes, but the blob has"),
+        (Box::new(|manifest| manifest.layers[1].size = u64::MAX), "bytes, but the blob has"),
         (
             Box::new(|manifest| manifest.config.media_type = "application/x.helm".into()),
             "is not an image but an artifact: its config is `application/x.helm`",
@@ -136,7 +137,7 @@ fn answers_that_lie_are_refused() {
     let length = compress(b"first layer", Compression::Gzip).len();
     for (fault, expected) in [
         (Fault::Answer(200, vec![], vec![b'x'; length]), "diffID"),
-        (Fault::Answer(200, vec![], vec![b'x'; length + 1]), "bytes, and the blob"),
+        (Fault::Answer(200, vec![], vec![b'x'; length + 1]), "bytes, but the blob has"),
         (Fault::Endless(vec![]), "it has more than the blob's"),
         (
             Fault::Answer(
@@ -144,7 +145,7 @@ fn answers_that_lie_are_refused() {
                 vec![("location", format!("/v2/{REPOSITORY}/blobs/sha256:{first}"))],
                 vec![],
             ),
-            "sent from place to place",
+            "too many redirects",
         ),
         (Fault::Answer(302, vec![("location", "file:///etc/passwd".into())], vec![]), "status 404"),
     ] {
@@ -158,7 +159,7 @@ fn answers_that_lie_are_refused() {
     }
 }
 
-/// The blob is another one, though what is in it is right.
+/// The blob is a different one, though its content is right.
 #[test]
 fn a_blob_of_another_digest_is_refused() {
     let mut other = compress(b"first layer", Compression::Gzip);
@@ -184,7 +185,7 @@ fn a_manifest_of_another_digest_is_refused() {
     assert!(refused(&registry, &digest).contains("instead of"));
 }
 
-/// Zeros, of which a gigabyte would fit a megabyte.
+/// Zeros: a gigabyte of them compresses to a megabyte.
 #[test]
 fn bombs_take_little_memory() {
     let registry = Registry::start();

@@ -9,13 +9,13 @@ use std::process::Command;
 /// The repository of all images.
 pub(super) const REPOSITORY: &str = "me/app";
 
-/// An image that is made up.
+/// An image made for a test.
 #[derive(Clone, Debug)]
 pub(super) struct TestImage {
     pub(super) flavor: Flavor,
     /// Each layer's tar file, which may be any bytes, and how the blob is compressed.
     pub(super) layers: Vec<(Vec<u8>, Compression)>,
-    /// The configuration, in which `DIFF_IDS` stands for the list.
+    /// The configuration, with the placeholder `DIFF_IDS` for the list.
     pub(super) config: String,
 }
 
@@ -35,7 +35,7 @@ impl TestImage {
         Self::new(Flavor::Oci, &layers)
     }
 
-    /// Its manifest, after all that this names was stored.
+    /// Stores everything that the manifest refers to, and returns the manifest.
     pub(super) fn manifest(&self, registry: &Registry) -> Manifest {
         let diff_ids: Vec<_> =
             self.layers.iter().map(|(tar, _)| format!("\"sha256:{}\"", sha256(tar))).collect();
@@ -54,7 +54,7 @@ impl TestImage {
         }
     }
 
-    /// Stores it under a tag; the digest of its manifest.
+    /// Stores it under a tag, and returns the digest of its manifest.
     pub(super) fn store(&self, registry: &Registry, tag: &str) -> String {
         store_manifest(registry, tag, &self.manifest(registry))
     }
@@ -94,7 +94,7 @@ pub(super) fn nix_image(subcommand: &str, image: &str) -> Command {
     command
 }
 
-/// The name of a tag or digest, the latter with its `sha256:`.
+/// The name for a tag, or for a digest with `sha256:`.
 pub(super) fn name(registry: &Registry, tag: &str) -> String {
     let separator = if tag.starts_with("sha256:") { '@' } else { ':' };
     registry.name(&format!("{REPOSITORY}{separator}{tag}"))

@@ -1,4 +1,4 @@
-//! `nix-image pull`, `prefetch` and `lock`, with skopeo as the oracle.
+//! `nix-image pull`, `prefetch` and `lock`, compared with skopeo.
 
 mod hostile;
 mod images;

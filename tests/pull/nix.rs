@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Builds an expression of the testing package set, and copies what was built, links resolved, to
-/// where the question says. Answers with the sorted names of blobs that links lead to.
+/// Builds an expression of the testing package set, and copies the result, with links resolved, to
+/// the given place. Answers with the sorted names of the blobs that links lead to.
 const SCRIPT: &str = "
 import json, os, pathlib, shutil
 import images
@@ -81,7 +81,7 @@ fn nix_builds_images_by_their_hashes_and_by_lock_files() {
     let registry = Registry::start();
     let archive = image(&registry, "1", &["shared", "one", "shared"]);
 
-    // By the hash of the archive, as nixpkgs' argument of either name.
+    // By the archive's hash, as either of nixpkgs' arguments.
     let prefetch = stdout_of(nix_image("prefetch", &name(&registry, "1")).arg("--json"));
     let arguments: Value = serde_json::from_slice(&prefetch).unwrap();
     let copy = nix.folder.path().join("archive");
@@ -91,7 +91,7 @@ fn nix_builds_images_by_their_hashes_and_by_lock_files() {
     older["sha256"] = older.as_object_mut().unwrap().remove("hash").unwrap();
     nix.build("pullImage", &older, &copy);
 
-    // By a lock file: an OCI layout that skopeo reads, of links to blobs.
+    // By a lock file: an OCI layout of links to blobs, which skopeo reads.
     let lock = |tag: &str| -> Value {
         serde_json::from_slice(&stdout_of(&mut nix_image("lock", &name(&registry, tag)))).unwrap()
     };
@@ -106,7 +106,7 @@ fn nix_builds_images_by_their_hashes_and_by_lock_files() {
     stdout_of(skopeo.env("HOME", "/nonexistent"));
     assert!(fs::read(copied).unwrap() == archive);
 
-    // Blobs are shared, and not fetched again.
+    // Shared blobs are not fetched again.
     image(&registry, "2", &["shared", "two"]);
     let lock = lock("2");
     registry.requests();

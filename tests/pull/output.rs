@@ -1,4 +1,4 @@
-//! Where archives go, and what `prefetch` and `lock` print.
+//! The destinations of archives, and the output of `prefetch` and `lock`.
 
 use super::images::{REPOSITORY, TestImage, name, nix_image, store_manifest};
 use crate::support::engines;
@@ -22,7 +22,7 @@ fn standard_output_is_a_pipe_or_a_file() {
     stdout_of(nix_image("pull", &image).arg(&out));
     let expected = fs::read(&out).unwrap();
     assert_eq!(stdout_of(nix_image("pull", &image).arg("-")), expected);
-    // As with `1<> FILE`, with `> FILE` and with `>> FILE`, after something else.
+    // Like `1<> FILE`, `> FILE` and `>> FILE`, after other output.
     for options in [
         File::options().read(true).write(true),
         File::options().write(true),
@@ -133,7 +133,7 @@ fn a_lock_file_leads_to_each_blob() {
         };
         let size = blob["size"].as_u64().unwrap();
         assert_eq!(stdout_of(&mut pull(size)), registry.blob(REPOSITORY, digest).unwrap());
-        assert!(failure_of(&mut pull(size + 1)).contains("bytes, and the blob"));
+        assert!(failure_of(&mut pull(size + 1)).contains("bytes, but the blob has"));
     }
 }
 

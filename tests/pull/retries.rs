@@ -1,4 +1,4 @@
-//! Connections that break are taken up where they broke.
+//! Broken connections are resumed where they broke.
 
 use super::images::{TestImage, compress, name, nix_image};
 use crate::push::images::bytes;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-/// An image whose blobs break as the test says, by the number of the request for one.
+/// An image whose blobs break as the test says, depending on the number of the request for one.
 fn broken(fault: impl Fn(usize) -> Option<Fault> + Send + Sync + 'static) -> Registry {
     let count = Arc::new(AtomicUsize::new(0));
     let registry = Registry::start_with(move |request: &Request| {
@@ -31,7 +31,7 @@ fn pull(registry: &Registry) -> Vec<u8> {
 
 #[test]
 fn broken_downloads_go_on() {
-    // The archive has the registry's address in it.
+    // The archive contains the registry's address.
     let length = pull(&broken(|_| None)).len();
     let registry = broken(|request| (1..4).contains(&request).then_some(Fault::CutAnswer(700_000)));
     assert_eq!(pull(&registry).len(), length);

@@ -1,4 +1,4 @@
-//! Archives are skopeo's, byte for byte.
+//! Archives equal skopeo's, byte for byte.
 
 use super::images::{CONFIG, REPOSITORY, TestImage, name, nix_image, store_manifest};
 use crate::support::docker_registry::DockerRegistry;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use Compression::{Gzip, None as Plain, Zstd};
 
-/// What skopeo writes of an image under a name.
+/// What skopeo writes for an image under a name.
 fn theirs(image: &str, final_name: &str, overrides: &[&str]) -> Vec<u8> {
     let folder = TempDir::new().unwrap();
     let archive = folder.path().join("archive");
@@ -54,7 +54,7 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// Configurations in which each value is odd in another way.
+/// Configurations that each have a different unusual value.
 const ODD_CONFIGS: [&str; 5] = [
     CONFIG,
     "  {\"os\":\"linux\",\"os\" : \"other\",\t\"rootfs\":{\"diff_ids\":DIFF_IDS,\"type\":\"layers\"},\
@@ -77,7 +77,7 @@ fn archives_are_those_of_skopeo() {
     for (case, (flavor, layers)) in [
         (Flavor::Oci, &[(small, Gzip), (large, Plain)][..]),
         (Flavor::Docker, &[(small, Gzip), (large, Plain)]),
-        // Repeated in another compression, too.
+        // Also repeated in another compression.
         (Flavor::Docker, &[(small, Gzip), (large, Gzip), (small, Gzip), (small, Plain)]),
         (Flavor::Oci, &[(b"", Gzip), (small, Gzip), (b"", Plain)]),
         (Flavor::Docker, &[]),
@@ -98,7 +98,7 @@ fn archives_are_those_of_skopeo() {
     }
 }
 
-/// Debian's skopeo makes no archives of layers with zstd. The archive depends on what is in them.
+/// Debian's skopeo makes no archives of zstd layers. The archive depends only on their content.
 #[test]
 fn layers_with_zstd_are_as_those_with_gzip() {
     need("skopeo");
@@ -196,7 +196,7 @@ fn of_an_index_the_image_is_the_one_that_skopeo_takes() {
     }
 }
 
-/// Debian's registry, which answers ranges, and its own way with manifests.
+/// Debian's registry, which supports ranges, and treats manifests in its own way.
 #[test]
 fn a_real_registry_gives_the_same() {
     need("skopeo");
@@ -217,12 +217,12 @@ fn a_real_registry_gives_the_same() {
 
 fn image() -> impl Strategy<Value = TestImage> {
     let tar = prop_oneof![
-        // Few, so that some are there twice.
+        // Only a few, so that some occur twice.
         2 => (0_usize..3).prop_map(|content| tar("same", &[content as u8; 600])),
         2 => (0_usize..200_000, any::<u8>()).prop_map(|(size, byte)| tar("some", &vec![byte; size])),
         1 => prop::collection::vec(any::<u8>(), 0..2000),
     ];
-    // What begins like compressed data would be taken for that, by skopeo as well.
+    // Content that begins like compressed data would be mistaken for it, by skopeo as well.
     let tar = tar.prop_filter("compressed", |tar| {
         tar.first().is_none_or(|byte| ![0x1f, 0x28, b'B', 0xfd].contains(byte))
     });

@@ -1,4 +1,4 @@
-//! Registries in trouble: the end is a clear error or a correct image, never a wrong tag.
+//! Faulty registries: the result is a clear error or a correct image, never a wrong tag.
 
 use super::images::{Fixture, bytes, said};
 use crate::support::failure_of;
@@ -6,7 +6,7 @@ use crate::support::registry::{Fault, Registry, Request};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// A fault that the first `times` requests meet which `choose` chooses.
+/// A fault for the first `times` requests that `choose` selects.
 pub(super) fn first(
     times: usize,
     choose: impl Fn(&Request) -> bool + Send + Sync + 'static,
@@ -21,7 +21,7 @@ pub(super) fn first(
 
 pub(super) fn image() -> Fixture {
     let mut image = Fixture::new(3, true);
-    // One that is sent while it is made, and one that is made first.
+    // One that is sent while it is compressed, and one that is compressed first.
     image.add("large", &bytes(77, 18 << 20));
     image.add("held", &bytes(78, 5 << 20));
     image
@@ -34,7 +34,7 @@ pub(super) fn is(
     move |request| request.method == method && request.target.contains(part)
 }
 
-/// The fault of the one, or else of the other.
+/// The first choice's fault, or else the second's.
 pub(super) fn either(
     one: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
     other: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
@@ -42,7 +42,7 @@ pub(super) fn either(
     move |request| one(request).or_else(|| other(request))
 }
 
-/// The request goes on with a broken upload.
+/// Whether the request continues an interrupted upload.
 pub(super) fn goes_on(request: &Request) -> bool {
     request.method == "PATCH" && request.headers.contains_key("content-range")
 }
@@ -165,7 +165,7 @@ fn tokens_are_fetched_once_and_again_when_they_end() {
             let body = format!("{{\"token\":\"secret-{number}\"}}");
             return Some(Fault::Answer(status, vec![], body.into_bytes()));
         }
-        // A token is good for ten requests.
+        // A token is valid for ten requests.
         let current = used.fetch_add(1, Ordering::Relaxed) / 10;
         let given = request.headers.get("authorization").map(String::as_str);
         let good = given.is_some_and(|given| {
@@ -185,7 +185,7 @@ fn tokens_are_fetched_once_and_again_when_they_end() {
     std::fs::write(&auth, entry.to_string()).unwrap();
     said(image.push(&registry.name("me/app:1")).env("REGISTRY_AUTH_FILE", &auth));
     registry.check("me/app", "1");
-    // Without the password, and never with it in a message.
+    // Without the password, which no message may contain.
     image.forget();
     let error = failure_of(&mut image.push(&registry.name("me/app:2")));
     assert!(error.contains("log in") && !error.contains("secret"), "{error}");
@@ -213,7 +213,7 @@ fn a_token_server_in_trouble_is_asked_again() {
     registry.check("me/app", "1");
 }
 
-/// Followed, such a request would become one that reads, and find there what was there before.
+/// If followed, such a request would turn into a read, and find there what existed before.
 #[test]
 fn what_is_sent_on_elsewhere_is_not_stored() {
     for code in [301, 302, 303, 307, 308] {
@@ -261,7 +261,7 @@ fn an_upload_at_another_place_takes_no_secret_along() {
     let entry =
         serde_json::json!({"auths": {host.trim_end_matches('/'): {"auth": "dTpzZWNyZXQ="}}});
     std::fs::write(&auth, entry.to_string()).unwrap();
-    // The other place knows no such upload.
+    // The other place does not know such an upload.
     let mut push = image.push(&registry.name("me/app:1"));
     assert!(failure_of(push.env("REGISTRY_AUTH_FILE", &auth)).contains("status 404"));
     let sent = other.requests();

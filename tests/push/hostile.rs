@@ -1,12 +1,12 @@
-//! Registries that answer what could do harm: it is refused, or pushed over, in little memory.
+//! Registries with harmful answers: the push is rejected or succeeds anyway, with little memory.
 
 use super::images::{Fixture, said};
 use crate::support::failure_of;
 use crate::support::registry::{Fault, Registry};
 use serde_json::{Value, json};
 
-/// An image in a registry whose manifest is changed behind our back; the next push must end with
-/// a correct image all the same.
+/// An image in a registry whose manifest is changed behind our back; the next push must still
+/// result in a correct image.
 fn survives(change: impl Fn(&Registry, &mut Value), reason: &str) {
     let mut image = Fixture::new(3, true);
     let registry = Registry::start();

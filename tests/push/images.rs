@@ -32,7 +32,7 @@ impl Fixture {
         self.layers.push((path, content.to_vec()));
     }
 
-    /// Makes another path of a layer, as a rebuild does.
+    /// Replaces the path of a layer by another one, as a rebuild does.
     pub(super) fn change(&mut self, layer: usize) {
         let content = bytes(1000 + layer as u64, 30_000);
         let path = path("changed", &content);
@@ -40,12 +40,12 @@ impl Fixture {
         self.layers[layer] = (path, content);
     }
 
-    /// Where a layer's file is.
+    /// The path of a layer's file.
     pub(super) fn file(&self, layer: usize) -> PathBuf {
         self.store.place(&format!("{}/file", self.layers[layer].0))
     }
 
-    /// The conf, as it is now.
+    /// The current conf.
     pub(super) fn conf(&self) -> PathBuf {
         self.conf_with(|_| ())
     }
@@ -75,7 +75,7 @@ impl Fixture {
         command
     }
 
-    /// `nix-image push` with these arguments as they are.
+    /// `nix-image push` with exactly these arguments.
     pub(super) fn push_with<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = command(crate::support::NIX_IMAGE, &["push"]);
         command.arg("--store-root").arg(self.store.root()).args(arguments);
@@ -84,7 +84,7 @@ impl Fixture {
         command
     }
 
-    /// The same with a store in which there is nothing, and nothing remembered.
+    /// The same with an empty store and an empty cache.
     pub(super) fn push_from_nowhere(&self, reference: &str) -> Command {
         let mut command = command(crate::support::NIX_IMAGE, &["push"]);
         let nowhere = self.store.root().join("nowhere");
@@ -93,7 +93,7 @@ impl Fixture {
         command
     }
 
-    /// Has Nix register the image's paths, so that its database knows their NAR hashes.
+    /// Registers the image's paths with Nix, so that its database has their NAR hashes.
     pub(super) fn register(&self) {
         need("nix-store");
         let customisation = format!("/nix/store/{}-customisation-layer", "c".repeat(32));
@@ -111,12 +111,12 @@ impl Fixture {
         stdout_of(&mut nix);
     }
 
-    /// Forgets all that is remembered.
+    /// Clears the cache.
     pub(super) fn forget(&self) {
         let _ = std::fs::remove_dir_all(self.store.root().join("cache"));
     }
 
-    /// The image's configuration, as the stream has it.
+    /// The image's configuration, as in the stream.
     pub(super) fn config(&self) -> Vec<u8> {
         let archive = crate::support::stdout_of(&mut self.store.nix_image("stream", self.conf()));
         let mut archive = tar::Archive::new(archive.as_slice());
@@ -134,7 +134,7 @@ impl Fixture {
     }
 }
 
-/// Nothing of the user's takes part.
+/// Isolates the command from the user's files.
 fn private(command: &mut Command) {
     for variable in [
         "DOCKER_AUTH_CONFIG",
@@ -147,7 +147,7 @@ fn private(command: &mut Command) {
     }
 }
 
-/// What a command said on standard error; it must succeed.
+/// The standard error of a command, which must succeed.
 pub(super) fn said(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let said = String::from_utf8_lossy(&stderr).into_owned();
@@ -155,7 +155,7 @@ pub(super) fn said(command: &mut Command) -> String {
     said
 }
 
-/// Bytes that do not compress, the same for each seed.
+/// Incompressible bytes, always the same for a seed.
 pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
@@ -170,7 +170,7 @@ pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
 }
 
 fn path(name: &str, content: &[u8]) -> String {
-    // Nix's digits have no `e`.
+    // Nix's base 32 has no `e`.
     format!("/nix/store/{}-{name}", &sha256(content)[..32].replace('e', "g"))
 }
 

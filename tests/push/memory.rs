@@ -1,4 +1,4 @@
-//! Pushing takes a bounded amount of memory.
+//! A push takes a bounded amount of memory.
 
 use super::images::{Fixture, bytes};
 use crate::support::registry::Registry;
@@ -7,10 +7,10 @@ use std::fs::File;
 use std::thread;
 use std::time::Duration;
 
-/// What a push may take, in kB.
+/// The maximum memory of a push, in kB.
 const MOST: u64 = 128 << 10;
 
-/// Each layer fills a good part of a block, so a buffer kept for each would be seen.
+/// Each layer fills a good part of a block, so a buffer for each would be noticed.
 #[test]
 fn memory_does_not_grow_with_the_number_of_layers() {
     let mut python = Python::start(peak_memory::SCRIPT);
@@ -30,7 +30,7 @@ fn memory_does_not_grow_with_the_number_of_layers() {
     }
 }
 
-/// A registry that takes its time, so that everything that may be read ahead is.
+/// A slow registry, so that everything that can be read ahead is.
 #[test]
 fn memory_is_bounded_on_many_cores_at_every_level() {
     let mut python = Python::start(peak_memory::SCRIPT);

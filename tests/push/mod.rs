@@ -1,4 +1,4 @@
-//! `nix-image push` against registries: a real one, one that counts, and ones that misbehave.
+//! `nix-image push` with registries: a real one, one that counts, and ones that misbehave.
 
 mod faults;
 mod hostile;

@@ -1,4 +1,4 @@
-//! What the command line says: nothing is sent before all of it makes sense.
+//! Command-line arguments: nothing is sent unless all of them make sense.
 
 use super::images::{Fixture, said};
 use crate::support::registry::Registry;
@@ -6,7 +6,7 @@ use crate::support::{command, failure_of, sha256};
 use serde_json::json;
 use std::process::Output;
 
-/// A registry whose tag `1` has an image for two platforms, and the image.
+/// A registry whose tag `1` has an image for two platforms, and that image.
 fn two_platforms() -> (Registry, Fixture, String) {
     let image = Fixture::new(1, false);
     let arm = image.conf_with(|conf| conf["architecture"] = json!("arm64"));
@@ -30,12 +30,12 @@ fn a_mistyped_conf_is_no_target() {
         let error = failure_of(&mut push);
         assert!(error.contains(absent) && error.contains("conf"), "{error}");
     }
-    // Nor one as Nix calls its links.
+    // Nor one with a name that Nix gives to links.
     for absent in ["result-arm64", "out/conf"] {
         let error = failure_of(&mut image.push_with(&[&conf, &name, absent]));
         assert!(error.contains(&format!("--platform-conf {absent}")), "{error}");
     }
-    // One that is there is none either, whatever it is called.
+    // An existing file is not a reference either, whatever its name.
     let error = failure_of(&mut image.push_with(&[&conf, &name, &conf]));
     assert!(error.contains(&format!("--platform-conf {conf}")), "{error}");
     std::fs::create_dir(image.store.root().join("me")).unwrap();
@@ -119,7 +119,7 @@ fn a_reference_in_the_confs_place_says_so() {
     for name in ["host.io/app:1", "app:1", "host.io/app", "localhost/app", "docker://a.io/b"] {
         let error = failure_of(&mut image.push_with(&[name, &conf]));
         let expected = format!(
-            "`{name}` looks like a reference, and there is no such file; the conf comes first"
+            "`{name}` looks like a reference, and no such file exists; the conf comes first"
         );
         assert!(error.contains(&expected), "{error}");
         let error = failure_of(&mut image.push_with(&[&conf, "a:1", "--platform-conf", name]));
@@ -145,7 +145,7 @@ fn a_tag_is_not_dropped() {
         assert!(status.code() == Some(2) && error.contains("cannot be used with"), "{error}");
     }
     assert!(registry.requests().is_empty());
-    // It is the name to push to, as the conf's is.
+    // It is the name to push to, like the conf's.
     let tag = registry.name("me/tagged:2");
     said(&mut image.push_with(&[&*conf, "-t", &tag]));
     assert!(registry.manifest("me/tagged", "2").is_some());

@@ -1,11 +1,11 @@
-//! `push --dry-run`: it says what a push would send, and changes nothing.
+//! `push --dry-run` reports what a push would send, and changes nothing.
 
 use std::process::Output;
 
 use super::images::{Fixture, said};
 use crate::support::registry::Registry;
 
-/// The lines on standard output of a preview, and what it says at the end.
+/// A preview's lines on standard output, and its final message.
 fn preview(image: &Fixture, arguments: &[&str]) -> (Vec<String>, String) {
     let (name, options) = arguments.split_first().unwrap();
     let mut push = image.push(name);
@@ -34,7 +34,7 @@ fn a_preview_says_what_a_push_sends_and_sends_nothing() {
     for (arguments, count) in [
         (&[&*name][..], 1),
         (&[&*other][..], 5),
-        // Layers of another repository would be mounted, of the first of two as well.
+        // Layers of another repository would be mounted, even for the first of two.
         (&[&*other, "--cache-from", &name][..], 1),
         (&[&*name, &*other][..], 1),
     ] {

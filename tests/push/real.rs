@@ -1,4 +1,4 @@
-//! Debian's registry, and skopeo as the second reader.
+//! Debian's registry, with skopeo as a second reader.
 
 use super::images::{Fixture, bytes, said};
 use crate::examples;
@@ -36,7 +36,7 @@ fn skopeo_reads_what_was_pushed() {
         let to = format!("oci:{}:x", layout.display());
         skopeo(&["copy", "-q", "--src-tls-verify=false", &place, &to]);
         if format == "docker" {
-            // With the same kind of manifest, nothing has a reason to change.
+            // With the same kind of manifest, nothing needs to change.
             let archive = image.store.root().join(format!("{compression}.tar"));
             let to = format!("docker-archive:{}:a:b", archive.display());
             skopeo(&["copy", "-q", "--src-tls-verify=false", &place, &to]);
@@ -75,7 +75,8 @@ fn the_example_pushes() {
     assert_eq!(again, format!("{digest}: 0 bytes sent\n"));
 }
 
-/// An image of a few blocks a layer, so that its blobs are several gzip members or zstd frames.
+/// An image with a few blocks per layer, so that its blobs consist of several gzip members or zstd
+/// frames.
 fn pulls_what_was_pushed(engine: &Engine) {
     let registry = DockerRegistry::start();
     let mut image = Fixture::new(2, true);
@@ -89,11 +90,11 @@ fn pulls_what_was_pushed(engine: &Engine) {
         let mut push = image.push(&name((compression, format)));
         said(push.args(["--compression", compression, "--format", format]));
     }
-    // Debian's dockerd reads no zstd yet.
+    // Debian's dockerd does not support zstd yet.
     let readable = formats.iter().filter(|format| engine.name != "docker" || format.0 != "zstd");
     for format in readable {
         let name = name(*format);
-        // Each checks that what it unpacks has the diffIDs of the configuration.
+        // Each engine checks that what it unpacks has the diffIDs of the configuration.
         let mut pull = match engine.name {
             "containerd" => engine.command("ctr", &["images", "pull", "--plain-http", &name]),
             "podman" => engine.command("podman", &["pull", "-q", "--tls-verify=false", &name]),
@@ -106,7 +107,7 @@ fn pulls_what_was_pushed(engine: &Engine) {
             "containerd" => engine.command("ctr", &["images", "rm", "--sync", &name]),
             other => engine.command(other, &["rmi", &name]),
         };
-        // So that the next is unpacked from its own blobs.
+        // So that the next image is unpacked from its own blobs.
         stdout_of(&mut remove);
     }
 }

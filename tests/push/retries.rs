@@ -1,4 +1,4 @@
-//! How often something is tried: all requests that do one thing share their attempts.
+//! The number of attempts: all requests of one task share their attempts.
 
 use super::faults::{either, first, goes_on, is, status};
 use super::images::{Fixture, bytes, said};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 type Choice = Box<dyn Fn(&Request) -> bool + Send + Sync>;
 
-/// A registry in which some requests always end in a fault, and how often they did.
+/// A registry in which some requests always fail, and the number of failures.
 fn counting(choose: Choice, fault: Fault) -> (Registry, Arc<AtomicUsize>) {
     let seen = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&seen);
@@ -23,7 +23,7 @@ fn counting(choose: Choice, fault: Fault) -> (Registry, Arc<AtomicUsize>) {
     (registry, seen)
 }
 
-/// An image of one blob that is sent while it is made.
+/// An image with one blob that is sent while it is compressed.
 fn large() -> Fixture {
     let mut image = Fixture::new(0, true);
     image.add("large", &bytes(77, 18 << 20));
@@ -61,7 +61,7 @@ fn no_request_is_made_more_often_than_its_attempts() {
     }
 }
 
-/// All failures of one upload count together, whichever of its requests they are of.
+/// All failures of one upload count together, whichever of its requests they belong to.
 #[test]
 fn the_requests_of_an_upload_share_their_attempts() {
     let (fails, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -81,7 +81,7 @@ fn the_requests_of_an_upload_share_their_attempts() {
     let name = registry.name("me/app:1");
     let mut image = Fixture::new(1, true);
     said(&mut image.push(&name));
-    // Nothing else is sent any more.
+    // Nothing else is sent after that.
     image.add("large", &bytes(77, 18 << 20));
     fails.store(true, Ordering::Relaxed);
     let error = failure_of(&mut image.push(&name));
@@ -137,7 +137,7 @@ fn a_registry_of_plain_http_is_named_as_such() {
     let server = name.split('/').next().unwrap();
     assert!(error.contains(&format!("`{server}` speaks plain HTTP, not TLS")), "{error}");
     assert!(error.contains("--tls-verify=false") && !error.contains("certificate"), "{error}");
-    let remedy = "hint: use `--tls-verify=false` if you trust the network between here and there";
+    let remedy = "hint: use `--tls-verify=false` if you trust the network in between";
     assert!(error.trim_end().ends_with(remedy), "{error}");
     said(image.push(&name).arg("--tls-verify=false"));
     registry.check("me/app", "1");
@@ -162,7 +162,7 @@ fn what_may_not_be_read_is_not_asked_for_blobs() {
         let asked: Vec<_> = registry.requests().into_iter().map(|r| r.target).collect();
         assert_eq!(asked, ["/v2/", "/v2/me/app/manifests/1"]);
     }
-    // An image that may not be learnt from is another matter.
+    // An image that may not be read is a different case.
     let registry =
         Registry::start_with(|request| request.target.contains("/you/").then(|| status(403)));
     let text = said(
@@ -172,7 +172,7 @@ fn what_may_not_be_read_is_not_asked_for_blobs() {
     registry.check("me/app", "1");
 }
 
-/// A registry that claims to have more or less of a broken upload than it has.
+/// A registry that claims to have more or less of an interrupted upload than it has.
 #[test]
 fn lies_about_what_arrived_cost_attempts_and_no_image() {
     let image = large();
@@ -183,14 +183,14 @@ fn lies_about_what_arrived_cost_attempts_and_no_image() {
     let lies = |times, claim: &str| {
         first(times, is("GET", "/uploads/"), Fault::Header("range", claim.into()))
     };
-    // Once: then it is begun anew, or goes on from there, and is right in the end.
+    // Once: then the upload is restarted, or continues from there, and succeeds in the end.
     for claim in ["0-1048575", "0-10000000", "0-18446744073709551615"] {
         image.forget();
         let registry = Registry::start_with(either(breaks(1), lies(1, claim)));
         said(&mut image.push(&registry.name("me/app:1")));
         registry.check("me/app", "1");
     }
-    // Of uploads that all break: it ends.
+    // For uploads that all break: the attempts end.
     for claim in ["0-10000000", "0-99999999999"] {
         image.forget();
         let registry = Registry::start_with(either(breaks(usize::MAX), lies(usize::MAX, claim)));

@@ -1,4 +1,4 @@
-//! What a registry says is shown plain, and without what it was told in confidence.
+//! A registry's messages are shown escaped, and without secrets that it was told.
 
 use super::faults::is;
 use super::images::{Fixture, said};
@@ -21,14 +21,14 @@ fn push(image: &Fixture, registry: &Registry) -> Command {
     push
 }
 
-/// Asks for a name and password, and takes any.
+/// Asks for a name and password, and accepts any.
 fn login(request: &Request) -> Option<Fault> {
     let challenge = ("www-authenticate", "Basic realm=\"x\"".to_owned());
     let known = request.headers.contains_key("authorization");
     (!known).then(|| Fault::Answer(401, vec![challenge], vec![]))
 }
 
-/// Each byte in hexadecimal, with something before it.
+/// Each byte in hexadecimal, with a prefix.
 fn hex(text: &str, before: &str) -> String {
     text.bytes().fold(String::new(), |hex, byte| hex + &format!("{before}{byte:02x}"))
 }
@@ -37,7 +37,7 @@ fn percent(text: &str) -> String {
     hex(text, "%")
 }
 
-/// Ways to repeat the password.
+/// Ways to echo the password.
 fn echoes() -> Vec<String> {
     let both = format!("bob:{PASSWORD}");
     let hex = hex(PASSWORD, "");
@@ -54,21 +54,21 @@ fn echoes() -> Vec<String> {
         percent(PASSWORD),
         percent(&STANDARD.encode(PASSWORD)),
         PASSWORD.replace('+', "%2B").replace('/', "%2F"),
-        // Hidden until what is not shown is taken out.
+        // Hidden until invisible characters are removed.
         PASSWORD.chars().flat_map(|char| [char, '\u{200b}', '\u{7}']).collect(),
-        // Cut off where it is shortened.
+        // Cut off where the text is shortened.
         "x".repeat(195) + PASSWORD,
     ]
 }
 
-/// Fails where any part of an echo that tells something is in the text.
+/// Fails if a revealing part of an echo is in the text.
 fn check(text: &str, echo: &str) {
     let plain = |text: &str| text.replace(['\u{200b}', '\u{7}'], "").to_lowercase();
     let (text, echo) = (plain(text), plain(echo));
     let echo = echo.trim_start_matches('x').trim_end_matches('=');
     assert!(text.contains("***"), "{echo}: {text}");
     for part in [&echo[..8.min(echo.len())], &echo[echo.len().saturating_sub(8)..]] {
-        // Of a longer text that has the password within, the ends tell nothing.
+        // In a longer text with the password inside, the ends reveal nothing.
         let tells = !echo.starts_with("eyj");
         assert!(!(tells && text.contains(part)), "{part}: {text}");
     }
@@ -162,7 +162,7 @@ fn a_login_is_checked_with_the_token_server() {
     let registry = Registry::start_with(move |request| {
         let authorization = request.headers.get("authorization").map(String::as_str);
         if request.target.starts_with("/token") {
-            // It is asked for a token that gives no rights.
+            // A request for a token that grants no rights.
             let is_good = authorization == Some(&format!("Basic {good}"))
                 && !request.target.contains("scope");
             let said = json!({"errors": [{"message": authorization.unwrap_or_default()}]});

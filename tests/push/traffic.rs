@@ -1,4 +1,4 @@
-//! What goes over the line: no more than changed.
+//! The traffic of a push: no more than what changed.
 
 use super::images::{Fixture, bytes, said};
 use crate::support::layout::{Form, Layout};
@@ -9,7 +9,7 @@ use serde_json::json;
 #[test]
 fn the_first_push_brings_the_image_that_the_stream_has() {
     let mut image = Fixture::new(3, true);
-    // Large enough to be sent while it is made, and small enough to be held until it is made.
+    // Large enough to be sent while it is compressed, and small enough to be compressed first.
     image.add("large", &bytes(77, 18 << 20));
     image.add("held", &bytes(78, 6 << 20));
     let registry = Registry::start();
@@ -54,12 +54,12 @@ fn a_second_push_sends_nothing_and_reads_nothing() {
     said(&mut image.push(&name));
     let manifest = registry.manifest("me/app", "1");
     registry.requests();
-    // With a store in which nothing is, and nothing remembered.
+    // With an empty store and an empty cache.
     let text = said(&mut image.push_from_nowhere(&name));
     assert!(text.contains("0 of 21 layers, 0 bytes of"), "{text}");
     assert_eq!(registry.sent(), (0, 0));
     assert_eq!(registry.manifest("me/app", "1"), manifest);
-    // From memory, and without NAR hashes after hashing anew.
+    // From the cache, and after hashing again without NAR hashes.
     said(&mut image.push(&name));
     assert_eq!(registry.sent(), (0, 0));
     let plain = Fixture::new(20, false);
@@ -67,7 +67,7 @@ fn a_second_push_sends_nothing_and_reads_nothing() {
     assert_eq!(registry.sent(), (0, 0));
 }
 
-/// Without NAR hashes in the conf, as in those of nixpkgs, they come from Nix's database.
+/// If the conf has no NAR hashes, like those of nixpkgs, they come from Nix's database.
 #[test]
 fn nixs_database_spares_the_look_at_unchanged_layers() {
     let mut image = Fixture::new(5, false);
@@ -79,14 +79,14 @@ fn nixs_database_spares_the_look_at_unchanged_layers() {
     let hashed = Fixture::new(5, true);
     said(&mut hashed.push(&registry.name("me/hashed:1")));
     assert_eq!(manifest, registry.manifest("me/hashed", "1"), "as if the conf had them");
-    // Nothing below the roots is looked at: that this file is gone does not show.
+    // Nothing below the roots is read, so it goes unnoticed that this file is gone.
     std::fs::remove_file(image.file(2)).unwrap();
     image.forget();
     registry.requests();
     said(&mut image.push(&name));
     assert_eq!(registry.sent(), (0, 0));
     assert_eq!(registry.manifest("me/app", "1"), manifest);
-    // A path that the database does not know is hashed.
+    // A path that is not in the database is hashed.
     image.change(3);
     let text = said(&mut image.push(&name));
     assert!(text.contains("1 of 6 layers"), "{text}");
@@ -140,7 +140,7 @@ fn layers_of_other_repositories_are_mounted() {
     said(image.push_from_nowhere(&registry.name("me/second:1")).arg("--cache-from").arg(&first));
     assert_eq!(registry.sent().0, 1, "the configuration");
     registry.check("me/second", "1");
-    // What one call pushes to one repository is not sent to the next.
+    // What one call pushes to one repository is not sent again to the next.
     let other = Fixture::new(5, true);
     let (a, b) = (registry.name("me/third:1"), registry.name("me/fourth:1"));
     said(other.push(&a).arg(&b));
@@ -182,7 +182,7 @@ fn a_key_that_disagrees_with_what_is_found_is_an_error() {
     let name = registry.name("me/app:1");
     said(&mut image.push(&name));
     let before = registry.manifest("me/app", "1").unwrap();
-    // The path has another content here than where it was pushed, under the same NAR hash.
+    // The path has different content here than where it was pushed from, with the same NAR hash.
     image.forget();
     std::fs::write(image.file(1), b"changed in place").unwrap();
     registry.remove_blob("me/app", before["layers"][1]["digest"].as_str().unwrap());
@@ -193,14 +193,14 @@ fn a_key_that_disagrees_with_what_is_found_is_an_error() {
     registry.check("me/app", "1");
 }
 
-/// A layer that was pushed with a damaged file is found out once Nix has put another tree there.
+/// A layer that was pushed with a damaged file is detected once Nix has replaced the tree.
 #[test]
 fn a_path_that_was_repaired_is_read_again() {
     let image = Fixture::new(3, true);
     let registry = Registry::start();
     let name = registry.name("me/app:1");
     let good = std::fs::read(image.file(1)).unwrap();
-    // The other tree is there at the same time, so that it has another inode.
+    // The other tree exists at the same time, so that it has another inode.
     let replace = |content: &[u8]| {
         let root = image.file(1).parent().unwrap().to_owned();
         let new = image.store.place("/new");
@@ -219,7 +219,7 @@ fn a_path_that_was_repaired_is_read_again() {
     let error = failure_of(&mut image.push(&name));
     assert!(error.contains("layer 2") && error.contains("--no-cache"), "{error}");
     said(image.push(&name).arg("--no-cache"));
-    // Fetched again, it is the same; that is found out once.
+    // Fetched again, it is the same; this is checked once.
     replace(&good);
     registry.requests();
     for _ in 0..2 {
@@ -229,7 +229,7 @@ fn a_path_that_was_repaired_is_read_again() {
     let manifest = registry.manifest("me/app", "1").unwrap();
     let config = registry.blob("me/app", manifest["config"]["digest"].as_str().unwrap());
     assert_eq!(config.unwrap(), image.config());
-    // With a cache from another machine nothing is said of the trees here, nor are they read.
+    // A cache from another machine says nothing about the trees here, which are not read either.
     std::fs::rename(image.store.place("/cache"), image.store.place("/carried")).unwrap();
     stdout_of(
         std::process::Command::new("cp")
@@ -328,7 +328,7 @@ fn the_manifest_says_what_the_image_says_of_itself() {
     said(&mut push(&more));
     assert_eq!(registry.manifest("me/app", "1").unwrap().to_string(), manifest.to_string());
 
-    // An index has those that the user gives.
+    // An index has the annotations that the user gives.
     let arm = image.conf_with(|conf| conf["architecture"] = json!("arm64"));
     said(push(&more[2..]).arg("--platform-conf").arg(arm));
     let index = registry.manifest("me/app", "1").unwrap();
@@ -355,16 +355,16 @@ fn layers_keep_their_keys_when_the_conf_has_none() {
     assert!(manifest["layers"][1]["annotations"]["nix-image.layer-key"].is_string());
     said(&mut plain.push(&name));
     assert_eq!(registry.manifest("me/app", "1").unwrap(), manifest);
-    // So that the NAR hashes alone are still enough.
+    // The NAR hashes alone must still be enough.
     assert!(said(&mut image.push_from_nowhere(&name)).contains("0 of 4 layers"));
-    // What is not believed is not passed on either.
+    // What is not trusted is not passed on either.
     said(plain.push(&name).arg("--no-cache"));
     let without = registry.manifest("me/app", "1").unwrap();
     assert!(without["layers"][1]["annotations"]["nix-image.layer-key"].is_null());
 }
 
-/// The layers of a base image that is a layout stay what they are there, and a registry that has them
-/// is sent none.
+/// The layers of a base image that is a layout keep their form, and a registry that has them is
+/// sent none.
 #[test]
 fn blobs_of_a_base_layout_are_sent_only_where_they_are_missing() {
     let image = Fixture::new(1, false);
@@ -425,7 +425,7 @@ fn the_layers_of_a_pushed_image_are_those_of_its_conf() {
     assert!(expected.stdout.len() > 20, "{expected:?}");
     assert_eq!(layers(&name).stdout, expected.stdout);
 
-    // Without annotations, the history says it.
+    // Without annotations, the history has this information.
     said(image.push(&name).args(["--format", "docker", "--no-cache"]));
     assert_eq!(layers(&name).stdout, expected.stdout);
 

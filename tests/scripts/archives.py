@@ -1,27 +1,27 @@
-# What mergeImages, exportImage and images on bases of other kinds promise.
+# Tests mergeImages, exportImage and images on other kinds of base images.
 import contextlib
 
 
 def forget(*names):
-    """Removes images, so that one that is found later was loaded later."""
+    """Removes images, so that one found later was loaded later."""
     for name in names:
         machine.execute(f"{engine} image rm --force {reference(name)}")
         machine.fail(f"{engine} image inspect {reference(name)}")
 
 
 def merged_tar(name):
-    """The command that prints the merged archive, as a tar. Its name has no suffix."""
+    """The command that prints the merged archive as a tar. Its name has no suffix."""
     return f"{images[name]['archive']} | gzip -dcf"
 
 
 def load_merged(name, *held):
-    """Loads an archive of several images, which `held` names."""
+    """Loads an archive of several images, whose names are in `held`."""
     forget(*held)
     machine.succeed(f"{merged_tar(name)} | {engine} load")
 
 
 def diff_ids(name):
-    """The layers that the image is meant to have, by its archive."""
+    """The layers that the image should have, from its archive."""
     tar = archive(name, [])
     manifest = json.loads(machine.succeed(f"{tar} | tar -xOf - manifest.json"))[0]
     config = json.loads(machine.succeed(f"{tar} | tar -xOf - {manifest['Config']}"))
@@ -29,7 +29,7 @@ def diff_ids(name):
 
 
 def imported(name, *command):
-    """What the command prints in a container of the imported tar."""
+    """The output of a command in a container of the imported tar."""
     machine.succeed(f"{images[name]['archive']} | {engine} import - imported-{name}:latest")
     return machine.succeed(
         f"{engine} run --rm --network none imported-{name}:latest {shlex.join(command)}"
@@ -119,7 +119,7 @@ with subtest("No archive is made of a base that streams"):
 
 @contextlib.contextmanager
 def registry_at(folder):
-    """The address of a registry whose data are in the folder."""
+    """The address of a registry with its data in the folder."""
     config = f"""version: 0.1
 http: {{addr: "127.0.0.1:0"}}
 storage: {{filesystem: {{rootdirectory: {folder}/data}}}}

@@ -1,17 +1,17 @@
-# Read before each script. Both drivers define `machine`, `subtest` and:
+# Prepended to each script. Both drivers define `machine`, `subtest` and:
 #   engine   the program that loads and runs images: docker, podman
 #   images   for each image: `archive`, a command that prints it; `file`, what
 #            Nix has built; `program`, how to run that if it is a program; `conf`,
 #            its conf as a dictionary, `confFile`, where that is; `imageName`, `imageTag`;
-#            None for what it does not have
+#            None for what it lacks
 #   stream   a function: the command that prints the archive of a conf's file
 #   nix_image, registry  how to run nix-image, and a registry
-#   store    where the machine has the store
+#   store    where the store is on the machine
 #   unpacks  the compressors whose archives the engine loads
-#   unit_command  what the units of the NixOS module run
-#   as_user  what comes before a command to run it as the user whose engine it is, if not root
+#   unit_command  the command of the NixOS module's units
+#   as_user  a prefix that runs a command as the engine's user, if not root
 #   layers_are  how `nix-image load` may get layers into the engine: "linked", "copied", "sent"
-#   scratch  a folder on the disk of the engine
+#   scratch  a folder on the engine's disk
 #   image_id_is_config: whether the engine's image IDs are the configs' digests
 import json
 import shlex
@@ -26,7 +26,7 @@ def reference(name):
 
 
 def archive(name, unpacks):
-    """The command that prints the archive, as a tar if the reader does not unpack it."""
+    """The command that prints the archive, as a tar if the reader does not decompress it."""
     suffix = images[name]["file"].rpartition(".")[2]
     program = {"gz": "gzip", "zst": "zstd"}.get(suffix)
     unpack = f" | {program} -dc" if program and program not in unpacks else ""
@@ -42,7 +42,7 @@ def command_line(name, command, options):
 
 
 def run(name, *command, options=""):
-    """What a container of the image says, both on standard output and in its terminal."""
+    """The output of a container of the image, both on standard output and in its terminal."""
     return machine.succeed(command_line(name, command, options)).replace("\r\n", "\n")
 
 
@@ -51,7 +51,7 @@ def run_fails(name, *command, options=""):
 
 
 def ctr(command):
-    """What ctr prints for a container, which it may not wait for: then it runs again."""
+    """What ctr prints for a container. If it did not wait for that, the container is run again."""
     for _ in range(10):
         said = machine.succeed(f"ctr {command}").replace("\r\n", "\n")
         if said:
@@ -64,7 +64,7 @@ def full_name(name):
 
 
 def started(name, *command):
-    """What a container prints, of which nothing is left."""
+    """The output of a container, which leaves nothing behind."""
     if engine != "ctr":
         return run(name, *command)
     return ctr(f"run --rm {shlex.join([full_name(reference(name)), 'once', *command])}")
@@ -92,12 +92,12 @@ def layers(name):
 
 
 def in_archive(name, member):
-    """A JSON file of the archive that the image's stream is."""
+    """A JSON file in the archive that the image's stream is."""
     return json.loads(machine.succeed(f"{images[name]['archive']} | tar -xOf - {member}"))
 
 
 def store_paths(name):
-    """The store paths that the image is meant to hold."""
+    """The store paths that the image should contain."""
     return sorted(path for layer in images[name]["conf"]["store_layers"] for path in layer)
 
 

@@ -1,4 +1,4 @@
-# containerd without an engine around it, as Kubernetes' nodes have it.
+# containerd without an engine around it, as on Kubernetes nodes.
 
 for name in ["hello", "on-top", "not-root", "owned-in-chroot", "hundred-layers"]:
     with subtest(f"containerd imports {name} and runs it"):

@@ -1,4 +1,4 @@
-# What layered and streamed images promise, one subtest for each of nixpkgs' own.
+# Tests layered and streamed images, with a subtest for each one of nixpkgs.
 
 with subtest("An image holds its contents' closure"):
     load("hello")
@@ -39,7 +39,7 @@ with subtest("The image's ID and layers are those of the archive"):
             inspect("hello")["Id"].removeprefix("sha256:"),
             manifest["Config"].removesuffix(".json"),
         )
-        # docker wrote <ID>.json before it wrote OCI layouts, blobs/sha256/<ID>.
+        # docker wrote <ID>.json before it wrote OCI layouts, with blobs/sha256/<ID>.
         saved = json.loads(
             machine.succeed(f"{engine} save {reference('hello')} | tar -xOf - manifest.json")
         )[0]
@@ -161,7 +161,7 @@ with subtest("maxLayers counts the layers of the base image"):
 with subtest("A hundred layers for more paths than that"):
     load("hundred-layers")
     planned = images["hundred-layers"]["conf"]["store_layers"]
-    # The plan also counts layers that in the end hold nothing and are left out.
+    # The plan also counts layers that turn out to be empty and are left out.
     assert 90 < len(planned) < 100, len(planned)
     expect(len(layers("hundred-layers")), len(planned) + 1)
     expect(len(run("hundred-layers").splitlines()), 120)

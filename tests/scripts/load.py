@@ -1,29 +1,28 @@
-# What `nix-image load` promises: about the image, the store that it comes from, other users and
-# other programs.
+# Tests `nix-image load`: the image, the store that it is read from, other users and other programs.
 
 import re
 
 PROGRAM = machine.succeed("mktemp -d").strip()
-# Where the user finds it.
+# Where the user can find it.
 machine.succeed(f"chmod 755 {PROGRAM} && cp $(type -P {nix_image}) {PROGRAM}/nix-image")
 NIX_IMAGE = f"{as_user}{PROGRAM}/nix-image"
 
 
 def nix_load(name, *options, conf=None, program=NIX_IMAGE):
-    """What a load says."""
+    """The output of a load."""
     command = f"{program} load {conf or images[name]['confFile']} --engine {KIND}"
     return machine.succeed(f"{command} {shlex.join(options)} 2>&1")
 
 
 def moved(said):
-    """How many layers a load brought, and of how many."""
+    """How many layers a load transferred, and the total."""
     found = re.search(r"(\d+) of (\d+) layers", said)
     assert found, said
     return int(found[1]), int(found[2])
 
 
 def way(said):
-    """How they got there."""
+    """How they were transferred."""
     found = re.search(r" (linked|copied|reflinked)\b", said)
     return found[1] if found else "sent"
 
@@ -38,7 +37,7 @@ def detached(name, container, *command):
 
 
 def inside(container, *command):
-    """What a command prints in a container that runs."""
+    """The output of a command in a running container."""
     if engine == "ctr":
         return ctr(f"tasks exec --exec-id inside-$RANDOM {container} {shlex.join(command)}")
     return machine.succeed(f"{engine} exec {container} {shlex.join(command)}")
@@ -53,24 +52,24 @@ def end(container):
 
 
 def in_store(path):
-    """Where the machine has a path of the store."""
+    """Where a path of the store is on the machine."""
     return f"{store}/{path.removeprefix('/nix/store/')}"
 
 
 def looks(name):
-    """What the store's paths of an image are: every file's look, time and content."""
+    """The state of an image's store paths: every file's metadata and content."""
     paths = shlex.join(map(in_store, store_paths(name)))
     look = machine.succeed(f"find {paths} -printf '%p %y %m %U %G %T@ %l\\n' | sort")
     return look + machine.succeed(f"find {paths} -type f -print0 | xargs -0 sha256sum | sort")
 
 
 def links(name):
-    """How many names the program of an image has."""
+    """The number of hard links of an image's program."""
     program = images[name]["conf"]["config"]["Cmd"][0]
     return int(machine.succeed(f"stat -c %h {in_store(program)}"))
 
 
-# Other scripts may have been here before.
+# Earlier scripts may have left something here.
 if engine == "ctr":
     machine.succeed("ctr images ls --quiet | xargs --no-run-if-empty ctr images rm --sync")
 else:
@@ -181,7 +180,7 @@ if engine == "ctr":
             machine.succeed(
                 f"{NIX_IMAGE} write {images['hello']['confFile']} {file} --format {format}"
             )
-            # k3s has containerd import each file into the namespace of Kubernetes.
+            # k3s has containerd import each file into the Kubernetes namespace.
             machine.succeed(f"ctr --namespace k8s.io images import {file}")
             name = full_name(reference("hello"))
             said = ctr(f"--namespace k8s.io run --rm {name} imported")

@@ -1,4 +1,4 @@
-# What nix-shell images promise, one subtest for each of nixpkgs' own.
+# Tests nix-shell images, with a subtest for each one of nixpkgs.
 
 
 def shell(name, *command, options="--tty"):

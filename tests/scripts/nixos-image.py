@@ -7,7 +7,7 @@ with subtest("The image says how its system is started and stopped"):
     expect(config["StopSignal"].removeprefix("SIG"), "RTMIN+3")
 
 with subtest("systemd starts the system's services"):
-    # podman sees that it is systemd, and gives it what it needs.
+    # podman recognizes systemd, and gives it what it needs.
     machine.succeed(f"{engine} run --detach --network none --name machine {reference('machine')}")
     ask = f"{engine} exec machine /bin/sh -c 'read line < /run/hello; echo $line'"
     expect(machine.wait_until_succeeds(ask), "started\n")

@@ -1,10 +1,10 @@
-# What the units of the NixOS module do with the additional image store that podman reads, as a
-# machine goes from one configuration to the next.
+# Tests the units of the NixOS module with the additional image store that podman reads, as a
+# machine switches between configurations.
 
 STATE = machine.succeed("mktemp -d").strip()
 ADDED = reference("generation-1")
 STORE = f"{STATE}/store"
-# Ordinary users look here.
+# Ordinary users read this directory.
 machine.succeed(f"chmod 755 {STATE} && mkdir {STORE}")
 machine.succeed(
     f"cp ${{CONTAINERS_STORAGE_CONF:-/etc/containers/storage.conf}} {STATE}/storage.conf",
@@ -102,7 +102,7 @@ with subtest("The layers of a container that podman does not show stay until it 
     clean()
     assert not exists(reference("layered"))
     assert trees() > 0
-    # So that systemd does not skip the next try.
+    # Keeps systemd from skipping the next attempt.
     expect(records(), 1)
     machine.succeed(f"{elsewhere} exec user ls /")
     machine.succeed(f"{elsewhere} rm --force --time 0 user")

@@ -1,5 +1,5 @@
-# What the units of the NixOS module do as a machine goes from one configuration to the next.
-# A configuration is a list of images, all of which have one name if they are generations.
+# Tests the units of the NixOS module as a machine switches between configurations. A configuration
+# is a list of images, which all have the same name if they are generations.
 
 STATE = machine.succeed("mktemp -d").strip()
 ADDED = reference("generation-1")
@@ -11,12 +11,12 @@ UNITS = {
 
 
 class Docker:
-    """Of podman's command, too."""
+    """Also defines podman's command."""
 
     unit_namespace = "-"
 
     def find(self, name):
-        """The ID of the image of that name, if there is one."""
+        """The ID of the image of that name, if it exists."""
         return machine.succeed(f"{engine} image inspect --format '{{{{.Id}}}}' {name} || true").strip()
 
     def exists(self, image_id):
@@ -169,7 +169,7 @@ for kind in UNITS:
 
     with subtest(f"{kind}: what was killed before it could record the image is made good"):
         add("generation-1")
-        # As it is then: nothing recorded but that there was no image before.
+        # The state at that point: only that there was no image before is recorded.
         machine.succeed(
             f"cd {STATE}/state/{kind} && rm *.image"
             f" && printf '%s\\n' {there.unit_namespace} {ADDED} | sha256sum | cut -c -32"

@@ -1,4 +1,4 @@
-# What images of one layer promise, one subtest for each of nixpkgs' own of buildImage.
+# Tests one-layer images, with a subtest for each one of nixpkgs' buildImage.
 
 
 def document(name, member):

@@ -1,4 +1,4 @@
-# What is there after the machine was shut down and started again.
+# Tests what remains after the machine was shut down and started again.
 
 if engine == "ctr":
     load_hello = f"{archive('hello', [])} | ctr images import -"

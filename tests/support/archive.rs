@@ -1,4 +1,4 @@
-//! Takes tar archives apart, header by header.
+//! Parses tar archives, header by header.
 
 use super::sha256;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Debug, Formatter};
 use std::io::Read as _;
 
-/// A member as it stands in the archive.
+/// A member of an archive.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     /// The name, from the extended header if there is one.
@@ -19,7 +19,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Overwrites a part of the header with zeros.
+    /// Zeroes a part of the header.
     pub(crate) fn blank(&mut self, field: std::ops::Range<usize>) {
         self.header[field].fill(0);
     }
@@ -37,7 +37,7 @@ impl Debug for Member {
     }
 }
 
-/// All members of an archive in their order.
+/// All members of an archive, in order.
 pub(crate) fn members(tar: &[u8]) -> Vec<Member> {
     let mut archive = tar::Archive::new(tar);
     let mut records = Vec::new();
@@ -57,7 +57,8 @@ pub(crate) fn members(tar: &[u8]) -> Vec<Member> {
     members
 }
 
-/// The value of the record `path`. Each record is `LENGTH KEYWORD=VALUE\n`, its length that of all.
+/// The value of the record `path`. Each record is `LENGTH KEYWORD=VALUE\n`, where the length is
+/// that of the whole record.
 fn long_name(mut records: &[u8]) -> Option<Vec<u8>> {
     while let Some(space) = records.iter().position(|&byte| byte == b' ') {
         let length: usize = str::from_utf8(&records[..space]).unwrap().parse().unwrap();
@@ -70,14 +71,14 @@ fn long_name(mut records: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// The parts of a docker-archive that say what the image is.
+/// The parts of a docker-archive that identify the image.
 #[derive(Debug)]
 pub(crate) struct Image {
     /// The digest of the configuration.
     pub(crate) id: String,
     pub(crate) config: Value,
     pub(crate) manifest: Value,
-    /// The layers' digests, taken from their content.
+    /// The digests of the layers' contents.
     pub(crate) layer_digests: Vec<String>,
     pub(crate) layers: Vec<Vec<u8>>,
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::need;
 
-/// `docker-registry` on a port of its own, with data of its own; ends with its user.
+/// `docker-registry` on a free port with temporary data; stopped when this is dropped.
 #[derive(Debug)]
 pub(crate) struct DockerRegistry {
     process: Child,
@@ -17,19 +17,19 @@ pub(crate) struct DockerRegistry {
     _data: TempDir,
 }
 
-/// The user of a registry with a password, and that.
+/// The user of a registry with a password, and the password.
 pub(crate) const USER: &str = "me";
 pub(crate) const PASSWORD: &str = "s3cret: ü";
-/// Both, as in the file that htpasswd makes.
+/// Both, in htpasswd's file format.
 const HTPASSWD: &str = "me:$2b$05$abcdefghijklmnopqrstuumrnZPrrmvLscLtnez0J1NlBQJHtHMWW\n";
 
 impl DockerRegistry {
-    /// One that is open to all.
+    /// A registry without authentication.
     pub(crate) fn start() -> Self {
         Self::start_with(false)
     }
 
-    /// One that asks for [`USER`] and [`PASSWORD`].
+    /// A registry that requires [`USER`] and [`PASSWORD`].
     pub(crate) fn with_password() -> Self {
         Self::start_with(true)
     }

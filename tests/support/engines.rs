@@ -1,5 +1,5 @@
-//! Container engines, each started for a test in a folder of its own and ended with it: by
-//! `tests/driver/engines.py`, which serves the scripts of `tests/scripts` as well.
+//! Container engines, each started for a test in a separate folder and stopped with it, by
+//! `tests/driver/engines.py`, which also serves the scripts of `tests/scripts`.
 
 use super::{cannot_run, command, need, need_root, python3, skip, test_file};
 use std::collections::BTreeMap;
@@ -7,30 +7,30 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// An engine that is running, or would run, by itself.
+/// An engine, which runs as a daemon or is started on demand.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// As `--engine` calls it.
+    /// Its name for `--engine`.
     pub(crate) name: &'static str,
-    /// What programs need in their environment to find it.
+    /// The environment variables by which programs find it.
     environment: BTreeMap<String, String>,
-    /// A program that runs others as the user whose engine it is.
+    /// A program that runs other programs as the engine's user.
     as_user: Option<String>,
-    /// What started it, and ends it when its standard input ends.
+    /// The process that started the engine, and stops it when its standard input ends.
     starter: Child,
 }
 
-/// dockerd with its own, classic, store.
+/// dockerd with its own, classic store.
 pub(crate) fn docker() -> Engine {
     start("docker", "docker", None, &["dockerd", "docker"])
 }
 
-/// The same with its files in a folder, for the sake of that folder's file system.
+/// The same with its files in a folder, which determines their file system.
 pub(crate) fn docker_on(folder: PathBuf) -> Engine {
     start("docker", "docker", Some(folder), &["dockerd", "docker"])
 }
 
-/// dockerd with containerd's store, which it has since version 24.
+/// dockerd with containerd's store, available since version 24.
 pub(crate) fn docker_with_containerd_store() -> Engine {
     let engine = start("docker", "docker-with-containerd-store", None, &["dockerd", "docker"]);
     let mut info = engine.command("docker", &["info", "--format", "{{.DriverStatus}}"]);
@@ -44,12 +44,12 @@ pub(crate) fn podman() -> Engine {
     start("podman", "podman", None, &["podman", "runc"])
 }
 
-/// podman with its storage in a folder, for the sake of that folder's file system.
+/// podman with its storage in a folder, which determines its file system.
 pub(crate) fn podman_on(folder: PathBuf) -> Engine {
     start("podman", "podman", Some(folder), &["podman", "runc"])
 }
 
-/// podman of an ordinary user, who is there for it alone.
+/// Rootless podman of a temporary user.
 pub(crate) fn rootless_podman() -> Engine {
     start("podman", "rootless-podman", None, &ROOTLESS)
 }
@@ -59,7 +59,7 @@ pub(crate) fn rootless_podman_on(folder: PathBuf) -> Engine {
     start("podman", "rootless-podman", Some(folder), &ROOTLESS)
 }
 
-/// podman of an ordinary user who has no subordinate IDs: all files are that user's.
+/// Rootless podman of a user without subordinate IDs: all files belong to that user.
 pub(crate) fn podman_without_ids() -> Engine {
     start("podman", "podman-without-ids", None, &ROOTLESS)
 }
@@ -75,7 +75,7 @@ pub(crate) fn containerd() -> Engine {
     start("containerd", "containerd", None, &["containerd", "ctr"])
 }
 
-/// containerd with its files in a folder, for the sake of that folder's file system.
+/// containerd with its files in a folder, which determines their file system.
 pub(crate) fn containerd_on(folder: PathBuf) -> Engine {
     start("containerd", "containerd", Some(folder), &["containerd", "ctr"])
 }
@@ -85,10 +85,10 @@ pub(crate) fn containerd_that_isolates() -> Engine {
     start("containerd", "isolating-containerd", None, &["containerd", "ctr"])
 }
 
-/// What the starter calls [`Engine::as_user`].
+/// The starter's variable for [`Engine::as_user`].
 const AS_USER: &str = "AS_USER";
 
-/// Starts an engine under the name that the starter has for it.
+/// Starts an engine, by its name in the starter.
 fn start(
     name: &'static str,
     starters_name: &str,
@@ -127,7 +127,7 @@ impl Engine {
         self.reach(command(program, arguments))
     }
 
-    /// The same command, finding this engine.
+    /// Makes a command find this engine.
     pub(crate) fn reach(&self, command: Command) -> Command {
         let mut reaching = command;
         if let Some(as_user) = &self.as_user {
@@ -145,7 +145,7 @@ impl Engine {
         reaching
     }
 
-    /// Ends its daemon, by `stop` or `kill`, and starts it again with what it has on disk.
+    /// Stops its daemon, by `stop` or `kill`, and starts it again with what it has on disk.
     pub(crate) fn restart(&mut self, how: &str) {
         writeln!(self.starter.stdin.as_mut().unwrap(), "{how}").unwrap();
         let mut line = String::new();
@@ -154,14 +154,14 @@ impl Engine {
         assert_eq!(self.environment, environment, "where it is after a restart");
     }
 
-    /// The folder that it has everything in.
+    /// The folder with everything of the engine.
     pub(crate) fn folder(&self) -> PathBuf {
         let places = ["CONTAINERS_STORAGE_CONF", "CONTAINERD_ADDRESS"];
         let place = places.iter().find_map(|name| self.environment.get(*name)).unwrap();
         Path::new(place).parent().unwrap().to_owned()
     }
 
-    /// What a variable is in that environment.
+    /// The value of a variable in that environment.
     pub(crate) fn variable(&self, name: &str) -> &str {
         &self.environment[name]
     }
@@ -171,7 +171,7 @@ impl Engine {
         self.try_archive(archive).unwrap_or_else(|failure| panic!("{failure}"));
     }
 
-    /// The same, or how it failed.
+    /// The same, but returns a failure.
     pub(crate) fn try_archive(&self, archive: &Path) -> Result<(), String> {
         let archive = archive.to_str().unwrap();
         let mut command = match self.name {
@@ -194,10 +194,10 @@ impl Engine {
         images
     }
 
-    /// Where the containerd of a dockerd that has its store there listens.
+    /// The address of the containerd in which dockerd has its store.
     pub(crate) fn containerd_address(&self) -> String {
         let format = "{{.Containerd.Address}}";
-        // Docker 26 and older do not know the field.
+        // Docker 26 and older do not have the field.
         match super::run(&mut self.command("docker", &["info", "--format", format])) {
             Ok(said) if said.starts_with(b"/") => {
                 String::from_utf8(said).unwrap().trim().to_owned()
@@ -221,7 +221,7 @@ impl Engine {
         images
     }
 
-    /// What the engine calls an image whose name says no registry.
+    /// The engine's name for an image whose name has no registry.
     pub(crate) fn full_name(&self, name: &str) -> String {
         match self.name {
             "docker" => name.to_owned(),

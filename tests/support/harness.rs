@@ -1,6 +1,6 @@
-//! Runs the tests in place of the standard harness, which wants to know before it starts them which
-//! are to be ignored. Ours find out when they run: they end with [`skip`] where they need what this
-//! machine lacks. `NIX_IMAGE_TESTS=all`, which `make test` sets, makes each such end a failure.
+//! Runs the tests instead of the standard harness, which has to know before it starts which tests
+//! are ignored. Ours find out while they run: they end with [`skip`] if the machine lacks something
+//! they need. `NIX_IMAGE_TESTS=all`, which `make test` sets, turns this into a failure.
 
 use clap::Parser;
 use libtest_mimic::{Completion, Conclusion, Failed, Trial};
@@ -37,25 +37,25 @@ macro_rules! register {
 }
 pub(crate) use register;
 
-/// What a test that was skipped ends with.
+/// The panic payload of a skipped test.
 struct Skipped(String);
 
-/// Whether it is a failure that a test cannot run.
+/// Whether a test that cannot run counts as failed.
 static ALL: OnceLock<bool> = OnceLock::new();
 
-/// Ends a test that needs what is not here but could be: a program, a file, the rights of root.
+/// Ends a test that needs something missing but installable: a program, a file, or root's rights.
 pub(crate) fn skip(reason: &str) -> ! {
-    assert!(!ALL.get().unwrap(), "{reason}, and all tests are to run");
+    assert!(!ALL.get().unwrap(), "{reason}, but all tests have to run");
     cannot_run(reason)
 }
 
-/// Ends a test that cannot run on this machine, whatever is installed there.
+/// Ends a test that cannot run on this machine, whatever is installed.
 pub(crate) fn cannot_run(reason: &str) -> ! {
-    // The hook that prints panics is not called.
+    // Does not call the hook that prints panics.
     panic::resume_unwind(Box::new(Skipped(reason.to_owned())))
 }
 
-/// Those of the standard harness, which takes several filters.
+/// The standard harness's arguments. Several filters are allowed.
 #[derive(Debug, Parser)]
 struct CommandLine {
     #[command(flatten)]
@@ -98,7 +98,7 @@ impl Test {
         format!("{module}::{}", self.name)
     }
 
-    /// Runs in a thread of the test's name, which is what a panic is printed with.
+    /// Runs in a thread named after the test, as panics print the thread's name.
     fn run(&self, name: String) -> Result<Completion, Failed> {
         let run = self.run;
         let (running, ended) = mpsc::channel::<()>();

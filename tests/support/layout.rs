@@ -1,4 +1,4 @@
-//! OCI layouts, written blob by blob as a test wants them.
+//! OCI layouts, written blob by blob as a test needs them.
 
 use super::sha256;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// How a layer stands in a layout.
+/// The form of a layer in a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Plain,
@@ -14,7 +14,7 @@ pub(crate) enum Form {
     Zstd,
 }
 
-/// The files of a layout, by their names.
+/// The files of a layout, by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
@@ -42,14 +42,14 @@ impl Form {
 }
 
 impl Layout {
-    /// Adds a blob; its descriptor.
+    /// Adds a blob, and returns its descriptor.
     pub(crate) fn blob(&mut self, media_type: &str, bytes: &[u8]) -> Value {
         let digest = sha256(bytes);
         self.files.insert(format!("blobs/sha256/{digest}"), bytes.to_vec());
         json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len()})
     }
 
-    /// Adds an image of these layers, without an entry; its descriptor.
+    /// Adds an image of these layers, without an entry, and returns its descriptor.
     pub(crate) fn image(&mut self, layers: &[(Form, &[u8])], env: &[&str]) -> Value {
         let diff_ids: Vec<_> =
             layers.iter().map(|(_, tar)| format!("sha256:{}", sha256(tar))).collect();
@@ -63,7 +63,7 @@ impl Layout {
         self.image_of(&config, &layers)
     }
 
-    /// Adds an image of this configuration and these layers' descriptors; its descriptor.
+    /// Adds an image with this configuration and these layers, and returns its descriptor.
     pub(crate) fn image_of(&mut self, config: &Value, layers: &[Value]) -> Value {
         let config = config.to_string();
         let config = self.blob("application/vnd.oci.image.config.v1+json", config.as_bytes());
@@ -74,7 +74,7 @@ impl Layout {
         self.blob(media_type, manifest.to_string().as_bytes())
     }
 
-    /// Adds an index of these descriptors; its own.
+    /// Adds an index of these descriptors, and returns the index's own.
     pub(crate) fn index(&mut self, manifests: &[Value]) -> Value {
         let media_type = "application/vnd.oci.image.index.v1+json";
         let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests});
@@ -89,7 +89,7 @@ impl Layout {
         self.entries.push(descriptor);
     }
 
-    /// All files, with the marker and the index.
+    /// All files, including the marker and the index.
     pub(crate) fn all_files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = self.files.clone();
         let index = json!({"schemaVersion": 2, "manifests": self.entries});
@@ -106,7 +106,7 @@ impl Layout {
         }
     }
 
-    /// The layout as an archive, with names as `tar` called with `.` writes them, or without.
+    /// The layout as an archive. The prefix of names is "./" if made with `tar .`, or empty.
     pub(crate) fn archive(&self, prefix: &str) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for (name, content) in self.all_files() {
@@ -122,7 +122,7 @@ impl Layout {
     }
 }
 
-/// With a platform.
+/// Adds a platform to a descriptor.
 pub(crate) fn on(mut descriptor: Value, architecture: &str) -> Value {
     descriptor["platform"] = json!({"architecture": architecture, "os": "linux"});
     descriptor

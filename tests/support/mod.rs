@@ -1,4 +1,4 @@
-//! What the integration tests share.
+//! Helpers for the integration tests.
 
 pub(crate) mod archive;
 pub(crate) mod docker_registry;
@@ -35,23 +35,23 @@ pub(crate) fn test_file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
-/// Whether what we write belongs to root.
+/// Whether files that we write belong to root.
 pub(crate) fn is_root() -> bool {
     tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0
 }
 
-/// Needs the rights of root.
+/// Skips the test unless it runs as root.
 pub(crate) fn need_root(what_for: &str) {
     if !is_root() {
         skip(&format!("only root can {what_for}"));
     }
 }
 
-/// Needs a program on PATH.
+/// Skips the test unless a program is on PATH.
 pub(crate) fn need(program: &str) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if !std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-        skip(&format!("there is no {program} on PATH"));
+        skip(&format!("{program} is not on PATH"));
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn sha256(data: &[u8]) -> String {
     Sha256::digest(data).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// Runs a command; what it writes to standard output, or how it failed.
+/// Runs a command; returns its standard output, or how it failed.
 pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, String> {
     let Output { status, stdout, stderr } = command.output().unwrap();
     if status.success() {
@@ -69,13 +69,13 @@ pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, String> {
     Err(format!("{command:?} ended with {status} and said:\n{said}"))
 }
 
-/// Runs a command that must succeed; what it writes to standard output.
+/// Runs a command that must succeed; returns its standard output.
 pub(crate) fn stdout_of(command: &mut Command) -> Vec<u8> {
     run(command).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// Runs a command that must fail with the status 1; what it writes to standard error, without the
-/// line that says what it was about to do.
+/// Runs a command that must fail with status 1; returns its standard error, without the line that
+/// announces what it was about to do.
 pub(crate) fn failure_of(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let said = String::from_utf8_lossy(&stderr).into_owned();
@@ -83,7 +83,7 @@ pub(crate) fn failure_of(command: &mut Command) -> String {
     without_start(&said).to_owned()
 }
 
-/// What a command said in a log, without the line that says what it was about to do.
+/// A command's log, without the line that announces what it was about to do.
 pub(crate) fn without_start(said: &str) -> &str {
     let starts = ["loading ", "pushing ", "pulling ", "writing ", "adding "];
     match said.split_once('\n') {
@@ -92,7 +92,7 @@ pub(crate) fn without_start(said: &str) -> &str {
     }
 }
 
-/// A program with arguments, that neither sees the user's files nor writes any.
+/// A program with arguments that neither sees nor writes the user's files.
 pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[S]) -> Command {
     let mut command = Command::new(program);
     command.args(args).env_remove("XDG_CACHE_HOME").env_remove("HOME");

@@ -1,10 +1,10 @@
-//! The memory that a command takes at its peak.
+//! Measures the peak memory of a command.
 
 use super::Python;
 use serde_json::json;
 use std::process::Command;
 
-/// What [`of`] asks. A process of its own, as the memory of the process that starts a command
+/// The script for [`of`]. A separate process, as the memory of the process that starts a command
 /// counts as the command's.
 pub(crate) const SCRIPT: &str = "
 import os, subprocess
@@ -16,7 +16,7 @@ def answer(question):
     return {'status': status, 'kilobytes': usage.ru_maxrss}
 ";
 
-/// Runs a command that must succeed, and returns its largest resident memory, in kB.
+/// Runs a command that must succeed, and returns its peak resident memory, in kB.
 pub(crate) fn of(python: &mut Python, command: &Command) -> u64 {
     let text = |word: &std::ffi::OsStr| word.to_str().unwrap().to_owned();
     let (set, unset): (Vec<_>, Vec<_>) = command.get_envs().partition(|(_, value)| value.is_some());

@@ -1,11 +1,10 @@
-//! Runs programs where `/nix` is a directory of ours, as the programs that take no `--store-root`
-//! need it.
+//! Runs programs with a `/nix` of our own, for programs that take no `--store-root`.
 
 use super::{TempStore, skip};
 use std::process::Command;
 
-/// Builds a root directory out of the old one's entries and another `/nix`, and runs a program in
-/// it. All of it is seen by that program alone and gone when it ends.
+/// Builds a root directory from the entries of the old one and another `/nix`, and runs a program
+/// in it. Only that program sees it, and it is gone when the program ends.
 const ENTER: &str = r#"
 set -e
 new=$1 nix=$2
@@ -24,7 +23,7 @@ mount --rbind "$nix" "$new/nix"
 exec chroot "$new" "$@"
 "#;
 
-/// A command that sees a store's `/nix` in the place of the real one.
+/// A command that sees a store's `/nix` instead of the real one.
 pub(crate) fn command(store: &TempStore, program: &str) -> Command {
     let new = store.root().join("private-root");
     std::fs::create_dir_all(&new).unwrap();
@@ -33,10 +32,10 @@ pub(crate) fn command(store: &TempStore, program: &str) -> Command {
     command
 }
 
-/// Needs that to be allowed, and a program to be found when the real `/nix` is gone.
+/// Skips the test unless this is allowed, and the program still exists without the real `/nix`.
 pub(crate) fn need(store: &TempStore, program: &str) {
     let tried = command(store, program).arg("--help").output();
     if !tried.is_ok_and(|output| output.status.success()) {
-        skip(&format!("cannot run {program} with a /nix of its own; that needs root"));
+        skip(&format!("cannot run {program} with a private /nix; that needs root"));
     }
 }

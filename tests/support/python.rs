@@ -5,14 +5,14 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-/// Reads a JSON value a line, writes `answer(value)` a line.
+/// Reads one JSON value per line, and writes `answer(value)` on one line.
 const LOOP: &str = "
 import json, sys
 for line in sys.stdin:
     print(json.dumps(answer(json.loads(line))), flush=True)
 ";
 
-/// The interpreter that the first `python3` of PATH leads to, perhaps by way of a slow wrapper.
+/// The interpreter behind the first `python3` on PATH, which may be a slow wrapper.
 pub(crate) fn python3() -> &'static str {
     static FOUND: OnceLock<Option<String>> = OnceLock::new();
     let find = || {
@@ -21,10 +21,10 @@ pub(crate) fn python3() -> &'static str {
         Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
     };
     let found = FOUND.get_or_init(find).as_deref();
-    found.unwrap_or_else(|| super::skip("there is no python3 on PATH"))
+    found.unwrap_or_else(|| super::skip("python3 is not on PATH"))
 }
 
-/// A Python process, running a program of ours.
+/// A Python process that runs a program of ours.
 #[derive(Debug)]
 pub(crate) struct Python {
     process: Child,
@@ -38,7 +38,7 @@ impl Python {
         let mut process = Command::new(python3())
             .args(["-c", &format!("{program}\n{LOOP}")])
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            // Sets have an order that is the same each time.
+            // Gives sets the same order each time.
             .env("PYTHONHASHSEED", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -49,7 +49,7 @@ impl Python {
         Self { process, questions, answers }
     }
 
-    /// Starts one that may import what `tests` has: `reference`, the reference writer.
+    /// Starts one that may import modules from `tests`: `reference`, the reference writer.
     pub(crate) fn start_with_reference(program: &str) -> Self {
         let directory = super::test_file("").display().to_string();
         Self::start(&format!("import sys; sys.path.insert(0, {directory:?})\n{program}"))
@@ -67,7 +67,7 @@ impl Python {
 
 impl Drop for Python {
     fn drop(&mut self) {
-        // The end of its standard input ends the program.
+        // The program ends when its standard input does.
         self.questions = None;
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! A registry in memory that counts what it is sent, and misbehaves as a test wishes.
+//! An in-memory registry that counts what it receives, and misbehaves as a test wishes.
 
 use super::sha256;
 use std::collections::HashMap;
@@ -12,30 +12,30 @@ use std::thread;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
     pub(crate) method: String,
-    /// Path and query.
+    /// The path and the query.
     pub(crate) target: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What a test makes of a request in the registry's place.
+/// What happens to a request instead of the registry's usual answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// This answer.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// The connection ends without one.
+    /// The connection is closed without an answer.
     Drop,
-    /// The connection ends after this many bytes of the body, which an upload keeps.
+    /// The connection is closed after this many bytes of the body, which an upload keeps.
     DropAfter(usize),
-    /// An answer without a length, which begins with these bytes and does not end.
+    /// An answer without a length that begins with these bytes and does not end.
     Endless(Vec<u8>),
-    /// The connection ends after this many bytes of the answer's body.
+    /// The connection is closed after this many bytes of the answer's body.
     CutAnswer(usize),
-    /// The registry does what it should, and the connection ends before it can say so.
+    /// The registry does what it should, but the connection is closed before the answer.
     DropAnswer,
-    /// The registry's answer, and how many interim responses come before it.
+    /// The registry's answer after this many interim responses.
     Continue(usize),
-    /// The registry's answer, with a header changed.
+    /// The registry's answer, with a changed header.
     Header(&'static str, String),
 }
 
@@ -43,16 +43,16 @@ type Hook = dyn Fn(&Request) -> Option<Fault> + Send + Sync;
 
 #[derive(Default)]
 struct State {
-    /// By repository and digest.
+    /// Blobs by repository and digest.
     blobs: HashMap<(String, String), Vec<u8>>,
-    /// By repository and tag or digest: media type and bytes.
+    /// Media type and bytes, by repository and tag or digest.
     manifests: HashMap<(String, String), (String, Vec<u8>)>,
     uploads: HashMap<String, Vec<u8>>,
     begun: usize,
     requests: Vec<Request>,
 }
 
-/// What a connection of TLS begins with.
+/// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 22;
 
 /// The registry. Its threads end with the process.
@@ -66,12 +66,12 @@ pub(crate) struct Registry {
 type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
 impl Registry {
-    /// A registry that does what it should.
+    /// A registry that works as it should.
     pub(crate) fn start() -> Self {
         Self::start_with(|_| None)
     }
 
-    /// A registry that does something else with some requests, which are shown without bodies.
+    /// A registry with faults for some requests, which are chosen without their bodies.
     pub(crate) fn start_with(
         hook: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
     ) -> Self {
@@ -100,13 +100,13 @@ impl Registry {
         Some(serde_json::from_slice(bytes).unwrap())
     }
 
-    /// Puts a manifest in place of another.
+    /// Replaces a manifest by another.
     pub(crate) fn set_manifest(&self, repository: &str, name: &str, bytes: &[u8]) {
         let media_type = "application/vnd.oci.image.manifest.v1+json";
         self.set_document(repository, name, media_type, bytes);
     }
 
-    /// Stores a manifest or index under a tag and its digest, which is returned.
+    /// Stores a manifest or index under a tag and under its digest, which is returned.
     pub(crate) fn set_document(
         &self,
         repository: &str,
@@ -133,7 +133,7 @@ impl Registry {
         digest
     }
 
-    /// Stores something under another one's digest.
+    /// Stores a blob under the digest of another one.
     pub(crate) fn put_in_place_of(&self, repository: &str, digest: &str, blob: &[u8]) {
         self.lock().blobs.insert((repository.into(), digest.into()), blob.to_vec()).unwrap();
     }
@@ -142,12 +142,12 @@ impl Registry {
         self.lock().blobs.remove(&(repository.into(), digest.into())).unwrap();
     }
 
-    /// The requests since the last time.
+    /// The requests since the last call.
     pub(crate) fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.lock().requests)
     }
 
-    /// Blobs and bytes of blobs that were sent since the last time.
+    /// The number of blobs, and of their bytes, sent since the last call.
     pub(crate) fn sent(&self) -> (usize, usize) {
         let requests = self.requests();
         let blobs = requests.iter().filter(|request| request.target.contains("/blobs/uploads/"));
@@ -156,9 +156,9 @@ impl Registry {
         (sent.len(), sent.iter().sum())
     }
 
-    /// Checks that all that a manifest names is there and is what it says.
+    /// Checks that everything a manifest refers to exists and has the right content.
     pub(crate) fn check(&self, repository: &str, name: &str) {
-        let manifest = self.manifest(repository, name).expect("the manifest is not there");
+        let manifest = self.manifest(repository, name).expect("the manifest is missing");
         let layers = manifest["layers"].as_array().unwrap();
         for descriptor in layers.iter().chain([&manifest["config"]]) {
             let digest = descriptor["digest"].as_str().unwrap();
@@ -175,7 +175,7 @@ impl Registry {
     fn serve(&self, connection: &TcpStream) -> Option<()> {
         let mut reader = BufReader::new(connection);
         if reader.fill_buf().ok()?.first() == Some(&TLS_HANDSHAKE) {
-            // As registries of plain HTTP do, before they close the connection.
+            // Like plain HTTP registries before they close the connection.
             let mut connection = connection;
             connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok()?;
             return end(connection);
@@ -232,7 +232,7 @@ impl Registry {
         if request.method == "HEAD" { Some(()) } else { connection.write_all(&content).ok() }
     }
 
-    /// What a registry does.
+    /// The behaviour of a registry.
     fn answer(&self, request: &Request) -> Answer {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let query: HashMap<&str, String> = query
@@ -360,7 +360,7 @@ fn head(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
     }
 }
 
-/// How a request's body comes.
+/// The encoding of a request's body.
 enum Body {
     Length(usize),
     Chunked,
@@ -375,7 +375,7 @@ impl Body {
         Self::Length(length.map_or(0, |length| length.parse().unwrap()))
     }
 
-    /// Reads all of it, or somewhat more than `limit` bytes.
+    /// Reads all of it, or a little more than `limit` bytes.
     fn read(&mut self, reader: &mut BufReader<&TcpStream>, limit: usize) -> Option<Vec<u8>> {
         let mut body = Vec::new();
         match self {
@@ -401,7 +401,7 @@ impl Body {
     }
 }
 
-/// Sends an answer until the client takes no more of it.
+/// Sends an endless answer until the client stops reading.
 fn endless(mut connection: &TcpStream, bytes: &[u8]) -> Option<()> {
     connection.write_all(b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n").ok()?;
     connection.write_all(bytes).ok()?;
@@ -409,7 +409,7 @@ fn endless(mut connection: &TcpStream, bytes: &[u8]) -> Option<()> {
     None
 }
 
-/// Ends a connection at once.
+/// Closes a connection at once.
 fn end(connection: &TcpStream) -> Option<()> {
     connection.shutdown(std::net::Shutdown::Both).ok();
     None

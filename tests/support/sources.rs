@@ -1,4 +1,5 @@
-//! The sources of the project's crates, parsed: what a module has, and where a name of it is from.
+//! The parsed sources of the project's crates: what a module contains, and where a name in it comes
+//! from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use syn::spanned::Spanned;
 use syn::{Attribute, Ident, Item, UseTree, Visibility};
 
-/// The crates as the code calls them, and where they are. Each may use those before it.
+/// The crates by their names in the code, with their locations. Each may use those before it.
 pub(crate) const CRATES: [(&str, &str); 9] = [
     ("formats", "crates/formats/src"),
     ("planner", "crates/planner/src"),
@@ -20,7 +21,7 @@ pub(crate) const CRATES: [(&str, &str); 9] = [
     ("program", "src"),
 ];
 
-/// No name is handed on this often; what seems to be has a circle.
+/// No name is reexported this often; more hops mean a cycle.
 const MAX_HOPS: usize = 16;
 
 /// A file of the project.
@@ -28,27 +29,27 @@ pub(crate) fn project_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// All modules of all crates but tests, by their paths, such as `delivery::push`.
+/// All modules of all crates except tests, by path, such as `delivery::push`.
 #[derive(Default)]
 pub(crate) struct Sources {
     pub(crate) modules: BTreeMap<String, Vec<Item>>,
 }
 
-/// What a path stands for.
+/// What a path refers to.
 #[derive(Clone)]
 pub(crate) enum Found<'a> {
     Module(String),
     Item(Definition<'a>),
 }
 
-/// An item, and the module that has it.
+/// An item, and the module that contains it.
 #[derive(Clone)]
 pub(crate) struct Definition<'a> {
     pub(crate) module: String,
     pub(crate) item: &'a Item,
 }
 
-/// One name that a `use` brings, `*` for all, and its path.
+/// A name that a `use` imports, or `*`, and its path.
 #[derive(Debug)]
 pub(crate) struct Import {
     pub(crate) name: String,
@@ -69,7 +70,7 @@ impl Sources {
         self.add(module, parse(file).1.items, folder);
     }
 
-    /// Adds a module whose submodules are in that folder.
+    /// Adds a module whose submodules are in this folder.
     fn add(&mut self, module: &str, items: Vec<Item>, folder: &Path) {
         let mut kept = Vec::new();
         for item in items.into_iter().filter(|item| !is_test(attributes(item))) {
@@ -91,7 +92,7 @@ impl Sources {
         self.modules.insert(module.to_owned(), kept);
     }
 
-    /// What a path stands for in a module, if it is of these crates.
+    /// What a path refers to in a module, if it is from these crates.
     pub(crate) fn resolve(&self, module: &str, path: &[String]) -> Option<Found<'_>> {
         self.resolve_within(MAX_HOPS, module, path)
     }
@@ -118,7 +119,7 @@ impl Sources {
         })
     }
 
-    /// What a module has under a name.
+    /// The item of a module with this name.
     fn lookup(&self, hops: usize, module: &str, name: &str) -> Option<Found<'_>> {
         let items = self.modules.get(module)?;
         if let Some(item) = items.iter().find(|item| ident(item).is_some_and(|own| own == name)) {
@@ -144,7 +145,7 @@ impl Definition<'_> {
     }
 }
 
-/// A file's text, and what it is.
+/// A file's text, and its syntax tree.
 pub(crate) fn parse(file: &Path) -> (String, syn::File) {
     let text = fs::read_to_string(file).unwrap();
     let parsed = syn::parse_file(&text);
@@ -236,7 +237,7 @@ pub(crate) fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// Whether something is there in tests only.
+/// Whether something is compiled only for tests.
 pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).map(text).any(|cfg| {
         let test = matches!(&*cfg, "#[cfg(test)]" | "#[cfg(doctest)]");
@@ -246,10 +247,10 @@ pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// How the source writes something, in one line.
+/// The source text of something, on one line.
 pub(crate) fn text(part: &impl Spanned) -> String {
     let text = part.span().source_text().expect("what was parsed in this thread has a text");
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // What rustfmt adds when it breaks a line.
+    // Undoes what rustfmt adds when it breaks a line.
     line.replace("( ", "(").replace(", )", ")").replace(" )", ")").replace(", >", ">")
 }

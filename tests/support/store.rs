@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A directory to be used as `--store-root`. It goes away with its last user.
+/// A directory for `--store-root`. It is deleted with its last user.
 #[derive(Debug)]
 pub(crate) struct TempStore {
     root: TempDir,
@@ -20,38 +20,38 @@ impl TempStore {
         Self::new_in(&std::env::temp_dir())
     }
 
-    /// An empty store somewhere in a folder.
+    /// An empty store in a folder.
     pub(crate) fn new_in(folder: &Path) -> Self {
         let store = Self { root: TempDir::with_prefix_in("nix-image-test-", folder).unwrap() };
         fs::create_dir_all(store.place("/nix/store")).unwrap();
         store
     }
 
-    /// The store's root, where everything else of a test may go too.
+    /// The store's root, where a test may also put other files.
     pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
-    /// Where a store path really is.
+    /// The physical location of a store path.
     pub(crate) fn place(&self, path: &str) -> PathBuf {
         self.root().join(path.trim_start_matches('/'))
     }
 
-    /// Writes a file of a store path, with the directories that lead to it.
+    /// Writes a file of a store path, with its parent directories.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let place = self.place(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::write(place, content).unwrap();
     }
 
-    /// Writes a conf; where it is.
+    /// Writes a conf, and returns its location.
     pub(crate) fn write_conf(&self, name: &str, conf: &Value) -> PathBuf {
         let place = self.root().join(format!("{name}.json"));
         fs::write(&place, conf.to_string()).unwrap();
         place
     }
 
-    /// Makes a customisation layer of today's kind out of a finished tar; its store path.
+    /// Makes a current-style customisation layer from a finished tar, and returns its store path.
     pub(crate) fn write_customisation_layer(&self, tar: &[u8]) -> String {
         let path = format!("/nix/store/{}-customisation-layer", "c".repeat(32));
         self.write(&format!("{path}/layer.tar"), tar);
@@ -59,7 +59,7 @@ impl TempStore {
         path
     }
 
-    /// A conf as simple as can be, to be changed by a test.
+    /// A minimal conf, for a test to change.
     pub(crate) fn conf(store_layers: &Value, customisation_layer: &str) -> Value {
         json!({
             "architecture": "amd64", "os": "linux", "config": {}, "from_image": null,
@@ -70,7 +70,7 @@ impl TempStore {
         })
     }
 
-    /// `nix-image COMMAND CONF --store-root ROOT`, with a cache of this store's own.
+    /// `nix-image COMMAND CONF --store-root ROOT`, with this store's own cache.
     pub(crate) fn nix_image(&self, name: &str, conf: impl AsRef<OsStr>) -> Command {
         let mut command = command(NIX_IMAGE, &[name]);
         command.arg(conf.as_ref()).arg("--store-root").arg(self.root());

@@ -1,4 +1,4 @@
-//! A terminal, and what a person sees on it.
+//! A terminal, and what a user sees on it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,9 +14,9 @@ const ROWS: u16 = 60;
 /// A new terminal.
 #[derive(Debug)]
 pub(crate) struct Terminal {
-    /// The side that shows what is written to it.
+    /// The side that shows what is written.
     pub(crate) shown: File,
-    /// The side of programs.
+    /// The programs' side.
     pub(crate) program: File,
     columns: u16,
 }
@@ -24,10 +24,10 @@ pub(crate) struct Terminal {
 /// What a command showed on a terminal.
 pub(crate) struct Session {
     pub(crate) status: ExitStatus,
-    /// All that was written.
+    /// Everything that was written.
     pub(crate) written: String,
-    /// What could be read at each moment: the text of the screen before the cursor went back, and
-    /// whenever nothing more was written for now.
+    /// What could be read at each moment: the screen's text before the cursor moved back, and
+    /// whenever nothing more was written for a while.
     pub(crate) frames: Vec<String>,
     screen: vt100::Screen,
 }
@@ -45,12 +45,13 @@ impl Terminal {
         Self { shown: shown.into(), program: program.into(), columns }
     }
 
-    /// Runs a command whose standard error it is. `each` is given what it shows from time to time.
+    /// Runs a command with the terminal as its standard error. `each` gets what it shows from time
+    /// to time.
     pub(crate) fn watch(self, command: Command, mut each: impl FnMut(&str, &mut Child)) -> Session {
         let Self { mut shown, program, columns } = self;
         let mut command = command;
         let mut child = command.stderr(program).spawn().unwrap();
-        // Its last writer is gone with the command; reading on is an error then.
+        // The last writer is gone with the command; then reading is an error.
         drop(command);
         let mut parser = vt100::Parser::new(ROWS, columns, 0);
         let (mut written, mut frames) = (Vec::new(), Vec::new());
@@ -74,7 +75,7 @@ impl Terminal {
         Session { status, written, frames, screen: parser.screen().clone() }
     }
 
-    /// The same for a command that must succeed; what is left on the screen at its end.
+    /// The same for a command that must succeed. Returns what is left on the screen at its end.
     pub(crate) fn lines(self, command: Command) -> Vec<String> {
         let session = self.watch(command, |_, _| {});
         assert!(session.status.success(), "{}", session.written);
@@ -83,8 +84,8 @@ impl Terminal {
 }
 
 impl Session {
-    /// The lines that are left at the end. No moment was without sense, and the cursor stands at
-    /// the beginning of a line, to be seen.
+    /// The lines that are left at the end. Checks that every frame made sense, and that the cursor
+    /// is visible at the beginning of a line.
     pub(crate) fn lines(&self) -> Vec<String> {
         let zero = Regex::new(r"(/ ?|\bof )0\b").unwrap();
         for frame in &self.frames {
@@ -96,7 +97,7 @@ impl Session {
         contents.lines().map(|line| line.trim_end().to_owned()).collect()
     }
 
-    /// Whether some moment showed a text.
+    /// Whether some frame showed a text.
     pub(crate) fn showed(&self, text: &str) -> bool {
         self.frames.iter().any(|frame| frame.contains(text))
     }

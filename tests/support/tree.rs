@@ -1,4 +1,4 @@
-//! Made-up trees of files: names of every kind, odd modes, hard links, FIFOs, devices.
+//! Random trees of files: names of every kind, odd modes, hard links, FIFOs, devices.
 
 use super::is_root;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ pub(crate) enum Node {
         size: usize,
         mode: u32,
     },
-    /// Another name for one of the files that were written before; a file if there is none.
+    /// Another name for a file that was written before, or a file if there is none.
     HardLink(Index),
     Link(Vec<u8>),
     Fifo {
@@ -33,7 +33,7 @@ pub(crate) enum Node {
     },
 }
 
-/// A tree of up to some thirty nodes; at its root may be a file or a link as well.
+/// A tree of up to about thirty nodes. Its root may also be a file or a link.
 pub(crate) fn node() -> impl Strategy<Value = Node> {
     leaf().prop_recursive(4, 30, 8, |inner| {
         (mode(), prop::collection::vec((name(), inner), 0..8))
@@ -70,7 +70,7 @@ pub(crate) fn name() -> impl Strategy<Value = Vec<u8>> {
             .prop_map(Into::into),
         3 => text(40).prop_map(String::into_bytes),
         2 => prop::collection::vec(any::<u8>(), 1..20),
-        // Round the limit of 100, together with a store path's 44 or more characters.
+        // Around the limit of 100, together with a store path's 44 or more characters.
         2 => (20..60usize).prop_map(|length| vec![b'n'; length]),
         1 => (20..60usize).prop_map(|length| "é".repeat(length).into_bytes()),
         1 => (90..=255usize).prop_map(|length| vec![b'm'; length]),
@@ -96,7 +96,7 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Text with characters of every length, and of those past and short of the surrogates.
+/// Text with characters of every length, including those next to the surrogates.
 fn text(longest: usize) -> impl Strategy<Value = String> {
     let char = prop_oneof![
         6 => prop::char::range(' ', '~'),
@@ -109,13 +109,12 @@ fn text(longest: usize) -> impl Strategy<Value = String> {
 /// Writes trees to the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    /// What hard links may lead to.
+    /// Possible targets of hard links.
     files: Vec<PathBuf>,
 }
 
 impl Writer {
-    /// Writes a node at a new path. Without root, devices are left out, and every
-    /// file is readable.
+    /// Writes a node at a new path. Without root, devices are left out, and every file is readable.
     pub(crate) fn write(&mut self, place: &Path, node: &Node) {
         match node {
             Node::File { size, mode } => self.write_file(place, *size, *mode),
@@ -141,7 +140,7 @@ impl Writer {
     }
 
     fn write_file(&mut self, place: &Path, size: usize, mode: u32) {
-        // Each file has other bytes, so that a mix-up shows.
+        // Each file has different bytes, so that a mix-up shows.
         let number = self.files.len();
         let content: Vec<_> =
             (0..size).map(|at| (at + at / 251 + number).to_le_bytes()[0]).collect();

@@ -1,4 +1,4 @@
-//! File systems of a test's own, in files, and mounts on them.
+//! Temporary file systems in files, and mounts on them.
 
 use super::{need, stdout_of};
 use std::fs::{self, File};
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A small file system. It goes away with the test.
+/// A small file system, deleted with the test.
 #[derive(Debug)]
 pub(crate) struct Volume {
     mount: Mount,
-    /// What it is in.
+    /// The folder with its file.
     _folder: TempDir,
 }
 
-/// Something mounted.
+/// A mounted directory.
 #[derive(Debug)]
 pub(crate) struct Mount(PathBuf);
 
 impl Volume {
-    /// One that `mkfs.KIND` makes, or a tmpfs. Needs root.
+    /// Creates a file system with `mkfs.KIND`, or a tmpfs. Needs root.
     pub(crate) fn new(kind: &str) -> Self {
         let folder = TempDir::with_prefix("nix-image-test-").unwrap();
         let point = folder.path().join("volume");
@@ -29,7 +29,7 @@ impl Volume {
             mount.args(["-t", "tmpfs", "tmpfs"]);
         } else {
             let image = folder.path().join("image");
-            // As little as xfs is made with.
+            // The minimum size of xfs.
             File::create(&image).unwrap().set_len(320 << 20).unwrap();
             let make = format!("mkfs.{kind}");
             need(&make);
@@ -44,14 +44,14 @@ impl Volume {
         &self.mount.0
     }
 
-    /// Mounts a directory on itself.
+    /// Bind-mounts a directory on itself.
     pub(crate) fn bind(&self, name: &str) -> Mount {
         let path = self.path().join(name);
         stdout_of(Command::new("mount").arg("--bind").args([&path, &path]));
         Mount(path)
     }
 
-    /// The same, so that nothing can be written there.
+    /// The same, read-only.
     pub(crate) fn bind_read_only(&self, name: &str) -> Mount {
         let mount = self.bind(name);
         stdout_of(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&mount.0));

@@ -1,4 +1,4 @@
-//! Made-up layers become the trees that podman and containerd make of them.
+//! Random layers become the same trees as in podman and containerd.
 
 use super::layer::{Item, Node, Origin, Yard, archive, contents, same_owner, store_contents};
 use crate::support::{engines, need_root, sha256, stdout_of};
@@ -13,9 +13,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Layers in an image.
+/// The number of layers in an image.
 const LAYERS: usize = 2;
-/// Images.
+/// The number of images.
 const CASES: usize = 60;
 
 fn path() -> impl Strategy<Value = String> {
@@ -59,7 +59,7 @@ fn entry() -> impl Strategy<Value = Item> {
                 if whiteout == ".wh." { item.path[name..].to_owned() } else { ".opq".into() };
             item.path = format!("{}{whiteout}{hidden}", &item.path[..name]);
         }
-        // Attributes of what takes none of its user are refused by one engine only.
+        // Only one engine rejects attributes of files that cannot have user attributes.
         if !matches!(item.node, Node::Directory | Node::File { .. }) {
             item.xattrs.clear();
         }
@@ -70,7 +70,7 @@ fn entry() -> impl Strategy<Value = Item> {
 /// `cap_net_raw=ep`, as the kernel writes it.
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Layers; some have an entry for the root.
+/// Layers, some of which have an entry for the root.
 pub(super) fn layers() -> impl Strategy<Value = Vec<Vec<Item>>> {
     let root = (any::<bool>(), entry()).prop_map(|(has_one, mut item)| {
         item.path = "./".into();
@@ -82,7 +82,7 @@ pub(super) fn layers() -> impl Strategy<Value = Vec<Vec<Item>>> {
     prop::collection::vec(layer, LAYERS..=LAYERS)
 }
 
-/// An archive that `docker load` would take.
+/// An archive that `docker load` accepts.
 pub(super) fn write_image(path: &Path, layers: &[Vec<u8>]) {
     let diff_ids: Vec<_> = layers.iter().map(|tar| format!("sha256:{}", sha256(tar))).collect();
     let config = json!({
@@ -106,7 +106,7 @@ pub(super) fn write_image(path: &Path, layers: &[Vec<u8>]) {
     builder.finish().unwrap();
 }
 
-/// The IDs of layers, made of their own and their parent's.
+/// The IDs of layers, derived from their own and their parent's.
 fn chain(layers: &[Vec<u8>], join: impl Fn(&str, &str) -> String) -> Vec<String> {
     let mut chain: Vec<String> = Vec::new();
     for layer in layers {
@@ -119,7 +119,7 @@ fn chain(layers: &[Vec<u8>], join: impl Fn(&str, &str) -> String) -> Vec<String>
     chain
 }
 
-/// Makes the tree of a layer. What cannot be made of it is left out.
+/// Makes the tree of a layer, leaving out what is impossible.
 fn make(
     yard: &Yard,
     ways: &Ways,
@@ -141,8 +141,8 @@ fn make(
     }
 }
 
-/// Compares the trees of layers with what an engine makes, if it takes them: both stop at a
-/// directory that became something else, for one. How many files ours has.
+/// Compares the trees of layers with those of an engine, if it accepts them: for example, both stop
+/// at a directory that became something else. Returns how many files ours has.
 fn compare(
     layers: &[Vec<Item>],
     rules: impl Fn(Vec<PathBuf>) -> Rules<'static>,
@@ -158,8 +158,8 @@ fn compare(
         all += counts;
         made.push((tree, items));
     }
-    // containerd gives the time of a directory to what took its place, or a link there leads to,
-    // also if it was hidden in between.
+    // containerd gives the time of a directory to what replaced it, or to the target of a link
+    // there, even if it was hidden in between.
     let is_replaced = |tree: &Path, items: &[Item], item: &Item| {
         let status = tree.join(&item.path).symlink_metadata();
         let (parent, name) = item.path.rsplit_once('/').unwrap_or(("", &item.path));
@@ -179,7 +179,7 @@ fn compare(
     for (theirs, (ours, items)) in loaded.iter().zip(&made) {
         let (mut ours, mut theirs) = (contents(ours), contents(theirs));
         if items.first().is_none_or(|item| item.path != "./") || !rules(Vec::new()).root_entry {
-            // The caller makes that.
+            // The caller makes the root.
             ours.remove(b".".as_slice());
             theirs.remove(b".".as_slice());
         }
@@ -195,7 +195,7 @@ fn compare(
 
 fn run(check: impl Fn(&[Vec<Item>]) -> Counts) {
     need_root("make devices");
-    // The same every time: engines have more odd ways than anybody has met yet.
+    // The same cases every time: engines have more quirks than anyone has seen.
     let mut runner = TestRunner::deterministic();
     let mut all = Counts::default();
     for _ in 0..CASES {
@@ -235,12 +235,12 @@ fn trees_are_those_of_containerd() {
     });
 }
 
-/// Where containerd has the tree of a committed snapshot: a view on it names its directory.
+/// Where containerd has the tree of a committed snapshot: a view of it names the directory.
 fn snapshot(engine: &engines::Engine, id: &str) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let key = format!("view-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let parent = format!("sha256:{id}");
-    // At once, as containerd soon deletes an unused view.
+    // Without delay, as containerd soon deletes an unused view.
     let view = ["snapshots", "view", "--target", "/mnt", &key, &parent];
     let text = String::from_utf8(stdout_of(&mut engine.command("ctr", &view))).unwrap();
     let start = text.find("/snapshots/").unwrap_or_else(|| panic!("{text}"));

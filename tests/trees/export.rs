@@ -1,4 +1,5 @@
-//! `nix-image export` of made-up layers: the tree that an engine has, or a program that unpacks.
+//! `nix-image export` of random layers: the tree equals that of an engine, or of a program that
+//! unpacks them.
 
 use super::engines::{layers, write_image};
 use super::layer::{Item, Node, archive, contents, directory, hard_link, item, symlink};
@@ -11,12 +12,12 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-/// Images.
+/// The number of images.
 const CASES: usize = 40;
 
-/// Leaves out what engines refuse or disagree on, which is most of what chance makes: names that one
-/// layer has twice or hides itself, entries below what is not a directory, links to no file of the
-/// layer, and what a layer says of its own root. The directories that entries are in are named.
+/// Leaves out what engines reject or disagree on, which is most of the random input: names that are
+/// duplicate or hidden within a layer, entries below something that is not a directory, links to
+/// files outside the layer, and entries for the layer's own root. Parent directories get entries.
 fn plausible(items: &[Item]) -> Vec<Item> {
     let mut kinds = BTreeMap::new();
     let mut all = Vec::new();
@@ -55,7 +56,7 @@ fn plausible(items: &[Item]) -> Vec<Item> {
     all
 }
 
-/// What is in a tar file, unpacked.
+/// The contents of a tar file, unpacked.
 fn unpacked(tar: &Path, folder: &Path) -> BTreeMap<Vec<u8>, String> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir(folder).unwrap();
@@ -104,7 +105,7 @@ fn exported_trees_are_those_of_podman() {
         if engine.try_archive(&at("image.tar")).is_err() {
             continue;
         }
-        // What podman takes is a tree.
+        // What podman accepts is a tree.
         export(&at("image.tar"), &at("ours.tar")).unwrap_or_else(|said| panic!("{said}{stack:#?}"));
         let created = stdout_of(&mut engine.command("podman", &["create", "trees:1", "x"]));
         let created = String::from_utf8(created).unwrap();
@@ -120,7 +121,7 @@ fn exported_trees_are_those_of_podman() {
         for tree in [&mut ours, &mut theirs] {
             // podman sets the root's mode itself.
             tree.remove(b".".as_slice());
-            // What podman puts into each container.
+            // podman adds these to each container.
             for name in ["dev", "etc", "proc", "run", "sys"] {
                 tree.retain(|path, _| !path.starts_with(format!("./{name}").as_bytes()));
             }
@@ -131,7 +132,8 @@ fn exported_trees_are_those_of_podman() {
     assert!(compared > CASES / 4, "only {compared} images were compared");
 }
 
-/// Links from one layer into another, which engines that unpack each layer for itself refuse.
+/// Links from one layer into another, which are rejected by engines that unpack each layer
+/// separately.
 #[test]
 fn exported_links_across_layers_are_those_of_umoci() {
     need("umoci");
@@ -191,7 +193,7 @@ fn exported_links_across_layers_are_those_of_umoci() {
             tree.remove(b".".as_slice());
         }
         assert_same(&ours, &theirs, &stack);
-        // It is one archive for one tree, whatever the layers are.
+        // The archive depends only on the tree, not on the layers.
         let flat = fs::read(at("ours.tar")).unwrap();
         let mut again = File::create(at("flat.tar")).unwrap();
         let mut layout = Layout::default();

@@ -1,4 +1,4 @@
-//! Which way works where: other file systems, mounts, an ordinary user.
+//! Which way of importing works where: other file systems, mounts, an ordinary user.
 
 use super::layer::{
     Item, Node, Origin, Yard, contents, directory, item, same_owner, store_contents,
@@ -24,7 +24,7 @@ fn layer() -> Vec<Item> {
     ]
 }
 
-/// Makes the tree of a layer; the store stays, and the tree is the same whatever the way.
+/// Makes the tree of a layer. The store does not change, and the tree is the same for every way.
 fn make(yard: &Yard, import: Import) -> (Ways, Counts) {
     let items = layer();
     yard.fill("tree", &items);
@@ -38,7 +38,7 @@ fn make(yard: &Yard, import: Import) -> (Ways, Counts) {
     plain.make(&plain.ways(Import::Copy), "tree", &items, &rules).unwrap();
     let [mut ours, mut theirs] = [yard, &plain].map(|yard| contents(&yard.tree("tree")));
     for tree in [&mut ours, &mut theirs] {
-        // A store's directory has whatever size.
+        // The size of a store's directory varies.
         tree.remove(b".".as_slice());
     }
     assert_eq!(ours, theirs);
@@ -111,7 +111,7 @@ fn a_mount_in_between_does_not_keep_links_away() {
         let volume = Volume::new(kind);
         let yard = Yard::at(&volume.path().join("a b/store"), &volume.path().join("target"));
         yard.fill("tree", &layer());
-        // As NixOS has it, and as dockerd.
+        // As in NixOS, and as dockerd has it.
         let _read_only = volume.bind_read_only("a b/store");
         let _itself = volume.bind("target");
         let ways = yard.ways(Import::Auto);

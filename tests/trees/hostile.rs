@@ -1,4 +1,4 @@
-//! Entries that would lead out of the tree, or are too much for it.
+//! Entries that would lead out of the tree, or exceed its limits.
 
 use super::layer::{
     Item, Yard, contents, directory, hard_link, same_owner, store_contents, stored, symlink,
@@ -8,7 +8,8 @@ use delivery::trees::{Import, Rules, remove_tree};
 use std::fs::{self, File};
 use std::os::fd::AsFd as _;
 
-/// Makes a tree in a target that has other things; whether that worked. Nothing else changes.
+/// Makes a tree in a target with other contents, and returns whether that worked. Nothing else may
+/// change.
 fn make(items: &[Item]) -> Result<(), String> {
     need_root("own what a layer says is root's");
     let yard = Yard::new();

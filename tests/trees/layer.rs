@@ -1,4 +1,4 @@
-//! A made-up layer: as an archive, for the engines; as a tree, by ours; and what a tree is.
+//! A random layer: as an archive for the engines, as a tree made by us, and a tree's contents.
 
 use delivery::trees::{Content, Counts, Entry, Import, Rules, Time, TreeError, TreeWriter};
 use delivery::trees::{Ways, Xattr};
@@ -38,9 +38,9 @@ pub(super) enum Node {
 pub(super) enum Origin {
     /// In a stream.
     Stream,
-    /// In a file of the store which is as the layer wants it.
+    /// In a file of the store that is exactly as the layer wants it.
     Alike,
-    /// In one of another mode and time.
+    /// In a file of the store with a different mode and time.
     Different,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn item(path: &str, mode: u32, node: Node) -> Item {
     Item { path: path.into(), owner: (0, 0), mode, seconds: 1, xattrs: Vec::new(), node }
 }
 
-/// A file that lies in the store just as it should be.
+/// A file that is in the store just as it should be.
 pub(super) fn stored(path: &str, content: &str) -> Item {
     let content = content.as_bytes().to_vec();
     item(path, 0o444, Node::File { content, origin: Origin::Alike })
@@ -66,8 +66,8 @@ pub(super) fn hard_link(path: &str, target: &str) -> Item {
     item(path, 0o444, Node::HardLink(target.into()))
 }
 
-/// Everything belongs to whom the layer says.
-#[expect(clippy::unnecessary_wraps, reason = "others may find no owner")]
+/// Everything belongs to the owner that the layer specifies.
+#[expect(clippy::unnecessary_wraps, reason = "other functions may find no owner")]
 pub(super) fn same_owner(uid: u32, gid: u32) -> Option<(u32, u32)> {
     Some((uid, gid))
 }
@@ -156,7 +156,7 @@ impl Yard {
         self.store.join(format!("{tree}-{number}"))
     }
 
-    /// Puts into the store what the layer's files are there.
+    /// Writes the layer's files into the store.
     pub(super) fn fill(&self, name: &str, items: &[Item]) {
         for (number, item) in items.iter().enumerate() {
             let Node::File { content, origin } = &item.node else { continue };
@@ -188,7 +188,7 @@ impl Yard {
         self.make_up_to(ways, name, items, rules).map_err(|(_, error)| error)
     }
 
-    /// The same; an error comes with the number of the item that it is about.
+    /// The same; an error comes with the number of the item that caused it.
     pub(super) fn make_up_to(
         &self,
         ways: &Ways,
@@ -239,8 +239,8 @@ impl Yard {
     }
 }
 
-/// All that is in a directory and itself, each with all that is known of it but for times of the
-/// last hour: those are when it was made.
+/// A directory and everything in it, with all metadata except times of the last hour, which are
+/// from when it was made.
 pub(super) fn contents(root: &Path) -> BTreeMap<Vec<u8>, String> {
     let mut found = BTreeMap::new();
     let mut first_names = BTreeMap::new();
@@ -294,7 +294,7 @@ fn add_contents(
     }
 }
 
-/// What no tree may change of a store.
+/// Everything about a store that no tree may change.
 pub(super) fn store_contents(store: &Path) -> BTreeMap<Vec<u8>, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(store).unwrap().map(|entry| entry.unwrap()) {

@@ -1,5 +1,5 @@
-//! Trees of layers: what is linked, reflinked and copied where, and that they are what the engines
-//! make.
+//! Trees of layers: what is linked, reflinked and copied where, and that they equal those of the
+//! engines.
 
 mod engines;
 mod export;

@@ -1,4 +1,4 @@
-//! What becomes of a file of the store.
+//! What happens to the store's files.
 
 use super::layer::{Item, Node, Origin, Yard, contents, directory, item, same_owner, stored};
 use crate::support::need_root;

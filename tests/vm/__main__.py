@@ -1,6 +1,6 @@
 """Runs the VM tests of nix/tests in virtual machines of Debian's kernel and packages.
 
-Nix evaluates the scripts and builds the images, as for tests/driver; no NixOS is built. With
+As for tests/driver, Nix evaluates the scripts and builds the images; no NixOS is built. With
 --nixos-driver, NixOS' own test driver runs the scripts in these machines. Needs root.
 """
 
@@ -26,7 +26,7 @@ from machine import Failure, time_limit  # noqa: E402
 def main():
     arguments = parse()
     if os.geteuid() != 0:
-        sys.exit("tests/vm: only root can make the machines")
+        sys.exit("tests/vm: only root can create the machines")
     qemu.check_host()
 
     started = time.monotonic()
@@ -36,7 +36,7 @@ def main():
     say("evaluated the scripts and built their images", started)
     if arguments.compare:
         differences = evaluated.compare(tests, arguments.compare, arguments.nix_instantiate)
-        print(differences or f"{len(tests)} scripts are the same")
+        print(differences or f"all {len(tests)} scripts are the same")
         sys.exit(1 if differences else 0)
 
     started = time.monotonic()
@@ -49,7 +49,7 @@ def main():
         for name in arguments.test or guest.KERNEL:
             print(f"\n{name}", flush=True)
             started = time.monotonic()
-            # Short, because the paths of sockets may not be long.
+            # A short path, because the paths of sockets are limited in length.
             with tempfile.TemporaryDirectory(prefix="nix-image-", dir="/var/tmp") as state:
                 start = pathlib.Path(state, "run-machine-vm")
                 memory = tests[name]["memorySize"]
@@ -81,18 +81,18 @@ def parse():
         "--nixos-driver",
         type=pathlib.Path,
         metavar="NIXPKGS",
-        help="run the scripts by the test driver of this tree of nixpkgs",
+        help="run the scripts with the test driver of this nixpkgs tree",
     )
     parser.add_argument(
         "--compare",
         type=pathlib.Path,
         metavar="NIXPKGS",
-        help="run nothing, and compare the scripts with those that this tree of nixpkgs makes",
+        help="run nothing, but compare the scripts with those that this nixpkgs tree makes",
     )
     parser.add_argument(
-        "--nix-instantiate", default="nix-instantiate", help="one that can read NIXPKGS"
+        "--nix-instantiate", default="nix-instantiate", help="one that can evaluate NIXPKGS"
     )
-    parser.add_argument("--limit", type=int, default=3600, help="seconds that a test may take")
+    parser.add_argument("--limit", type=int, default=3600, help="time limit of a test, in seconds")
     parser.add_argument("test", nargs="*", help=f"of {', '.join(guest.KERNEL)}; default: all")
     arguments = parser.parse_args()
     for name in arguments.test:
@@ -110,7 +110,7 @@ def run(arguments, script, store, start):
         "machine": machine,
         "start_all": machine.start,
         "subtest": machine.subtest,
-        # The script reads the store that the machine has.
+        # The script reads the machine's store.
         "open": lambda path: open(store.here(path)),
     }
     try:

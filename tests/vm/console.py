@@ -1,4 +1,4 @@
-"""A virtual machine as scripts see it, over a shell on its console."""
+"""A virtual machine as scripts see it, through a shell on its console."""
 
 import base64
 import pathlib
@@ -9,15 +9,15 @@ import time
 
 from machine import Failure, Machine
 
-# Seconds in which a machine boots, on a loaded host without KVM as well.
+# Maximum time for a boot in seconds, even on a loaded host without KVM.
 BOOT_LIMIT = 10 * 60
-# Seconds in which it shuts down.
+# Maximum time for a shutdown in seconds.
 SHUTDOWN_LIMIT = 5 * 60
 READY = b"Spawning backdoor root shell...\n"
 
 
 class VirtualMachine(Machine):
-    """A machine that a start script of qemu.py starts, with its state in a folder."""
+    """A machine started by a start script of qemu.py, with its state in a folder."""
 
     def __init__(self, start_script: pathlib.Path, folder: pathlib.Path) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class VirtualMachine(Machine):
         self.shell: socket.socket | None = None
 
     def start(self) -> None:
-        """Starts it, and does not wait until it is up."""
+        """Starts it, without waiting until it is up."""
         if self.process:
             return
         address = self.folder / "shell"
@@ -105,12 +105,12 @@ class VirtualMachine(Machine):
         self.kill()
 
     def last_lines(self) -> str:
-        """The end of what it said on its serial console."""
+        """The end of the output on its serial console."""
         text = self.console.read_text(errors="replace") if self.console.exists() else ""
         return "\n".join(text.splitlines()[-20:])
 
     def kill(self) -> None:
-        """Ends it at once, whatever it is doing."""
+        """Stops it at once, whatever it is doing."""
         if self.process:
             self.process.kill()
             self.process.wait()

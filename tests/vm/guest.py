@@ -1,4 +1,4 @@
-"""A machine of Debian's kernel and packages: its disk, kernel and initrd, made once and kept."""
+"""A machine with Debian's kernel and packages: its disk, kernel and initrd, created only once."""
 
 import lzma
 import shutil
@@ -6,19 +6,19 @@ import subprocess
 
 import release as releases
 
-# Older ones have a podman that takes no compressed archive.
+# Older releases have a podman that does not load compressed archives.
 RELEASES = ["trixie", "sid"]
 
-# What a machine has besides the engines and what they need.
+# The machine's packages in addition to the engines and what they need.
 SYSTEM = [
     *("busybox-static", "ca-certificates", "dbus", "docker-registry", "iproute2", "kmod"),
     *("linux-image-cloud-amd64", "procps", "systemd", "systemd-sysv", "udev", "zstd"),
 ]
 DISK = "8G"
-# Seconds that making a file system may take.
+# Time limit for creating a file system, in seconds.
 LIMIT = 10 * 60
 
-# What the kernel is told, by the test that runs: each machine has the services of one engine.
+# Kernel parameters for each test: each machine runs the services of one engine.
 NO_DOCKER = "systemd.mask=docker.service systemd.mask=docker.socket"
 CONFIGURED = "systemd.setenv=DOCKER_OPTS=--config-file=/etc/docker"
 KERNEL = {
@@ -28,7 +28,7 @@ KERNEL = {
     "podman": f"{NO_DOCKER} systemd.mask=containerd.service",
 }
 
-# The shell that runs what the driver sends, as NixOS' driver expects it: on the first virtio
+# The shell that runs the driver's commands, as NixOS' driver expects it: on the first virtio
 # console, with standard error on the serial one.
 BACKDOOR = """#!/bin/bash
 export HOME=/root LOGNAME=root PAGER= PATH=/nix/bin:$PATH USER=root
@@ -45,7 +45,7 @@ After=dev-hvc0.device dev-ttyS0.device
 ExecStart=/usr/local/sbin/backdoor
 KillSignal=SIGHUP
 """
-# The store is the second disk. Without it, the machine is no use.
+# The store is the second disk. Without it, the machine is useless.
 STORE = """[Unit]
 Before=local-fs.target
 [Mount]
@@ -69,13 +69,13 @@ FILES = {
 LINKS = {
     "etc/systemd/system/local-fs.target.wants/nix.mount": "../nix.mount",
     "etc/systemd/system/multi-user.target.wants/backdoor.service": "../backdoor.service",
-    # The consoles are the driver's, and /tmp is on the disk, as NixOS has it.
+    # The consoles belong to the driver, and /tmp is on the disk, as in NixOS.
     "etc/systemd/system/serial-getty@hvc0.service": "/dev/null",
     "etc/systemd/system/serial-getty@ttyS0.service": "/dev/null",
     "etc/systemd/system/tmp.mount": "/dev/null",
 }
 
-# Started by the kernel. With `trial`, it is all that is: whether a machine boots.
+# Started by the kernel. With `trial`, it only reports that the machine boots.
 INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 if /bin/busybox grep -qw trial /proc/cmdline; then
@@ -92,7 +92,7 @@ exec /bin/busybox switch_root /root /sbin/init
 
 
 def make(release):
-    """The folder with the guest's `disk`, `kernel` and `initrd`, made now if there is none."""
+    """The folder with the guest's `disk`, `kernel` and `initrd`, created if needed."""
     wanted = releases.packages(release, SYSTEM)
     key = [*wanted, DISK, INIT, str(FILES), str(LINKS)]
 
@@ -121,7 +121,7 @@ def write_files(tree):
 
 
 def write_initrd(tree, initrd):
-    """All that the kernel needs to find its root: the cloud kernel has the rest built in."""
+    """Everything that the kernel needs to find its root; the cloud kernel has the rest built in."""
     module = next(tree.glob("usr/lib/modules/*/kernel/drivers/block/virtio_blk.ko*"))
     data = module.read_bytes()
     folder = tree.with_name("initrd-files")
@@ -148,7 +148,7 @@ def write_initrd(tree, initrd):
 
 
 def write_disk(disk, size, tree):
-    """An ext4 file system with what the tree has."""
+    """An ext4 file system with the contents of the tree."""
     subprocess.run(
         ["mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", tree, disk, size],
         env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
@@ -159,12 +159,12 @@ def write_disk(disk, size, tree):
 
 
 def write_store(store, script, folder):
-    """A disk with the closure of the scripts, and with nix-image on the PATH of the machine."""
+    """A disk with the closure of the scripts, and with nix-image on the machine's PATH."""
     closure = store.closure(script)
     tree = folder / "store-files"
     (tree / "store").mkdir(parents=True)
     (tree / "bin").mkdir()
-    # Hard links: nothing of them is written to.
+    # Hard links do, as nothing writes to the files.
     names = [store.here(path) for path in closure]
     subprocess.run(["cp", "-a", "-l", "-t", tree / "store", *names], check=True)
     program = next(path for path in closure if path.endswith("-nix-image"))
@@ -172,7 +172,7 @@ def write_store(store, script, folder):
     used = subprocess.run(
         ["du", "-sk", "--apparent-size", tree], check=True, capture_output=True, text=True
     )
-    # Small files take a block each, and the file system has tables of its own.
+    # Each small file takes up a block, and the file system needs space for its tables.
     size = f"{int(used.stdout.split()[0]) * 2 + 65536}k"
     write_disk(folder / "store", size, tree)
     shutil.rmtree(tree)

@@ -1,7 +1,7 @@
-"""NixOS' own test driver, as nixpkgs has it, with machines of ours.
+"""NixOS' own test driver, from nixpkgs, with our machines.
 
-It needs a newer Python than many machines have, so it runs with the programs of a release of
-Debian's. As a program, this is what runs there.
+It needs a newer Python than many machines have, so it runs with the programs of a Debian release.
+As a program, this is what runs there.
 """
 
 import os
@@ -22,7 +22,7 @@ PACKAGES = [
     *("python3-junit.xml", "python3-typing-extensions", "qemu-system-x86", "qemu-utils"),
 ]
 MODULES = pathlib.Path("/usr/local/lib/python3.13/dist-packages")
-# Of a debugger that is not asked for, and that Debian has no package of.
+# A stub for a debugger that is not used, and that Debian has no package of.
 REMOTE_PDB = "class RemotePdb:\n    pass\n"
 
 
@@ -32,7 +32,7 @@ def run(nixpkgs, script, store, start, limit):
     (folder / "test-script").write_text(script)
     lib = nixpkgs.resolve() / "nixos/lib"
     if not (lib / "test-driver/src/test_driver").exists():
-        sys.exit(f"{nixpkgs} is not a tree of nixpkgs: nixos/lib/test-driver/src is missing")
+        sys.exit(f"{nixpkgs} is not a nixpkgs tree: nixos/lib/test-driver/src is missing")
     command = [
         *("sh", "-ec", 'mkdir /nix; mount --bind "$1" /nix; shift; exec "$@"', "sh"),
         store.root / "nix",
@@ -40,7 +40,7 @@ def run(nixpkgs, script, store, start, limit):
     ]
     shared = [HERE.parents[1], lib, folder, store.root.parent, release.cache()]
     tree = release.tree(RELEASE, sorted(PACKAGES), "nixos-driver")
-    # The driver has a limit of its own, but not while a machine starts.
+    # The driver has its own limit, but it does not apply while a machine starts.
     return release.enter(tree, shared, list(map(str, command)), limit + 60) == 0
 
 
@@ -51,7 +51,7 @@ def inside(lib, folder, limit):
     script = folder / "test-script"
     problems = lint(lib, script.read_text())
     if problems:
-        sys.exit(f"NixOS' driver would refuse the script:\n{problems}")
+        sys.exit(f"NixOS' driver would reject the script:\n{problems}")
     os.environ |= {
         "LOGFILE": "/dev/null",
         "PYTHONUNBUFFERED": "1",
@@ -66,7 +66,7 @@ def inside(lib, folder, limit):
 
 
 def lint(lib, script):
-    """The checks of nixos/lib/testing/driver.nix, with the types and names of the driver itself."""
+    """The checks of nixos/lib/testing/driver.nix, with the driver's own types and names."""
     symbols = "import test_driver; test_driver.generate_driver_symbols()"
     subprocess.run(["python3", "-c", symbols], check=True, stdout=subprocess.DEVNULL)
     names = ["machine", *pathlib.Path("driver-symbols").read_text().split(",")]

@@ -1,4 +1,4 @@
-"""qemu: how the machine's processor is made, and the program that starts a machine."""
+"""qemu: chooses the machine's processor, and writes the program that starts a machine."""
 
 import os
 import platform
@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 
-# Seconds in which a machine boots that can: those of KVM take one.
+# Maximum time for a trial boot in seconds: with KVM it takes one.
 TRIAL_LIMIT = 30
 
-# Debian's programs of other languages than C want more than the first 64-bit processors had.
+# Debian's programs in languages other than C need more than the first 64-bit processors.
 PROCESSORS = {
     "kvm": ["-accel", "kvm", "-cpu", "max"],
     "tcg": [
@@ -19,12 +19,12 @@ PROCESSORS = {
     ],
 }
 QEMU = "qemu-system-x86_64"
-# On a loaded host, a kernel would find that its timer does not work.
+# On a loaded host, a kernel would conclude that its timer does not work.
 KERNEL = "console=ttyS0 panic=-1 no_timer_check"
 
 
 def accelerator(guest):
-    """KVM if a machine boots with it. That /dev/kvm can be opened does not say so."""
+    """KVM if a machine boots with it. Being able to open /dev/kvm does not prove that."""
     return "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and boots(guest, "kvm") else "tcg"
 
 
@@ -50,10 +50,11 @@ def with_us(command):
 
 
 def write_start_script(path, guest, store, options, memory, accelerator):
-    """A program that starts the machine, with more options of qemu as its arguments.
+    """A program that starts the machine, with further qemu options as its arguments.
 
-    Its disk is what was written since the first start, in the folder that TMPDIR names, on top of
-    the guest's. So NixOS' driver wants it, and so a machine can be shut down and started again.
+    Its disk stores what was written since the first start, in the folder that TMPDIR names, on top
+    of the guest's disk. NixOS' driver requires this, and it allows shutting a machine down and
+    starting it again.
     """
     machine = [
         *(QEMU, "-nodefaults", "-no-user-config", "-name", "machine", "-smp", "2"),
@@ -79,9 +80,9 @@ exec {shlex.join(with_us(machine))} \\
 
 
 def check_host():
-    """Ends where no machine can be made or run."""
+    """Exits if machines cannot be created or run here."""
     if platform.machine() != "x86_64":
-        sys.exit(f"tests/vm: its machines are for x86_64, and this one is {platform.machine()}")
+        sys.exit(f"tests/vm: the machines need x86_64, but this host is {platform.machine()}")
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     programs = ["debootstrap", "mke2fs", "qemu-img", QEMU]
     missing = [name for name in programs if not shutil.which(name, path=path)]

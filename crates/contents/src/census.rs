@@ -8,16 +8,16 @@ use super::overlay::Overlay;
 use super::{Contents, Duplicates, Layer, Part, StorePath, names};
 use formats::digest::Digest;
 
-/// Counts the entries of an image, layer by layer from the lowest one: each with
+/// Counts the entries of an image, layer by layer from the lowest one, with
 /// [`Census::begin_layer`], [`Census::entry`] and [`Census::directory`].
 #[derive(Debug)]
 pub struct Census {
-    /// The store's directory with a slash at its end, and none at its start.
+    /// The store's directory, with a trailing slash and no leading one.
     store: String,
     layers: Vec<Layer>,
     paths: Vec<StorePath>,
     places: HashMap<String, usize>,
-    /// What is not in the store.
+    /// Entries outside the store.
     others: Overlay,
 }
 
@@ -34,13 +34,13 @@ impl Census {
         }
     }
 
-    /// Begins with the next layer, of this digest and size.
+    /// Begins the next layer, which has this digest and size.
     pub fn begin_layer(&mut self, diff_id: Digest, size: u64) {
         self.layers.push(Layer { diff_id, size, parts: Vec::new(), other_files: 0 });
     }
 
-    /// Counts a layer that another image has as well, by what was counted there. Which of its files
-    /// outside of the store are hidden is not known then.
+    /// Counts a layer that another image has too, using the counts from there. Which of its files
+    /// outside the store are hidden remains unknown.
     pub fn repeat_layer(&mut self, of: &Contents, layer: usize) {
         let Layer { diff_id, size, parts, other_files } = &of.layers[layer];
         self.begin_layer(*diff_id, *size);
@@ -56,15 +56,15 @@ impl Census {
         }
     }
 
-    /// The size of the layer that came last, which was not known when it began.
+    /// Sets the size of the current layer, if it was not known at its beginning.
     pub fn set_size(&mut self, size: u64) {
         if let Some(layer) = self.layers.last_mut() {
             layer.size = size;
         }
     }
 
-    /// Counts an entry other than a directory that takes `bytes` of the layer's tar file. `name` is
-    /// its path in the image, with or without `/` or `./` at its start.
+    /// Counts an entry other than a directory that takes up `bytes` of the layer's tar file. `name`
+    /// is its path in the image, with or without a leading `/` or `./`.
     pub fn entry(&mut self, name: &[u8], bytes: u64) {
         if !self.count(name, bytes) {
             self.others.put(relative(name), self.layer(), bytes);
@@ -74,19 +74,19 @@ impl Census {
         }
     }
 
-    /// Counts a directory, in the same way.
+    /// Counts a directory. The arguments are those of [`Self::entry`].
     pub fn directory(&mut self, name: &[u8], bytes: u64) {
         if !self.count(name, bytes) {
             self.others.put_directory(relative(name), self.layer());
         }
     }
 
-    /// The layer that is counted.
+    /// The index of the current layer.
     fn layer(&self) -> usize {
         self.layers.len().saturating_sub(1)
     }
 
-    /// Counts an entry of a store path; `false` if it is not in one.
+    /// Counts an entry of a store path. Returns `false` if it is in none.
     fn count(&mut self, name: &[u8], bytes: u64) -> bool {
         let layer = self.layer();
         let Some(base_name) = self.store_path(name) else { return false };
@@ -102,7 +102,7 @@ impl Census {
         self.paths[place].size += bytes;
         self.paths[place].entries += 1;
         let Some(layer) = self.layers.last_mut() else { return true };
-        // Entries of one path come one after the other.
+        // The entries of a path are next to each other.
         match layer.parts.iter_mut().rev().find(|part| part.path == place) {
             Some(part) => part.bytes += bytes,
             None => layer.parts.push(Part { path: place, bytes }),
@@ -110,23 +110,23 @@ impl Census {
         true
     }
 
-    /// The place among [`Self::paths`] of the store path that an entry belongs to; `None` for other
-    /// entries.
+    /// The index in [`Self::paths`] of the store path that an entry belongs to, or `None` if it is
+    /// in none.
     pub fn place(&self, name: &[u8]) -> Option<usize> {
         self.places.get(self.store_path(name)?).copied()
     }
 
-    /// The store path that an entry belongs to, as its base name; `None` for other entries.
+    /// The base name of the store path that an entry belongs to, or `None` if it is in none.
     fn store_path<'a>(&self, name: &'a [u8]) -> Option<&'a str> {
         let below = relative(name).strip_prefix(self.store.as_bytes())?;
         let base_name = below.split(|&byte| byte == b'/').next()?;
         let base_name = std::str::from_utf8(base_name).ok()?;
-        // Anything else in the store's directory, such as `.links`, is not a path of it.
+        // Anything else in the store's directory, such as `.links`, is not a store path.
         (names::hash(base_name).len() == names::HASH_LEN).then_some(base_name)
     }
 
-    /// For each store path the layer that has most of it: of one that several layers have, the
-    /// others are repetitions.
+    /// For each store path, the layer with the largest part of it. Parts in other layers count as
+    /// repetitions.
     pub fn main_layers(&self) -> Vec<usize> {
         let mut most: Vec<(u64, usize)> = vec![(0, 0); self.paths.len()];
         for (layer, it) in self.layers.iter().enumerate() {
@@ -139,12 +139,12 @@ impl Census {
         most.into_iter().map(|(_, layer)| layer).collect()
     }
 
-    /// Whether a layer's file outside of the store is hidden by layers above.
+    /// Whether a layer's file outside the store is hidden by layers above.
     pub fn is_hidden(&self, name: &[u8], layer: usize) -> bool {
         self.others.hides(relative(name), layer)
     }
 
-    /// Bytes that are in lower layers and not seen, as upper layers have the same.
+    /// Bytes in lower layers that are not visible, as upper layers repeat, replace or remove them.
     fn hidden(&self) -> u64 {
         let main = self.main_layers();
         let parts = self.layers.iter().enumerate();
@@ -153,13 +153,13 @@ impl Census {
         self.others.hidden() + repeated.map(|(_, part)| part.bytes).sum::<u64>()
     }
 
-    /// The paths that were found, in the order in which they were.
+    /// The paths found so far, in the order in which they were found.
     pub fn paths(&self) -> impl Iterator<Item = &str> + Clone {
         self.paths.iter().map(|path| path.path.as_str())
     }
 
-    /// The contents of the image of this name. `references` lists the paths that a path refers to;
-    /// those that the image does not have are left out. `None` if they are unknown.
+    /// The contents of the image, under this name. `references` lists the paths that each path
+    /// refers to; those that are not in the image are ignored. `None` if they are unknown.
     pub fn finish(
         self,
         name: &str,
@@ -192,7 +192,7 @@ impl Census {
     }
 }
 
-/// A name without `/` or `./` at its start.
+/// The name without a leading `/` or `./`.
 fn relative(name: &[u8]) -> &[u8] {
     let name = name.strip_prefix(b".").filter(|rest| rest.starts_with(b"/")).unwrap_or(name);
     name.strip_prefix(b"/").unwrap_or(name)

@@ -1,4 +1,4 @@
-//! Which store paths are there because of which.
+//! Why store paths are in an image: what refers to them.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::Contents;
 
 /// The references between an image's store paths, and what follows from them.
 ///
-/// Paths are named by their places in [`Contents::paths`].
+/// Paths are identified by their index in [`Contents::paths`].
 #[derive(Debug)]
 pub struct Closure<'a> {
     contents: &'a Contents,
@@ -16,17 +16,17 @@ pub struct Closure<'a> {
     uses: &'a Edges,
     /// The paths that refer to each path.
     users: Edges,
-    /// The paths to which none refers.
+    /// The paths that no other path refers to.
     roots: Vec<usize>,
 }
 
 impl<'a> Closure<'a> {
-    /// The closure of an image's paths; `None` if their references are unknown.
+    /// The closure of an image's paths, or `None` if their references are unknown.
     pub fn of(contents: &'a Contents) -> Option<Self> {
         let uses = contents.references.as_ref()?;
         let mut roots = uses.roots();
-        // Nix makes no circles, but what was scanned may have some. A circle that nothing else refers
-        // to is represented by its first path.
+        // Nix makes no circles, but scanned contents may have some. A circle that nothing else
+        // refers to is represented by its first path.
         let mut is_reached = uses.reach(roots.iter().copied());
         while let Some(next) = is_reached.iter().position(|is_reached| !is_reached) {
             roots.push(next);
@@ -36,7 +36,7 @@ impl<'a> Closure<'a> {
         Some(Self { contents, uses, users: uses.reversed(), roots })
     }
 
-    /// The paths to which no other path refers: what the image was made of.
+    /// The paths that no other path refers to: those that were added to the image directly.
     pub fn roots(&self) -> &[usize] {
         &self.roots
     }
@@ -51,7 +51,7 @@ impl<'a> Closure<'a> {
         &self.users.0[path]
     }
 
-    /// The path and all that it refers to, directly or not.
+    /// The path and everything it refers to, directly or not.
     pub fn all_uses(&self, path: usize) -> Vec<usize> {
         reached(self.uses, path)
     }
@@ -63,13 +63,13 @@ impl<'a> Closure<'a> {
         users
     }
 
-    /// Bytes of the path and of all that it refers to, directly or not.
+    /// Bytes of the path and of everything it refers to, directly or not.
     pub fn size(&self, path: usize) -> u64 {
         self.sum(&self.uses.reach([path]))
     }
 
-    /// The path, and those that are in the image because of it alone: without the path, nothing
-    /// that stays would refer to them. The largest first.
+    /// The path, and those that are in the image only because of it: without the path, nothing that
+    /// stays would refer to them. The largest comes first.
     pub fn leaving(&self, path: usize) -> Vec<usize> {
         let mut without = self.uses.clone();
         without.0[path].clear();
@@ -81,12 +81,12 @@ impl<'a> Closure<'a> {
         leaving
     }
 
-    /// Bytes of what [`Self::leaving`] names.
+    /// Bytes of the paths that [`Self::leaving`] returns.
     pub fn leaving_size(&self, path: usize) -> u64 {
         self.leaving(path).into_iter().map(|other| self.contents.paths[other].size).sum()
     }
 
-    /// The shortest way from a root to the path, both included. Of several, the one whose paths
+    /// The shortest way from a root to the path, both included. Among several, the one whose paths
     /// come first.
     pub fn shortest_chain(&self, path: usize) -> Vec<usize> {
         let mut reached_from: Vec<Option<usize>> = vec![None; self.uses.0.len()];
@@ -122,7 +122,7 @@ impl<'a> Closure<'a> {
     }
 }
 
-/// The places that can be reached from one, in their order.
+/// The indexes reachable from this one, in ascending order.
 fn reached(edges: &Edges, from: usize) -> Vec<usize> {
     let reached = edges.reach([from]).into_iter().enumerate();
     reached.filter(|(_, is_reached)| *is_reached).map(|(place, _)| place).collect()
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_diamond_leaves_with_its_top_and_not_with_one_side() {
-        // 0 -> 1, 2; both -> 3; 4 -> 3 as well.
+        // 0 -> 1, 2; both -> 3; 4 -> 3 too.
         let contents = contents(&[&[1, 2], &[3], &[3], &[], &[3]]);
         let closure = Closure::of(&contents).unwrap();
         assert_eq!(closure.roots(), [0, 4]);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     proptest! {
-        /// What leaves is what a walk from the other roots does not find, by the definition.
+        /// What leaves is, by definition, what a walk from the other roots does not reach.
         #[test]
         fn what_leaves_is_not_needed_by_what_stays(
             references in prop::collection::vec(prop::collection::vec(0_usize..12, 0..4), 1..12),
@@ -202,7 +202,7 @@ mod tests {
             for other in 0..count {
                 let users = closure.users(other);
                 if leaving.contains(&other) {
-                    // Nothing that stays refers to it, but to the path itself.
+                    // Only the path itself is referred to by something that stays.
                     let needed = users.iter().any(|user| !leaving.contains(user));
                     prop_assert!(other == path || !needed);
                     prop_assert!(other == path || !users.is_empty());

@@ -1,4 +1,4 @@
-//! What changed from one image to another, and what that makes others move.
+//! What changed from one image to another, and what has to be transferred because of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,38 +7,39 @@ use super::{Contents, names};
 /// What changed between two images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Paths that are not in both, by the names of their packages.
+    /// Paths that are in only one of the images, sorted by package name.
     pub changes: Vec<Change>,
-    /// Paths that are in both.
+    /// The number of paths that are in both.
     pub kept: usize,
-    /// Layers of the new image that the old one has as well, anywhere.
+    /// Layers of the new image that the old one also has, in any position.
     pub reused: LayerCount,
-    /// Layers of the new image that the old one lacks. A registry gets these, and an engine fetches
-    /// these.
+    /// Layers of the new image that the old one lacks. A push sends these, and an engine pulls
+    /// them.
     pub moved: LayerCount,
-    /// Layers of the new image from the first one on that stands elsewhere in the old one, or not at
-    /// all. An engine unpacks, or links, all of these: to it a layer is also what is below it.
+    /// Layers of the new image, starting with the first one that is not at the same position in the
+    /// old image. An engine unpacks, or links, all of these, since it identifies a layer together
+    /// with everything below it.
     pub unpacked: LayerCount,
 }
 
 /// A number of layers and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayerCount {
-    /// How many there are.
+    /// The number of layers.
     pub layers: usize,
-    /// Bytes of their tar files.
+    /// The total size of their tar files.
     pub bytes: u64,
 }
 
-/// A package that is not the same in both images. Paths are named by their places in
+/// A package that differs between the images. Paths are identified by their index in
 /// [`Contents::paths`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The package's name, without a version.
     pub name: String,
-    /// Its place in the old image; `None` if it was added.
+    /// The path's index in the old image, or `None` if it was added.
     pub old: Option<usize>,
-    /// Its place in the new image; `None` if it was removed.
+    /// The path's index in the new image, or `None` if it was removed.
     pub new: Option<usize>,
 }
 
@@ -60,7 +61,7 @@ impl Difference {
             if place >= unchanged {
                 difference.unpacked.add(layer.size);
             }
-            // A layer that is there twice moves once.
+            // A layer that occurs twice is transferred once.
             if known.contains(&layer.diff_id) {
                 difference.reused.add(layer.size);
             } else if seen.insert(layer.diff_id) {
@@ -82,7 +83,7 @@ impl Difference {
             paths.map(|(place, path)| (path.path.clone(), place)).collect()
         };
         let (in_old, in_new) = (places(old), places(new));
-        // Of each package, the paths that are in one image alone.
+        // For each package, the paths that are in only one image.
         let mut packages: BTreeMap<&str, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
         for (place, path) in old.paths.iter().enumerate() {
             if in_new.contains_key(&path.path) {
@@ -97,7 +98,7 @@ impl Difference {
             }
         }
         for (name, (mut olds, mut news)) in packages {
-            // Several paths of a package, such as its outputs, are paired by their whole names.
+            // Several paths of a package, such as its outputs, are paired by output and full name.
             olds.sort_by_key(|&place| output(&old.paths[place].path));
             news.sort_by_key(|&place| output(&new.paths[place].path));
             for index in 0..olds.len().max(news.len()) {
@@ -108,7 +109,7 @@ impl Difference {
     }
 }
 
-/// What tells the paths of a package apart: the output, and the whole name.
+/// The sort key for the paths of a package: the output and the full name.
 fn output(path: &str) -> (Option<&str>, &str) {
     (names::output(path), names::full_name(path))
 }
@@ -126,8 +127,8 @@ mod tests {
     use crate::Census;
     use formats::digest::Digest;
 
-    /// An image whose layers have these paths: a letter that stands for the hash, and a name. The
-    /// digest of a layer is its paths' alone.
+    /// An image whose layers have these paths, each given as a letter, which is repeated to make
+    /// the hash, and a name. A layer's digest depends only on its paths.
     fn image(layers: &[&[&str]]) -> Contents {
         let mut census = Census::new("/nix/store");
         for layer in layers {

@@ -1,4 +1,4 @@
-//! Finds files of equal content by their digests.
+//! Finds files with equal content by their digests.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,47 +8,48 @@ use super::{Copies, Duplicates};
 use formats::digest::Digest;
 use formats::peer_text;
 
-/// Names that are kept of equal files, at most.
+/// Maximum number of names stored for equal files.
 const NAMES: usize = 16;
-/// Contents that are kept, at most: about 30 MiB.
+/// Maximum number of distinct contents stored: about 30 MiB.
 const MOST: usize = 100_000;
-/// Characters that are kept of a name.
+/// Maximum length of a stored name, in characters.
 const NAME: usize = 500;
 
-/// Where a file is: the number of its layer, and the place of its content in there.
+/// Where a file is: the index of its layer, and the position of its content in the layer.
 pub type Place = (usize, u64);
 
-/// Files by the digests of their contents, at most 100,000 of these. Of more, the large ones are
-/// kept, as small ones waste less. Files may come in any order: the result is the same.
+/// Files by the digest of their content, for at most 100,000 distinct contents. If there are more,
+/// the large ones are kept, as small ones waste less. The result does not depend on the order of
+/// the files.
 #[derive(Debug)]
 pub struct EqualFiles {
     contents: HashMap<Digest, Known>,
-    /// The least size of what is kept.
+    /// The minimum size of files that are compared.
     least: u64,
     most: usize,
 }
 
-/// What is known of a content.
+/// What is stored for a content.
 #[derive(Debug)]
 struct Known {
     size: u64,
     count: usize,
-    /// The first files that have it, in their order.
+    /// The first files with this content, in order.
     files: Vec<(Place, String)>,
 }
 
 impl EqualFiles {
-    /// No files yet, of which those with at least this many bytes are compared.
+    /// Starts without files, comparing those with at least this many bytes.
     pub fn of_size(least: u64) -> Self {
         Self { contents: HashMap::new(), least, most: MOST }
     }
 
-    /// The least size of files that are compared, in bytes. It grows.
+    /// The minimum size of files that are compared, in bytes. It may grow.
     pub fn least(&self) -> u64 {
         self.least
     }
 
-    /// Counts a file of this content and size in bytes.
+    /// Adds a file with this content and size in bytes.
     pub fn put(&mut self, digest: Digest, size: u64, place: Place, name: &str) {
         if size < self.least {
             return;
@@ -64,7 +65,7 @@ impl EqualFiles {
         }
     }
 
-    /// The files that are there more than once, those that waste most first.
+    /// The files that occur more than once, the most wasteful first.
     pub fn finish(self) -> Duplicates {
         let wasted = |copies: &Copies| copies.size * (copies.count as u64 - 1);
         let several = self.contents.into_values().filter(|known| known.count > 1);
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(groups[1].files, ["b", "c"]);
     }
 
-    /// As threads of different speed bring them.
+    /// Like threads that run at different speeds.
     #[test]
     fn of_too_many_the_large_ones_are_kept_in_whatever_order_they_come() {
         let mut cases: Vec<_> = (1..=200_u64).flat_map(|size| [(size, 0), (size, 1)]).collect();

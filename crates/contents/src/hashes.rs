@@ -1,10 +1,10 @@
-//! Finds references to store paths in bytes, as Nix does: by the hashes in their names.
+//! Finds references to store paths in bytes, as Nix does: by the hashes in the paths' names.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::names::{self, HASH_LEN};
 
-/// Which bytes are characters of Nix's base 32: digits and lower-case letters but e, o, t and u.
+/// The characters of Nix's base 32: digits and lower-case letters except e, o, t and u.
 const IS_BASE32: [bool; 256] = {
     let mut table = [false; 256];
     let mut index = 0;
@@ -16,20 +16,20 @@ const IS_BASE32: [bool; 256] = {
     table
 };
 
-/// The hashes of some store paths, to be looked for.
+/// The hashes of some store paths, to search for.
 #[derive(Debug)]
 pub struct Hashes(HashMap<[u8; HASH_LEN], usize>);
 
-/// Looks for hashes in a text that comes in pieces.
+/// Searches for hashes in data that arrives in pieces.
 #[derive(Debug)]
 pub struct Scanner<'a> {
     hashes: &'a Hashes,
-    /// The end of what came, where a hash may have begun.
+    /// The end of the data so far, where a hash may have begun.
     end: Vec<u8>,
 }
 
 impl Hashes {
-    /// The hashes of these paths, each of which is named by its place among them.
+    /// The hashes of these paths. Each path is identified by its index.
     pub fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
         let hashes = paths.enumerate().filter_map(|(place, path)| {
             Some((names::hash(path).as_bytes().try_into().ok()?, place))
@@ -37,22 +37,22 @@ impl Hashes {
         Self(hashes.collect())
     }
 
-    /// A scanner at the start of a text.
+    /// A scanner for new data.
     pub fn scanner(&self) -> Scanner<'_> {
         Scanner { hashes: self, end: Vec::with_capacity(2 * HASH_LEN) }
     }
 
-    /// Looks for hashes in a whole text.
+    /// Searches a whole buffer.
     fn scan(&self, text: &[u8], found: &mut BTreeSet<usize>) {
         let mut start = 0;
-        // Up to here, all bytes from the start on are known to be base 32.
+        // All bytes from `start` up to here are known to be base 32.
         let mut known = 0;
         while let Some(window) = text.get(start..start + HASH_LEN) {
             let unknown = known.max(start) - start;
             let other = window[unknown..].iter().rposition(|&byte| !IS_BASE32[usize::from(byte)]);
             known = start + HASH_LEN;
             if let Some(other) = other {
-                // No hash has this byte in it.
+                // No hash contains this byte.
                 start += unknown + other + 1;
                 continue;
             }
@@ -67,7 +67,7 @@ impl Hashes {
 }
 
 impl Scanner<'_> {
-    /// Adds the places of the paths whose hashes are in the next piece, or end in it.
+    /// Adds the indexes of the paths whose hashes are in the next piece, or end in it.
     pub fn scan(&mut self, piece: &[u8], found: &mut BTreeSet<usize>) {
         const REST: usize = HASH_LEN - 1;
         if !self.end.is_empty() {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     proptest! {
-        /// However a text is cut, what is found is what a plain search finds.
+        /// However the data is cut, the result is that of a plain search.
         #[test]
         fn pieces_are_searched_like_the_whole(
             parts in prop::collection::vec(prop_oneof![

@@ -1,10 +1,11 @@
 //! What an image contains: its layers, the store paths in them, and why those are there.
 //!
-//! A [`Census`] counts the entries of each layer and ends as the [`Contents`] of an image.
-//! [`Hashes`] finds references in contents, [`EqualFiles`] equal ones. [`Closure`] answers questions about references, [`Difference`] compares two images. Pictures of
-//! both are drawn by [`picture`], and [`report`] makes an HTML page.
+//! A [`Census`] counts the entries of each layer and produces the [`Contents`] of an image.
+//! [`Hashes`] finds references in file contents, and [`EqualFiles`] finds duplicates. [`Closure`]
+//! answers questions about references, and [`Difference`] compares two images. [`picture`] draws
+//! both, and [`report`] makes an HTML page.
 //!
-//! Everything here takes values and returns values; reading images is the caller's business.
+//! Everything here works on values. Reading images is up to the caller.
 
 mod census;
 mod closure;
@@ -33,87 +34,87 @@ pub struct Contents {
     pub name: String,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
-    /// The store paths, in the order in which the layers have them.
+    /// The store paths, in the order in which they appear in the layers.
     pub paths: Vec<StorePath>,
-    /// Which path refers to which, by their places in `paths`, without references of a path to
-    /// itself. `None` if unknown.
+    /// The references between paths, by their index in `paths`, without those of a path to itself.
+    /// `None` if unknown.
     pub references: Option<Edges>,
-    /// Equal files. `None` if they were not looked for.
+    /// Equal files. `None` if files were not compared.
     pub duplicates: Option<Duplicates>,
-    /// Bytes of files in lower layers that upper ones replace or remove, and of store paths that
-    /// several layers have: all but the largest part of each.
+    /// Bytes of files in lower layers that upper ones replace or remove, and of store paths in
+    /// several layers: all but the largest part of each.
     pub hidden: u64,
 }
 
 /// A layer of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// The digest of its tar file.
+    /// The digest of the tar file.
     pub diff_id: Digest,
-    /// Bytes of its tar file.
+    /// The size of the tar file in bytes.
     pub size: u64,
-    /// The store paths in it, and how many of its bytes each takes.
+    /// The store paths in the layer, and how many of its bytes each takes up.
     pub parts: Vec<Part>,
-    /// Bytes that files and links outside of store paths take, without directories.
+    /// Bytes taken up by files and links outside store paths, without directories.
     pub other_files: u64,
 }
 
 /// A store path in a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The path's place in [`Contents::paths`].
+    /// The path's index in [`Contents::paths`].
     pub path: usize,
-    /// Bytes of the layer's tar file that it takes: headers, contents and padding.
+    /// The bytes of the layer's tar file that it takes up: headers, contents and padding.
     pub bytes: u64,
 }
 
 /// A store path in an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorePath {
-    /// The whole path, `/nix/store/<hash>-<name>`.
+    /// The full path, `/nix/store/<hash>-<name>`.
     pub path: String,
-    /// Bytes that it takes in the layers, in all.
+    /// The bytes that it takes up in all layers together.
     pub size: u64,
-    /// Files, links and directories in it.
+    /// The number of files, links and directories in it.
     pub entries: u64,
-    /// The lowest layer that has it.
+    /// The lowest layer with entries of it.
     pub layer: usize,
 }
 
-/// Files that are in the image more than once with the same content.
+/// Files with the same content that are in the image more than once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Duplicates {
-    /// Bytes of all copies but one.
+    /// The bytes of all copies but one of each.
     pub bytes: u64,
-    /// The groups of equal files, the one that wastes most first.
+    /// The groups of equal files, the most wasteful first.
     pub groups: Vec<Copies>,
-    /// The size in bytes from which on files were compared.
+    /// The minimum size in bytes of the files that were compared.
     pub least: u64,
 }
 
 /// Equal files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copies {
-    /// Bytes of one of them.
+    /// The size of one copy in bytes.
     pub size: u64,
-    /// How many there are.
+    /// The number of copies.
     pub count: usize,
-    /// Where some of them are, as paths in the image.
+    /// Some of the copies, as paths in the image.
     pub files: Vec<String>,
 }
 
 impl Contents {
-    /// Bytes of all layers' tar files.
+    /// The size of all layers' tar files in bytes.
     pub fn size(&self) -> u64 {
         self.layers.iter().map(|layer| layer.size).sum()
     }
 
-    /// Bytes that the image could do without: equal files but one, and what is hidden.
+    /// Bytes that the image could do without: all but one of equal files, and what is hidden.
     pub fn waste(&self) -> u64 {
         self.duplicates.as_ref().map_or(0, |duplicates| duplicates.bytes) + self.hidden
     }
 
-    /// The places of all paths, the largest path first.
+    /// The indexes of all paths, the largest path first.
     pub fn largest_paths(&self) -> Vec<usize> {
         let mut places: Vec<_> = (0..self.paths.len()).collect();
         places.sort_by(|&a, &b| {
@@ -123,8 +124,8 @@ impl Contents {
         places
     }
 
-    /// The places of the paths that a text means: a whole path, its base name or hash, or its name
-    /// with or without the version, as in `glibc-2.40`, `glibc`.
+    /// The indexes of the paths that a text identifies: by full path, base name, hash, or name,
+    /// with or without the version, such as `glibc-2.40` or `glibc`.
     pub fn find(&self, text: &str) -> Vec<usize> {
         let matching = |kind: fn(&str) -> &str| -> Vec<usize> {
             let is_it = |&place: &usize| kind(&self.paths[place].path) == text;
@@ -142,7 +143,7 @@ impl Contents {
 }
 
 impl Layer {
-    /// Bytes that no store path takes: other files, the store's own directories, the tar's end.
+    /// Bytes that no store path takes up: other files, the store's own directories, the tar's end.
     pub fn other_bytes(&self) -> u64 {
         self.size.saturating_sub(self.parts.iter().map(|part| part.bytes).sum())
     }

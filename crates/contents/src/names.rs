@@ -1,14 +1,14 @@
 //! The parts of a store path's name.
 
-/// A hash in the name of a store path has this many characters (Nix's base 32 of 160 bits).
+/// The number of characters of the hash in a store path's name (160 bits in Nix's base 32).
 pub const HASH_LEN: usize = 32;
 
-/// `<hash>-<name>`, of a store path.
+/// The base name `<hash>-<name>` of a store path.
 pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The hash of a store path; the whole base name if it has none.
+/// The hash of a store path, or the whole base name if it has none.
 pub fn hash(path: &str) -> &str {
     split(base_name(path)).map_or(base_name(path), |(hash, _)| hash)
 }
@@ -18,8 +18,8 @@ pub fn full_name(path: &str) -> &str {
     split(base_name(path)).map_or(base_name(path), |(_, name)| name)
 }
 
-/// The name of a store path's package and its version, as Nix's `parseDrvName` splits them: the
-/// version starts after the first dash that is not followed by a letter. Without one it is empty.
+/// The name of a store path's package and its version, split as by Nix's `parseDrvName`: the
+/// version starts after the first dash that is not followed by a letter. It may be empty.
 pub fn package(path: &str) -> (&str, &str) {
     let name = full_name(path);
     let is_version = |&(dash, _): &(usize, &str)| {
@@ -32,11 +32,11 @@ pub fn package(path: &str) -> (&str, &str) {
     }
 }
 
-/// The names that outputs of packages have by nixpkgs' conventions, but for the main one.
+/// The names of outputs by nixpkgs' conventions, except the main one.
 const OUTPUTS: [&str; 11] =
     ["bin", "debug", "dev", "devdoc", "devman", "doc", "info", "lib", "libgcc", "man", "static"];
 
-/// The output of a package that a store path is, such as `dev`; `None` for the main one.
+/// The output that a store path is, such as `dev`, or `None` for the main one.
 pub fn output(path: &str) -> Option<&str> {
     let (_, last) = full_name(path).rsplit_once('-')?;
     OUTPUTS.contains(&last).then_some(last)

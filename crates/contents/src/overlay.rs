@@ -1,30 +1,29 @@
-//! Which files outside of the store are hidden by layers above them.
+//! Which files outside the store are hidden by layers above them.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// Bytes of names that are kept, at most. Files beyond that are taken to be hidden by none.
+/// Maximum total length of stored names in bytes. Files beyond that count as not hidden.
 const MAX_NAMES: usize = 64 << 20;
-/// What the names of whiteouts begin with (OCI image specification, "Image Layer Filesystem
-/// Changeset").
+/// The prefix of whiteouts' names (OCI image specification, "Image Layer Filesystem Changeset").
 const WHITEOUT: &[u8] = b".wh.";
-/// The whiteout that hides all that lower layers have in its directory.
+/// The whiteout that hides everything that lower layers have in its directory.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// The files that are seen when layers are put on top of each other.
+/// The files that are visible when layers are put on top of each other.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    /// Names without a slash at their start, with their layer and their bytes.
+    /// Names without a leading slash, with their layer and their bytes.
     files: BTreeMap<Vec<u8>, (usize, u64)>,
-    /// Bytes of all names.
+    /// The total length of all names.
     names: usize,
-    /// Whether there are files that found no room.
+    /// Whether some files did not fit.
     is_full: bool,
     hidden: u64,
 }
 
 impl Overlay {
-    /// Puts something other than a directory into a layer, in place of what lower layers have there.
+    /// Adds something other than a directory to a layer, replacing what lower layers have there.
     pub(super) fn put(&mut self, name: &[u8], layer: usize, bytes: u64) {
         let (directory, base_name) = match name.iter().rposition(|&byte| byte == b'/') {
             Some(slash) => name.split_at(slash + 1),
@@ -45,19 +44,19 @@ impl Overlay {
         }
     }
 
-    /// Puts a directory into a layer; what lower layers have in it stays.
+    /// Adds a directory to a layer. Its contents in lower layers remain visible.
     pub(super) fn put_directory(&mut self, name: &[u8], layer: usize) {
         if self.files.get(name).is_some_and(|(of, _)| *of < layer) {
             self.remove(name);
         }
     }
 
-    /// Whether layers above this one hide the file that it has under this name.
+    /// Whether higher layers hide the file of this name in this layer.
     pub(super) fn hides(&self, name: &[u8], layer: usize) -> bool {
         !self.is_full && self.files.get(name).is_none_or(|(of, _)| *of != layer)
     }
 
-    /// Bytes of all that is hidden.
+    /// Bytes of everything hidden.
     pub(super) fn hidden(&self) -> u64 {
         self.hidden
     }
@@ -69,7 +68,7 @@ impl Overlay {
         self.hide_below(&[name, b"/"].concat(), layer);
     }
 
-    /// Hides what layers below this one have under names that begin so.
+    /// Hides everything in lower layers whose name begins with `start`.
     fn hide_below(&mut self, start: &[u8], layer: usize) {
         let from = (Bound::Included(start), Bound::Unbounded);
         let below = self.files.range::<[u8], _>(from);
@@ -126,7 +125,7 @@ mod tests {
         overlay.put(b"a/b/c", 0, 1);
         overlay.put(b"a", 1, 2);
         assert_eq!(overlay.hidden(), 1);
-        // The same name twice in one layer is the tar file's business.
+        // Duplicate names within a layer are not handled here.
         overlay.put(b"a", 1, 4);
         assert_eq!(overlay.hidden(), 1);
     }

@@ -1,21 +1,21 @@
-//! An image as one HTML page, with everything in it: the picture, tables to sort and search, and why
-//! each path is there. It needs no network.
+//! An image as a self-contained HTML page: the picture, tables to sort and search, and why each
+//! path is there. It needs no network.
 
 use serde_json::{Value, json};
 
 use super::{Contents, Difference, LayerCount, names, picture};
 
-/// The page; the words in double braces are replaced.
+/// The template. Words in double braces are replaced.
 const PAGE: &str = include_str!("report.html");
 
-/// The page of one image, or of several of which each follows the one before it. It shows the last
-/// one, and the history of all; none for no image.
+/// The page of one image, or of several images in order, which shows the last one and the history
+/// of all. `None` without images.
 pub fn of_images(images: &[Contents]) -> Option<String> {
     let last = images.last()?;
     Some(fill(last, &picture::of_image(last), &history(images), &Value::Null))
 }
 
-/// The page of a difference: it shows the new image.
+/// The page of a difference, which shows the new image.
 pub fn of_difference(old: &Contents, new: &Contents, difference: &Difference) -> String {
     let picture = picture::of_difference(old, new, difference);
     let path = |contents: &Contents, place: Option<usize>| {
@@ -35,7 +35,7 @@ pub fn of_difference(old: &Contents, new: &Contents, difference: &Difference) ->
     fill(new, &picture, &Value::Null, &changes)
 }
 
-/// What each image is against the one before it.
+/// How each image differs from the one before it.
 fn history(images: &[Contents]) -> Value {
     if images.len() < 2 {
         return Value::Null;
@@ -55,8 +55,8 @@ fn history(images: &[Contents]) -> Value {
     images.iter().enumerate().map(row).collect()
 }
 
-/// The changes of most bytes: a package's name, what was and is there of it, and by how many bytes it
-/// grew.
+/// The largest changes: for each, the package's name, the old and new versions, and the change in
+/// bytes.
 fn largest(old: &Contents, new: &Contents, difference: &Difference) -> Vec<Value> {
     /// More do not fit into a row.
     const SHOWN: usize = 4;
@@ -67,7 +67,7 @@ fn largest(old: &Contents, new: &Contents, difference: &Difference) -> Vec<Value
     };
     let rows = difference.changes.iter().map(|change| {
         let ((before, from), (after, to)) = (side(old, change.old), side(new, change.new));
-        // A rebuilt path is moved as a whole.
+        // A rebuilt path is transferred completely.
         let grown = i128::from(to) - i128::from(from);
         (from.max(to), json!([change.name, before, after, grown as i64]))
     });
@@ -110,14 +110,14 @@ fn fill(contents: &Contents, picture: &str, history: &Value, changes: &Value) ->
         "history": history,
         "changes": changes,
     });
-    // In a script, nothing else ends it or is taken for markup.
+    // In a script, nothing else can end it or be mistaken for markup.
     let data = data
         .to_string()
         .replace('<', "\\u003c")
         .replace('\u{2028}', "\\u2028")
         .replace('\u{2029}', "\\u2029");
     let title = picture::escape(&contents.name);
-    // One pass, so that nothing in a value is taken for a place to be filled.
+    // In one pass, so that nothing in a value is mistaken for a placeholder.
     let mut page = String::with_capacity(PAGE.len() + picture.len() + data.len());
     let mut rest = PAGE;
     while let Some((before, after)) = rest.split_once("{{") {

@@ -1,7 +1,7 @@
 //! Divides a rectangle into boxes of given areas.
 //!
-//! The boxes are as near to squares as they can be while they stay in order ("Squarified
-//! Treemaps", Bruls, Huizing and van Wijk, 2000).
+//! The boxes are as close to squares as possible while they stay in order ("Squarified Treemaps",
+//! Bruls, Huizing and van Wijk, 2000).
 
 /// A rectangle, in the units of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +21,7 @@ impl Rectangle {
         self.width * self.height
     }
 
-    /// The rectangle without a margin of this width.
+    /// Shrinks the rectangle by a margin on each side.
     pub(crate) fn inset(self, margin: f64) -> Self {
         Self {
             x: self.x + margin,
@@ -32,8 +32,8 @@ impl Rectangle {
     }
 }
 
-/// Divides `whole` in proportion to `weights`, which should be in descending order. A weight of
-/// zero has an empty box.
+/// Divides `whole` in proportion to `weights`, which should be in descending order. A zero weight
+/// gets an empty box.
 #[expect(clippy::cast_precision_loss, reason = "a picture has far fewer pixels than bytes")]
 pub(crate) fn divide(weights: &[u64], whole: Rectangle) -> Vec<Rectangle> {
     let sum: f64 = weights.iter().map(|&weight| weight as f64).sum();
@@ -44,7 +44,7 @@ pub(crate) fn divide(weights: &[u64], whole: Rectangle) -> Vec<Rectangle> {
     while start < areas.len() {
         let side = rest.width.min(rest.height);
         let mut end = start + 1;
-        // The row grows as long as that makes its worst box better.
+        // The row grows as long as that improves its worst box.
         while end < areas.len()
             && worst(&areas[start..=end], side) <= worst(&areas[start..end], side)
         {
@@ -64,11 +64,11 @@ fn worst(areas: &[f64], side: f64) -> f64 {
         let length = area / thickness;
         (length / thickness).max(thickness / length)
     };
-    // Where there is no room every row is as good; NaN would end the row.
+    // Without room, all rows are equally good; NaN would end the row.
     areas.iter().map(ratio).fold(1.0, |worst, ratio| if ratio > worst { ratio } else { worst })
 }
 
-/// Places a row along the shorter side; returns what is left of the rectangle.
+/// Places a row along the shorter side, and returns the rest of the rectangle.
 fn place_row(areas: &[f64], within: Rectangle, boxes: &mut Vec<Rectangle>) -> Rectangle {
     let sum: f64 = areas.iter().sum();
     let is_column = within.width >= within.height;

@@ -1,29 +1,30 @@
-//! Annotations: what documents say about images and layers beyond what they need to.
+//! Annotations: optional metadata of images and layers.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Annotations, sorted by their keys.
+/// Annotations, sorted by key.
 pub type Annotations = BTreeMap<String, String>;
 
-/// What the annotations of the specification begin with.
+/// The prefix of the specification's annotations.
 const PREFIX: &str = "org.opencontainers.image.";
-/// When the image was made.
+/// When the image was created.
 pub const CREATED: &str = "org.opencontainers.image.created";
 /// The tag of an entry in a layout's index.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// An image's whole name, as containerd looks for it in an archive's index.
+/// An image's full name, which containerd looks for in an archive's index.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
-/// The store paths in a layer, without their store's directory, between spaces.
+/// The store paths in a layer: their names in the store, separated by spaces.
 pub const STORE_PATHS: &str = "nix-image.store-paths";
 
-/// Bytes of [`STORE_PATHS`] a layer: manifests may have four MiB, and an image 127 layers.
+/// Maximum bytes of [`STORE_PATHS`] per layer: a manifest may have four MiB, and an image 127
+/// layers.
 const MAX_STORE_PATHS: usize = 8 << 10;
 
-/// What a manifest says about an image of this configuration: when it was made, and its labels
-/// that the specification knows as annotations. But for the tag, which belongs to indexes only
-/// and is, where a label has it, that of a base image.
+/// A manifest's annotations for an image with this configuration: its creation time, and those of
+/// its labels that the specification defines as annotations. The tag is left out: it belongs in
+/// indexes only, and a label with it comes from a base image.
 pub fn of_image(config: &Value) -> Annotations {
     let created = config["created"].as_str().map(|created| (CREATED, created));
     let labels = config["config"]["Labels"].as_object().into_iter().flatten();
@@ -32,8 +33,8 @@ pub fn of_image(config: &Value) -> Annotations {
     created.into_iter().chain(labels).map(|(key, value)| (key.into(), value.into())).collect()
 }
 
-/// What a manifest says about a layer of these store paths, given by their names in the store.
-/// Those that do not fit are counted, as in `a-x b-y +12`.
+/// A manifest's annotations for a layer of these store paths, given by their names in the store.
+/// Names that do not fit are counted, as in `a-x b-y +12`.
 pub fn of_store_paths<'a>(names: impl Iterator<Item = &'a str>) -> Annotations {
     let names = bounded(names, MAX_STORE_PATHS);
     let annotation = (!names.is_empty()).then(|| (STORE_PATHS.into(), names));

@@ -1,4 +1,4 @@
-//! Descriptors: what a document says of another document or of a blob.
+//! Descriptors: how a document refers to another document or to a blob.
 
 use serde_json::{Map, Value, json};
 
@@ -8,24 +8,24 @@ use formats::digest::Digest;
 /// The digest, size and kind of a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
-    /// What it is.
+    /// The media type.
     pub media_type: String,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of the bytes.
     pub digest: Digest,
-    /// How many they are.
+    /// The number of bytes.
     pub size: u64,
-    /// What it runs on, for the manifests of an index.
+    /// The platform, for the manifests of an index.
     pub platform: Option<Platform>,
-    /// What else is to be said of it.
+    /// Optional metadata.
     pub annotations: Annotations,
 }
 
-/// What an image runs on.
+/// The platform that an image runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// The processor, as Go calls it.
+    /// The architecture, as Go names it.
     pub architecture: String,
-    /// The operating system, as Go calls it.
+    /// The operating system, as Go names it.
     pub os: String,
 }
 
@@ -35,7 +35,7 @@ impl Descriptor {
         Self::new(media_type, Digest::of(document), document.len() as u64)
     }
 
-    /// A descriptor with nothing more than there must be.
+    /// A descriptor with only the required fields.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self {
             media_type: media_type.into(),
@@ -46,7 +46,7 @@ impl Descriptor {
         }
     }
 
-    /// As documents hold it.
+    /// The JSON form.
     pub fn to_value(&self) -> Value {
         let mut value = Map::new();
         value.insert("mediaType".into(), self.media_type.as_str().into());
@@ -62,7 +62,7 @@ impl Descriptor {
         Value::Object(value)
     }
 
-    /// Reads a document's descriptor; what this program does not know in it is left out.
+    /// Reads a descriptor from a document, ignoring unknown fields.
     pub fn parse(value: &Value) -> Result<Self, DocumentError> {
         let error = |field, expected| {
             DocumentError::field(field, expected, value.get(field).filter(|v| !v.is_null()))
@@ -82,7 +82,7 @@ impl Descriptor {
 }
 
 impl Platform {
-    /// The processor of this machine, as Go calls it.
+    /// The architecture of this machine, as Go names it.
     pub fn here() -> &'static str {
         match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -100,7 +100,7 @@ impl Platform {
     }
 }
 
-/// The annotations of a descriptor or document; what is not a string is left out.
+/// The annotations of a descriptor or document. Values that are not strings are ignored.
 pub(super) fn annotations(value: &Value) -> Annotations {
     let all = value["annotations"].as_object().into_iter().flatten();
     all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()

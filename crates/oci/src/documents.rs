@@ -1,17 +1,18 @@
-//! The documents of one image together.
+//! All documents of one image.
 
 use super::{Annotations, Descriptor, Flavor, Manifest, Platform};
 
-/// An image's configuration and manifest, and the descriptor by which indexes name the latter.
+/// An image's configuration and manifest, and the descriptor that refers to the manifest in an
+/// index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
     /// The configuration.
     pub config: String,
     /// The manifest.
     pub manifest: String,
-    /// Of the configuration.
+    /// The descriptor of the configuration.
     pub config_descriptor: Descriptor,
-    /// Of the manifest.
+    /// The descriptor of the manifest.
     pub descriptor: Descriptor,
 }
 

@@ -1,11 +1,11 @@
-//! Indexes: the manifests of a layout, or of one image on many platforms.
+//! Indexes: the manifests of a layout, or of one image for several platforms.
 
 use serde_json::{Map, Value, json};
 
 use super::annotation::{CONTAINERD_NAME, REF_NAME};
 use super::{Annotations, Descriptor, DocumentError, Flavor, Reference, parse};
 
-/// An index. Entries and fields of others are kept as they are.
+/// An index. Unknown entries and fields are preserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     rest: Map<String, Value>,
@@ -31,7 +31,7 @@ impl Index {
         index
     }
 
-    /// Reads a document.
+    /// Parses an index.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let mut value = parse(bytes)?;
         if value["schemaVersion"].as_u64() != Some(2) {
@@ -51,14 +51,14 @@ impl Index {
         Ok(Self { rest, entries })
     }
 
-    /// The document.
+    /// The JSON document.
     pub fn to_json(&self) -> String {
         let mut value = self.rest.clone();
         value.insert("manifests".into(), self.entries.clone().into());
         Value::Object(value).to_string()
     }
 
-    /// Sets what is said of the index itself.
+    /// Sets the annotations of the index itself.
     pub fn annotate(&mut self, annotations: &Annotations) {
         if !annotations.is_empty() {
             self.rest.insert("annotations".into(), json!(annotations));
@@ -70,14 +70,15 @@ impl Index {
         self.entries.push(descriptor.to_value());
     }
 
-    /// Adds an image in the place of the one of the same name.
+    /// Adds an image, replacing the one of the same name.
     ///
-    /// Its [`REF_NAME`], by which readers choose it, is its tag as long as no other image has that
-    /// tag. Otherwise all images with the tag get their names as well, as in `app:latest`: whom a
-    /// shared tag would name depends on the reader. What others wrote under a bare tag has no
-    /// name to give, and keeps the tag.
+    /// Readers choose the image by its [`REF_NAME`]. That is the tag, as long as no other image has
+    /// the same tag. Otherwise all images with the tag get their names instead, such as
+    /// `app:latest`, since which image a shared tag means would depend on the reader. Entries from
+    /// other programs that have a tag but no name keep the bare tag.
     ///
-    /// Returns what the images with the tag are chosen by if this image shares it from now on.
+    /// Returns the names by which the images with the tag are now chosen, if this image is the one
+    /// that made the tag shared.
     pub fn put(&mut self, mut descriptor: Descriptor, name: &Reference) -> Option<Vec<String>> {
         let before = self.ref_names(name.tag());
         let whole = name.canonical();
@@ -99,18 +100,18 @@ impl Index {
         (shared && !before.contains(&chosen_by)).then(|| self.ref_names(name.tag()))
     }
 
-    /// What the images with a tag are chosen by.
+    /// The names by which the images with a tag are chosen.
     fn ref_names(&self, tag: &str) -> Vec<String> {
         let entries = self.entries.iter().filter(|entry| has_tag(entry, tag));
         entries.filter_map(ref_name).map(str::to_owned).collect()
     }
 
-    /// The entries as they are.
+    /// The raw entries.
     pub(super) fn entries(&self) -> &[Value] {
         &self.entries
     }
 
-    /// The entries that are descriptors of what this program knows.
+    /// The entries that are valid descriptors.
     pub fn descriptors(&self) -> impl Iterator<Item = Descriptor> {
         self.entries.iter().filter_map(|entry| Descriptor::parse(entry).ok())
     }
@@ -120,7 +121,7 @@ fn ref_name(entry: &Value) -> Option<&str> {
     entry["annotations"][REF_NAME].as_str()
 }
 
-/// An entry's whole name. Many programs write it where the tag is expected.
+/// An entry's full name. Many programs write it where the tag is expected.
 fn name_of(entry: &Value) -> Option<Reference> {
     let names = [entry["annotations"][CONTAINERD_NAME].as_str(), ref_name(entry)];
     names.into_iter().flatten().find_map(|text| {
@@ -129,7 +130,7 @@ fn name_of(entry: &Value) -> Option<Reference> {
     })
 }
 
-/// Whether an entry's name has a tag, or the tag stands in the place of a name.
+/// Whether an entry's name has the tag, or the entry has the bare tag instead of a name.
 fn has_tag(entry: &Value, tag: &str) -> bool {
     name_of(entry).map_or(ref_name(entry) == Some(tag), |name| name.tag() == tag)
 }
@@ -144,7 +145,7 @@ mod tests {
         index.put(descriptor, &Reference::parse(name).unwrap())
     }
 
-    /// What an index has: whole names and what they are chosen by, sorted.
+    /// The full names in an index and the names they are chosen by, sorted.
     fn names(index: &Index) -> Vec<(String, String)> {
         let annotations = index.descriptors().map(|entry| entry.annotations);
         let mut names: Vec<_> = annotations
@@ -183,7 +184,7 @@ mod tests {
             assert_eq!(put(&mut index, order[0]), None);
             assert_eq!(put(&mut index, order[1]).unwrap(), order[..2]);
             assert_eq!(put(&mut index, order[2]).unwrap(), order);
-            // Said once.
+            // Reported only once.
             assert_eq!(put(&mut index, order[0]), None);
             assert_eq!(put(&mut index, "d:other"), None);
             outcomes.push(names(&index));
@@ -202,7 +203,7 @@ mod tests {
             entry
         };
         for (theirs, kept, ours) in [
-            // skopeo, with a bare tag and with a name; podman; containerd.
+            // skopeo with a bare tag and with a name, podman, containerd.
             (json!({REF_NAME: "1"}), Some("1"), "a:1"),
             (json!({REF_NAME: "a:1"}), None, "1"),
             (json!({REF_NAME: "b:1"}), Some("b:1"), "a:1"),

@@ -1,10 +1,11 @@
 //! OCI images: their names, their documents, and a client of registries.
 //!
 //! Names, descriptors, manifests, indexes and the layout's marker are pure: bytes and values in,
-//! bytes and values out. What is written has its keys in the specification's order and annotations
-//! sorted, so the same image is the same bytes everywhere. They know nothing of registries.
+//! bytes and values out. Documents are written with keys in the specification's order and with
+//! sorted annotations, so the same image has the same bytes everywhere. This part knows nothing
+//! about registries.
 //!
-//! The client (`registry`) is built with the feature `client`, and does all the I/O of this crate.
+//! The client (`registry`) needs the feature `client`, and does all the I/O of this crate.
 
 pub mod annotation;
 mod descriptor;
@@ -31,29 +32,29 @@ pub use reference::{Reference, ReferenceError, without_user};
 
 /// The file that marks a directory or an archive as an OCI layout.
 pub const LAYOUT_FILE: &str = "oci-layout";
-/// What that file holds.
+/// The contents of that file.
 pub const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// The largest manifest or index that is read, as in registries.
+/// The maximum size of a manifest or index, the same as in registries.
 pub const MAX_DOCUMENT: u64 = 4 << 20;
 
-/// Why a document is not taken.
+/// Why a document is rejected.
 #[derive(Debug, Error)]
 pub enum DocumentError {
     /// Not JSON.
     #[error("it is not valid JSON")]
     Json(#[from] serde_json::Error),
     /// Too large.
-    #[error("it has {0} bytes, a manifest or index has {MAX_DOCUMENT} at most")]
+    #[error("it has {0} bytes; expected at most {MAX_DOCUMENT} for a manifest or index")]
     TooLarge(u64),
-    /// A part of it is not as it must be.
+    /// A field is missing or invalid.
     #[error("its `{field}` is {found}; expected {expected}")]
     Field {
-        /// The part.
+        /// The field.
         field: &'static str,
-        /// What it must be.
+        /// The expected value.
         expected: &'static str,
-        /// What it is, shortened.
+        /// The actual value, shortened.
         found: String,
     },
 }
@@ -68,7 +69,7 @@ impl DocumentError {
     }
 }
 
-/// Reads a document of bounded size.
+/// Parses a document of limited size.
 fn parse(bytes: &[u8]) -> Result<Value, DocumentError> {
     if bytes.len() as u64 > MAX_DOCUMENT {
         return Err(DocumentError::TooLarge(bytes.len() as u64));
@@ -76,7 +77,7 @@ fn parse(bytes: &[u8]) -> Result<Value, DocumentError> {
     Ok(serde_json::from_slice(bytes)?)
 }
 
-// What the README shows is compiled, and run.
+// Compiles and runs the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -8,21 +8,21 @@ use super::{Annotations, Descriptor, DocumentError, Flavor, parse};
 /// The manifest of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Whose media types it has.
+    /// Whose media types it uses.
     pub flavor: Flavor,
     /// The configuration.
     pub config: Descriptor,
     /// The layers, lowest first.
     pub layers: Vec<Descriptor>,
-    /// What else is to be said of it; Docker's manifests have none.
+    /// Optional metadata; Docker's manifests have none.
     pub annotations: Annotations,
 }
 
-/// Layers of an image; engines take 127 at most.
+/// Maximum number of layers that is parsed; engines accept at most 127.
 const MAX_LAYERS: usize = 4096;
 
 impl Manifest {
-    /// The document.
+    /// The JSON document.
     pub fn to_json(&self) -> String {
         let mut value = Map::new();
         value.insert("schemaVersion".into(), 2.into());
@@ -36,8 +36,8 @@ impl Manifest {
         Value::Object(value).to_string()
     }
 
-    /// Reads a document of a registry or layout. `media_type` is what it was announced as, for
-    /// those that do not say it themselves.
+    /// Parses a manifest from a registry or layout. `media_type` is the announced media type, for
+    /// manifests that do not contain their own.
     pub fn parse(bytes: &[u8], media_type: Option<&str>) -> Result<Self, DocumentError> {
         let value = parse(bytes)?;
         let own = value["mediaType"].as_str().or(media_type).unwrap_or(Flavor::Oci.manifest());
@@ -47,7 +47,7 @@ impl Manifest {
         })?;
         let layers = value["layers"].as_array().filter(|layers| layers.len() <= MAX_LAYERS);
         let layers = layers.ok_or_else(|| {
-            DocumentError::field("layers", "a list of 4096 at most", value.get("layers"))
+            DocumentError::field("layers", "a list of at most 4096", value.get("layers"))
         })?;
         Ok(Self {
             flavor,

@@ -1,8 +1,8 @@
-//! What blobs and documents are called.
+//! Media types of blobs and documents.
 
 use std::fmt;
 
-/// The kind of manifest: whose media types it has. They are alike otherwise.
+/// Whose media types a manifest uses. Otherwise, the two kinds are alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavor {
     /// Those of the OCI image specification.
@@ -15,16 +15,16 @@ pub enum Flavor {
 /// How a layer's tar file is compressed in its blob.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Not at all: the tar file is the blob.
+    /// Uncompressed: the blob is the tar file.
     #[default]
     None,
-    /// With gzip, which everything reads.
+    /// gzip, which is supported everywhere.
     Gzip,
-    /// With zstd, which is smaller and faster, and which engines read since about 2021.
+    /// zstd, which is smaller and faster, and supported by engines since about 2021.
     Zstd,
 }
 
-/// Layers that their publishers want fetched from themselves, as Windows' are.
+/// Media types of layers that are to be fetched from their publisher, such as those of Windows.
 const FOREIGN_LAYERS: [&str; 5] = [
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
@@ -37,7 +37,7 @@ const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-/// Not in Docker's specification, yet read by containerd and dockerd since 23.
+/// Not in Docker's specification, but read by containerd, and by dockerd since version 23.
 const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
 #[doc(hidden)]
@@ -99,7 +99,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Whether a layer's media type says that registries need not have it.
+/// Whether a layer's media type means that registries need not have it.
 #[doc(hidden)]
 pub fn is_foreign_layer(media_type: &str) -> bool {
     FOREIGN_LAYERS.contains(&media_type)
@@ -107,7 +107,7 @@ pub fn is_foreign_layer(media_type: &str) -> bool {
 
 #[doc(hidden)]
 impl Compression {
-    /// The compression that a layer's media type stands for, or `None` if the type is unknown.
+    /// The compression of a layer's media type, or `None` if the type is unknown.
     pub fn of_layer(media_type: &str) -> Option<Self> {
         match media_type {
             OCI_LAYER | DOCKER_LAYER => Some(Self::None),

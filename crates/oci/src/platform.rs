@@ -1,26 +1,27 @@
-//! Which image of an index is meant, by the rules of containers/image, which skopeo and podman
+//! Chooses an image from an index, by the rules of containers/image, which skopeo and podman
 //! follow.
 
 use serde_json::Value;
 
 use super::{Descriptor, DocumentError, Index};
 
-/// What marks an image of an index whose layers are compressed with zstd.
+/// The annotation that marks an image of an index as compressed with zstd.
 const ZSTD: &str = "io.github.containers.compression.zstd";
 
 /// The platform that an image is wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedPlatform {
-    /// The operating system, as Go calls it.
+    /// The operating system, as Go names it.
     pub os: String,
-    /// The processor, as Go calls it.
+    /// The architecture, as Go names it.
     pub architecture: String,
-    /// The processor's variant, such as `v7`. `None` is for the image that names none, or else the
-    /// one for the most capable variant.
+    /// The architecture's variant, such as `v7`. `None` chooses the image without a variant, or
+    /// else the one for the most capable variant.
     pub variant: Option<String>,
 }
 
-/// Variants of an architecture, the most capable first: each runs what is for those after it.
+/// Variants of an architecture, the most capable first. Each one also runs images for those after
+/// it.
 fn known_variants(architecture: &str) -> &'static [&'static str] {
     match architecture {
         "arm" => &["v8", "v7", "v6", "v5"],
@@ -30,7 +31,7 @@ fn known_variants(architecture: &str) -> &'static [&'static str] {
 }
 
 impl WantedPlatform {
-    /// The variants that will do, the best first. The empty one stands for none.
+    /// The acceptable variants, the best first. The empty string stands for no variant.
     fn variants(&self) -> Vec<&str> {
         let known = known_variants(&self.architecture);
         let Some(wanted) = self.variant.as_deref() else {
@@ -42,10 +43,10 @@ impl WantedPlatform {
         variants
     }
 
-    /// The descriptor of the image for this platform; `None` if the index has none for it.
+    /// The descriptor of the image for this platform, or `None` if the index has none.
     ///
-    /// The best variant is taken, of equal ones the image with zstd, of these the first. An image
-    /// for which no platform is given is the last resort.
+    /// The best variant wins, then an image with zstd, then the first one. An image without a
+    /// platform is the last resort.
     ///
     /// # Errors
     ///
@@ -64,12 +65,12 @@ impl WantedPlatform {
             Some((place, entry["annotations"][ZSTD].as_str() != Some("true")))
         };
         let candidates = index.entries().iter().filter_map(|entry| Some((rank(&entry)?, entry)));
-        // Of equal ones the first is the least.
+        // Among equals, `min_by_key` takes the first.
         let chosen = candidates.min_by_key(|(rank, _)| *rank);
         chosen.map(|(_, entry)| Descriptor::parse(entry)).transpose()
     }
 
-    /// The platforms of an index, in its order and as [`Self`] shows them.
+    /// The platforms of an index, in its order, as [`Self`] displays them.
     pub fn all(index: &Index) -> Vec<String> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let platform = |entry: &Value| {
@@ -81,7 +82,7 @@ impl WantedPlatform {
     }
 }
 
-/// As in `linux/arm/v7`.
+/// Formats as `linux/arm/v7`.
 impl std::fmt::Display for WantedPlatform {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.os, self.architecture)?;
@@ -96,8 +97,8 @@ mod tests {
     use formats::digest::Digest;
     use serde_json::json;
 
-    /// An index of these platforms; an image's digest is that of its platform's text. A `+` marks
-    /// one with zstd, and `-` is one without a platform.
+    /// An index of these platforms. Each image's digest is that of its platform's text. A `+` marks
+    /// an image with zstd, and `-` is an image without a platform.
     fn index(platforms: &str) -> Index {
         let entries = platforms.split(' ').map(|text| {
             let mut entry = Descriptor::new("m", Digest::of(text.as_bytes()), 2).to_value();

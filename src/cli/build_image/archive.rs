@@ -34,16 +34,17 @@ pub(in crate::cli) struct Args {
     /// streams its image, as PATH or PATH#NAME
     #[arg(long, value_name = "IMAGE")]
     from_image: Option<String>,
-    /// The architecture to choose where the base has several, by Go's name [default: this machine's]
+    /// The architecture to choose if the base image has several, as Go names it [default: this
+    /// machine's]
     #[arg(long, value_name = "ARCH", requires = "from_image")]
     architecture: Option<String>,
-    /// The files' time of last change, in seconds since 1970
+    /// Modification time of the files, in seconds since 1970
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     mtime: i64,
     /// The store's directory
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
     store_dir: String,
-    /// Read the store below this directory
+    /// Read the store paths below this directory
     #[arg(long, value_name = "DIR")]
     store_root: Option<PathBuf>,
 }
@@ -51,7 +52,8 @@ pub(in crate::cli) struct Args {
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         stdout::check()?;
-        // Rust's own standard output looks for line ends in all that is written to it.
+        // Rust's own standard output is line-buffered: it searches everything it writes for
+        // newlines.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let base = self.from_image.as_deref().map(|name| {
             base::docker_archive(name, self.architecture.as_deref(), self.store_root.as_deref())

@@ -1,4 +1,4 @@
-//! The base of an image of one layer, which is made on top of a docker-archive.
+//! The base of a one-layer image, as a docker-archive.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,12 @@ use delivery::{DockerArchive, Sink as _};
 use image::conf::Form;
 use image::{Digester, Existing, Image};
 
-/// A docker-archive, which may have been made for the purpose.
+/// A docker-archive, either the user's or a temporary one.
 #[derive(Debug)]
 pub(super) enum DockerArchiveFile {
-    /// It was there.
+    /// The user's own file.
     Given(PathBuf),
-    /// It goes with this.
+    /// A temporary file, deleted when this value is dropped.
     Made(TempPath),
 }
 
@@ -29,15 +29,15 @@ impl DockerArchiveFile {
     }
 }
 
-/// The image of this name as a docker-archive. One that is one already stays as it is, to the last
-/// member; of all else one is made, with the layers decompressed.
+/// The image of this name as a docker-archive. A docker-archive is used as it is, member for
+/// member; any other image is written as one, with its layers decompressed.
 pub(super) fn docker_archive(
     name: &str,
     architecture: Option<&str>,
     store_root: Option<&Path>,
 ) -> anyhow::Result<DockerArchiveFile> {
     let path = Path::new(name);
-    // What is wrong with a docker-archive is found by what reads it.
+    // Errors in a docker-archive are reported by the code that reads it later.
     let is_file = path.is_file() && matches!(Form::of(path), Ok(Form::Other));
     let existing = match existing::open(name, architecture, store_root) {
         Ok(Existing::Stored(stored)) if is_file && !stored.is_layout() => {
@@ -48,10 +48,10 @@ pub(super) fn docker_archive(
     };
     let image = match existing {
         Existing::Made(image) => *image,
-        // Its name is not looked at.
+        // Nothing reads the name.
         Existing::Stored(stored) => Image::of_stored(stored, Some("base".to_owned()), path)?,
     };
-    let file = tempfile::NamedTempFile::new().context("making a file for the base image")?;
+    let file = tempfile::NamedTempFile::new().context("creating a file for the base image")?;
     let mut output = Output::of_file(file.as_file()).context("writing the base image")?;
     let digester = Digester::new(&image);
     DockerArchive::new(&mut output).verify(true).write(&digester, &())?;

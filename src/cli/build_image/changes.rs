@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::existing::{self, write_to};
 use delivery::export::export_changes;
 
-/// Write what a tree has besides the base image that it was made of, and whiteouts for what it lacks,
-/// as a tar file
+/// Write, as a tar file, what a tree adds to the base image that it was made from, with whiteouts
+/// for what it removed
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The base image

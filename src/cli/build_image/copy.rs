@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use image::one_layer::{self, DirectoryLinks};
 
-/// Copy what is in directories into a root, as `rsync -a --chown=0:0` does
+/// Copy the contents of directories into a root, as `rsync -a --chown=0:0` does
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The directory to copy into
     root: PathBuf,
-    /// Directories to copy from, one after the other
+    /// Directories to copy from, in order
     items: Vec<PathBuf>,
-    /// Keep links to directories, rather than copying the directories to their places
+    /// Keep symlinks to directories instead of copying into the directories that they point to
     #[arg(long)]
     keep_dirlinks: bool,
 }

@@ -7,20 +7,20 @@ use image::one_layer::{self, Owner};
 /// Pack a root into a layer
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The directory to pack, or a tar file of one, whose files stay their owners'
+    /// The directory to pack, or a tar file of one, whose owners are kept
     root: PathBuf,
     /// The directory to write layer.tar, json and VERSION to
     out: PathBuf,
     /// JSON file of the image's architecture, configuration and date
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Whom the files of a directory belong to
+    /// User ID that owns the files of a directory
     #[arg(long, value_name = "ID", default_value_t)]
     uid: u32,
-    /// The group that they belong to
+    /// Group ID that owns the files of a directory
     #[arg(long, value_name = "ID", default_value_t)]
     gid: u32,
-    /// The files' time of last change, in seconds since 1970
+    /// Modification time of the files, in seconds since 1970
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     mtime: i64,
 }
@@ -30,7 +30,7 @@ impl Args {
         if self.root.is_file() {
             return Ok(one_layer::pack_tar(&self.root, &self.config, self.mtime, &self.out)?);
         }
-        // tar writes the names that the numbers have where the layer is made.
+        // tar records the names that these IDs have on the machine that packs the layer.
         let user = uzers::get_user_by_uid(self.uid).map(|user| user.name().to_owned());
         let group = uzers::get_group_by_gid(self.gid).map(|group| group.name().to_owned());
         let bytes = |name: Option<std::ffi::OsString>| {

@@ -1,4 +1,4 @@
-//! `nix-image build-image`: the steps of the Nix function `buildImage`, which calls them in builds.
+//! `nix-image build-image`: the steps of the Nix function `buildImage`, which runs them in builds.
 
 mod archive;
 mod base;
@@ -9,7 +9,7 @@ mod root;
 
 use clap::Subcommand;
 
-/// Make an image of one layer, in the steps that the Nix function buildImage takes
+/// Make a one-layer image, in the steps that the Nix function buildImage takes
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Copy(copy::Args),

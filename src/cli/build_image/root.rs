@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::cli::existing::{self, write_to};
 use delivery::export::export_with;
 
-/// Write the tree that a base image and what is copied to its root make, as a tar file
+/// Write the tree of a base image with files copied into its root, as a tar file
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The base image
     base: String,
-    /// Tar file of what is copied to the root
+    /// Tar file of the files to copy into the root
     contents: PathBuf,
 }
 

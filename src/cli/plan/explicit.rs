@@ -1,5 +1,5 @@
-//! What a graph's file says of layers that the image's author has put together, and of files that
-//! are copied into the image's root.
+//! The layers that a graph file defines explicitly, and the files that it copies into the image's
+//! root.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -11,32 +11,32 @@ use planner::Layers;
 use planner::explicit::{self, Wanted};
 use planner::graph::{self, Node};
 
-/// The keys of a graph's file beside `graph`. Any of them may be absent.
+/// The keys of a graph file other than `graph`. Any of them may be absent.
 #[derive(Debug, Default)]
 pub(super) struct Explicit {
-    /// Layers of their own, lowest first, below those that are planned.
+    /// The explicit layers, lowest first, below the planned ones.
     wanted: Vec<Wanted>,
     /// The key of each one's closure in the same file.
     pub(super) keys: Vec<String>,
     /// The modes and owners of each.
     perms: Vec<Value>,
-    /// What is copied into the root in a layer above those that are planned.
+    /// What is copied into the root, in a layer above the planned ones.
     copied: Vec<String>,
     copied_perms: Value,
 }
 
 impl Explicit {
-    /// Reads these keys: `layers`, a list of objects, of which each has `graph`, the key of its
-    /// closure, `deps`, `copyToRoot` and `perms`; and `copyToRoot` and `perms` of the image itself.
+    /// Reads `layers`, a list of objects with the keys `graph` (the key of the layer's closure),
+    /// `deps`, `copyToRoot` and `perms`; and `copyToRoot` and `perms` of the image itself.
     pub(super) fn parse(json: &[u8]) -> anyhow::Result<Self> {
-        let document: Value = serde_json::from_slice(json).context("it is not JSON")?;
+        let document: Value = serde_json::from_slice(json).context("expected JSON")?;
         let mut found = Self {
             copied: strings(&document, "copyToRoot")?,
             copied_perms: list(&document, "perms")?.into(),
             ..Self::default()
         };
         for (number, layer) in list(&document, "layers")?.into_iter().enumerate() {
-            let of_layer = || format!("in number {number} of `layers`");
+            let of_layer = || format!("in item {number} of `layers`");
             let key = layer.get("graph").and_then(Value::as_str).unwrap_or_default();
             let nodes = document.get(key).context("expected `graph` to be the key of a list");
             found.wanted.push(Wanted {
@@ -55,7 +55,7 @@ impl Explicit {
         self.wanted.iter().flat_map(|layer| &layer.closure)
     }
 
-    /// The layers that are not left to the planner, lowest first; some may be empty.
+    /// The layers that are not left to the planner, lowest first. Some may be empty.
     pub(super) fn layers(&self) -> Layers {
         explicit::layers(&self.wanted)
     }
@@ -70,24 +70,25 @@ impl Explicit {
         nodes
     }
 
-    /// Paths that are in no layer as store paths, among what is left to the planner.
+    /// The paths left to the planner that are only copied into the root, and in no layer as store
+    /// paths.
     pub(super) fn copied_alone(&self, nodes: &[Node]) -> BTreeSet<String> {
         explicit::copied_alone(nodes, &self.copied)
     }
 
-    /// How many layers there may be of those that are planned.
+    /// How many layers are left for the planner.
     pub(super) fn left(&self, limit: NonZeroUsize) -> anyhow::Result<NonZeroUsize> {
         let used = self.wanted.len() + usize::from(!self.copied.is_empty());
         limit.get().checked_sub(used).and_then(NonZeroUsize::new).with_context(|| {
             format!(
-                "{used} layers are the image's own, which leaves none of {limit} for the contents; \
+                "the image defines {used} layers, which leaves none of {limit} for the contents; \
                  raise maxLayers to at least {}, since extraCommands and the like take one, too",
                 used + 2
             )
         })
     }
 
-    /// All layers with those that were planned, and the conf's `layer_options`.
+    /// All layers, including the planned ones, and the conf's `layer_options`.
     pub(super) fn with(&self, mut layers: Layers, planned: Layers) -> (Layers, Value) {
         let options = |layer: usize, copied: &[String], perms: &Value| json!({ "layer": layer, "copy_to_root": copied, "perms": perms });
         let mut all = Vec::new();
@@ -104,7 +105,7 @@ impl Explicit {
         (layers, all.into())
     }
 
-    /// All paths that stand in these layers, those that are copied included.
+    /// All paths in these layers, including those copied into the root.
     pub(super) fn paths<'a>(&'a self, layers: &'a Layers) -> impl Iterator<Item = &'a String> {
         let copied = self.wanted.iter().flat_map(|wanted| &wanted.copied).chain(&self.copied);
         layers.iter().flatten().chain(copied)

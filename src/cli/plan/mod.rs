@@ -1,4 +1,4 @@
-//! `nix-image plan`: a closure graph in, layers out.
+//! `nix-image plan`: turns a closure graph into layers.
 
 mod explicit;
 
@@ -19,16 +19,16 @@ use image::{Existing, bounded, check_layer_options};
 use planner::graph::{self, Closure, Node};
 use planner::{Layers, auto, delta, ordered, own, pipeline, popularity};
 
-/// Put the paths of a closure into layers, and print these as a JSON list of lists
+/// Group the paths of a closure into layers, and print these as a JSON list of lists
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries the layers: a JSON list of lists of store paths, lowest layer first.
+Prints the layers to standard output: a JSON list of lists of store paths, lowest layer first.
 
 Examples:
   # Plan the layers of a closure graph
   nix-image plan graph.json
 
-  # Make ten layers at most, beside those of a base image
+  # Make at most ten layers, including those of a base image
   nix-image plan graph.json --limit 10 --from-image base.tar.gz
 
   # Keep the layers of the image in the registry
@@ -38,15 +38,15 @@ Examples:
   nix-image plan graph.json --pipeline pipeline.json")]
 pub(super) struct Args {
     /// JSON file of Nix's exportReferencesGraph: the list of nodes, or an object whose `graph` is
-    /// that list; `-` reads standard input. The object may have `layers`, each with the key of its
-    /// own closure, which come first, and `copyToRoot`
+    /// that list; `-` reads standard input. The object may have `layers`, which come first, each
+    /// with the key of its own closure, and `copyToRoot`
     graph: PathBuf,
 
     /// How to choose the paths that share a layer [default: auto, or pipeline with --pipeline]
     #[arg(long, value_enum)]
     strategy: Option<Strategy>,
 
-    /// How many layers there may be; a pipeline sets its own limits
+    /// Maximum number of layers; a pipeline sets its own limits
     #[arg(
         long,
         value_name = "N",
@@ -60,46 +60,46 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_if_eq("strategy", "pipeline"))]
     pipeline: Option<PathBuf>,
 
-    /// The base image, whose layers count against the limit: a docker-archive, an OCI layout, an OCI
-    /// archive or a conf, as PATH or PATH#NAME
+    /// The base image, whose layers count against the limit: a docker-archive, an OCI layout, an
+    /// OCI archive or a conf, as PATH or PATH#NAME
     #[arg(long, value_name = "IMAGE", conflicts_with = "pipeline")]
     from_image: Option<String>,
 
-    /// The architecture that the image is for, where the base has several, by Go's name [default:
-    /// this machine's]
+    /// The architecture of the image, if the base has several, as Go names it [default: this
+    /// machine's]
     #[arg(long, value_name = "ARCH")]
     architecture: Option<String>,
 
-    /// Leave this path out of the layers; can be given several times
+    /// Leave this path out of the layers; may be given several times
     #[arg(long, value_name = "PATH")]
     exclude: Vec<String>,
 
-    /// A path that changes more often than all others, such as the user's own program, for
-    /// ordered and delta: a store path, or its name with or without the version; may be given many
-    /// times
+    /// A path that changes more often than all others, such as your own program, for ordered and
+    /// delta: a store path, or its name with or without the version; may be given several times
     #[arg(long, value_name = "PATH")]
     own: Vec<String>,
 
-    /// The image before, for delta: what `nix-image layers` printed, or an image as that takes it, in
-    /// a file, a registry or an engine
+    /// The previous image, for delta: the output of `nix-image layers`, or any image that it
+    /// accepts, in a file, a registry or an engine
     #[arg(long, value_name = "FILE|IMAGE")]
     previous: Option<String>,
 
-    /// Instead of the layers, print what has to be moved where this image was, and why: the same
-    /// kinds of images as --previous
+    /// Instead of the layers, print what has to be transferred to where this image already is, and
+    /// why: the same kinds of images as for --previous
     #[arg(long, value_name = "OLD", conflicts_with = "nar_hashes")]
     explain: Option<String>,
 
-    /// Write to this file, as a JSON object, the narHash of each path in the layers
+    /// Write the narHash of each path in the layers to this file, as a JSON object
     #[arg(long, value_name = "FILE")]
     nar_hashes: Option<PathBuf>,
 
-    /// Write to this file, as a JSON object, the paths in the layers that each of them refers to
+    /// Write the references of each path in the layers to this file, as a JSON object; only paths
+    /// in the layers are listed
     #[arg(long, value_name = "FILE", conflicts_with = "explain")]
     references: Option<PathBuf>,
 
-    /// Write to this file the conf's `layer_options`: what is copied into the root, and modes and
-    /// owners; the files are looked at, whether they can be merged
+    /// Write the conf's `layer_options` to this file: what is copied into the root, and modes and
+    /// owners; this checks that the files can be merged
     #[arg(long, value_name = "FILE")]
     layer_options: Option<PathBuf>,
 
@@ -107,7 +107,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
     store_dir: String,
 
-    /// Read the store below this directory
+    /// Read the store paths below this directory
     #[arg(long, value_name = "DIR")]
     store_root: Option<PathBuf>,
 
@@ -117,15 +117,15 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Strategy {
-    /// The largest paths get a layer each: nixpkgs' default of today
+    /// The largest paths get a layer each: nixpkgs' current default
     Auto,
-    /// The layers of auto, the ones that seldom change at the bottom
+    /// The layers of auto, with those that seldom change at the bottom
     Ordered,
-    /// The layers of --previous as far as they are still right, and new ones for the rest
+    /// The layers of --previous where they still fit, and new ones for the rest
     Delta,
-    /// The most needed paths get a layer each: nixpkgs' default until 2024
+    /// The most referenced paths get a layer each: nixpkgs' default until 2024
     Popularity,
-    /// What the steps of --pipeline make: nixpkgs' layeringPipeline
+    /// The steps of --pipeline: nixpkgs' layeringPipeline
     Pipeline,
 }
 
@@ -171,14 +171,14 @@ impl Args {
         let usual = if self.pipeline.is_some() { Strategy::Pipeline } else { Strategy::Auto };
         let strategy = self.strategy.unwrap_or(usual);
         if self.pipeline.is_some() && strategy != Strategy::Pipeline {
-            bail!("`--pipeline` is followed only with `--strategy pipeline`; drop one of them");
+            bail!("`--pipeline` works only with `--strategy pipeline`; drop one of them");
         }
         if self.previous.is_some() && strategy != Strategy::Delta {
-            bail!("`--previous` is looked at only with `--strategy delta`; drop one of them");
+            bail!("`--previous` works only with `--strategy delta`; drop one of them");
         }
         if !self.own.is_empty() && !matches!(strategy, Strategy::Ordered | Strategy::Delta) {
             bail!(
-                "`--own` is looked at only with `--strategy ordered` and `--strategy delta`; \
+                "`--own` works only with `--strategy ordered` and `--strategy delta`; \
                  choose one of them, or drop it"
             );
         }
@@ -208,7 +208,7 @@ impl Args {
         excluded.extend(self.exclude.iter().cloned());
         if strategy == Strategy::Pipeline {
             let Some(file) = &self.pipeline else {
-                bail!("there is no pipeline to follow: name its file with `--pipeline`")
+                bail!("`--strategy pipeline` needs a pipeline; name its file with `--pipeline`")
             };
             let steps = pipeline::Pipeline::parse(&read(file)?)
                 .with_context(|| format!("reading the pipeline in {}", file.display()))?;
@@ -232,14 +232,14 @@ impl Args {
 }
 
 impl Args {
-    /// The layers of an image that is there already.
+    /// The layers of an existing image.
     fn of_image(&self, operand: &str, mode: Mode) -> anyhow::Result<Layers> {
         let look = LookArgs::new(self.architecture.clone(), self.elsewhere.clone());
         layers::of_image(operand, &look, &report::new(mode, Style::READ))
     }
 }
 
-/// How many of the layers the base image leaves to the contents.
+/// How many layers the base image leaves for the contents.
 fn left_by(
     base: &str,
     architecture: Option<&str>,

@@ -1,4 +1,4 @@
-//! The file that a push writes its digest to.
+//! The file that `--digest-file` names.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use anyhow::bail;
 use formats::digest::Digest;
 use image::{AtomicFile, FileError};
 
-/// A file that gets its name when it has a digest in it.
+/// A file that is given its name only once the digest is in it.
 pub(super) struct DigestFile {
     file: AtomicFile,
     path: PathBuf,
 }
 
 impl DigestFile {
-    /// Begins such a file, before anything is pushed: a place that cannot be written to shows then.
+    /// Creates the file before anything is pushed, so that an unwritable place is noticed early.
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
         if path.is_dir() {
             bail!("`{}` is a directory; name a file for the digest", path.display());
@@ -25,14 +25,14 @@ impl DigestFile {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Writes the digest that was pushed to all repositories, without an end of line, as skopeo and
-    /// podman do.
+    /// Writes the digest that was pushed to all repositories, without a trailing newline, as skopeo
+    /// and podman do.
     pub(super) fn write(self, digests: &[Digest]) -> anyhow::Result<()> {
         let path = &self.path;
         let [digest, others @ ..] = digests else { bail!("nothing was pushed") };
         if others.iter().any(|other| other != digest) {
             bail!(
-                "everything is pushed, but the repositories got different manifests, so `{}` was \
+                "everything was pushed, but the repositories got different manifests, so `{}` was \
                  not written; push to them one by one",
                 path.display()
             );

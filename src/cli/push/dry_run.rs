@@ -1,4 +1,4 @@
-//! What a push would do, as it is told.
+//! Reports what a push would do.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use crate::report::{Delivered, Done, Means, Report};
 use delivery::push::Preview;
 use oci::Reference;
 
-/// Prints a line for each layer that would be sent, and reports what it would come to.
+/// Prints a line for each layer that would be sent, and reports the totals.
 pub(super) fn print(previews: Vec<Preview>, start: Instant, report: &Report) -> anyhow::Result<()> {
     for Preview { references, missing, transfer } in previews {
         let repository = references.first().map(Reference::name).unwrap_or_default();

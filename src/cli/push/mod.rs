@@ -22,41 +22,41 @@ use oci::{Compression, Flavor, Reference};
 
 /// Push an image to registries, sending only the blobs that they lack
 ///
-/// Which layers a registry has is learnt from the image that has the tag now, and from those given
-/// with --cache-from. If the conf has NAR hashes, such layers need not even be in the store. This
-/// trusts everyone who can write to these repositories; --no-cache does not.
+/// The image that has the tag now, and those given with --cache-from, tell which layers a registry
+/// has. If the conf has NAR hashes, such layers need not even be in the store. This trusts everyone
+/// who can write to these repositories; --no-cache does not.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a line for each repository: the image's name by digest. With --dry-run it
-carries a line for each layer that would be sent: repository, diffID, size in bytes.
+Prints a line for each repository to standard output: the image's name by digest. With --dry-run,
+prints a line for each layer that would be sent: repository, diffID, size in bytes.
 
 Examples:
-  # Push an image under the name that it has
+  # Push an image under its own name
   nix-image push ./result
 
   # Push it under two tags
   nix-image push ./result ghcr.io/me/app:1 ghcr.io/me/app:latest
 
-  # See what would be sent
+  # Show what would be sent
   nix-image push ./result ghcr.io/me/app:1 --dry-run
 
   # Push an image for two platforms
   nix-image push ./result-amd64 ghcr.io/me/app:1 --platform-conf ./result-arm64
 
-  # Log in for this push only, and keep the digest
+  # Log in for this push only, and save the digest
   nix-image push ./result ghcr.io/me/app:1 --creds me:$TOKEN --digest-file digest")]
 pub(super) struct Args {
-    /// The program that Nix built (`./result`), its conf, a JSON file, or an archive or layout, as
+    /// The program that Nix built (`./result`), its conf (a JSON file), or an archive or layout as
     /// PATH or PATH#NAME; `-` reads a conf from standard input
     conf: String,
     /// Names to push to [default: those of the confs]
     #[arg(value_name = "REFERENCE")]
     references: Vec<String>,
-    /// The program or conf of the same image for another platform, so that an index is pushed; can
-    /// be given several times
+    /// The program or conf of the same image for another platform, to push an index; may be given
+    /// several times
     #[arg(long, value_name = "CONF")]
     platform_conf: Vec<String>,
-    /// Name and tag to push to, instead of the conf's; the same as one REFERENCE
+    /// Name and tag to push to, instead of the conf's; equivalent to a single REFERENCE
     #[arg(
         short = 't',
         long,
@@ -65,32 +65,32 @@ pub(super) struct Args {
         conflicts_with_all = ["references", "platform_conf"]
     )]
     tag: Option<String>,
-    /// How to compress layers [default: zstd, or gzip with --format docker; layers that the registry
-    /// has already may be compressed in any way]
+    /// How to compress layers [default: zstd, or gzip with --format docker; layers that the
+    /// registry already has may be compressed in any way]
     #[arg(long, value_enum)]
     compression: Option<CompressionArg>,
-    /// How hard to compress: 1 to 12 for gzip, 1 to 19 for zstd
+    /// Compression level: 1 to 12 for gzip, 1 to 19 for zstd
     #[arg(long, value_name = "N")]
     level: Option<u8>,
-    /// Kind of manifest to push
+    /// Format of the manifest
     #[arg(long, value_enum, default_value_t = Format::Oci)]
     format: Format,
-    /// Another image to take unchanged layers from; can be given several times
+    /// Another image to reuse unchanged layers from; may be given several times
     #[arg(long, value_name = "REFERENCE")]
-    // As text: clap would repeat what is not a reference, with any password in it.
+    // A string, since clap would repeat an invalid reference, including any password in it.
     cache_from: Vec<String>,
     /// Add an annotation to the manifest, such as
-    /// org.opencontainers.image.source=https://example.org/app; can be given several times
+    /// org.opencontainers.image.source=https://example.org/app; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
     /// Print what would be sent, without sending anything
     #[arg(long)]
     dry_run: bool,
-    /// Write the digest of what was pushed to this file
+    /// Write the digest of the pushed image to this file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     digest_file: Option<PathBuf>,
-    /// Log in to the registry with this name and password, for this push only; without a password,
-    /// it is asked for. Other users of this machine can see arguments, so prefer `nix-image login`
+    /// Log in to the registry with this name and password, for this push only; prompts for a
+    /// missing password. Other users of this machine can see arguments, so prefer `nix-image login`
     #[arg(long, value_name = "USER[:PASSWORD]")]
     creds: Option<String>,
     /// Check certificates, and refuse plain HTTP except to this machine
@@ -102,27 +102,27 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum CompressionArg {
-    /// Not at all
+    /// Uncompressed
     None,
-    /// Read by everything
+    /// Supported everywhere
     Gzip,
-    /// Smaller and faster, read by every engine since about 2021
+    /// Smaller and faster, supported by every engine since about 2021
     Zstd,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
-    /// The OCI image specification's
+    /// OCI image specification
     Oci,
-    /// Docker's, version 2, schema 2, for old registries
+    /// Docker image manifest, version 2, schema 2, for old registries
     Docker,
 }
 
-/// What is to be pushed, to where and how.
+/// What to push, where and how.
 struct Order {
-    /// The image of each platform.
+    /// One image per platform.
     images: Vec<Image>,
-    /// The names to push to: those that are given, or else those of the confs.
+    /// The names to push to: the given ones, or else those of the confs.
     targets: Vec<Reference>,
     options: Options,
 }
@@ -131,7 +131,7 @@ impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         stdout::check()?;
-        // All that can be wrong is looked at before anything is sent.
+        // Every check comes before anything is sent.
         let order = self.order()?;
         let report = report::new(mode, Style::PUSH);
         let warnings = order.images.iter().flat_map(Image::warnings);
@@ -156,14 +156,14 @@ impl Args {
         if let Some(file) = digest_file {
             file.write(&digests)?;
         }
-        printed.context("everything is pushed, but its name cannot be printed")
+        printed.context("everything was pushed, but its name cannot be printed")
     }
 
     /// What the arguments mean.
     fn order(&self) -> anyhow::Result<Order> {
         let settings = self.settings()?;
         if matches!(self.format, Format::Docker) && !self.annotation.is_empty() {
-            bail!("--annotation is for --format oci; Docker's manifests have no annotations");
+            bail!("`--annotation` needs `--format oci`; Docker's manifests have no annotations");
         }
         let images = operands::confs(&self.conf, &self.platform_conf, |conf| self.image(conf))?;
         let targets = match &*self.references {
@@ -206,7 +206,7 @@ impl Args {
             (Some(level), Some((lowest, _, highest))) if (lowest..=highest).contains(&level) => {
                 Ok(Settings { level, ..usual })
             }
-            (Some(_), None) => bail!("--level is for compressed layers"),
+            (Some(_), None) => bail!("`--level` needs compressed layers"),
             (Some(level), Some((lowest, _, highest))) => {
                 bail!("{compression} has no level {level}; choose one of {lowest} to {highest}")
             }
@@ -221,7 +221,7 @@ fn annotation(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// What `--creds` means for the registry of all these names.
+/// The login that `--creds` describes, for the registry of all these names.
 fn login(creds: &str, targets: &[Reference]) -> anyhow::Result<Login> {
     let mut registries: Vec<_> = targets.iter().map(Reference::registry).collect();
     registries.sort_unstable();
@@ -229,15 +229,15 @@ fn login(creds: &str, targets: &[Reference]) -> anyhow::Result<Login> {
     match *registries {
         [registry] => login::of_text(creds, registry),
         _ => bail!(
-            "`--creds` is for one registry, and there are {}: {}; push to them one by one, or log in \
-             with `nix-image login`",
+            "`--creds` is for one registry, but there are {}: {}; push to them one by one, or log \
+             in with `nix-image login`",
             registries.len(),
             registries.join(", ")
         ),
     }
 }
 
-/// Prints the name by digest on standard output, and reports what it took.
+/// Prints the name by digest on standard output, and reports the statistics.
 fn print(pushed: &Pushed, start: Instant, report: &Report) -> anyhow::Result<()> {
     let Some(repository) = pushed.references.first().map(Reference::name) else { return Ok(()) };
     report.conclude(&Delivered {

@@ -1,4 +1,4 @@
-//! What the operands of `nix-image push` mean: which are confs, and which are names to push to.
+//! The operands of `nix-image push`: which ones are confs, and which are names to push to.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use oci::{Reference, ReferenceError, without_user};
 
-/// What `load` makes of each conf.
+/// Calls `load` with each conf.
 pub(super) fn confs<T>(
     first: &str,
     further: &[String],
@@ -17,28 +17,28 @@ pub(super) fn confs<T>(
     let each = |(conf, remedy): (&str, &str)| {
         if is_like_reference(conf) {
             let shown = without_user(conf).unwrap_or_else(|| conf.to_owned());
-            bail!("`{shown}` looks like a reference, and there is no such file; {remedy}");
+            bail!("`{shown}` looks like a reference, and no such file exists; {remedy}");
         }
         load(conf.as_ref())
     };
     [first].into_iter().chain(further).map(each).collect()
 }
 
-/// The names that are given. Beside others one may be a conf that was mistyped, or meant for a
-/// further platform: there each says where it leads.
+/// Parses the given names. One of several may be a mistyped conf, or one meant for another
+/// platform; the error then says which option to use.
 pub(super) fn references(operands: &[String]) -> anyhow::Result<Vec<Reference>> {
     if let Some(conf) = operands.iter().find(|operand| is_like_conf(operand)) {
         bail!(
-            "`{conf}` looks like a conf, but after the first operand there are references \
-             only; for a further platform use --platform-conf {conf}"
+            "`{conf}` looks like a conf, but all operands after the first are references; for \
+             another platform use --platform-conf {conf}"
         );
     }
     if let [_, _, ..] = operands
         && let Some(bare) = operands.iter().find(|operand| is_bare(operand))
     {
         bail!(
-            "`{bare}` has neither a registry nor a tag, which it needs beside other \
-             references; if it is a conf for a further platform, use --platform-conf {bare}"
+            "`{bare}` has neither a registry nor a tag, but needs one when there are other \
+             references; if it is a conf for another platform, use --platform-conf {bare}"
         );
     }
     targets(operands)
@@ -58,14 +58,14 @@ pub(super) fn targets<T: AsRef<str>>(
     Ok(targets)
 }
 
-/// What an operand names. Some write skopeo's `docker://` before it.
+/// Parses a reference, with or without skopeo's `docker://` prefix.
 pub(super) fn reference(operand: &str) -> Result<Reference, ReferenceError> {
     let bare = operand.strip_prefix("docker://").unwrap_or(operand);
     Ok(Reference::parse(bare)?.resolved())
 }
 
-/// A name to push to. With a digest it would be the manifest of that digest that is stored, and
-/// the tag that stays what it was.
+/// Parses a name to push to. A digest is rejected: the registry would store the manifest under it
+/// and leave the tag as it was.
 fn target(operand: &str) -> anyhow::Result<Reference> {
     let reference = reference(operand)?;
     if reference.digest.is_some() {
@@ -74,13 +74,13 @@ fn target(operand: &str) -> anyhow::Result<Reference> {
     Ok(reference)
 }
 
-/// Whether what stands in a reference's place is a conf. A name that is that of a file too can be
-/// given with its registry's.
+/// Whether an operand in the place of a reference is a conf. Add the registry to push to a name
+/// that is also a file.
 fn is_like_conf(operand: &str) -> bool {
     Path::new(operand).is_file() || has_json_suffix(operand) && without_user(operand).is_none()
 }
 
-/// Whether what stands in a conf's place is not a file, but a name with a registry or a tag.
+/// Whether an operand in the place of a conf is a name with a registry or a tag, and not a file.
 fn is_like_reference(operand: &str) -> bool {
     let has_user = || !operand.starts_with(['/', '.']) && without_user(operand).is_some();
     let has_registry = || Reference::of_image(operand).is_ok_and(|name| name.registry.is_some());
@@ -88,12 +88,12 @@ fn is_like_reference(operand: &str) -> bool {
     !Path::new(operand).exists() && (has_user() || !has_json_suffix(operand) && is_name())
 }
 
-/// Whether a name has neither a registry nor a tag, as those of files have.
+/// Whether a name has neither a registry nor a tag, like a file name.
 fn is_bare(operand: &str) -> bool {
     !operand.contains(':') && Reference::of_image(operand).is_ok_and(|name| name.registry.is_none())
 }
 
-/// Whether a name is that of a JSON file. A tag may end like one.
+/// Whether a name is that of a JSON file. A tag may also end in `.json`.
 fn has_json_suffix(operand: &str) -> bool {
     let suffix = Path::new(operand).extension();
     let has_tag = || operand.rsplit_once(':').is_some_and(|(_, tag)| !tag.contains('/'));

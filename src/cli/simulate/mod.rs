@@ -1,4 +1,4 @@
-//! `nix-image simulate`: what each layout would have moved over a series of updates.
+//! `nix-image simulate`: what each layout would have transferred over a series of updates.
 
 mod read;
 mod table;
@@ -21,20 +21,20 @@ use planner::{Layers, auto, delta, ordered, own, popularity};
 /// Compare what layouts push, pull and unpack over a series of updates
 ///
 /// Sizes are those of Nix archives, before compression. The registry keeps all blobs; a machine has
-/// the image before, and nothing else.
+/// the previous image, and nothing else.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a table, or with --json a list with the figures of each update.
+Prints a table to standard output, or with --json a list with the figures of each update.
 
 Examples:
-  # Compare layouts over updates of an image
+  # Compare layouts over an update of an image
   nix-image simulate before.json after.json
 
   # Compare two layouts of 50 and 100 layers
   nix-image simulate series.json.zst --strategy auto,delta --limit 50,100")]
 pub(super) struct Args {
-    /// Files of series, or in order one file for each image as `nix path-info --recursive --json`
-    /// prints it; any of them may be compressed with zstd
+    /// Series files, or one file per image, in order, as `nix path-info --recursive --json` prints
+    /// them; any of them may be compressed with zstd
     #[arg(required = true, value_name = "SERIES")]
     files: Vec<PathBuf>,
     /// The layouts to compare
@@ -46,7 +46,7 @@ pub(super) struct Args {
         default_value = "auto,ordered,delta"
     )]
     strategy: Vec<Strategy>,
-    /// How many layers the images may have, one of which is for the image's own files
+    /// Maximum number of layers, one of which is for the image's own files
     #[arg(
         long,
         value_name = "N",
@@ -56,10 +56,10 @@ pub(super) struct Args {
     )]
     limit: Vec<NonZeroUsize>,
     /// A package that changes more often than all others, for ordered and delta: its name, with or
-    /// without the version; may be given many times
+    /// without the version; may be given several times
     #[arg(long, value_name = "NAME")]
     own: Vec<String>,
-    /// Only the series of these kinds, of files that have several
+    /// Use only the series of these kinds, from files that have several
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     kind: Vec<String>,
 }
@@ -68,19 +68,19 @@ pub(super) struct Args {
 enum Strategy {
     /// The largest paths get a layer each: nixpkgs' default
     Auto,
-    /// The layers of auto, the ones that seldom change at the bottom
+    /// The layers of auto, with those that seldom change at the bottom
     Ordered,
-    /// The layers of the image before as far as they are still right, and new ones for the rest
+    /// The layers of the previous image where they still fit, and new ones for the rest
     Delta,
-    /// The most needed paths get a layer each
+    /// The most referenced paths get a layer each
     Popularity,
-    /// A layer for each path, whatever the limit: less cannot be pushed
+    /// A layer for each path, whatever the limit: the least that can be pushed
     Paths,
 }
 
-/// What one layout moves over one series.
+/// What one layout transfers over one series.
 struct Outcome<'a> {
-    /// The file's name, and the kind of updates.
+    /// The file's name, and its updates.
     series: (&'a str, &'a Series),
     strategy: Strategy,
     /// `None` if the layout has no limit.
@@ -111,7 +111,7 @@ impl Args {
             let kinds: BTreeSet<&str> = series.iter().map(|(_, s)| s.kind.as_str()).collect();
             let kinds: Vec<&str> = kinds.into_iter().collect();
             bail!(
-                "there is no series of the kind `{}`; the files have {}",
+                "no series is of the kind `{}`; the files have {}",
                 self.kind.join(","),
                 kinds.join(", ")
             );
@@ -120,7 +120,7 @@ impl Args {
         report::new(mode, Style::READ).answer(&table::text(&outcomes).trim_end(), &result)
     }
 
-    /// A name that no image has is misspelt.
+    /// Rejects a name that no image has, which must be misspelt.
     fn check_own(&self, series: &[(String, Series)]) -> anyhow::Result<()> {
         let images = || series.iter().flat_map(|(_, series)| &series.images);
         let is_there = |wanted: &&String| {
@@ -132,8 +132,8 @@ impl Args {
         }
     }
 
-    /// Adds what all layouts move over one series. Auto and a layer for each path are among them,
-    /// since the others are compared with these.
+    /// Adds what all layouts transfer over one series, including auto and a layer for each path, as
+    /// the others are compared with these.
     fn compare<'a>(
         &self,
         name: &'a str,
@@ -196,7 +196,7 @@ fn name_of(strategy: Strategy) -> String {
     strategy.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// The outcome over the same series of what it is compared with.
+/// The outcome over the same series to compare this one with.
 fn beside<'a>(outcomes: &'a [Outcome<'a>], of: &Outcome<'_>, strategy: Strategy) -> Option<Moved> {
     let limit = if strategy == Strategy::Paths { None } else { of.limit };
     let is_beside = |other: &&Outcome<'_>| {
@@ -246,7 +246,7 @@ fn to_json(outcome: &Outcome<'_>, all: &[Outcome<'_>]) -> Value {
     })
 }
 
-/// How often `of` goes into `part`, if the answer means anything.
+/// The ratio of `part` to `of`, if it is defined.
 fn ratio(part: u64, of: u64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     (of > 0).then(|| part as f64 / of as f64)

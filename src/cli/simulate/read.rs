@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use image::bounded;
 use planner::series::{self, Contents, Image, Series};
 
-/// The first bytes of what zstd has compressed.
+/// The magic number of zstd.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The series of all files, each with the name of its file. Files of one image each make up one
-/// series, in the order in which they are given.
+/// The series of all files, each with the name of its file. Files with one image each form one
+/// series, in the given order.
 pub(super) fn all(files: &[PathBuf]) -> anyhow::Result<Vec<(String, Series)>> {
     let mut all = Vec::new();
     let mut images = Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn all(files: &[PathBuf]) -> anyhow::Result<Vec<(String, Series)>> {
     }
     if let [only] = &*images {
         bail!(
-            "`{}` is one image; an update takes two: name the file of the next one as well",
+            "`{}` is one image, but an update takes two; name the file of the next one as well",
             only.label
         );
     }
@@ -46,7 +46,7 @@ fn read(file: &Path) -> anyhow::Result<Contents> {
     Ok(series::parse(&bytes)?)
 }
 
-/// The file's name without what tells its format.
+/// The file's name without the suffixes of its format.
 fn name(file: &Path) -> String {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     let name = name.strip_suffix(".zst").unwrap_or(&name);

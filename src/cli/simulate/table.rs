@@ -7,7 +7,7 @@ use super::{Outcome, Strategy, beside, name_of, ratio};
 use crate::report::Bytes;
 use planner::simulate::Moved;
 
-/// Where the figures of several images are summed up.
+/// Sums for the means over several images.
 #[derive(Default)]
 struct Mean {
     images: u32,
@@ -15,7 +15,7 @@ struct Mean {
     unpacked: f64,
 }
 
-/// A table for each series, and one of means if there are several images with updates of a kind.
+/// A table for each series, and one of means if several images have updates of the same kind.
 pub(super) fn text(outcomes: &[Outcome<'_>]) -> String {
     let mut text = String::new();
     for (place, outcome) in outcomes.iter().enumerate() {

@@ -13,13 +13,13 @@ use delivery::{Observer as _, Step, Transfer};
 use formats::digest::Digest;
 use image::{Blobs, Image};
 
-/// Add images, as links into the Nix store where that is possible
+/// Add images, as links into the Nix store where possible
 ///
-/// The directory is made if it does not exist. Each image is added as a whole or not at all, in
-/// place of another one that has its name; one that is there already is left as it is.
+/// The directory is created if it does not exist. Each image is added completely or not at all, and
+/// replaces another one of the same name; an image that is already there is left as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing.
+Prints nothing to standard output.
 
 Examples:
   # Add an image
@@ -30,12 +30,12 @@ Examples:
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     store: StoreArgs,
-    /// The programs that Nix built (`./result`), or their confs, JSON files
+    /// The programs that Nix built (`./result`), or their confs (JSON files)
     #[arg(required = true, value_name = "CONF")]
     confs: Vec<PathBuf>,
     #[command(flatten)]
     tag: TagArg,
-    /// How files get from the Nix store into the directory
+    /// How to get files from the Nix store into the directory
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     import: ImportArg,
     #[command(flatten)]
@@ -44,14 +44,14 @@ pub(in crate::cli) struct Args {
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum ImportArg {
-    /// In the first of these ways that works
+    /// The first of these ways that works
     #[default]
     Auto,
-    /// As hard links
+    /// Hard links
     Link,
-    /// As files that share the blocks of the Nix store's files (btrfs, xfs)
+    /// Files that share blocks with the Nix store's files (btrfs, xfs)
     Reflink,
-    /// As copies
+    /// Copies
     Copy,
 }
 
@@ -69,7 +69,7 @@ impl From<ImportArg> for Import {
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         self.tag.check_count(self.confs.len())?;
-        // What cannot be read is known before anything is added.
+        // Unreadable images are noticed before anything is added.
         let open = |conf: &PathBuf| {
             let mut image = self.reading.image(conf, self.tag.tag.clone())?;
             let name = image_args::full_name(&mut image)?.local();
@@ -78,7 +78,7 @@ impl Args {
         let images = self.confs.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
         let storage = Storage::create(self.store.directory())?;
         for (image, name) in &images {
-            // A report is that of one image.
+            // Each image has a report of its own.
             let report = report::new(mode, Style::ADD);
             image.warnings().iter().for_each(|warning| report.warn(warning));
             let (tag, store) = (image.repo_tag(), storage.root().display());

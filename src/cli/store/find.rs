@@ -1,20 +1,20 @@
-//! Images of a store, by what users call them.
+//! Finds the images of a store by the names that users give.
 
 use containers_storage::{Error, Image, Storage};
 use formats::digest::Digest;
 use oci::Reference;
 
-/// An image, and the one of its names that it was found by, if it was by one.
+/// An image, and the name by which it was found, if it was not found by its ID.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) id: Digest,
     pub(super) name: Option<String>,
 }
 
-/// How many digits of an ID have to be given.
+/// The minimum number of digits of an ID.
 const MIN_DIGITS: usize = 6;
 
-/// Finds an image by a name or by how its ID begins.
+/// Finds an image by a name or by the start of its ID.
 pub(super) fn find(images: &[Image], wanted: &str, storage: &Storage) -> anyhow::Result<Found> {
     let full = Reference::of_image(wanted).map(|name| name.local()).ok();
     for name in [Some(wanted.to_owned()), full].into_iter().flatten() {
@@ -27,7 +27,7 @@ pub(super) fn find(images: &[Image], wanted: &str, storage: &Storage) -> anyhow:
     match (begin.next(), begin.next()) {
         (Some(image), None) if digits.len() >= MIN_DIGITS => Ok(Found { id: image.id, name: None }),
         (Some(_), Some(_)) if digits.len() >= MIN_DIGITS => {
-            anyhow::bail!("the IDs of several images begin with {digits}; give more of its digits")
+            anyhow::bail!("the IDs of several images begin with {digits}; give more digits")
         }
         _ => {
             let storage = storage.root().to_owned();

@@ -14,32 +14,32 @@ use formats::digest::Digest;
 /// List the images
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries a line for each name, or with --json an object.
+Prints a line for each name to standard output, or a JSON object with --json.
 
 Examples:
   # List the images
   nix-image store list /var/lib/images
 
-  # Print the names alone
+  # Print only the names
   nix-image store list /var/lib/images --json | jq -r '.images[].references[]'")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     store: StoreArgs,
 }
 
-/// How many digits of an ID are shown.
+/// How many digits of an ID to show.
 const DIGITS: usize = 12;
 
-/// An image with what its layers come to.
+/// An image, with the number and size of its layers.
 #[derive(Debug, Serialize)]
 struct Listed<'a> {
     references: &'a [String],
     image_id: String,
     digest: Option<String>,
     created: &'a str,
-    /// The number of its layers.
+    /// The number of layers.
     layers: usize,
-    /// The length of the layers' archives in bytes.
+    /// The total size of the layers' tar files, in bytes.
     bytes: u64,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Listed<'a> {
         };
         let mut next = image.top_layer;
         while let Some(layer) = next.and_then(|id| layers.get(&id))
-            // Nothing says that layers cannot be below themselves.
+            // A corrupt store might have a layer that is its own ancestor.
             && listed.layers < layers.len()
         {
             listed.layers += 1;
@@ -98,7 +98,7 @@ impl<'a> Listed<'a> {
         listed
     }
 
-    /// A line for each name, with what follows that.
+    /// A line for each name: the name, and what follows it.
     fn lines(&self) -> Vec<(String, String)> {
         let id: String = self.image_id.trim_start_matches("sha256:").chars().take(DIGITS).collect();
         let rest = format!("{id}  {}, {}", count(self.layers, "layer"), Bytes(self.bytes));

@@ -16,24 +16,24 @@ use find::Found;
 
 /// Keep images in a directory that podman, buildah and CRI-O read without loading them
 ///
-/// Such a directory is an additional image store: storage.conf of every user names it in
-/// `additionalimagestores`. Files in it are hard links into the Nix store where that is possible,
-/// and images in it run without a copy of them.
+/// Such a directory is an additional image store: each user's storage.conf names it in
+/// `additionalimagestores`. Its files are hard links into the Nix store where possible, and images
+/// in it run without being copied.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_long_help = "\
-Standard output carries what `list` finds.
+Only `list` prints to standard output.
 
 Examples:
   # Add an image
   nix-image store add /var/lib/images ./result
 
-  # See what is there
+  # List the images
   nix-image store list /var/lib/images
 
   # Remove it
   nix-image store remove /var/lib/images app:1
 
-  # Remove the layers that no image uses any more
+  # Remove the layers that no image uses any longer
   nix-image store gc /var/lib/images")]
 pub(super) enum Command {
     Add(add::Args),
@@ -44,11 +44,11 @@ pub(super) enum Command {
 
 /// Remove images by name or ID
 ///
-/// An image goes with its last name. Its layers stay until `gc`, so containers that run from it go
-/// on. All names and IDs have to be there; if one is not, nothing is removed.
+/// An image is removed with its last name. Its layers stay until `gc`, so containers that run from
+/// it keep running. If any of the names or IDs does not exist, nothing is removed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing.
+Prints nothing to standard output.
 
 Examples:
   # Remove an image by name
@@ -59,22 +59,22 @@ Examples:
 pub(super) struct Remove {
     #[command(flatten)]
     store: StoreArgs,
-    /// Names as in `list`, or short ones such as `app:1`; IDs, or how they begin
+    /// Names as in `list`, or short ones such as `app:1`; IDs, or their first digits
     #[arg(required = true, value_name = "NAME|ID")]
     images: Vec<String>,
 }
 
-/// Remove images without names, layers that no image uses, and what killed runs left behind
+/// Remove images without names, layers that no image uses, and leftovers of killed runs
 ///
-/// An image loses its name to a newer one that is added under that name.
+/// An image loses its name when a newer one is added under that name.
 ///
-/// Layers that are part of a mount, as those of running containers are, stay. But not every mount
-/// can be seen: not those of other machines that share the directory, nor with some engines those
-/// of images with many layers. Stop containers whose image was removed, before you collect garbage:
-/// otherwise their files vanish below them.
+/// Layers that are part of a mount, such as those of running containers, stay. But not every mount
+/// is visible: those of other machines that share the directory are not, nor, with some engines,
+/// those of images with many layers. Stop containers whose image was removed before you collect
+/// garbage: otherwise their files disappear.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Standard output carries nothing.
+Prints nothing to standard output.
 
 Examples:
   # Collect garbage
@@ -87,7 +87,7 @@ pub(super) struct Gc {
     store: StoreArgs,
 }
 
-/// Which store, and how long to wait for it.
+/// Which store to use, and how long to wait for it.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArgs {
     /// The store's directory
@@ -110,7 +110,7 @@ impl Command {
 }
 
 impl StoreArgs {
-    /// A store that is there.
+    /// Opens an existing store.
     fn open(&self) -> anyhow::Result<Storage> {
         Ok(Storage::additional(&self.directory)?)
     }
@@ -124,16 +124,16 @@ impl StoreArgs {
     }
 }
 
-/// A name of an image was removed, or the image.
+/// What was removed: an image, or one of its names.
 #[derive(Debug, Serialize)]
 struct Removed {
     what: &'static str,
     #[serde(rename = "where")]
     directory: String,
-    /// The names that it had there and lost.
+    /// The names that the image lost.
     references: Vec<String>,
     image_id: String,
-    /// Whether it has no other name, and is gone.
+    /// Whether the image had no other name, and was removed.
     is_gone: bool,
 }
 
@@ -178,7 +178,7 @@ impl Remove {
     }
 }
 
-/// What a collection removed and left.
+/// The result of a garbage collection.
 #[derive(Debug, Serialize)]
 struct Garbage {
     what: &'static str,
@@ -186,9 +186,9 @@ struct Garbage {
     directory: String,
     images: usize,
     layers: usize,
-    /// What killed runs have left.
+    /// Incomplete layers whose leftovers were removed.
     leftovers: usize,
-    /// Layers that stay, as they are mounted.
+    /// Layers that were kept because they are mounted.
     mounted: usize,
 }
 
@@ -197,7 +197,7 @@ impl Display for Garbage {
         let (images, layers) = (count(self.images, "image"), count(self.layers, "layer"));
         write!(formatter, "removed {images} and {layers} from `{}`", self.directory)?;
         if self.leftovers > 0 {
-            write!(formatter, ", and what was left of {}", count(self.leftovers, "other"))?;
+            write!(formatter, ", and leftovers of {}", count(self.leftovers, "incomplete layer"))?;
         }
         if self.mounted > 0 {
             write!(formatter, "; kept {} that are mounted", count(self.mounted, "layer"))?;

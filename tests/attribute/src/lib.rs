@@ -1,4 +1,4 @@
-//! The integration tests' own `#[test]`: `tests/support/harness.rs` says why there is one.
+//! The integration tests' own `#[test]`; `tests/support/harness.rs` explains why.
 
 use proc_macro::{TokenStream, TokenTree};
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes into the cases what nixpkgs' own programs answer.
+"""Writes the answers of nixpkgs' own programs into the cases.
 
     generate.py NIXPKGS [CASE.json...]
 
-Needs Python 3.11 to 3.13 with igraph and toolz. README.md says what a case holds.
+Needs Python 3.11 to 3.13 with igraph and toolz. README.md describes a case.
 """
 
 import json
@@ -26,7 +26,7 @@ class Nixpkgs:
         support = tree / "pkgs/build-support"
         self.auto_layer = support / "docker/auto-layer.py"
         self.closure_graph = support / "references-by-popularity/closure-graph.py"
-        # Its name changes between the releases.
+        # The directory's name differs between releases.
         self.flatten = next(tree.glob("pkgs/*/**/flatten_references_graph/__main__.py")).parents[1]
         self.folder = folder
 
@@ -36,7 +36,7 @@ class Nixpkgs:
         return path
 
     def run(self, *command, path=None):
-        """What a program prints; None where it fails."""
+        """What a program prints, or None if it fails."""
         done = subprocess.run(
             [sys.executable, *command],
             env={**ENVIRONMENT, "PYTHONPATH": str(path or "")},
@@ -66,7 +66,7 @@ class Nixpkgs:
 
 
 def questions(graph, name):
-    """What is asked about a graph that comes with no questions: the same for the same name."""
+    """The questions about a graph that comes without any: always the same for a name."""
     chance = random.Random(name)
     paths = [node["path"] for node in graph]
 

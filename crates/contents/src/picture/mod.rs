@@ -1,7 +1,7 @@
-//! Draws what an image contains as an SVG: a box for each store path, as large as its bytes.
+//! Draws the contents of an image as an SVG: a box for each store path, sized by its bytes.
 //!
-//! The picture needs nothing else: no script, no font, no network. It has colours for light and
-//! dark backgrounds, and a box tells its details when the pointer rests on it.
+//! The picture is self-contained: no script, no font, no network. It has colours for light and dark
+//! backgrounds, and a box shows its details when the pointer rests on it.
 
 mod style;
 
@@ -16,28 +16,28 @@ use style::style;
 const SIZE: (f64, f64) = (1200.0, 720.0);
 /// Height of the line of text above the boxes.
 const HEADER: f64 = 34.0;
-/// The least and the greatest share of the boxes' height that the strip for what is gone has, in
-/// pictures of differences. Between them, its boxes have the scale of the others.
+/// The minimum and maximum share of the boxes' height for the strip of removed paths, in pictures
+/// of differences. In between, its boxes are on the same scale as the others.
 const GONE: (f64, f64) = (0.12, 0.7);
 /// Height of the line of text above that strip.
 const GONE_HEADER: f64 = 22.0;
 /// Boxes below this area are drawn without a name.
 const NAMED: f64 = 1500.0;
-/// About the width of a letter, at the size that names have.
+/// The approximate width of a letter in names.
 const LETTER: f64 = 6.6;
 
 /// A box to be drawn.
 struct Item {
-    /// The path's place, which the report looks boxes up by.
+    /// The path's index, by which the report finds the box.
     place: usize,
     label: String,
     title: String,
     bytes: u64,
-    /// The class that colours it.
+    /// The class that determines the colour.
     class: String,
 }
 
-/// The picture of one image: a colour for each layer, which are side by side.
+/// The picture of one image. Layers are side by side, each with a colour.
 pub fn of_image(contents: &Contents) -> String {
     let header = format!(
         "{}: {} in {} layers, {} store paths",
@@ -52,16 +52,12 @@ pub fn of_image(contents: &Contents) -> String {
             .map(|part| item(contents, part.path, part.bytes, number))
             .collect();
         let other = layer.other_bytes();
-        // The end of a tar file is not worth a box.
+        // The padding at the end of a tar file is not worth a box.
         if other > 20_480 {
             items.push(Item {
                 place: usize::MAX,
                 label: "other files".to_owned(),
-                title: format!(
-                    "files outside of the store\n{}\nlayer {}",
-                    bytes(other),
-                    number + 1
-                ),
+                title: format!("files outside the store\n{}\nlayer {}", bytes(other), number + 1),
                 bytes: other,
                 class: layer_class(number),
             });
@@ -71,11 +67,11 @@ pub fn of_image(contents: &Contents) -> String {
     draw(&header, &[], groups, Vec::new())
 }
 
-/// The picture of a difference: the new image's paths, coloured by what became of them, and below
-/// them those that are gone.
+/// The picture of a difference: the new image's paths, coloured by what changed, and the removed
+/// paths below them.
 pub fn of_difference(old: &Contents, new: &Contents, difference: &Difference) -> String {
     let header = format!(
-        "{} → {}: {} → {}, {} of {} layers to be moved ({})",
+        "{} → {}: {} → {}, {} of {} layers to transfer ({})",
         old.name,
         new.name,
         bytes(old.size()),
@@ -109,11 +105,11 @@ pub fn of_difference(old: &Contents, new: &Contents, difference: &Difference) ->
         .map(|place| Item { class: class(place).to_owned(), ..whole(new, place, class(place)) });
     let gone = (0..old.paths.len())
         .filter(|place| gone.contains(place))
-        .map(|place| Item { class: "gone".to_owned(), ..whole(old, place, "gone") });
+        .map(|place| Item { class: "gone".to_owned(), ..whole(old, place, "removed") });
     draw(&header, &legend, vec![paths.collect()], gone.collect())
 }
 
-/// How a number of bytes is written: decimal units, as disks and registries count.
+/// Formats a number of bytes in decimal units, as disks and registries count.
 pub fn bytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
     let value = bytes as f64;
@@ -148,13 +144,13 @@ fn whole(contents: &Contents, place: usize, state: &str) -> Item {
     }
 }
 
-/// Twelve colours take turns, so that neighbours differ.
+/// Twelve colours alternate, so that neighbours differ.
 fn layer_class(layer: usize) -> String {
     format!("l{}", layer % 12)
 }
 
-/// Draws groups of boxes side by side, the largest first, and what is gone in a strip below. `legend`
-/// has classes of boxes, and their bytes.
+/// Draws groups of boxes side by side, the largest first, and removed paths in a strip below.
+/// `legend` lists classes of boxes and their bytes.
 fn draw(
     header: &str,
     legend: &[(&str, u64)],
@@ -198,7 +194,7 @@ fn draw(
         let y = height - gone_height;
         let _ = writeln!(
             out,
-            "<text class=\"head\" x=\"8\" y=\"{:.1}\">gone: {}</text>",
+            "<text class=\"head\" x=\"8\" y=\"{:.1}\">removed: {}</text>",
             y + 16.0,
             bytes(gone_bytes)
         );
@@ -214,7 +210,7 @@ fn draw(
     out
 }
 
-/// Says at the right of the header what the colours mean.
+/// Explains the colours at the right of the header.
 fn draw_legend(out: &mut String, legend: &[(&str, u64)]) {
     /// Width of an entry: a square, a word, a number.
     const ENTRY: f64 = 125.0;
@@ -236,7 +232,7 @@ fn draw_group(out: &mut String, items: &mut [Item], place: Rectangle) {
     items.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.title.cmp(&b.title)));
     let weights: Vec<u64> = items.iter().map(|item| item.bytes).collect();
     for (item, place) in items.iter().zip(divide(&weights, place)) {
-        // Less than a fifth of a pixel cannot be seen.
+        // Anything below a fifth of a pixel is invisible.
         if place.width < 0.2 || place.height < 0.2 {
             continue;
         }
@@ -291,7 +287,7 @@ fn shortened(text: &str, room: usize) -> String {
     text
 }
 
-/// The text as it stands in XML. Characters that XML does not allow are left out.
+/// Escapes a text for XML. Characters that XML does not allow are left out.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -340,15 +336,15 @@ mod tests {
         let picture = of_difference(&old, &new, &Difference::of(&old, &new));
         for class in ["added", "changed", "kept", "gone"] {
             let drawn = picture.matches(&format!("<rect class=\"{class}\"")).count();
-            // What is gone has a line of its own, all others have their place in the legend.
+            // Removed paths are labelled separately; all others are in the legend.
             assert_eq!(drawn, if class == "gone" { 1 } else { 2 }, "{class}\n{picture}");
         }
-        for word in ["added 5.0 kB", "changed 5.0 kB", "unchanged 5.0 kB", "gone: 5.0 kB"] {
+        for word in ["added 5.0 kB", "changed 5.0 kB", "unchanged 5.0 kB", "removed: 5.0 kB"] {
             assert!(picture.contains(word), "{word}\n{picture}");
         }
     }
 
-    /// Its boxes have the scale of all others.
+    /// The boxes of removed paths are on the same scale as the others.
     #[test]
     fn what_is_gone_takes_its_share_of_the_picture() {
         let (old, new) = (image(&[("gone", 60_000), ("kept", 40_000)]), image(&[("kept", 40_000)]));

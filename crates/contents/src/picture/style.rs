@@ -15,7 +15,7 @@ pub(super) fn style() -> String {
          .added{fill:#2c6b38}.changed{fill:#7d6016}.gone{fill:#7c3a34}g:hover rect{stroke:#fff}",
     );
     for colour in 0..12 {
-        // Steps of five twelfths of the circle keep colours that follow each other apart.
+        // Steps of five twelfths of the circle make consecutive colours differ.
         let hue = colour * 150 % 360;
         let _ = write!(style, ".l{colour}{{fill:hsl({hue} 55% 80%)}}");
         let _ = write!(dark, ".l{colour}{{fill:hsl({hue} 35% 32%)}}");

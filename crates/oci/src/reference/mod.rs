@@ -1,4 +1,4 @@
-//! Names of images, taken apart as Docker does it.
+//! Names of images, parsed as Docker does.
 
 mod parse;
 
@@ -9,8 +9,8 @@ pub use parse::{ReferenceError, without_user};
 
 /// An image's name: `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`.
 ///
-/// It is kept as it was written, since engines differ in what a name without a registry stands
-/// for. [`Self::resolved`] is what Docker makes of it.
+/// The name is kept as written, since engines disagree on what a name without a registry means.
+/// [`Self::resolved`] gives Docker's interpretation.
 ///
 /// # Examples
 ///
@@ -39,13 +39,13 @@ pub struct Reference {
 
 /// The registry of names without one.
 const DOCKER: &str = "docker.io";
-/// What it was called before.
+/// Its former name.
 const DOCKER_BEFORE: &str = "index.docker.io";
-/// Where its programming interface is, which some write in its place.
+/// The host of its API, which some write instead.
 const DOCKER_HOST: &str = "registry-1.docker.io";
-/// And where in it names of one component are.
+/// The namespace of its repositories with one component.
 const OFFICIAL: &str = "library";
-/// The tag of names without one.
+/// The tag of names that have none.
 const DEFAULT_TAG: &str = "latest";
 
 impl Reference {
@@ -62,7 +62,7 @@ impl Reference {
         }
     }
 
-    /// The registry that the name stands for, which is `docker.io` if it has none.
+    /// The registry that the name refers to, which is `docker.io` if the name has none.
     pub fn registry(&self) -> &str {
         match self.registry.as_deref() {
             None | Some(DOCKER_BEFORE | DOCKER_HOST) => DOCKER,
@@ -70,7 +70,7 @@ impl Reference {
         }
     }
 
-    /// The same image by its full name. On Docker Hub, repositories of one component are in
+    /// The full name of the same image. On Docker Hub, repositories with one component are in
     /// `library`.
     #[must_use]
     pub fn resolved(&self) -> Self {
@@ -83,12 +83,12 @@ impl Reference {
         Self { registry: Some(registry.into()), repository, ..self.clone() }
     }
 
-    /// The full name as a text. All names of an image have the same one.
+    /// The full name as a string. It is the same for all names of an image.
     pub fn canonical(&self) -> String {
         self.resolved().to_string()
     }
 
-    /// The shortest name of the same image, which is what Docker shows.
+    /// The shortest name of the same image, as Docker shows it.
     pub fn familiar(&self) -> String {
         let canonical = self.canonical();
         let ours = canonical.strip_prefix(DOCKER).and_then(|rest| rest.strip_prefix('/'));
@@ -97,7 +97,7 @@ impl Reference {
         official.filter(|name| !name.contains('/')).unwrap_or(ours).to_owned()
     }
 
-    /// The name that podman gives to what it loads: one without a registry is `localhost`'s.
+    /// The name that podman gives to a loaded image: without a registry, it is in `localhost`.
     pub fn local(&self) -> String {
         match self.registry {
             Some(_) => self.to_string(),
@@ -105,13 +105,13 @@ impl Reference {
         }
     }
 
-    /// The host that serves the registry, with its port if the name has one.
+    /// The host that serves the registry, including any port.
     pub fn host(&self) -> &str {
         let registry = self.registry();
         if registry == DOCKER { DOCKER_HOST } else { registry }
     }
 
-    /// What a registry finds the manifest by: the digest if there is one, or else the tag.
+    /// How a registry identifies the manifest: by the digest if there is one, or else by the tag.
     pub fn manifest(&self) -> String {
         self.digest.map_or_else(|| self.tag().to_owned(), |digest| digest.to_string())
     }

@@ -1,4 +1,4 @@
-//! What is a name, and what is not.
+//! Parses and validates names.
 
 use std::str::FromStr;
 
@@ -10,12 +10,12 @@ use formats::peer_text;
 const MAX_REPOSITORY: usize = 255;
 const MAX_TAG: usize = 128;
 
-/// A name that engines and registries do not take.
+/// A name that engines and registries do not accept.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReferenceError {
-    /// A part of it is not as it must be.
+    /// A part of the name is not valid.
     #[error(
-        "`{name}` is not a valid image name: its {part} `{found}` {problem}; names look like \
+        "`{name}` is not a valid image name: its {part} `{found}` {problem}; expected one such as \
          `ghcr.io/me/app:1`"
     )]
     Part {
@@ -23,33 +23,33 @@ pub enum ReferenceError {
         name: String,
         /// The part.
         part: &'static str,
-        /// What it is, shortened.
+        /// The part's text, shortened.
         found: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// It has a user's name, and perhaps a password, which are not shown.
+    /// The name contains a user name, and perhaps a password, which are not shown.
     #[error(
-        "`{0}` is not a valid image name: before its `@` stands a user name or password; leave it out, and \
-         log in with `nix-image login`, `docker login` or `podman login`"
+        "`{0}` is not a valid image name: it has a user name or password before the `@`; remove \
+         it, and log in with `nix-image login`, `docker login` or `podman login`"
     )]
     User(String),
 }
 
 impl ReferenceError {
-    /// Says that a part of a name is not as it must be.
+    /// An error about an invalid part of a name.
     fn part(name: &str, part: &'static str, found: &str, problem: &'static str) -> Self {
         Self::Part { name: short(name), part, found: short(found), problem }
     }
 
-    /// Says that a name, which is shown without it, has a user.
+    /// An error about a user in a name. The name is given without it.
     fn user(name: &str) -> Self {
         Self::User(short(name))
     }
 }
 
-/// The name as it may be shown, if it has a user or password: nothing but a digest may follow an
-/// `@`.
+/// The name with any user and password replaced, or `None` if it has none. Only a digest may follow
+/// an `@`.
 pub fn without_user(name: &str) -> Option<String> {
     let is_digest =
         |text: &str| ["sha256:", "sha384:", "sha512:"].iter().any(|kind| text.starts_with(kind));
@@ -61,7 +61,7 @@ pub fn without_user(name: &str) -> Option<String> {
     Some(format!("***@{place}{digest}"))
 }
 
-/// A part of a name as it may be shown: the name may stand in somebody else's conf.
+/// A name or a part of one, safe to display: it may come from someone else's conf.
 fn short(text: &str) -> String {
     peer_text::start(text, 300)
 }
@@ -71,8 +71,8 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// If a part of it is not valid, or a user name or password stands before an `@`. The error
-    /// does not repeat the password.
+    /// If a part is not valid, or a user name or password precedes an `@`. The error does not
+    /// repeat the password.
     pub fn parse(name: &str) -> Result<Self, ReferenceError> {
         if let Some(name) = without_user(name) {
             return Err(ReferenceError::user(&name));
@@ -118,11 +118,12 @@ impl Reference {
         })
     }
 
-    /// Parses the name of an image that is to be made.
+    /// Parses the name for a new image.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::parse`], and if the name has a digest, which only follows from the image.
+    /// Those of [`Self::parse`], and if the name has a digest, which can only follow from the
+    /// image.
     pub fn of_image(name: &str) -> Result<Self, ReferenceError> {
         let reference = Self::parse(name)?;
         match reference.digest {
@@ -148,7 +149,7 @@ fn check_tag(tag: &str) -> Result<(), &'static str> {
         return Err("is empty, too long or starts with a separator");
     }
     if !tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
-        return Err("has other characters than letters, digits, `_.-`");
+        return Err("has characters other than letters, digits and `_.-`");
     }
     Ok(())
 }
@@ -157,7 +158,7 @@ fn is_registry(component: &str) -> bool {
     component.contains(['.', ':']) || component == "localhost"
 }
 
-/// A name or address, and perhaps a port.
+/// Whether this is a host name or address, optionally with a port.
 fn is_host(registry: &str) -> bool {
     let (host, port) = match registry.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -172,7 +173,8 @@ fn is_host(registry: &str) -> bool {
     (is_name || is_address) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-/// Lower-case letters and digits, between which stands `.`, `_`, `__` or any number of `-`.
+/// Whether this consists of lower-case letters and digits, separated by `.`, `_`, `__` or any
+/// number of `-`.
 fn is_component(component: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = component.as_bytes();

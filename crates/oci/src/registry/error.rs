@@ -1,6 +1,6 @@
-//! What can go wrong between us and a registry, said without any secret.
+//! What can go wrong with a registry, described without any secret.
 //!
-//! The texts name no option of a program: a caller that has one for it learns by
+//! The messages name no option of a program: a caller that has one learns from
 //! [`RegistryError::is_insecure`] that it may help.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use formats::digest::Digest;
 /// Why a registry could not be used.
 #[derive(Debug, Error)]
 pub enum RegistryError {
-    /// No answer came, or none that is HTTP.
+    /// There was no answer, or none in HTTP.
     #[error("{what} failed: {failure}")]
     Transport {
         /// The request.
@@ -23,75 +23,75 @@ pub enum RegistryError {
         /// What happened.
         failure: Failure,
     },
-    /// The registry said no.
+    /// The registry refused the request.
     #[error("{what} was refused with status {}{message}{}", .status.as_u16(), remedy(*.status))]
     Refused {
         /// The request.
         what: String,
         /// The HTTP status.
         status: StatusCode,
-        /// What the registry said about it; empty, or starting with a colon.
+        /// The registry's message; empty, or starting with a colon.
         message: String,
-        /// When to come again, if it said so.
+        /// How long to wait before a retry, if the registry said so.
         retry_after: Option<Duration>,
     },
-    /// The right to go on ended between two requests, and was given again.
-    #[error("{what} was refused with status 401 although the one before it was not")]
+    /// The authorization expired between two requests, and has been renewed.
+    #[error("{what} was refused with status 401, although the previous request was not")]
     Expired {
         /// The request.
         what: String,
     },
-    /// The registry's answer is not what the protocol says.
-    #[error("{what} got an answer that cannot be used: {problem}")]
+    /// The registry's answer violates the protocol.
+    #[error("{what} got an unusable answer: {problem}")]
     Answer {
         /// The request.
         what: String,
         /// What is wrong.
         problem: String,
     },
-    /// The registry has something else than what was sent or asked for.
+    /// The registry has something other than what was sent or requested.
     #[error("{what} answered for {found} instead of {expected}")]
     Digest {
         /// The request.
         what: String,
-        /// What it should be.
+        /// The expected digest.
         expected: Digest,
-        /// What it is.
+        /// The actual digest.
         found: Digest,
     },
-    /// An answer is larger than anything of its kind.
-    #[error("{what} answered with more than {limit} bytes, which no document of that kind has")]
+    /// The answer is too large for its kind.
+    #[error("{what} answered with more than {limit} bytes; expected no document of that size")]
     TooLarge {
         /// The request.
         what: String,
-        /// The most that is read.
+        /// The maximum size that is read.
         limit: u64,
     },
-    /// A name, or a media type, is not one that a request can have.
+    /// A name or media type cannot be part of a request.
     #[error("a request cannot be made; check the name of the repository and the media type")]
     Request(#[from] http::Error),
-    /// The same failure, or one like it, at the last of several attempts.
+    /// The last of several attempts failed as well.
     #[error("{error}; gave up after {attempts} attempts")]
     Repeated {
         /// How often it was tried.
         attempts: u32,
-        /// What happened at last.
+        /// The failure of the last attempt.
         error: Box<RegistryError>,
     },
-    /// The registry does not accept the name and the password that the user gives.
+    /// The registry rejects the user's name and password.
     #[error(
-        "`{registry}` does not accept this password for `{user}`{message}; some registries want \
-         a token in its place"
+        "`{registry}` does not accept this password for `{user}`{message}; some registries \
+         require a token instead"
     )]
     WrongLogin {
         /// The registry.
         registry: String,
         /// The user's name.
         user: String,
-        /// What the registry said about it; empty, or starting with a colon.
+        /// The registry's message; empty, or starting with a colon.
         message: String,
     },
-    /// No token could be had.
+    /// No token could be obtained.
     #[error("cannot log in to `{registry}`: {problem}")]
     Login {
         /// The registry.
@@ -101,43 +101,43 @@ pub enum RegistryError {
     },
 }
 
-/// Why there is nothing to log in with.
+/// Why a login failed.
 #[derive(Debug, Error)]
 pub enum LoginError {
-    /// What holds the credentials cannot be used.
+    /// The source of the credentials cannot be used.
     #[error("{0}")]
     Credentials(CredentialsError),
-    /// A registry that is reached by TLS names a token server that is not.
+    /// A registry that is reached over TLS names a token server that is not.
     #[error("its token server is not reached over HTTPS")]
     Unsafe,
-    /// The token server does not take the credentials, or no guests.
+    /// The token server rejects the credentials, or anonymous access.
     #[error(
-        "its token server refuses {}, status {}{message}; log in with `nix-image \
+        "its token server rejects {}, status {}{message}; log in with `nix-image \
          login`, `docker login` or `podman login`",
-        if *.guest { "a guest" } else { "these credentials" },
+        if *.guest { "anonymous access" } else { "these credentials" },
         .status.as_u16()
     )]
     Refused {
-        /// Whether it was asked without credentials.
+        /// Whether the request had no credentials.
         guest: bool,
         /// The HTTP status.
         status: StatusCode,
-        /// What it said about it; empty, or starting with a colon.
+        /// The server's message; empty, or starting with a colon.
         message: String,
     },
-    /// The token server does not answer, or not now.
+    /// The token server does not answer, or not at the moment.
     #[error("its token server cannot be used: {0}")]
     Unavailable(Box<RegistryError>),
-    /// The token server's answer is cut off, or too large.
+    /// The token server's answer is truncated or too large.
     #[error("its token server's answer cannot be read")]
     Unreadable,
-    /// There is no token in the token server's answer.
-    #[error("its token server gives no token")]
+    /// The token server's answer contains no token.
+    #[error("its token server returned no token")]
     NoToken,
 }
 
 impl RegistryError {
-    /// Whether trying again may help.
+    /// Whether the failure may be temporary, so that trying again may help.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Transport { failure, .. } => failure.is_passing(),
@@ -155,7 +155,8 @@ impl RegistryError {
         }
     }
 
-    /// Whether the registry does not know the upload, or not at that location, that is to go on.
+    /// Whether the registry does not know the upload that should be continued, or not at that
+    /// location.
     pub fn is_lost_upload(&self) -> bool {
         matches!(
             self,
@@ -168,8 +169,7 @@ impl RegistryError {
         )
     }
 
-    /// Whether the registry cannot be used at all, by us at least: there is no sense in asking it
-    /// for anything else.
+    /// Whether the registry cannot be used at all, so that further requests are pointless.
     pub fn is_end_of_all(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Login { .. } => true,
@@ -178,7 +178,7 @@ impl RegistryError {
         }
     }
 
-    /// Whether the registry does not let us do it.
+    /// Whether the registry denies us access.
     pub fn is_denial(&self) -> bool {
         matches!(
             self,
@@ -186,7 +186,7 @@ impl RegistryError {
         )
     }
 
-    /// Whether it would go if certificates were not checked and plain HTTP were allowed.
+    /// Whether the request might succeed without certificate checks and with plain HTTP allowed.
     pub fn is_insecure(&self) -> bool {
         match self {
             Self::Transport { failure, .. } => failure.is_insecure(),
@@ -196,7 +196,7 @@ impl RegistryError {
         }
     }
 
-    /// The pause that the registry asks for.
+    /// How long the registry asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -207,13 +207,13 @@ impl RegistryError {
 
 fn remedy(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        300..=399 => "; name the registry by the address that it sends requests to",
+        300..=399 => "; name the registry by the address that it redirects to",
         401 => "; log in with `nix-image login`, `docker login` or `podman login`",
-        403 => "; does the account that you are logged in with have the right to push there?",
+        403 => "; does the account that you are logged in with have permission to push there?",
         404 => "; does the repository exist, and do you have access to it?",
-        413 => "; the registry, or a proxy before it, takes no blobs of this size",
-        429 => "; the registry wants fewer requests, so try again later",
-        500.. => "; the registry is in trouble, so try again later",
+        413 => "; the registry, or a proxy in front of it, does not accept blobs of this size",
+        429 => "; the registry received too many requests, so try again later",
+        500.. => "; the registry has a problem, so try again later",
         _ => "",
     }
 }
@@ -248,7 +248,7 @@ mod tests {
             (401, "log in with"),
             (404, "does the repository exist"),
             (429, "try again later"),
-            (503, "in trouble"),
+            (503, "has a problem"),
             (400, "with status 400: no way"),
         ] {
             let status = StatusCode::from_u16(status).unwrap();

@@ -1,4 +1,4 @@
-//! A name and a password that the user gives for one registry.
+//! The user's name and password for one registry.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use crate::Reference;
 pub struct Login {
     /// The registry, as references name it: `ghcr.io`, `localhost:5000`.
     pub registry: String,
-    /// The user's name.
+    /// The user name.
     pub user: String,
-    /// The password, or a token that the registry takes in its place.
+    /// The password, or a token that the registry accepts instead.
     pub password: String,
 }
 
@@ -49,19 +49,19 @@ impl Login {
         }
     }
 
-    /// Keeps the name and the password where docker, podman and skopeo look for them, and returns
-    /// where that is: files, and programs that keep secrets for them.
+    /// Stores the name and the password where docker, podman and skopeo look for them, and returns
+    /// where that is: files and credential helpers.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read or written, or a credential helper fails. A file is replaced as a
-    /// whole or not at all.
+    /// If a file cannot be read or written, or a credential helper fails. Each file is replaced
+    /// completely or not at all.
     #[doc(hidden)]
     pub fn save(&self) -> Result<Vec<String>, CredentialsError> {
         credentials::save(self)
     }
 
-    /// Removes what is kept for a registry, and returns where that was.
+    /// Removes the stored login for a registry, and returns where it was.
     ///
     /// # Errors
     ///
@@ -71,14 +71,14 @@ impl Login {
         credentials::forget(registry)
     }
 
-    /// A registry's name as references have it, from what users and other programs call it:
-    /// `https://ghcr.io/` as well. `None` if it is not a valid name of a registry.
+    /// A registry's name as references have it, given the name that a user or another program uses,
+    /// such as `https://ghcr.io/`. `None` if it is not a valid name.
     #[doc(hidden)]
     pub fn registry_of(text: &str) -> Option<String> {
         let bare = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let bare = bare.unwrap_or(text);
         let bare = bare.strip_suffix('/').unwrap_or(bare);
-        // What docker's file calls Docker Hub.
+        // Docker Hub's name in docker's file.
         let bare = if bare == "index.docker.io/v1" { "docker.io" } else { bare };
         let reference = Reference::parse(&format!("{bare}/x")).ok()?.resolved();
         let is_whole = !bare.contains(['/', '@']);
@@ -87,7 +87,7 @@ impl Login {
         (is_whole && named).then(|| reference.registry().to_owned())
     }
 
-    /// As the session takes it, for the registry that it is for.
+    /// The credentials for this registry, if the login is for it.
     pub(super) fn credentials(&self, registry: &str) -> Option<Credentials> {
         let Self { user, password, .. } = self.clone();
         (self.registry == registry).then_some(Credentials::Basic { user, password })

@@ -1,23 +1,23 @@
-//! A client of registries, by the OCI distribution specification, with as few requests as it takes.
+//! A registry client that follows the OCI distribution specification, with as few requests as
+//! possible.
 //!
-//! Nothing that a registry answers is trusted further than it has to be: documents are read up to
-//! a limit and must have the digest they are asked for by, addresses that it gives get no
-//! secret of ours unless they are its own, and its messages are made plain,
-//! freed of our secrets and shortened.
+//! Answers from a registry are trusted as little as possible: documents are read up to a limit and
+//! must have the requested digest, addresses from the registry get none of our secrets unless they
+//! are its own, and its messages are escaped, redacted and shortened.
 //!
-//! It is built in layers. Each knows those below it, and none above:
+//! It is built in layers. Each one knows those below it, and none above:
 //!
-//! | layer | what it knows |
+//! | layer | what it does |
 //! |---|---|
 //! | `repository` | one repository's blobs, uploads and manifests |
-//! | `login` | a name and a password that the user gives: whether they are right, and keeping them |
-//! | `client` | where the registry is, and that a call is repeated until it is answered for good |
-//! | `session` | challenges, tokens and the header that answers them; what no message may repeat |
-//! | `retry` | how often, and after what time, anything is tried again: the only such policy |
-//! | `error` | all that can go wrong, in words |
-//! | `credentials` | what docker, podman and skopeo were given to log in with, and writing it |
-//! | `transport` | one request: limits, TLS, proxies, names of hosts; nothing of registries |
-//! | `query` | how values are written in an address |
+//! | `login` | checks and stores a name and a password from the user |
+//! | `client` | finds the registry's address, and repeats a call until its result is final |
+//! | `session` | challenges, tokens and the header that answers them; redacts secrets in messages |
+//! | `retry` | how often, and after what pause, to retry: the only such policy |
+//! | `error` | errors and their messages |
+//! | `credentials` | finds and stores credentials for docker, podman and skopeo |
+//! | `transport` | one request: limits, TLS, proxies, host names; nothing about registries |
+//! | `query` | encodes values in an address |
 
 mod client;
 mod credentials;

@@ -1,19 +1,19 @@
-//! Queries of addresses.
+//! Query strings of addresses.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stands for something else in a query, or for nothing.
+/// Characters that have a meaning in a query, or are not allowed in it.
 const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Names and values as a query, without its question mark.
+/// Encodes names and values as a query, without a question mark.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     let pair =
         |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, ESCAPED));
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
-/// An address with more in its query, if it has one already.
+/// Appends to the query of an address, or adds one.
 pub(super) fn with_query(address: &str, pairs: &[(&str, &str)]) -> String {
     let separator = if address.contains('?') { '&' } else { '?' };
     format!("{address}{separator}{}", query(pairs))

@@ -1,7 +1,7 @@
-//! How often, and after what time, something is tried again.
+//! How often, and after what pause, to retry.
 //!
-//! There is no other policy: the search for the scheme, tokens, calls and uploads all go through
-//! [`Attempts`]. What may go better the next time is the error's to know.
+//! This is the only policy: finding the scheme, tokens, calls and uploads all use [`Attempts`]. The
+//! error knows whether trying again may help.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -13,23 +13,23 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::RegistryError;
 
-/// Times that something is tried in all before its failure is final.
+/// The number of attempts before a failure is final.
 const ATTEMPTS: u32 = 5;
 /// The pause after the first attempt, which doubles after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause, also when a registry asks for more.
+/// The longest pause, even if a registry asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The attempts that are left for one thing, however many requests it takes: a request with the
-/// login that it needs, or an upload from its beginning to its end.
+/// The attempts left for one task, however many requests it takes: a request with the login that it
+/// needs, or an upload from start to end.
 #[derive(Debug, Default)]
 pub struct Attempts {
     failed: u32,
 }
 
 impl Attempts {
-    /// Waits until the next attempt after a failure that another one may mend; else the failure,
-    /// as that of all attempts where there were several.
+    /// Waits for the next attempt if one may help. Otherwise returns the failure, which counts the
+    /// attempts if there were several.
     pub fn again(&mut self, error: RegistryError, may_help: bool) -> Result<(), RegistryError> {
         if !may_help {
             return Err(error);
@@ -38,19 +38,19 @@ impl Attempts {
         if self.failed >= ATTEMPTS {
             return Err(RegistryError::Repeated { attempts: ATTEMPTS, error: error.into() });
         }
-        // A fuzzer has no time for it.
+        // A fuzzer should not wait.
         if !cfg!(fuzzing) {
             thread::sleep(pause(self.failed, error.retry_after()));
         }
         Ok(())
     }
 
-    /// Something got on, so that all attempts are left.
+    /// Restores all attempts after progress was made.
     pub fn renew(&mut self) {
         self.failed = 0;
     }
 
-    /// Does something until it is done, or fails in a way that does not pass, or too often.
+    /// Repeats the work until it succeeds, fails permanently, or fails too often.
     pub(super) fn repeat<T>(
         &mut self,
         work: impl FnMut(&mut Self) -> Result<T, RegistryError>,
@@ -58,7 +58,7 @@ impl Attempts {
         self.repeat_if(RegistryError::is_passing, work)
     }
 
-    /// The same for something that another attempt may also mend after other failures.
+    /// Like `repeat`, for work where a retry may help after other failures too.
     pub(super) fn repeat_if<T>(
         &mut self,
         may_help: impl Fn(&RegistryError) -> bool,
@@ -76,27 +76,27 @@ impl Attempts {
     }
 }
 
-/// The pause after this many failures. A longer one that the registry asks for holds, within bounds;
-/// of our own a part is left to chance, so that many clients that failed together do not come back
-/// together.
+/// The pause after this many failures. If the registry asks for a longer one, that applies, up to a
+/// limit. Our own pause is partly random, so that clients which failed together do not all come
+/// back together.
 fn pause(failed: u32, asked: Option<Duration>) -> Duration {
     let pause = FIRST_PAUSE.saturating_mul(1 << failed.saturating_sub(1).min(10));
     let pause = pause.mul_f64(0.5 + chance() / 2.0);
     pause.max(asked.unwrap_or_default()).min(LONGEST_PAUSE)
 }
 
-/// The pause that an answer's `Retry-After` asks for: in seconds, or until a date.
+/// The pause that an answer's `Retry-After` asks for, in seconds or until a date.
 pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let date = DateTimeParser::new().parse_timestamp(text).ok()?;
-    // A date in the past is one that need not be waited for.
+    // A date in the past means no wait.
     Some(date.duration_since(Timestamp::now()).try_into().unwrap_or_default())
 }
 
-/// Something between 0 and 1 that differs from one client to the next.
+/// A number between 0 and 1 that varies between clients.
 fn chance() -> f64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     f64::from(now.subsec_nanos() ^ std::process::id().wrapping_mul(7919)) / f64::from(u32::MAX)
@@ -139,12 +139,12 @@ mod tests {
         assert_eq!((outer, inner), (1, ATTEMPTS));
         let error = result.unwrap_err();
         assert!(!error.is_passing() && error.to_string().contains("gave up after 5 attempts"));
-        // What does not pass is neither repeated nor counted.
+        // Permanent failures are neither repeated nor counted.
         let mut attempts = Attempts::default();
         let error = attempts.repeat(|_| -> Result<(), _> { Err(refused(404)) }).unwrap_err();
         assert!(matches!(error, RegistryError::Refused { status: StatusCode::NOT_FOUND, .. }));
         assert_eq!(attempts.failed, 0);
-        // But where the caller knows better.
+        // Unless the caller knows better.
         let mut tried = 0;
         let result = attempts.repeat_if(RegistryError::is_lost_upload, |_| {
             tried += 1;

@@ -1,4 +1,4 @@
-//! Where a registry is, and what is where in it.
+//! Addresses in a registry, and how to find its scheme.
 
 use http::header::LOCATION;
 use http::uri::Scheme;
@@ -8,13 +8,13 @@ use crate::Reference;
 use crate::registry::transport::{Failure, Transport, origin, read};
 use crate::registry::{Attempts, RegistryError};
 
-/// What every registry has, and answers for.
+/// The root of the API, which every registry answers.
 const ROOT: &str = "/v2/";
-/// The longest answer that is read to its end so that its connection can be used again.
+/// Longer answers are not read to the end, so their connection is not reused.
 const MAX_GREETING: u64 = 64 << 10;
 
-/// The location that an answer gives: a path from the registry's root, or a whole address, perhaps
-/// of another server. `None` if it gives none, or something else.
+/// The location in an answer: a path from the registry's root, or a full address, possibly of
+/// another server. `None` if there is none, or it is something else.
 pub(in crate::registry) fn location(headers: &HeaderMap) -> Option<Uri> {
     let location: Uri = headers.get(LOCATION)?.to_str().ok()?.parse().ok()?;
     let usable = match location.scheme() {
@@ -24,7 +24,7 @@ pub(in crate::registry) fn location(headers: &HeaderMap) -> Option<Uri> {
     usable.then_some(location)
 }
 
-/// The whole address of a location.
+/// The full address of a location.
 pub(super) fn resolve(root: &Uri, location: &Uri) -> Result<Uri, http::Error> {
     if location.scheme().is_some() {
         return Ok(location.clone());
@@ -34,8 +34,8 @@ pub(super) fn resolve(root: &Uri, location: &Uri) -> Result<Uri, http::Error> {
     Ok(Uri::from_parts(parts)?)
 }
 
-/// The root of a reference's registry. Where plain HTTP is allowed too, the registry is asked
-/// whether it speaks TLS; on this machine plain HTTP is tried first.
+/// The root of a reference's registry. If plain HTTP is allowed, this tests whether the registry
+/// speaks TLS; on this machine, plain HTTP is tried first.
 pub(super) fn find_root(
     transport: &Transport,
     reference: &Reference,
@@ -56,7 +56,7 @@ pub(super) fn find_root(
     })
 }
 
-/// The first of these roots where a registry answers.
+/// The first of these roots at which a registry answers.
 fn find_among(transport: &Transport, roots: &[Uri; 2]) -> Result<Uri, Failure> {
     let mut failures = Vec::new();
     for root in roots {
@@ -66,7 +66,7 @@ fn find_among(transport: &Transport, roots: &[Uri; 2]) -> Result<Uri, Failure> {
             Err(failure) => failures.push(failure),
         }
     }
-    // It answered plain HTTP with a refusal, and does not speak TLS.
+    // The server rejected plain HTTP, and does not speak TLS.
     let plain = roots.iter().find(|root| is_plain(root));
     if let ([failure], Some(root)) = (&*failures, plain)
         && failure.is_plain_http()
@@ -77,12 +77,13 @@ fn find_among(transport: &Transport, roots: &[Uri; 2]) -> Result<Uri, Failure> {
     failures.into_iter().reduce(Failure::or_later).map_or_else(|| Ok(last.clone()), Err)
 }
 
-/// Whether a registry answers there, or else only what answers plain HTTP where TLS is spoken.
+/// Whether a registry answers at this root. `false` if plain HTTP was sent to a port that speaks
+/// TLS.
 fn is_at(transport: &Transport, root: &Uri) -> Result<bool, Failure> {
     let mut request = Request::new(&[][..]);
     *request.uri_mut() = root.clone();
     let mut answer = transport.send(request)?;
-    // What servers of TLS answer to plain HTTP, or where they send it.
+    // A TLS server answers plain HTTP with this status, or redirects it to HTTPS.
     let sends_on = origin(&answer).scheme() == Some(&Scheme::HTTPS);
     if is_plain(root) && (answer.status() == StatusCode::BAD_REQUEST || sends_on) {
         return Ok(false);

@@ -1,8 +1,8 @@
-//! Calls to one registry: where it is, and that each is repeated until it is answered for good.
+//! Calls to one registry: finds its address, and repeats each call until the result is final.
 //!
 //! A client takes requests for paths from the registry's root, and for locations that the registry
-//! gave. It knows that what fails may be tried again; what the requests are for is the
-//! repository's to know, what authorizes them the session's.
+//! gave. It decides which failures to retry; the repository layer knows what the requests mean, and
+//! the session authorizes them.
 
 mod address;
 
@@ -17,35 +17,34 @@ use super::{Attempts, Login, LoginError, RegistryError};
 use crate::Reference;
 pub(super) use address::location;
 
-/// A connection to one registry.
+/// A client for one registry.
 #[derive(Debug)]
 pub struct Client {
     session: Session,
-    /// An address of the registry, for its scheme, host and port.
+    /// An address of the registry, of which the scheme, host and port are used.
     root: Uri,
 }
 
-/// How registries are reached.
+/// How to reach registries.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether to check certificates and to refuse plain HTTP. A registry on this machine may
-    /// always speak plain HTTP. An error that `false` may avoid says so:
-    /// [`RegistryError::is_insecure`].
+    /// Whether to check certificates and refuse plain HTTP. A registry on this machine may always
+    /// speak plain HTTP. [`RegistryError::is_insecure`] tells whether `false` may avoid an error.
     pub tls_verify: bool,
-    /// What to log in with to one registry, in place of what docker, podman or skopeo were given.
+    /// The login for one registry, instead of the credentials stored for docker, podman or skopeo.
     pub login: Option<Login>,
 }
 
 impl Default for Options {
-    /// With certificates checked, and no login of our own.
+    /// Checks certificates, and uses stored credentials.
     fn default() -> Self {
         Self { tls_verify: true, login: None }
     }
 }
 
 impl Client {
-    /// A client for a reference's registry that may write to the reference's repository, or only
-    /// read it, and that may read those others.
+    /// A client for a reference's registry, with read or write access to the reference's repository
+    /// and read access to the `readable` ones.
     pub fn new(
         reference: &Reference,
         write: bool,
@@ -60,7 +59,7 @@ impl Client {
         Self::with_scopes(reference, scopes, options)
     }
 
-    /// A client for a reference's registry with these rights.
+    /// A client for a reference's registry with these scopes.
     pub(super) fn with_scopes(
         reference: &Reference,
         scopes: Vec<String>,
@@ -81,8 +80,8 @@ impl Client {
         Ok(Self { session, root })
     }
 
-    /// Makes a request until it is answered for good. Answers of status 300 and above are errors,
-    /// but for those that are expected.
+    /// Makes a request, repeating it until the result is final. Statuses of 300 and above are
+    /// errors, except the expected ones.
     pub(super) fn call(
         &self,
         request: Request<Payload<'_>>,
@@ -91,7 +90,7 @@ impl Client {
         self.call_within(&mut Attempts::default(), request, expected)
     }
 
-    /// The same with the attempts of something that this request is part of.
+    /// Like `call`, but as part of something that already has attempts.
     pub(super) fn call_within(
         &self,
         attempts: &mut Attempts,
@@ -102,8 +101,8 @@ impl Client {
         attempts.repeat(|attempts| self.session.send(&request, expected, attempts))
     }
 
-    /// Makes a request once, as after a failure the caller has to find out first what arrived. A
-    /// login that it needs may take some of the attempts.
+    /// Makes a request once: after a failure the caller has to find out first what arrived. A login
+    /// that it needs may use up some of the attempts.
     pub(super) fn call_once(
         &self,
         attempts: &mut Attempts,
@@ -121,12 +120,12 @@ impl Client {
         self.session.stream(self.addressed(request)?, attempts)
     }
 
-    /// A text with something in it that the registry said, as it may be shown.
+    /// A text that includes something from the registry, made safe to display.
     pub(super) fn show(&self, text: &str, limit: usize) -> String {
         self.session.show(text, limit)
     }
 
-    /// A request to the whole address of the location that it is for.
+    /// Completes the request's location to a full address.
     fn addressed<T>(&self, mut request: Request<T>) -> Result<Request<T>, RegistryError> {
         *request.uri_mut() = address::resolve(&self.root, request.uri())?;
         Ok(request)

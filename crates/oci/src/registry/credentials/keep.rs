@@ -1,7 +1,7 @@
-//! Keeps credentials in the files that docker, podman and skopeo read, and removes them again.
+//! Stores credentials in the files that docker, podman and skopeo read, and removes them again.
 //!
-//! Of such a file only the registry's entry changes. Where it names a credential helper for the
-//! registry, the secret goes there and the entry is empty, as docker has it.
+//! Only the registry's entry in a file changes. If the file names a credential helper for the
+//! registry, the helper gets the secret and the entry is empty, as in docker.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -19,11 +19,12 @@ use super::sources::{self, Source};
 use super::{CredentialsError, DOCKER_HUB, Problem};
 use crate::registry::Login;
 
-/// Where nothing is ever written.
+/// Files in here are never written.
 const NIX_STORE: &str = "/nix/store";
 
-/// Keeps credentials in the last of the files that are looked at, docker's, which all these
-/// programs read; and in those before it that have an entry for the registry, which would hide it.
+/// Stores credentials in the last file in the search order, docker's, which all these programs
+/// read, and in earlier files that have an entry for the registry, since that would take
+/// precedence.
 pub(in crate::registry) fn save(login: &Login) -> Result<Vec<String>, CredentialsError> {
     save_in(&sources::all(|name| std::env::var_os(name)), login)
 }
@@ -70,7 +71,7 @@ fn forget_in(sources: &[Source], registry: &str) -> Result<Vec<String>, Credenti
     Ok(removed)
 }
 
-/// The sources that can be written: those of docker's format.
+/// The writable sources: files in docker's format.
 fn files(sources: &[Source]) -> impl Iterator<Item = &Source> {
     sources.iter().filter(|source| matches!(source, Source::File(_) | Source::Named(_)))
 }
@@ -79,19 +80,19 @@ fn error(source: &Source, problem: Problem) -> CredentialsError {
     CredentialsError { holder: source.to_string(), problem }
 }
 
-/// A file of credentials.
+/// A file with credentials.
 struct Keyring {
     path: PathBuf,
     content: Map<String, Value>,
 }
 
 impl Keyring {
-    /// Reads a file; one that is absent is empty.
+    /// Reads a file. A missing one is empty.
     fn open(source: &Source) -> Result<Self, Problem> {
         let (Source::File(path) | Source::Named(path)) = source else {
             return Err(Problem::NotAFile);
         };
-        // `REGISTRY_AUTH_FILE` may name a file that is yet to be made.
+        // `REGISTRY_AUTH_FILE` may name a file that does not exist yet.
         let text = Source::File(path.clone()).read()?.unwrap_or_default();
         let content = if text.trim_ascii().is_empty() {
             Map::new()
@@ -113,25 +114,25 @@ impl Keyring {
         keys
     }
 
-    /// The key of a new entry: docker's file has another one for Docker Hub.
+    /// The key for a new entry. Docker's file has a special one for Docker Hub.
     fn new_key(&self, registry: &str) -> String {
         let is_dockers = self.path.file_name().is_some_and(|name| name == "config.json");
         if registry == "docker.io" && is_dockers { DOCKER_HUB.into() } else { registry.into() }
     }
 
-    /// The program that keeps the secrets of a registry.
+    /// The credential helper for a registry.
     fn helper(&self, key: &str) -> Result<Option<String>, Problem> {
         let own = self.content.get("credHelpers").and_then(|helpers| helpers.get(key));
         let named = own.or_else(|| self.content.get("credsStore")).and_then(Value::as_str);
         let Some(name) = named.filter(|name| !name.is_empty()) else { return Ok(None) };
-        // It is the end of a program's name, not a path.
+        // It is a suffix of a program's name, not a path.
         if name.contains('/') {
             return Err(Problem::Helper);
         }
         Ok(Some(format!("docker-credential-{name}")))
     }
 
-    /// Keeps a login, and tells where.
+    /// Stores a login, and returns where.
     fn put(&mut self, key: &str, login: &Login) -> Result<String, Problem> {
         let Login { user, password, .. } = login;
         let helper = self.helper(key)?;
@@ -152,7 +153,7 @@ impl Keyring {
         })
     }
 
-    /// Removes entries, and tells from where.
+    /// Removes entries, and returns from where.
     fn remove(&mut self, keys: &[String]) -> Result<String, Problem> {
         for key in keys {
             if let Some(helper) = self.helper(key)? {
@@ -166,9 +167,9 @@ impl Keyring {
         Ok(format!("`{}`", self.path.display()))
     }
 
-    /// Replaces the file. Only its owner may read it.
+    /// Replaces the file, readable only by its owner.
     fn write(&self) -> Result<(), Problem> {
-        // A link to a file that is kept elsewhere stays one.
+        // A symlink to a file elsewhere stays one.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         if path.starts_with(NIX_STORE) {
             return Err(Problem::InNixStore);
@@ -181,7 +182,7 @@ impl Keyring {
     }
 }
 
-/// Puts a file in a path's place once it is written.
+/// Writes a file completely before it replaces the one at this path.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
@@ -191,7 +192,7 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(directory)?;
     if let Ok(old) = fs::metadata(path) {
-        // Root who logs in for a user leaves the file to that user, where it may.
+        // If root logs in for a user, the file remains the user's, where permitted.
         let _ = fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
     }
     file.write_all(text)?;
@@ -200,7 +201,7 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a credential helper. What it says is not shown, as it might contain a secret.
+/// Runs a credential helper. Its output is not shown, as it might contain a secret.
 fn ask(helper: &str, command: &str, input: &str) -> Result<(), Problem> {
     let mut child = Command::new(helper)
         .arg(command)
@@ -210,7 +211,7 @@ fn ask(helper: &str, command: &str, input: &str) -> Result<(), Problem> {
         .spawn()
         .map_err(|_| Problem::Helper)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that reads nothing says by its status whether it is content.
+        // A helper that reads nothing still reports success by its status.
         let _ = stdin.write_all(input.as_bytes());
     }
     let status = child.wait().map_err(|_| Problem::Helper)?;
@@ -276,7 +277,7 @@ mod tests {
         );
     }
 
-    /// It is read as well, but has a format of its own.
+    /// A netrc file is read as well, but has a different format.
     #[test]
     fn what_netrc_names_is_not_written() {
         let directory = tempfile::tempdir().unwrap();

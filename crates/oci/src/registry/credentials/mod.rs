@@ -1,8 +1,8 @@
-//! Finds the credentials that docker, podman or skopeo were given, and keeps those that we are given
-//! where they look for them.
+//! Finds the credentials stored for docker, podman or skopeo, and stores new ones where they look
+//! for them.
 //!
-//! This knows names, the environment and files; no server is asked for anything here, though a
-//! helper that a file names may be started.
+//! This deals with names, the environment and files. It contacts no server, but may run a
+//! credential helper that a file names.
 
 mod keep;
 mod netrc;
@@ -21,7 +21,8 @@ use sources::Source;
 /// The key of Docker Hub in docker's own file.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// Why stored credentials cannot be used, or not be stored. Their contents are never shown.
+/// Why stored credentials cannot be used, or new ones cannot be stored. Their contents are never
+/// shown.
 #[derive(Debug, Error)]
 #[error("{holder} {problem}")]
 pub struct CredentialsError {
@@ -30,16 +31,16 @@ pub struct CredentialsError {
     problem: Problem,
 }
 
-/// What is wrong with something that holds credentials.
+/// What is wrong with a source of credentials.
 #[derive(Debug, Error)]
 enum Problem {
-    /// It is not there, although the user names it.
+    /// It does not exist, although the user names it.
     #[error("is named by {0}, but cannot be found ({1}); log in, or unset the variable")]
     Missing(&'static str, io::Error),
-    /// It is something other than a file.
+    /// It is not a regular file.
     #[error("is not a regular file")]
     NotAFile,
-    /// It has more than some MiB.
+    /// It is larger than a few MiB.
     #[error("is too large to hold credentials")]
     TooLarge,
     /// It cannot be read.
@@ -48,16 +49,17 @@ enum Problem {
     /// It is not JSON.
     #[error("is not valid JSON")]
     Json,
-    /// An entry of it cannot be decoded.
-    #[error("has an `auth` for it that is damaged; log in again")]
+    /// One of its entries cannot be decoded.
+    #[error("has a damaged `auth` for this registry; log in again")]
     Entry,
-    /// The program that it names for the registry cannot be run.
+    /// The credential helper that it names for the registry cannot be run.
     #[error("names a credential helper that cannot be run")]
     Helper,
-    /// The program that it names for the registry fails.
-    #[error("names a credential helper that failed; try it alone, as with `docker login`")]
+    /// The credential helper that it names for the registry fails.
+    #[error("names a credential helper that failed; try it separately, as with `docker login`")]
     HelperFailed,
-    /// The program that it names for the registry says something else than credentials.
+    /// The credential helper that it names for the registry returns something other than
+    /// credentials.
     #[error("names a credential helper whose answer is not valid")]
     HelperAnswer,
     /// It cannot be written.
@@ -65,12 +67,12 @@ enum Problem {
     Unwritable(io::Error),
     /// It is in the Nix store.
     #[error(
-        "is in the Nix store, where it cannot be changed and all can read it; name another one \
-         with REGISTRY_AUTH_FILE"
+        "is in the Nix store, where it cannot be changed and everyone can read it; name another \
+         one with REGISTRY_AUTH_FILE"
     )]
     InNixStore,
-    /// There is no place for it.
-    #[error("has no place, as neither HOME nor REGISTRY_AUTH_FILE is set; set one of them")]
+    /// There is nowhere to store it.
+    #[error("has no location, as neither HOME nor REGISTRY_AUTH_FILE is set; set one of them")]
     Nowhere,
 }
 
@@ -84,7 +86,7 @@ pub(super) enum Credentials {
         /// The password.
         password: String,
     },
-    /// A token that makes other tokens.
+    /// A token used to request other tokens.
     Identity(String),
 }
 
@@ -95,7 +97,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// The credentials for a registry, or for a part of it, if there are any.
+    /// The credentials for the reference's registry or repository, if there are any.
     pub(super) fn find(reference: &Reference) -> Result<Option<Self>, CredentialsError> {
         Self::find_in(&sources::all(|name| env::var_os(name)), reference)
     }
@@ -108,7 +110,7 @@ impl Credentials {
         }
     }
 
-    /// The credentials that the first of these sources to know the registry has.
+    /// The credentials in the first of these sources that has the registry.
     fn find_in(
         sources: &[Source],
         reference: &Reference,
@@ -130,7 +132,7 @@ impl Credentials {
         Ok(None)
     }
 
-    /// The closest credentials that a file has; or what is wrong with it.
+    /// The most specific credentials in a file, or what is wrong with the file.
     fn find_in_text(text: &[u8], reference: &Reference) -> Result<Option<Self>, Problem> {
         for key in keys(text, reference) {
             match get_credential_from_reader(text, &key) {
@@ -154,7 +156,7 @@ fn problem(error: &CredentialRetrievalError) -> Option<Problem> {
     match error {
         CredentialRetrievalError::NoCredentialConfigured
         | CredentialRetrievalError::ConfigNotFound
-        // An entry without `auth`, such as helpers leave behind, or a helper that knows nothing.
+        // An entry without `auth`, as helpers leave behind, or a helper that has no credentials.
         | CredentialRetrievalError::HelperFailure { .. } => None,
         CredentialRetrievalError::HelperCommunicationError => {
 Some(Problem::Helper)
@@ -170,8 +172,8 @@ Some(Problem::Entry)
     }
 }
 
-/// What a file may have the credentials under, the closest first. The longer names only where the
-/// file has them, as each one that it lacks would start its helper.
+/// The keys under which a file may have the credentials, the most specific first. Longer keys are
+/// included only if the file has them, as each missing one would run its helper.
 fn keys(text: &[u8], reference: &Reference) -> Vec<String> {
     let file: Value = serde_json::from_slice(text).unwrap_or_default();
     let known =

@@ -1,11 +1,11 @@
-//! Files with names and passwords for hosts, which curl, git and Nix read: `machine HOST login NAME
-//! password PASSWORD`.
+//! Netrc files with names and passwords for hosts, which curl, git and Nix read: `machine HOST
+//! login NAME password PASSWORD`.
 
 use super::Credentials;
 use crate::Reference;
 
-/// The credentials for a reference's registry: those for its host with its port, or else those for
-/// its host. An entry `default` is not used, as any registry would be sent what it has.
+/// The credentials for a reference's registry: those for its host and port, or else those for its
+/// host. A `default` entry is not used, as its password would be sent to any registry.
 pub(super) fn find(text: &[u8], reference: &Reference) -> Option<Credentials> {
     let text = String::from_utf8_lossy(text);
     let registry = reference.registry();

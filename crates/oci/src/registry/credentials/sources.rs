@@ -6,19 +6,19 @@ use std::{fmt, fs};
 
 use super::Problem;
 
-/// The largest file of credentials that is read.
+/// The maximum size of a file with credentials.
 const MAX_FILE: u64 = 4 << 20;
 
-/// Where credentials may be.
+/// A place that may have credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Source {
     File(PathBuf),
-    /// The file that `REGISTRY_AUTH_FILE` names, which has to be there.
+    /// The file that `REGISTRY_AUTH_FILE` names, which must exist.
     Named(PathBuf),
-    /// The file that `NETRC` names, which has to be there: names and passwords for hosts, as curl
-    /// and Nix have them.
+    /// The file that `NETRC` names, which must exist: names and passwords for hosts, in the format
+    /// of curl and Nix.
     Netrc(PathBuf),
-    /// What `DOCKER_AUTH_CONFIG` holds: the same as docker's file.
+    /// The contents of `DOCKER_AUTH_CONFIG`, in the format of docker's file.
     Variable(OsString),
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// The text, if there is such a file.
+    /// The contents, if the source exists.
     pub(super) fn read(&self) -> Result<Option<Vec<u8>>, Problem> {
         let file = match self {
             Self::File(file) | Self::Named(file) | Self::Netrc(file) => file,
@@ -48,7 +48,7 @@ impl Source {
             (Err(error), Self::Netrc(_)) => return Err(Problem::Missing("NETRC", error)),
             (Err(_), _) => return Ok(None),
         };
-        // A pipe without a writer would be waited for without end.
+        // Reading from a pipe without a writer would never end.
         if !metadata.is_file() {
             return Err(Problem::NotAFile);
         }
@@ -59,9 +59,9 @@ impl Source {
     }
 }
 
-/// Where credentials are looked for, in this order. The file that is named is podman's and
-/// skopeo's only one; the variable goes before docker's files, as in docker, and before theirs, as
-/// it is set for the one call or job. What `NETRC` names comes last, as it knows hosts alone.
+/// The places to look for credentials, in order. A file that the user names is the only one for
+/// podman and skopeo. The variable comes before docker's files, as in docker, and before podman's
+/// and skopeo's, as it is set for a single call or job. `NETRC` comes last, as it only has hosts.
 pub(super) fn all(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
     let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
     let given = variable("DOCKER_AUTH_CONFIG").map(Source::Variable);
@@ -73,7 +73,7 @@ pub(super) fn all(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Source> {
     let home = folder("HOME");
     let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
     let config_home = folder("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
-    // The specification of these folders has relative ones ignored.
+    // The XDG specification says to ignore relative paths.
     let containers = |directory: PathBuf| {
         directory.is_absolute().then(|| directory.join("containers/auth.json"))
     };
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(names(&[("DOCKER_CONFIG", "/d")]), [file("/d/config.json")]);
         assert_eq!(names(&[("DOCKER_CONFIG", "/d"), ("DOCKER_AUTH_CONFIG", "")]).len(), 1);
         assert_eq!(names(&[("DOCKER_CONFIG", "d"), ("HOME", "/h")])[1..], [file("d/config.json")]);
-        // Variables that are empty are as good as not set.
+        // Empty variables count as not set.
         let empty = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
         let empty: Vec<_> =
             empty.map(|name| (name, "")).into_iter().chain([("HOME", "/h")]).collect();

@@ -1,4 +1,4 @@
-//! Blobs: whether they are there, and reading them.
+//! Blobs: checking whether they exist, and reading them.
 
 use http::header::CONTENT_LENGTH;
 use http::{Request, StatusCode};
@@ -10,7 +10,7 @@ use crate::registry::session::read_bounded;
 use crate::registry::{Attempts, RegistryError};
 use formats::digest::Digest;
 
-/// What registries answer that have no such blob, or cannot or would not tell.
+/// Statuses of registries that lack a blob, or cannot or will not tell.
 const UNABLE_TO_TELL: [StatusCode; 6] = [
     StatusCode::BAD_REQUEST,
     StatusCode::FORBIDDEN,
@@ -19,7 +19,7 @@ const UNABLE_TO_TELL: [StatusCode; 6] = [
     StatusCode::GONE,
     StatusCode::NOT_IMPLEMENTED,
 ];
-/// What registries answer that do not mount, or not this blob.
+/// Statuses of registries that do not support mounts, or refuse this one.
 const UNABLE_TO_MOUNT: [StatusCode; 6] = [
     StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
@@ -28,7 +28,7 @@ const UNABLE_TO_MOUNT: [StatusCode; 6] = [
     StatusCode::METHOD_NOT_ALLOWED,
     StatusCode::NOT_IMPLEMENTED,
 ];
-/// What registries answer that do not know the upload that is to be ended, or cannot end any.
+/// Statuses of registries that do not know the upload to be cancelled, or cannot cancel any.
 const UNABLE_TO_CANCEL: [StatusCode; 4] = [
     StatusCode::BAD_REQUEST,
     StatusCode::NOT_FOUND,
@@ -37,13 +37,13 @@ const UNABLE_TO_CANCEL: [StatusCode; 4] = [
 ];
 
 impl Repository {
-    /// Whether a blob is there, and of that size. Registries that cannot tell are taken to have
-    /// nothing: that costs an upload, and no image is wrong for it.
+    /// Whether the registry has a blob of this size. A registry that cannot tell is assumed to lack
+    /// it: that costs an upload, but cannot make an image wrong.
     pub fn exists(&self, digest: Digest, size: u64) -> Result<bool, RegistryError> {
         self.exists_within(&mut Attempts::default(), digest, size)
     }
 
-    /// The same with the attempts of something that this is part of.
+    /// Like `exists`, but as part of something that already has attempts.
     pub fn exists_within(
         &self,
         attempts: &mut Attempts,
@@ -53,7 +53,7 @@ impl Repository {
         Ok(self.size_of(digest, attempts)? == Some(size))
     }
 
-    /// The size of a blob, if it is there.
+    /// The size of a blob, if the registry has it.
     pub(super) fn size_of(
         &self,
         digest: Digest,
@@ -67,13 +67,13 @@ impl Repository {
         Ok(size.filter(|_| answer.status() == StatusCode::OK && same_digest))
     }
 
-    /// Makes a blob of another repository of this registry one of this repository too; `false` if
-    /// the registry would not.
+    /// Makes a blob from another repository of this registry available in this one. Returns `false`
+    /// if the registry refuses.
     pub fn mount(&self, digest: Digest, from: &str) -> Result<bool, RegistryError> {
         let digest = digest.to_string();
         let uploads = with_query(&self.uploads(), &[("mount", &digest), ("from", from)]);
         let answer = self.client.call(empty(Request::post(uploads))?, &UNABLE_TO_MOUNT)?;
-        // It may have begun an upload instead, which will not be finished.
+        // The registry may have begun an upload instead, which is not going to be finished.
         if answer.status() == StatusCode::ACCEPTED
             && let Some(location) = location(answer.headers())
         {

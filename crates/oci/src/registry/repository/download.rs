@@ -1,4 +1,4 @@
-//! Blobs that are read piece by piece, and read on where the connection broke.
+//! Blobs that are read piece by piece, resuming where the connection broke.
 
 use std::io::{self, Read};
 
@@ -10,18 +10,18 @@ use crate::registry::transport::{self, Answer, Failure, Streamed};
 use crate::registry::{Attempts, RegistryError};
 use formats::digest::Digest;
 
-/// Bytes after which a download has got on, so that all attempts are left again.
+/// After this many bytes, a download has made progress, and gets all its attempts back.
 const PROGRESS: u64 = 1 << 20;
 
-/// A blob as it comes from the registry: exactly as many bytes as it has, or an error. Whether they
-/// have the blob's digest is for the reader to check.
+/// A blob as it is received: exactly its number of bytes, or an error. The reader has to check the
+/// digest.
 pub struct Download<'a> {
     repository: &'a Repository,
     digest: Digest,
     size: u64,
-    /// Bytes that were read.
+    /// The number of bytes read so far.
     position: u64,
-    /// Where it was when the attempts were last renewed.
+    /// The position at which the attempts were last renewed.
     renewed: u64,
     attempts: Attempts,
     body: Option<Box<dyn Read + Send>>,
@@ -35,8 +35,8 @@ impl std::fmt::Debug for Download<'_> {
 }
 
 impl Repository {
-    /// Begins to read a blob of known digest and size, in bytes. [`io::Error`]s of the reader wrap
-    /// a [`RegistryError`].
+    /// Starts reading a blob of known digest and size in bytes. [`io::Error`]s of the reader wrap a
+    /// [`RegistryError`].
     pub fn download(&self, digest: Digest, size: u64) -> Result<Download<'_>, RegistryError> {
         let attempts = Attempts::default();
         let mut download = Download {
@@ -58,7 +58,7 @@ impl Download<'_> {
         format!("reading the blob {}", self.digest)
     }
 
-    /// Asks for the blob, or for what is left of it.
+    /// Requests the blob, or the rest of it.
     fn open(&mut self) -> Result<(), RegistryError> {
         let mut request = Request::get(self.repository.blob(self.digest)).extension(Streamed);
         if self.position > 0 {
@@ -73,7 +73,8 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// The bytes at the start of an answer that were read before. Its length must be right.
+    /// The number of bytes at the start of an answer that were already read. Fails if the length is
+    /// wrong.
     fn skipped(&self, answer: &Answer) -> Result<u64, RegistryError> {
         let unusable = |problem| RegistryError::Answer { what: self.what(), problem };
         let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
@@ -82,14 +83,14 @@ impl Download<'_> {
             let range = header(answer, CONTENT_RANGE).unwrap_or_default();
             if !range.starts_with(&format!("bytes {start}-")) {
                 return Err(unusable(
-                    "it has another part of the blob than the one asked for".into(),
+                    "it has another part of the blob than the requested one".into(),
                 ));
             }
         }
         let length = header(answer, CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
         match length {
             Some(length) if length != self.size - start => Err(unusable(format!(
-                "it has {} bytes, and the blob {}",
+                "it has {} bytes, but the blob has {}",
                 start.saturating_add(length),
                 self.size
             ))),
@@ -101,13 +102,13 @@ impl Download<'_> {
         RegistryError::Transport { what: self.what(), failure: Failure::of_body(error) }
     }
 
-    /// Waits until the next attempt, if another one may help.
+    /// Waits for the next attempt, if another one may help.
     fn again(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         let is_passing = error.is_passing();
         self.attempts.again(error, is_passing)
     }
 
-    /// Asks for what is left, until the answer begins.
+    /// Requests the rest, until an answer begins.
     fn open_again(&mut self) -> Result<(), RegistryError> {
         while let Err(error) = self.open() {
             self.again(error)?;
@@ -138,7 +139,7 @@ impl Download<'_> {
         }
     }
 
-    /// Checks that nothing follows, which also leaves a connection that can be used again.
+    /// Checks that nothing follows. This also makes the connection reusable.
     fn finish(&mut self) -> Result<(), RegistryError> {
         let Some(mut body) = self.body.take() else { return Ok(()) };
         match body.read(&mut [0]) {
@@ -146,7 +147,7 @@ impl Download<'_> {
                 what: self.what(),
                 problem: format!("it has more than the blob's {} bytes", self.size),
             }),
-            // All that was asked for is there.
+            // Everything requested has arrived.
             Ok(0) | Err(_) => Ok(()),
         }
     }

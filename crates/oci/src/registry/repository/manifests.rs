@@ -9,19 +9,20 @@ use crate::registry::session::read_bounded;
 use crate::{Flavor, MAX_DOCUMENT};
 use formats::digest::Digest;
 
-/// A manifest or index, as a registry has it.
+/// A manifest or index from a registry.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// What the registry says it is.
+    /// The media type that the registry reports.
     pub media_type: Option<String>,
-    /// Its bytes.
+    /// The document's bytes.
     pub bytes: Vec<u8>,
-    /// Their digest.
+    /// The digest of the bytes.
     pub digest: Digest,
 }
 
 impl Repository {
-    /// The manifest or index that a tag, or a digest with `sha256:`, names, if it is there.
+    /// The manifest or index with this tag, or with this digest if it begins with `sha256:`. `None`
+    /// if it does not exist.
     pub fn manifest(&self, name: &str) -> Result<Option<Document>, RegistryError> {
         let what = || format!("reading the manifest `{name}` of `{}`", self.name);
         let accept = [Flavor::Oci, Flavor::Docker]
@@ -45,8 +46,8 @@ impl Repository {
         Ok(Some(Document { media_type, bytes, digest }))
     }
 
-    /// Stores a manifest or index under a tag, or under its digest with `sha256:`. All that it
-    /// names has to be there.
+    /// Stores a manifest or index under a tag, or under its digest with `sha256:`. Everything that
+    /// it refers to must already exist.
     pub fn put_manifest(
         &self,
         name: &str,

@@ -1,7 +1,7 @@
 //! One repository of a registry: its blobs, uploads and manifests.
 //!
 //! This layer knows the distribution specification's paths, headers and statuses. It knows nothing
-//! of tokens, addresses or pauses, which are those of the layers below.
+//! about tokens, addresses or retries, which belong to the layers below.
 
 mod blobs;
 mod download;
@@ -21,9 +21,9 @@ use formats::digest::Digest;
 pub use manifests::Document;
 pub use uploads::Upload;
 
-/// The maximum number of characters shown of messages about a registry's documents.
+/// The maximum number of characters shown from messages about a registry's documents.
 const MAX_SHOWN: usize = 500;
-/// What registries say which digest a blob or document has by.
+/// The header with the digest of a blob or document.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A repository of a registry.
@@ -34,7 +34,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// A repository that a client was made for.
+    /// A repository that the client has access to.
     pub fn new(client: &Arc<Client>, name: &str) -> Self {
         Self { client: Arc::clone(client), name: name.into() }
     }
@@ -44,13 +44,13 @@ impl Repository {
         &self.name
     }
 
-    /// A text with something in it that the registry said, as it may be shown.
+    /// A text that includes something from the registry, made safe to display.
     pub fn show(&self, text: &str) -> String {
         self.client.show(text, MAX_SHOWN)
     }
 }
 
-/// A request with nothing in it.
+/// A request without a body.
 fn empty(request: request::Builder) -> Result<Request<Payload<'static>>, RegistryError> {
     Ok(request.body(&[][..])?)
 }
@@ -60,7 +60,7 @@ fn header(answer: &Answer, name: impl AsHeaderName) -> Option<&str> {
     answer.headers().get(name)?.to_str().ok()
 }
 
-/// Checks the digest that a registry says it has stored, if it says one.
+/// Checks the digest that a registry reports for what it stored, if it reports one.
 fn check_digest(
     answer: &Answer,
     expected: Digest,

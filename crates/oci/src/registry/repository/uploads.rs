@@ -1,4 +1,4 @@
-//! Uploads of blobs, at once or in pieces.
+//! Uploads of blobs, in one request or several.
 
 use std::io::Read;
 
@@ -13,7 +13,7 @@ use crate::registry::{Attempts, RegistryError};
 use formats::digest::Digest;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
-/// What registries answer that do not know an upload, or cannot say how far one is.
+/// Statuses of registries that do not know an upload, or cannot tell how far it got.
 const UNABLE_TO_TELL: [StatusCode; 7] = [
     StatusCode::BAD_REQUEST,
     StatusCode::FORBIDDEN,
@@ -24,7 +24,7 @@ const UNABLE_TO_TELL: [StatusCode; 7] = [
     StatusCode::NOT_IMPLEMENTED,
 ];
 
-/// An upload that was begun.
+/// An upload in progress.
 #[derive(Clone, Debug)]
 pub struct Upload {
     location: Uri,
@@ -38,7 +38,7 @@ impl Repository {
         begun(&answer, || format!("beginning an upload to `{}`", self.name))
     }
 
-    /// Uploads a small blob, anew whenever that fails in a way that passes.
+    /// Uploads a small blob, starting over whenever that fails in a way that may be temporary.
     pub fn upload(&self, blob: &[u8], digest: Digest) -> Result<(), RegistryError> {
         let may_help = |error: &RegistryError| error.is_lost_upload() || error.is_passing();
         Attempts::default().repeat_if(may_help, |attempts| {
@@ -47,8 +47,8 @@ impl Repository {
         })
     }
 
-    /// Sends bytes, of which the number need not be known, and returns where the upload goes on.
-    /// After an error [`Self::resume`] tells how many of them arrived.
+    /// Sends bytes, whose number need not be known, and returns where to continue the upload. After
+    /// an error, [`Self::resume`] tells how many of them arrived.
     pub fn send(
         &self,
         upload: &Upload,
@@ -59,7 +59,7 @@ impl Repository {
         self.goes_on(&self.client.stream(attempts, request)?)
     }
 
-    /// Sends the bytes from `offset` on, which the upload must have reached, in one attempt.
+    /// Sends bytes in a single attempt. The upload must have reached `offset`, where they start.
     pub fn append(
         &self,
         upload: &Upload,
@@ -74,8 +74,8 @@ impl Repository {
         self.goes_on(&self.client.call_once(attempts, request)?)
     }
 
-    /// How far an upload came that broke, and where it goes on; `None` if the registry does not
-    /// say, or has forgotten it.
+    /// How far an interrupted upload got, and where to continue it. `None` if the registry does not
+    /// say, or has forgotten the upload.
     pub fn resume(
         &self,
         upload: &Upload,
@@ -93,8 +93,8 @@ impl Repository {
         Ok(location.zip(reached).map(|(location, reached)| (Upload { location }, reached)))
     }
 
-    /// Ends an upload with its last bytes, possibly none, of which the registry checks the digest.
-    /// If there are any, there is only one attempt, as part of them may have arrived.
+    /// Finishes an upload with its last bytes, if any. The registry checks the digest. With bytes
+    /// there is only one attempt, as part of them may have arrived.
     pub fn close(
         &self,
         upload: &Upload,
@@ -110,7 +110,7 @@ impl Repository {
             _ => self.client.call_once(attempts, request),
         };
         let answer = match answer {
-            // If the answer to an earlier attempt was lost, the upload is gone and the blob there.
+            // If the answer to an earlier attempt was lost, the upload is gone and the blob exists.
             Err(error) if error.is_lost_upload() && self.size_of(digest, attempts)?.is_some() => {
                 return Ok(());
             }
@@ -123,13 +123,13 @@ impl Repository {
         format!("/v2/{}/blobs/uploads/", self.name)
     }
 
-    /// The upload after bytes of it were sent.
+    /// The upload after some of its bytes were sent.
     fn goes_on(&self, answer: &Answer) -> Result<Upload, RegistryError> {
         begun(answer, || format!("an upload to `{}`", self.name))
     }
 }
 
-/// The upload that an answer says was begun, or goes on.
+/// The upload that an answer says was started or can continue.
 fn begun(answer: &Answer, what: impl Fn() -> String) -> Result<Upload, RegistryError> {
     match location(answer.headers()) {
         Some(location) if answer.status() == StatusCode::ACCEPTED => Ok(Upload { location }),
@@ -140,8 +140,8 @@ fn begun(answer: &Answer, what: impl Fn() -> String) -> Result<Upload, RegistryE
     }
 }
 
-/// The bytes that a range such as `0-99` says are there. The number in it is that of the last
-/// byte, so that `0-0` may mean none, and is as good as that.
+/// The number of bytes in a range such as `0-99`. It ends with the position of the last byte, so
+/// `0-0` may mean that nothing arrived, and is treated that way.
 fn reached(range: &str) -> Option<u64> {
     let last = range.trim_start_matches("bytes=").strip_prefix("0-")?.parse::<u64>().ok()?;
     (last > 0).then_some(last.saturating_add(1))

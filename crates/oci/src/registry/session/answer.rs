@@ -1,11 +1,11 @@
-//! What answers say, and requests in words.
+//! Messages in answers, and descriptions of requests.
 
 use http::Method;
 
 use crate::registry::RegistryError;
 use crate::registry::transport::{self, Answer};
 
-/// A request in words; without its query, which may hold a token.
+/// Describes a request, without its query, which may hold a token.
 pub(super) fn describe(method: &Method, address: &str) -> String {
     let plain = address.split(['?', '#']).next().unwrap_or_default();
     // An address from a registry could hold a password.
@@ -14,7 +14,7 @@ pub(super) fn describe(method: &Method, address: &str) -> String {
     format!("{method} {plain}")
 }
 
-/// What a registry says went wrong: the first of its list of errors.
+/// The registry's explanation of what went wrong: the first entries of its list of errors.
 pub(super) fn message(text: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(text).ok()?;
     let errors = value["errors"].as_array()?.iter().take(3);
@@ -25,7 +25,7 @@ pub(super) fn message(text: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// All of an answer to `what`, which is an error if it has more than `limit` bytes.
+/// Reads the whole answer to `what`. More than `limit` bytes are an error.
 pub(in crate::registry) fn read_bounded(
     answer: &mut Answer,
     limit: u64,

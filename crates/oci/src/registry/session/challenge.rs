@@ -1,30 +1,30 @@
-//! What a 401 asks for.
+//! Authentication challenges, sent with a status of 401.
 
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
-/// What a `WWW-Authenticate` header asks for.
+/// The challenge in a `WWW-Authenticate` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
-    /// Name and password with each request.
+    /// A name and password with each request.
     Basic,
-    /// A token that another server makes.
+    /// A token from another server.
     Bearer {
-        /// Where.
+        /// The address of the token server.
         realm: String,
-        /// For whom.
+        /// The service that the token is for.
         service: Option<String>,
     },
 }
 
 impl Challenge {
-    /// The first challenge of an answer that can be met.
+    /// The first supported challenge in an answer.
     pub(super) fn find(headers: &HeaderMap) -> Option<Self> {
         let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
         challenges.filter_map(|value| value.to_str().ok()).find_map(Self::parse)
     }
 
-    /// Reads a header such as `Bearer realm="https://...",service="..."`.
+    /// Parses a header such as `Bearer realm="https://...",service="..."`.
     fn parse(header: &str) -> Option<Self> {
         let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
@@ -42,7 +42,7 @@ impl Challenge {
     }
 }
 
-/// `name=value` and `name="value"` between commas.
+/// Parses `name=value` and `name="value"`, separated by commas.
 fn parameters(mut text: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     while let Some((name, rest)) = text.split_once('=') {

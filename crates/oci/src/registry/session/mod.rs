@@ -1,8 +1,9 @@
-//! Requests to one registry with the right to make them, and answers judged.
+//! Authorized requests to one registry, and the interpretation of their statuses.
 //!
 //! A session knows how to log in, and where its secrets may go: to its registry, and to the token
-//! server that this names. It says what fails without them. It knows neither addresses that are
-//! relative nor what the requests are for, and repeats none but those for tokens.
+//! server that the registry names. It turns error statuses into errors. It does not resolve
+//! relative addresses, does not know what the requests are for, and retries only requests for
+//! tokens.
 
 mod answer;
 mod challenge;
@@ -25,28 +26,28 @@ use challenge::Challenge;
 use formats::peer_text;
 use secrets::Secrets;
 
-/// The longest answer to a failed request that is read for its message.
+/// Maximum length of an error's body that is read for its message.
 const MAX_MESSAGE: u64 = 64 << 10;
-/// Characters of it that are shown.
+/// Maximum number of characters shown of it.
 const MAX_SAID: usize = 200;
-/// Characters of an address that are shown, which may be the registry's word.
+/// Maximum number of characters shown of an address, which may come from the registry.
 const MAX_ADDRESS: usize = 300;
 
-/// Requests to one registry, authorized as it asks for it.
+/// Requests to one registry, authorized when it demands it.
 #[derive(Debug)]
 pub(super) struct Session {
     transport: Transport,
     /// The registry's name.
     registry: String,
-    /// An address of the registry: secrets go to its server only.
+    /// An address of the registry. Secrets go to its server only.
     server: Uri,
     /// Whether token servers may be reached without TLS.
     insecure: bool,
     credentials: Option<Credentials>,
-    /// What tokens are asked for.
+    /// The scopes to request tokens for.
     scopes: Vec<String>,
     authorization: Mutex<Option<HeaderValue>>,
-    /// All that no message may repeat.
+    /// Everything that no message may repeat.
     secrets: Mutex<Secrets>,
 }
 
@@ -75,8 +76,8 @@ impl Session {
         }
     }
 
-    /// Makes a request, once but for a login in between, which may take some of the attempts.
-    /// Answers of status 300 and above are errors, but for those that are expected.
+    /// Makes a request once, or twice if a login is needed in between, which may use up some of the
+    /// attempts. Statuses of 300 and above are errors, except the expected ones.
     pub(super) fn send(
         &self,
         request: &Request<Payload<'_>>,
@@ -95,7 +96,7 @@ impl Session {
             && self.is_ours(request.uri())
             && let Some(fresh) = self.log_in(&answer, authorization.as_ref(), attempts)?
         {
-            // What is read to its end leaves a connection that can be used again.
+            // A body that was read to its end makes the connection reusable.
             let _ = read_bounded(&mut answer, MAX_MESSAGE, what);
             answer = send(Some(&fresh))?;
         }
@@ -126,7 +127,7 @@ impl Session {
         self.server.scheme() == Some(&Scheme::HTTP)
     }
 
-    /// Whether an address is the registry's own; secrets are for no other.
+    /// Whether an address is on the registry's own server. Secrets go nowhere else.
     fn is_ours(&self, address: &Uri) -> bool {
         is_same_server(&self.server, address)
     }
@@ -136,8 +137,8 @@ impl Session {
         header.clone().filter(|_| self.is_ours(address))
     }
 
-    /// Answers a 401: the header to come again with, unless there is none that could help. `used`
-    /// is the one that was refused; another thread may have a better one by now.
+    /// Answers a 401 with the header to use next, or `None` if there is none that could help.
+    /// `used` is the rejected one; another thread may have obtained a better one by now.
     fn log_in(
         &self,
         answer: &Answer,
@@ -178,14 +179,14 @@ impl Session {
         Err(RegistryError::Refused { what: what(), status, message, retry_after })
     }
 
-    /// A request in words.
+    /// Describes a request.
     fn describe(&self, method: &Method, address: &str) -> String {
         self.show(&describe(method, address), MAX_ADDRESS)
     }
 
-    /// A text from elsewhere as it may be shown: plain, without what we keep to ourselves should
-    /// it repeat that, and not too long. In this order, as what is taken out could hide a secret,
-    /// and part of a secret would not be known for one.
+    /// Makes a foreign text safe to display: escaped, redacted and shortened. The order matters:
+    /// escaping first, as removed characters could hide a secret, and shortening last, as part of a
+    /// secret would not be recognized.
     pub(super) fn show(&self, text: &str, limit: usize) -> String {
         let secrets = self.secrets.lock();
         peer_text::shortened(&secrets.redact(&peer_text::plain(text)), limit)
@@ -199,7 +200,7 @@ fn authorized<T>(mut request: Request<T>, authorization: Option<&HeaderValue>) -
     request
 }
 
-/// Whether two addresses are of one server.
+/// Whether two addresses are on the same server.
 fn is_same_server(one: &Uri, other: &Uri) -> bool {
     let server = |address: &Uri| {
         let scheme = address.scheme()?.clone();

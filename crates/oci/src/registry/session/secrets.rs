@@ -4,18 +4,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
 
-/// Stands where a secret stood.
+/// Replaces a secret.
 const MASK: &str = "***";
-/// Times that `%25` may stand for the `%` of another `%`.
+/// How many times a `%` may be encoded again as `%25`.
 const DECODINGS: usize = 2;
-/// Characters that the inside of an encoded text has at least to be looked for: fewer are found
-/// where no secret is.
+/// Minimum length of the inner part of an encoded secret: shorter ones would match where there is
+/// no secret.
 const LEAST_INSIDE: usize = 8;
 
 /// Passwords, tokens and their encoded forms. The `Debug` output hides them.
 #[derive(Default)]
 pub(super) struct Secrets {
-    /// In small letters, as texts are searched.
+    /// The forms to search for, in lower case.
     looks: Vec<Vec<u8>>,
 }
 
@@ -31,7 +31,7 @@ impl Secrets {
         looks.push(hex(secret));
         looks.extend(in_json(secret));
         looks.extend([STANDARD_NO_PAD.encode(secret), URL_SAFE_NO_PAD.encode(secret)]);
-        // In the middle of something that is encoded, where it starts at one of three places.
+        // Base64 of a secret inside a longer text, where it starts at one of three bit offsets.
         for before in 0..3 {
             let padded = ["x".repeat(before).as_bytes(), secret.as_bytes()].concat();
             let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
@@ -48,8 +48,8 @@ impl Secrets {
         }
     }
 
-    /// A text without the secrets, should it repeat any. It is to be shortened afterwards, as part
-    /// of a secret would not be known for one.
+    /// Replaces all secrets in a text. Shorten the text only afterwards, as part of a secret would
+    /// not be recognized.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut view = View::of(text);
         let mut found = Vec::new();
@@ -75,7 +75,7 @@ fn hex(text: &str) -> String {
     text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// As it stands in a string of JSON.
+/// The secret as it appears in a JSON string.
 fn in_json(text: &str) -> Option<String> {
     let quoted = serde_json::to_string(text).ok()?;
     Some(quoted.trim_matches('"').to_owned())
@@ -93,7 +93,7 @@ impl View {
         Self { bytes: text.to_ascii_lowercase().into_bytes(), places }
     }
 
-    /// The same with `%41` as `a`.
+    /// The same text, with `%41` decoded to `a`.
     fn decoded(&self) -> Self {
         let (mut bytes, mut places, mut at) = (Vec::new(), Vec::new(), 0);
         while at < self.bytes.len() {
@@ -108,14 +108,14 @@ impl View {
         Self { bytes, places }
     }
 
-    /// Where this stands in the text.
+    /// The positions of this form in the original text.
     fn find(&self, look: &[u8]) -> impl Iterator<Item = (usize, usize)> {
         let found = memmem::find_iter(&self.bytes, look).collect::<Vec<_>>();
         found.into_iter().map(|at| (self.places[at].0, self.places[at + look.len() - 1].1))
     }
 }
 
-/// The byte that `%hh` stands for.
+/// The byte that `%hh` encodes.
 fn escaped(bytes: &[u8]) -> Option<u8> {
     let digits = bytes.strip_prefix(b"%")?.get(..2)?;
     let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -192,7 +192,7 @@ mod tests {
         #[test]
         fn any_text_is_searched(secret in ".{0,4}", text in ".{0,60}") {
             let shown = redacted(&secret, &text);
-            // What was put in its place may be part of a secret of asterisks.
+            // The mask may itself contain a secret made of asterisks.
             prop_assume!(!secret.is_empty() && !secret.contains('*'));
             prop_assert!(!shown.contains(&secret));
         }

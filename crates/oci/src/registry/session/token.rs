@@ -1,4 +1,4 @@
-//! The header that answers a challenge, and the token in it.
+//! Answers to challenges: the header, and the token in it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,14 +14,15 @@ use crate::registry::query::{query, with_query};
 use crate::registry::transport::{Answer, Failure, Payload};
 use crate::registry::{Attempts, LoginError, RegistryError};
 
-/// The largest answer of a token server.
+/// The maximum size of a token server's answer.
 const MAX_TOKEN: u64 = 1 << 20;
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-/// The name that this program has at token servers.
+/// This program's client ID at token servers.
 const CLIENT: &str = "nix-image";
 
 impl Session {
-    /// The `Authorization` header that answers a challenge; `None` if we have nothing to say.
+    /// The `Authorization` header that answers a challenge, or `None` if there are no credentials
+    /// for it.
     pub(super) fn answer(
         &self,
         challenge: &Challenge,
@@ -51,7 +52,7 @@ impl Session {
         service: Option<&str>,
         attempts: &mut Attempts,
     ) -> Result<String, LoginError> {
-        // A registry that is reached safely must not make us send a password unsafely.
+        // A registry that is reached over TLS must not make us send a password without it.
         let safe = realm.starts_with("https://");
         if !safe && !(realm.starts_with("http://") && (self.is_plain() || self.insecure)) {
             return Err(LoginError::Unsafe);
@@ -68,7 +69,7 @@ impl Session {
         token_of(&text).ok_or(LoginError::NoToken)
     }
 
-    /// Asks a token server once.
+    /// Requests a token once.
     fn ask_for_token(&self, realm: &str, service: Option<&str>) -> Result<Answer, RegistryError> {
         let service = service.map(|name| ("service", name));
         if let Some(Credentials::Identity(token)) = &self.credentials {
@@ -93,7 +94,7 @@ impl Session {
         self.ask(realm, request)
     }
 
-    /// The address of a token server, of which a registry gives the text.
+    /// Parses the address of a token server, which the registry gives.
     fn token_server(&self, method: &Method, address: &str) -> Result<Uri, RegistryError> {
         address.parse().map_err(|_| RegistryError::Transport {
             what: self.describe(method, address),
@@ -101,7 +102,7 @@ impl Session {
         })
     }
 
-    /// Asks without the header that is for the registry.
+    /// Sends a request without the registry's authorization header.
     fn ask(&self, realm: &str, request: Request<Payload<'_>>) -> Result<Answer, RegistryError> {
         let method = request.method().clone();
         let what = || self.describe(&method, realm);

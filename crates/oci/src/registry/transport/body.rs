@@ -1,4 +1,4 @@
-//! What is sent with a request, and what comes with its answer.
+//! Bodies of requests and answers.
 
 use std::io::{self, Read};
 
@@ -6,23 +6,23 @@ use ureq::Body;
 
 use super::{Answer, Failure};
 
-/// A body that can be sent again, in parts one after the other.
+/// A body that can be sent again, in consecutive parts.
 pub(in crate::registry) type Payload<'a> = &'a [&'a [u8]];
 
-/// Reads parts of something one after the other.
+/// Reads the parts one after the other.
 pub fn read_parts<'a>(parts: &[&'a [u8]]) -> Box<dyn Read + 'a> {
     let nothing: Box<dyn Read> = Box::new(io::empty());
     parts.iter().fold(nothing, |before, part| Box::new(before.chain(*part)))
 }
 
-/// All of an answer's body; `None` if it has more than `limit` bytes.
+/// The whole body of an answer, or `None` if it has more than `limit` bytes.
 pub(in crate::registry) fn read(body: &mut Body, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     let mut bytes = Vec::new();
     body.as_reader().take(limit + 1).read_to_end(&mut bytes).map_err(Failure::of_body)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-/// Reads an answer's body piece by piece. Its errors are made plain by [`Failure::of_body`].
+/// Reads an answer's body piece by piece. [`Failure::of_body`] describes its errors.
 pub(in crate::registry) fn reader(answer: Answer) -> Box<dyn Read + Send> {
     Box::new(answer.into_body().into_reader())
 }

@@ -1,4 +1,4 @@
-//! Connecting to a server, and naming it where it refuses.
+//! Connects to a server, and names it if it refuses.
 
 use std::io;
 
@@ -6,8 +6,8 @@ use http::Uri;
 use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, Transport};
 
-/// Connects, and says of a connection that was refused with whom: after a redirection that is
-/// another than the request was for.
+/// Adds the server's name to a refused connection: after a redirect, it is not the one that the
+/// request was for.
 #[derive(Debug, Default)]
 pub(super) struct Naming(DefaultConnector);
 
@@ -28,7 +28,7 @@ impl Connector<()> for Naming {
     }
 }
 
-/// The host and port of an address; nothing else of it, which may hold a secret.
+/// The host and port of an address, without the rest, which may hold a secret.
 pub(super) fn server_of(address: &Uri) -> String {
     let port = address.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}", address.host().unwrap_or_default())

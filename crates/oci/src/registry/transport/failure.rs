@@ -1,4 +1,4 @@
-//! Why a request got no answer, in words of ours.
+//! Why a request got no answer, in our own words.
 
 use std::fmt;
 use std::io;
@@ -22,29 +22,29 @@ pub struct Failure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// It may go better the next time.
+    /// It may succeed the next time.
     Passing,
-    /// It will not.
+    /// It will fail again.
     Lasting,
-    /// Not as long as certificates are checked and plain HTTP is refused.
+    /// It will fail again unless certificates are not checked and plain HTTP is allowed.
     Insecure,
-    /// The same: the server speaks plain HTTP.
+    /// Like `Insecure`: the server speaks plain HTTP.
     PlainHttp,
 }
 
 /// The other end of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
-    /// Host and perhaps port.
+    /// The host, and the port if there is one.
     pub(super) server: String,
-    /// The proxy that leads there.
+    /// The proxy on the way there.
     pub(super) proxy: Option<String>,
-    /// How long it may take until it answers.
+    /// How long to wait for an answer.
     pub(super) patience: Duration,
 }
 
 impl Failure {
-    /// What an error means.
+    /// Interprets an error.
     pub(super) fn of(error: &Error, peer: &Peer) -> Self {
         match error {
             Error::Io(error) => Self::of_io(error, peer),
@@ -54,25 +54,25 @@ impl Failure {
             Error::Protocol(error) => {
                 Self::passing(format!("the answer is not HTTP ({})", said(error)))
             }
-            // What leads elsewhere is the peer's word, and may hold a secret.
+            // The address comes from the peer, and may hold a secret.
             Error::RequireHttpsOnly(_) => {
                 Self::insecure("it leads to an address without TLS, which is not allowed".into())
             }
             Error::BadUri(_) | Error::Http(_) => Self::not_a_url(),
-            Error::TooManyRedirects => Self::lasting("it is sent from place to place".into()),
+            Error::TooManyRedirects => Self::lasting("there were too many redirects".into()),
             Error::LargeResponseHeader(..) => {
-                Self::lasting("the head of the answer is too long".into())
+                Self::lasting("the headers of the answer are too long".into())
             }
             Error::InvalidProxyUrl => Self::lasting(
-                "the proxy is not given as a URL; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name a \
-                 proxy as in http://proxy.example.org:3128"
+                "the proxy is not a valid URL; expected one such as \
+                 http://proxy.example.org:3128 in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
                     .into(),
             ),
             error => Self::lasting(said(error)),
         }
     }
 
-    /// What it means that an answer could not be read to its end.
+    /// Interprets an error that occurred while an answer was read.
     pub(in crate::registry) fn of_body(error: io::Error) -> Self {
         let patience = BODY;
         Self::of(&error.into(), &Peer { server: String::new(), proxy: None, patience })
@@ -83,13 +83,13 @@ impl Failure {
             return Self::of_tls(error, peer);
         }
         match error.kind() {
-            // A closed port does not open.
+            // A closed port is unlikely to open.
             io::ErrorKind::ConnectionRefused => {
                 Self::lasting(match (&peer.proxy, error.get_ref()) {
                     (Some(proxy), _) => {
                         format!("no proxy listens at `{proxy}` (connection refused)")
                     }
-                    // The connection's own word on where it leads.
+                    // The connector knows which server it was.
                     (None, Some(server)) => {
                         format!("nothing listens at `{}` (connection refused)", said(&server))
                     }
@@ -98,7 +98,7 @@ impl Failure {
                     }
                 })
             }
-            // The connection's own, or the resolver's.
+            // From the connection or the resolver.
             io::ErrorKind::InvalidData | io::ErrorKind::NotFound => Self::lasting(said(error)),
             io::ErrorKind::UnexpectedEof => {
                 Self::passing("the connection was closed before the answer".into())
@@ -115,14 +115,14 @@ impl Failure {
                 kind: Kind::PlainHttp,
             },
             Error::InvalidCertificate(_) => Self::insecure(format!(
-                "{}; if its certificate is your own, name it in SSL_CERT_FILE",
+                "{}; if the certificate is your own, name it in SSL_CERT_FILE",
                 said(error)
             )),
             Error::General(_) => Self::lasting(format!(
-                "{}; SSL_CERT_FILE names the certificates to trust",
+                "{}; name the certificates to trust in SSL_CERT_FILE",
                 said(error)
             )),
-            error => Self::lasting(format!("TLS cannot be spoken with it: {}", said(error))),
+            error => Self::lasting(format!("TLS failed: {}", said(error))),
         }
     }
 
@@ -138,18 +138,19 @@ impl Failure {
         Self { problem, kind: Kind::Insecure }
     }
 
-    /// That what a server gave for an address is none.
+    /// A server gave an address that is not a URL.
     pub(in crate::registry) fn not_a_url() -> Self {
-        Self::lasting("it leads to something that is not a URL".into())
+        Self::lasting("it points to something that is not a URL".into())
     }
 
-    /// The later of two failures of one attempt, which passes if either does.
+    /// Combines two failures of one attempt: the later one is shown, and it is temporary if either
+    /// is.
     pub(in crate::registry) fn or_later(self, later: Self) -> Self {
         let kind = if self.is_passing() { self.kind } else { later.kind };
         Self { kind, ..later }
     }
 
-    /// Whether another attempt may go better.
+    /// Whether another attempt may succeed.
     pub(in crate::registry) fn is_passing(&self) -> bool {
         self.kind == Kind::Passing
     }
@@ -159,17 +160,17 @@ impl Failure {
         self.kind == Kind::PlainHttp
     }
 
-    /// Whether it would go without certificates, or without TLS.
+    /// Whether it might succeed without certificate checks, or without TLS.
     pub fn is_insecure(&self) -> bool {
         matches!(self.kind, Kind::Insecure | Kind::PlainHttp)
     }
 }
 
-/// What did not happen in time.
+/// Describes a timeout.
 fn waited(timeout: Timeout, peer: &Peer) -> String {
     match timeout {
-        Timeout::PerRead => format!("nothing came for {} s", STALL.as_secs()),
-        Timeout::PerWrite => format!("nothing was taken for {} s", STALL.as_secs()),
+        Timeout::PerRead => format!("nothing was received for {} s", STALL.as_secs()),
+        Timeout::PerWrite => format!("nothing could be sent for {} s", STALL.as_secs()),
         Timeout::Resolve | Timeout::Connect => {
             format!("there was no connection within {} s", CONNECT.as_secs())
         }
@@ -215,8 +216,8 @@ mod tests {
             (Error::Rustls(plain), None, "not TLS", plain_http),
             (tls(unknown), None, "SSL_CERT_FILE", insecure),
             (Error::Timeout(Timeout::RecvResponse), None, "no answer within 7 s", passing),
-            (Error::Timeout(Timeout::PerRead), None, "nothing came for 120 s", passing),
-            (Error::Timeout(Timeout::PerWrite), None, "nothing was taken for 120 s", passing),
+            (Error::Timeout(Timeout::PerRead), None, "nothing was received for 120 s", passing),
+            (Error::Timeout(Timeout::PerWrite), None, "nothing could be sent for 120 s", passing),
             (Error::RequireHttpsOnly("http://h/?secret".into()), None, "without TLS", insecure),
         ] {
             let failure = of(&error, proxy);

@@ -1,8 +1,8 @@
-//! Single requests, and the limits that hold for each.
+//! Single requests, and the limits for each.
 //!
-//! This is the only layer that knows what carries them: `ureq`, `rustls`, proxies and the system's
-//! resolver. It knows HTTP and nothing of registries. What fails is said in words of ours, without
-//! anything of an address that may be a secret.
+//! Only this layer deals with `ureq`, `rustls`, proxies and the system's resolver. It speaks HTTP
+//! and knows nothing about registries. It describes failures in our own words, without any part of
+//! an address that may be a secret.
 
 mod body;
 mod connector;
@@ -26,26 +26,25 @@ pub use failure::Failure;
 use failure::Peer;
 use resolver::System;
 
-/// Connections that are kept open for further requests.
+/// Maximum number of idle connections kept open.
 const CONNECTIONS: usize = 16;
 const CONNECT: Duration = Duration::from_secs(30);
-/// Time until the head of an answer is there.
+/// Maximum time until the headers of an answer arrive.
 const QUESTION: Duration = Duration::from_secs(120);
-/// The same after something was sent: registries that copy a finished blob to its place before
-/// they answer take some minutes for the largest.
+/// The same after a body was sent: registries that copy a finished blob into place before they
+/// answer take some minutes for the largest.
 const UPLOAD: Duration = Duration::from_secs(600);
-/// Time for the rest of it where that is a document, which has some MiB at most.
+/// Maximum time for the body of an answer that is a document of a few MiB.
 const BODY: Duration = Duration::from_secs(120);
-/// How long a registry may go without reading a request, or without sending more of an answer that
-/// is [`Streamed`].
+/// How long a registry may stall while it reads a request, or sends an answer that is [`Streamed`].
 const STALL: Duration = Duration::from_secs(120);
-/// Redirections of one request that are followed.
+/// Maximum number of redirects to follow.
 const REDIRECTS: u32 = 10;
 
-/// What a server answers; its body is read with [`read`].
+/// A server's answer. [`read`] reads its body.
 pub(super) type Answer = Response<Body>;
 
-/// Marks a request, among its extensions, whose answer is read for as long as more of it comes.
+/// A request extension: the answer may take any time, as long as it does not stall.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Streamed;
 
@@ -54,7 +53,7 @@ pub(super) struct Streamed;
 pub(super) struct Transport(Agent);
 
 impl Transport {
-    /// Connections that need not be by TLS, nor their certificates be right, if `insecure`.
+    /// If `insecure`, connections may use plain HTTP, and certificates are not checked.
     pub(super) fn new(insecure: bool) -> Self {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
@@ -62,7 +61,7 @@ impl Transport {
             .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // Neither a redirection nor an upload's location leads around the check of certificates.
+            // Neither a redirect nor an upload's location may bypass the check of certificates.
             .https_only(!insecure)
             .tls_config(tls)
             .user_agent(concat!("nix-image/", env!("CARGO_PKG_VERSION")))
@@ -76,7 +75,7 @@ impl Transport {
         Self(Agent::with_parts(config.build(), Naming::default(), System::default()))
     }
 
-    /// Makes one request with a body in parts, if its method has one at all.
+    /// Makes one request, with a body in parts if the method allows one.
     pub(super) fn send(&self, request: Request<Payload<'_>>) -> Result<Answer, Failure> {
         let (mut head, body) = request.into_parts();
         if is_reading(&head.method) || head.method == Method::DELETE {
@@ -87,7 +86,7 @@ impl Transport {
         self.run(head, SendBody::from_reader(&mut read_parts(body)))
     }
 
-    /// Makes one request with a body of which the length need not be known.
+    /// Makes one request with a body whose length need not be known.
     pub(super) fn stream(&self, request: Request<&mut dyn Read>) -> Result<Answer, Failure> {
         let (head, body) = request.into_parts();
         self.run(head, SendBody::from_reader(body))
@@ -110,7 +109,7 @@ impl Transport {
         let proxy = proxy::of(&head.uri, |name| std::env::var(name).ok())?;
         let name = |proxy: &Proxy| format!("{}:{}", proxy.host(), proxy.port());
         peer.proxy = proxy.as_ref().map(name);
-        // What writes would be sent on as something that reads, and seem to have succeeded.
+        // A redirected write would turn into a read, and seem to have succeeded.
         let redirects = if is_reading(&head.method) { REDIRECTS } else { 0 };
         let is_streamed = head.extensions.get::<Streamed>().is_some();
         let request = self.0.configure_request(Request::from_parts(head, body)).proxy(proxy);
@@ -122,7 +121,7 @@ impl Transport {
     }
 }
 
-/// The address that an answer came from, after all redirections.
+/// The address that an answer came from, after any redirects.
 pub(super) fn origin(answer: &Answer) -> &Uri {
     answer.get_uri()
 }

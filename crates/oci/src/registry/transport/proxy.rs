@@ -1,11 +1,11 @@
-//! The proxy by which an address is reached, from the variables that curl and Go's programs read.
+//! The proxy for an address, from the variables that curl and Go programs read.
 
 use std::net::IpAddr;
 
 use http::Uri;
 use ureq::{Error, Proxy, ProxyProtocol};
 
-/// The proxy for an address, if it is not reached directly. Nothing on this machine has one.
+/// The proxy for an address, or `None` to connect directly, as to this machine.
 pub(super) fn of(
     address: &Uri,
     variable: impl Fn(&str) -> Option<String>,
@@ -34,8 +34,8 @@ fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// Whether an entry of `NO_PROXY` is for a host: all of them, a domain with what is below it, an
-/// address or a network; one with a port is for that port only.
+/// Whether an entry of `NO_PROXY` matches a host. It may be `*`, a domain, which includes its
+/// subdomains, an address or a network. With a port, it is for that port only.
 fn covers(entry: &str, host: &str, port: u16) -> bool {
     let entry = entry.to_ascii_lowercase();
     if let Some(inside) = is_in(&entry, host) {
@@ -50,7 +50,8 @@ fn covers(entry: &str, host: &str, port: u16) -> bool {
     entry == "*" || !name.is_empty() && below && only.is_none_or(|only| only.parse() == Ok(port))
 }
 
-/// Whether a host is an address of a network such as `10.0.0.0/8`; `None` if that is none.
+/// Whether a host is an address in a network such as `10.0.0.0/8`, or `None` if this is not a
+/// network.
 fn is_in(network: &str, host: &str) -> Option<bool> {
     let (start, length) = network.split_once('/')?;
     let (start, length): (IpAddr, u32) = (start.parse().ok()?, length.parse().ok()?);

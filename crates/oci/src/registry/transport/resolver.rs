@@ -1,4 +1,4 @@
-//! Resolves host names, and tells unknown hosts from failing resolvers.
+//! Resolves host names, and distinguishes unknown hosts from failing resolvers.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use ureq::config::Config;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// The system's resolver, whose failures are all of the kind `NotFound` and name the host: that
-/// of the registry or that of its proxy.
+/// The system's resolver. All its failures are of the kind `NotFound` and name the host, either the
+/// registry's or its proxy's.
 #[derive(Debug, Default)]
 pub(super) struct System(DefaultResolver);
 
