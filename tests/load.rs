@@ -284,7 +284,7 @@ fn a_refused_archive_is_followed_by_the_whole_one() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(
-        said.starts_with("loading test:1\nwarning: could not send the missing layers alone"),
+        said.starts_with("loading test:1\nwarning: could not send only the missing layers"),
         "{said}"
     );
     assert!(said.contains("no such file"), "{said}");
@@ -301,10 +301,10 @@ fn an_image_that_does_not_get_its_name_is_not_loaded() {
     let (store, conf) = small_image();
     let image = image_in(&stdout_of(&mut store.nix_image("stream", &conf)));
     for (behaviour, options, expected, sent) in [
-        (Behaviour::RefusesName, &[][..], "the name `test:1`: dockerd answers 400", 0),
+        (Behaviour::RefusesName, &[][..], "to name it `test:1`: dockerd answers 400", 0),
         (Behaviour::LosesName, &[], "has no image test:1 now", 2),
         (Behaviour::LosesPulled, &["--way", "pull"], "does not have it now", 0),
-        (Behaviour::LosesName, &["-t", "sha256:1"], "does not take the name `sha256:1`", 0),
+        (Behaviour::LosesName, &["-t", "sha256:1"], "does not accept the name `sha256:1`", 0),
     ] {
         let fake = Fake::start(behaviour, image.clone());
         let said = failure_of(fake.reach(store.nix_image("load", &conf)).args(options));
@@ -349,7 +349,7 @@ fn a_temporary_name_that_stays_is_only_told() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(
-        said.starts_with("loading test:1\nwarning: the image keeps a temporary name"),
+        said.starts_with("loading test:1\nwarning: the image also keeps a temporary name"),
         "{said}"
     );
     assert!(said.contains("not known") && said.contains("loaded test:1 into podman"), "{said}");

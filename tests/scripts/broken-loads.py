@@ -1,30 +1,32 @@
-# What a load leaves that is broken off: by a full disk, and by an engine that is restarted.
+# What a load leaves behind that fails: on a full disk, and in an engine that is restarted.
 
-# Of many layers, so that there is something to break off.
+# It has many layers, so a load can be interrupted between them.
 BROKEN = "hundred-layers"
 LOAD = f"{nix_image} load {images[BROKEN]['confFile']} --engine {KIND}"
-# Bytes that the engine may still write on the full disk: less than the image has.
+# Bytes that are left on the full disk: fewer than the image has.
 LEFT = 2 << 20
-# What the load says; beside it are its process ID and its exit status.
+# The output of a load. Its process ID and its exit status are in files next to it.
 REPORT = "/tmp/broken-load"
 
 
 def expect_loads():
-    """Loads the image as if nothing had happened, and runs it."""
+    """Loads the image and runs it."""
     machine.succeed(LOAD)
     expect(len(started(BROKEN).splitlines()), 120)
 
 
-if has(reference(BROKEN)):
-    unload(reference(BROKEN))
-if engine != "ctr":
-    machine.succeed(f"{engine} image prune --all --force")
+unload_all()
 
 with subtest("On a full disk a load fails, and leaves no image"):
-    # Those blocks as well that only root gets.
-    free, size = machine.succeed(f"stat --file-system --format='%f %S' {scratch}").split()
     filler = f"{scratch}/filler"
-    machine.succeed(f"fallocate --length {int(free) * int(size) - LEFT} {filler}")
+    free, size = machine.succeed(f"stat --file-system --format='%a %S' {scratch}").split()
+    # Most of it at once, then to the last block, including those that only root may use.
+    most = max(int(free) * int(size) - (64 << 20), 0)
+    machine.succeed(
+        f"fallocate --length {most} {filler}",
+        f"cat /dev/zero >> {filler} 2> /dev/null || true",
+        f"truncate --size -{LEFT} {filler}",
+    )
     try:
         said = machine.fail(f"{LOAD} 2>&1")
     finally:
@@ -36,9 +38,8 @@ with subtest("With space again, it loads and runs"):
     expect_loads()
 
 
-
 def stop_a_load():
-    """Starts a load and stops it after its first layer. Whether that was before its end."""
+    """Starts a load and stops it after its first layer. False if it was too quick."""
     if has(reference(BROKEN)):
         unload(reference(BROKEN))
     machine.succeed(f"""
@@ -52,12 +53,11 @@ def stop_a_load():
 
 
 with subtest("After a restart of the engine in the middle of a load, the image loads and runs"):
-    # Some are quick.
     assert any(stop_a_load() for _ in range(20)), "no load was stopped before its end"
     boot = machine.succeed("cat /proc/sys/kernel/random/boot_id")
     machine.shutdown()
     machine.start()
-    # Where the machine stayed up, so did the load, with the locks that it holds.
+    # Unless the machine was rebooted, the load is still there, with the locks that it holds.
     stayed = machine.succeed("cat /proc/sys/kernel/random/boot_id") == boot
     if stayed:
         machine.succeed(f"kill -CONT $(cat {REPORT}-pid)")

@@ -77,6 +77,14 @@ def unload(name):
         machine.succeed(f"{engine} rmi --force {name}")
 
 
+def unload_all():
+    """Removes every image without a container."""
+    if engine == "ctr":
+        machine.succeed("ctr images ls --quiet | xargs --no-run-if-empty ctr images rm --sync")
+    else:
+        machine.succeed(f"{engine} image prune --all --force")
+
+
 def has(name):
     if engine == "ctr":
         return machine.succeed(f"ctr images ls --quiet name=={full_name(name)}") != ""

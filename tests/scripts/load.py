@@ -69,11 +69,8 @@ def links(name):
     return int(machine.succeed(f"stat -c %h {in_store(program)}"))
 
 
-# Earlier scripts may have left something here.
-if engine == "ctr":
-    machine.succeed("ctr images ls --quiet | xargs --no-run-if-empty ctr images rm --sync")
-else:
-    machine.succeed(f"{engine} image prune --all --force")
+# Other scripts may have loaded images.
+unload_all()
 
 with subtest(f"Layers are {' or '.join(layers_are)}, and the image runs"):
     before = links("generation-1")

@@ -5,22 +5,23 @@ As for tests/driver, Nix evaluates the scripts and builds the images; no NixOS i
 """
 
 import argparse
+import concurrent.futures
+import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path.append(str(ROOT / "tests/driver"))
 
 import evaluated  # noqa: E402
 import guest  # noqa: E402
 import images  # noqa: E402
-import nixos_driver  # noqa: E402
 import qemu  # noqa: E402
-from console import VirtualMachine  # noqa: E402
-from machine import Failure, time_limit  # noqa: E402
 
 
 def main():
@@ -43,21 +44,25 @@ def main():
     machine = guest.make(arguments.release)
     accelerator = arguments.accelerator or qemu.accelerator(machine)
     say(f"have a machine of {arguments.release}, run by {accelerator},", started)
-    failed = []
     with tempfile.TemporaryDirectory(dir=arguments.state, prefix="vm-") as folder:
-        disk = guest.write_store(store, file, pathlib.Path(folder))
-        for name in arguments.test or guest.KERNEL:
-            print(f"\n{name}", flush=True)
-            started = time.monotonic()
-            # A short path, because the paths of sockets are limited in length.
-            with tempfile.TemporaryDirectory(prefix="nix-image-", dir="/var/tmp") as state:
-                start = pathlib.Path(state, "run-machine-vm")
-                memory = tests[name]["memorySize"]
-                options = guest.KERNEL[name]
-                qemu.write_start_script(start, machine, disk, options, memory, accelerator)
-                passed = run(arguments, tests[name]["testScript"], store, start)
-            say(f"{name} has {'passed' if passed else 'failed'}", started)
-            failed += [] if passed else [name]
+        prepared = pathlib.Path(folder, "prepared.json")
+        nixpkgs = arguments.nixos_driver
+        what = {
+            "accelerator": accelerator,
+            "guest": str(machine),
+            "limit": arguments.limit,
+            "nixpkgs": nixpkgs and str(nixpkgs.resolve()),
+            "root": str(store.root),
+            "store": str(guest.write_store(store, file, pathlib.Path(folder))),
+            "tests": tests,
+        }
+        prepared.write_text(json.dumps(what))
+        names = arguments.test or list(guest.KERNEL)
+        # The slowest test starts first.
+        names.sort(key=list(guest.KERNEL).index)
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            results = pool.map(lambda name: run(name, prepared), names)
+            failed = [name for name, passed in zip(names, results) if not passed]
     if failed:
         sys.exit("\nfailed: " + ", ".join(failed))
     print("\nall passed")
@@ -92,37 +97,40 @@ def parse():
     parser.add_argument(
         "--nix-instantiate", default="nix-instantiate", help="one that can evaluate NIXPKGS"
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        help="how many tests to run at the same time; default: one for each core",
+    )
     parser.add_argument("--limit", type=int, default=3600, help="time limit of a test, in seconds")
     parser.add_argument("test", nargs="*", help=f"of {', '.join(guest.KERNEL)}; default: all")
     arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        parser.error("--jobs must be at least 1")
     for name in arguments.test:
         if name not in guest.KERNEL:
             parser.error(f"there is no test {name} for these machines")
     return arguments
 
 
-def run(arguments, script, store, start):
-    """Whether the script passes."""
-    if arguments.nixos_driver:
-        return nixos_driver.run(arguments.nixos_driver, script, store, start, arguments.limit)
-    machine = VirtualMachine(start, start.parent)
-    names = {
-        "machine": machine,
-        "start_all": machine.start,
-        "subtest": machine.subtest,
-        # The script reads the machine's store.
-        "open": lambda path: open(store.here(path)),
-    }
-    try:
-        with time_limit(arguments.limit):
-            exec(compile(script, "testScript", "exec"), names)
-            machine.shutdown()
-    except (Failure, AssertionError) as error:
-        print(f"  {machine.current}: {error}\n{machine.last_lines()}", flush=True)
-        return False
-    finally:
-        machine.kill()
-    return True
+def run(name, prepared):
+    """Whether a test passes. Its output is printed with its name before each line."""
+    started = time.monotonic()
+    # Killed when this process ends, and then so is its machine.
+    command = qemu.with_us([sys.executable, "-u", HERE / "one.py", prepared, name])
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout:
+            print(f"{name}: {line.strip()}", flush=True)
+    say(f"{name} has {'failed' if process.returncode else 'passed'}", started)
+    return process.returncode == 0
 
 
 if __name__ == "__main__":

@@ -18,14 +18,15 @@ DISK = "8G"
 # Time limit for creating a file system, in seconds.
 LIMIT = 10 * 60
 
-# Kernel parameters for each test: each machine runs the services of one engine.
+# Kernel parameters for each test: each machine runs the services of one engine. The slowest test
+# comes first.
 NO_DOCKER = "systemd.mask=docker.service systemd.mask=docker.socket"
 CONFIGURED = "systemd.setenv=DOCKER_OPTS=--config-file=/etc/docker"
 KERNEL = {
-    "containerd": NO_DOCKER,
-    "docker": f"{CONFIGURED}/classic-store.json",
     "docker-containerd-store": f"{CONFIGURED}/containerd-store.json",
+    "docker": f"{CONFIGURED}/classic-store.json",
     "podman": f"{NO_DOCKER} systemd.mask=containerd.service",
+    "containerd": NO_DOCKER,
 }
 
 # The shell that runs the driver's commands, as NixOS' driver expects it: on the first virtio

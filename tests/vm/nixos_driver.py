@@ -26,19 +26,19 @@ MODULES = pathlib.Path("/usr/local/lib/python3.13/dist-packages")
 REMOTE_PDB = "class RemotePdb:\n    pass\n"
 
 
-def run(nixpkgs, script, store, start, limit):
+def run(nixpkgs, script, root, start, limit):
     """Whether the script passes. `start` is a program that starts the machine."""
     folder = start.parent
     (folder / "test-script").write_text(script)
-    lib = nixpkgs.resolve() / "nixos/lib"
+    lib = nixpkgs / "nixos/lib"
     if not (lib / "test-driver/src/test_driver").exists():
         sys.exit(f"{nixpkgs} is not a nixpkgs tree: nixos/lib/test-driver/src is missing")
     command = [
         *("sh", "-ec", 'mkdir /nix; mount --bind "$1" /nix; shift; exec "$@"', "sh"),
-        store.root / "nix",
+        root / "nix",
         *("python3", __file__, lib, folder, str(limit)),
     ]
-    shared = [HERE.parents[1], lib, folder, store.root.parent, release.cache()]
+    shared = [HERE.parents[1], lib, folder, root.parent, release.cache()]
     tree = release.tree(RELEASE, sorted(PACKAGES), "nixos-driver")
     # The driver has its own limit, but it does not apply while a machine starts.
     return release.enter(tree, shared, list(map(str, command)), limit + 60) == 0
