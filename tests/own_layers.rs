@@ -265,7 +265,7 @@ fn a_plan_that_cannot_be_followed_ends_with_what_is_wrong() {
         (with("/layers/1/perms", permission(B, "etc")), "4", "which is not in its layer"),
         (with("/layers/1/perms", permission(A, "[")), "4", "unclosed character class"),
         (with("/layers/1/copyToRoot", json!([A, B, A])), "4", "only directories are merged"),
-        (with("/layers/1/graph", json!("gone")), "4", "in number 1 of `layers`"),
+        (with("/layers/1/graph", json!("gone")), "4", "in item 1 of `layers`"),
         (with("/layers/1/deps", json!("x")), "4", "expected `deps` to be a list"),
     ] {
         let said = failure_of(&mut plan(&store, &graph, limit));
