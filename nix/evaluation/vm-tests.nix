@@ -64,6 +64,13 @@ let
         "restart"
       ];
     };
+    rootless-podman = {
+      docker = false;
+      podman = true;
+      containersStorage = "overlay";
+      scripts = [ "load" ];
+      user = "tester";
+    };
   };
 
   problems =
@@ -115,6 +122,9 @@ let
       ++ lib.optional (wanted ? containersStorage) (
         is "podman's storage" virtualisation.containers.storage.settings.storage.driver
           wanted.containersStorage
+      )
+      ++ lib.optional (wanted ? user) (
+        has "subordinate IDs for ${wanted.user}" machine.users.users.${wanted.user}.autoSubUidGidRange
       )
       ++ lib.optional (wanted ? unit) (has "a unit that starts the engine" (wanted.unit machine != [ ]))
       ++ map (

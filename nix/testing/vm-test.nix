@@ -18,6 +18,8 @@
     "broken-loads"
     "restart"
   ],
+  # The user who runs the engine and nix-image, if not root.
+  user ? null,
   # The NixOS options that start the engine.
   node,
   # Commands that wait until the engine is ready.
@@ -34,6 +36,11 @@
 let
   inherit (pkgs.callPackage ./images.nix { }) table;
   moduleUnit = pkgs.callPackage ../modules/unit.nix { };
+  # There is no session of the user, which would have made this directory.
+  runtime = "/run/nix-image-${user}";
+  asUser = lib.optionalString (
+    user != null
+  ) "runuser -u ${user} -- env HOME=/home/${user} XDG_RUNTIME_DIR=${runtime} ";
 in
 testers.runNixOSTest {
   inherit name;
@@ -72,11 +79,11 @@ testers.runNixOSTest {
     def stream(conf):
         return f"nix-image stream {conf}"
 
-    engine = "${engine}"
+    engine = "${asUser}${engine}"
     unpacks: list[str] = ${builtins.toJSON unpacks}
     image_id_is_config = ${if imageIdIsConfig then "True" else "False"}
     images = {name: describe(image) for name, image in json.load(open("${table}")).items()}
-    as_user = ""
+    as_user = "${asUser}"
     layers_are: list[str] = ${builtins.toJSON layersAre}
     scratch = "/var/tmp"
     nix_image = "nix-image"
@@ -86,6 +93,9 @@ testers.runNixOSTest {
 
     start_all()
     ${ready}
+  ''
+  + lib.optionalString (user != null) ''
+    machine.succeed("install -d -m 700 -o ${user} ${runtime}")
   ''
   + lib.concatMapStrings (script: builtins.readFile (../../tests/scripts + "/${script}.py")) (
     [ "common" ] ++ scripts

@@ -18,14 +18,19 @@ DISK = "8G"
 # Time limit for creating a file system, in seconds.
 LIMIT = 10 * 60
 
+# The ordinary user whose podman is tested.
+USER = "tester"
+
 # Kernel parameters for each test: each machine runs the services of one engine. The slowest test
 # comes first.
 NO_DOCKER = "systemd.mask=docker.service systemd.mask=docker.socket"
 CONFIGURED = "systemd.setenv=DOCKER_OPTS=--config-file=/etc/docker"
+NO_DAEMONS = f"{NO_DOCKER} systemd.mask=containerd.service"
 KERNEL = {
     "docker-containerd-store": f"{CONFIGURED}/containerd-store.json",
     "docker": f"{CONFIGURED}/classic-store.json",
-    "podman": f"{NO_DOCKER} systemd.mask=containerd.service",
+    "podman": NO_DAEMONS,
+    "rootless-podman": NO_DAEMONS,
     "containerd": NO_DOCKER,
 }
 
@@ -95,11 +100,13 @@ exec /bin/busybox switch_root /root /sbin/init
 def make(release):
     """The folder with the guest's `disk`, `kernel` and `initrd`, created if needed."""
     wanted = releases.packages(release, SYSTEM)
-    key = [*wanted, DISK, INIT, str(FILES), str(LINKS)]
+    key = [*wanted, DISK, INIT, USER, str(FILES), str(LINKS)]
 
     def fill(folder):
         tree = folder / "tree"
         releases.bootstrap(release, wanted, tree)
+        # With subordinate IDs.
+        subprocess.run(["chroot", tree, "useradd", "--create-home", USER], check=True)
         write_files(tree)
         shutil.copy(next(tree.glob("boot/vmlinuz-*")), folder / "kernel")
         write_initrd(tree, folder / "initrd")
