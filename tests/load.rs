@@ -505,7 +505,8 @@ fn a_load_that_a_signal_ends_leaves_nothing_in_tmpdir() {
         }
         let status = load.wait().unwrap();
         let pulling = std::fs::read_to_string(&pulling).unwrap().trim().parse().unwrap();
-        rustix::process::kill_process(Pid::from_raw(pulling).unwrap(), Signal::KILL).unwrap();
+        // The engine's command may have ended by itself.
+        let _ = rustix::process::kill_process(Pid::from_raw(pulling).unwrap(), Signal::KILL);
         assert_eq!(status.signal(), signals.last().map(|signal| signal.as_raw()), "{engine}");
         assert_eq!(entries(), 0, "{engine}");
     }

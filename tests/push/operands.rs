@@ -95,7 +95,7 @@ fn all_is_pushed_even_if_nobody_reads_the_names() {
     let push = push.arg(registry.name("me/two:1")).stdout(full());
     let Output { status, stderr, .. } = push.output().unwrap();
     let error = String::from_utf8_lossy(&stderr);
-    assert!(status.code() == Some(1) && error.contains("everything is pushed, but"), "{error}");
+    assert!(status.code() == Some(1) && error.contains("everything was pushed, but"), "{error}");
     registry.check("me/one", "1");
     registry.check("me/two", "1");
 }
@@ -123,7 +123,7 @@ fn a_reference_in_the_confs_place_says_so() {
         );
         assert!(error.contains(&expected), "{error}");
         let error = failure_of(&mut image.push_with(&[&conf, "a:1", "--platform-conf", name]));
-        assert!(error.contains("no such file; --platform-conf takes"), "{error}");
+        assert!(error.contains("no such file exists; --platform-conf takes"), "{error}");
     }
     for path in ["absent", "./absent", "absent/conf.json", "host.io/conf.json"] {
         let error = failure_of(&mut image.push_with(&[path, "host.io/app:1"]));

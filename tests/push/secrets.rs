@@ -125,7 +125,7 @@ fn a_token_server_repeats_no_secret() {
         Some(Fault::Answer(401, vec![("www-authenticate", challenge)], vec![]))
     });
     let error = failure_of(&mut push(&image, &registry));
-    assert!(error.contains("refuses these credentials, status 401"), "{error}");
+    assert!(error.contains("rejects these credentials, status 401"), "{error}");
     check(&error, &echo);
 }
 
