@@ -24,7 +24,7 @@ pub(crate) struct Changes<'a> {
 impl Changes<'_> {
     /// Whether the images are the same.
     pub(crate) fn is_empty(&self) -> bool {
-        self.difference.is_empty() && self.configuration.is_empty()
+        self.difference.same_layers && self.configuration.is_empty()
     }
 
     /// Packages, layers, and what a push, a pull or an unpacking would transfer.
