@@ -44,7 +44,7 @@ pub(super) struct Search<'a> {
     pub(super) architecture: &'a str,
     /// The number of confs that led here.
     pub(super) depth: usize,
-    /// DiffIDs of layers that a layout may lack.
+    /// The diffIDs of layers that a layout may lack.
     pub(super) without: &'a [Digest],
 }
 
