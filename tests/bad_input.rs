@@ -712,7 +712,11 @@ fn base_images_with_such_headers_are_errors() {
     checksum[148] ^= 1;
     let holes = own("GNU.sparse.map", "0,0");
     let cases: &[(&str, Vec<u8>, &[&str])] = &[
-        ("3 GiB of records", claim(b'x', b"30000000000\0"), &["3221225472 bytes", "more than 1048576"]),
+        (
+            "3 GiB of records",
+            claim(b'x', b"30000000000\0"),
+            &["3221225472 bytes", "more than 1048576"],
+        ),
         ("3 GiB of globals", claim(b'g', b"30000000000\0"), &["byte 0", "3221225472 bytes"]),
         ("a name of 1 GiB", claim(b'L', b"10000000000\0"), &["1073741824 bytes"]),
         ("a target of 1 GiB", claim(b'K', b"10000000000\0"), &["1073741824 bytes"]),

@@ -255,7 +255,7 @@ fn images_are_put_and_deleted() {
     assert_eq!(client.content(&config).unwrap(), None);
 }
 
-/// Makes an image of one snapshot; its manifest and configuration need not be readable.
+/// Makes an image of one snapshot; its manifest and config need not be readable.
 fn put(lease: &Lease, name: &str, what: &str, wanted: &Labels) -> Descriptor {
     snapshot(lease, what, None);
     let config = Descriptor::of(CONFIG, what.as_bytes());

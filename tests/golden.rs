@@ -111,7 +111,7 @@ fn an_original_conf_gives_what_the_reference_writes() {
     let ours = stdout_of(&mut golden.store.nix_image("stream", &conf));
     let theirs = stdout_of(golden.reference().arg(&conf));
     assert_eq!(archive::image(&ours).config, archive::image(&theirs).config);
-    assert!(ours == theirs, "the archives differ outside of their configurations");
+    assert!(ours == theirs, "the archives differ outside of their configs");
 }
 
 /// nixpkgs' script passes the config on, whatever it is.

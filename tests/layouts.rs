@@ -253,12 +253,12 @@ const BROKEN: &[(&str, Break, &[&str])] = &[
     (
         "a document of another digest",
         |layout| replace(layout, "\"A=1\"", "\"A=2\""),
-        &["of the configuration has the digest sha256:", "fetch or build"],
+        &["of the config has the digest sha256:", "fetch or build"],
     ),
     (
         "a document of another size",
         |layout| replace(layout, "\"A=1\"", "\"A=11\""),
-        &["of the configuration is not ", " bytes long"],
+        &["of the config is not ", " bytes long"],
     ),
     (
         "a layer of another size",
@@ -327,7 +327,7 @@ const BROKEN: &[(&str, Break, &[&str])] = &[
             let image = layout.image_of(&config, &[layer]);
             layout.entries = vec![image];
         },
-        &["layer.tar` has the digest", "its configuration says"],
+        &["layer.tar` has the digest", "its config says"],
     ),
     (
         "a layer cut off",

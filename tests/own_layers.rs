@@ -27,7 +27,7 @@ fn conf(store: &TempStore, paths: &Value, options: &Value) -> Value {
     conf
 }
 
-/// The first layer of a conf's image. Its digest must match the configuration.
+/// The first layer of a conf's image. Its digest must match the config.
 fn layer(store: &TempStore, conf: &Value) -> Result<Vec<u8>, String> {
     let conf = store.write_conf("conf", conf);
     let mut image = archive::image(&run(&mut store.nix_image("stream", &conf))?);

@@ -126,7 +126,7 @@ fn one_of_several_images_is_named_and_gets_another_name_if_one_is_given() {
     assert!(said.contains('2') && said.contains("a:1"), "{said}");
 }
 
-/// An archive with a single layer, and this configuration and manifest.
+/// An archive with a single layer, and this config and manifest.
 fn small(store: &TempStore, change: impl Fn(&mut Value, &mut Value)) -> String {
     let layer = vec![0; 10240];
     let diff_id = format!("sha256:{}", crate::support::sha256(&layer));

@@ -56,7 +56,7 @@ fn check_layout(layout: &Path) -> Vec<String> {
     tags.collect()
 }
 
-/// The digest of the configuration that skopeo finds in an image.
+/// The digest of the config that skopeo finds in an image.
 fn skopeo_id(store: &TempStore, image: &str) -> String {
     let place = store.root().join("copy");
     let _ = fs::remove_dir_all(&place);

@@ -74,7 +74,7 @@ impl Args {
             old: &old.contents,
             new: &new.contents,
             difference: &difference,
-            configuration: changed_keys(&old.config()?, &new.config()?),
+            config: changed_keys(&old.config()?, &new.config()?),
         };
         self.pictures.write(
             || picture::of_difference(&old.contents, &new.contents, &difference),
@@ -94,7 +94,7 @@ fn is_far(operand: &str) -> bool {
     matches!(Place::of(operand), Ok(Some(Place::Registry(_))))
 }
 
-/// The keys whose values differ between two configurations, except those that follow from the
+/// The keys whose values differ between two configs, except those that follow from the
 /// layers.
 fn changed_keys(old: &Value, new: &Value) -> Vec<String> {
     let mut changed = Vec::new();
@@ -119,7 +119,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn configurations_are_compared_key_by_key() {
+    fn configs_are_compared_key_by_key() {
         let old = json!({"os": "linux", "rootfs": 1, "config": {"Env": [], "Cmd": ["a"]}});
         let new = json!({"os": "linux", "rootfs": 2, "config": {"Cmd": ["b"], "User": "me"}});
         assert_eq!(changed_keys(&old, &new), ["Cmd", "Env", "User"]);

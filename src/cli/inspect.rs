@@ -18,7 +18,7 @@ use formats::digest::Digest;
 /// Show what an image contains and how large it is: its layers, its largest paths and why they are
 /// there, and what could be saved
 ///
-/// A terminal gets a table; otherwise it is JSON, with the image's ID and configuration.
+/// A terminal gets a table; otherwise it is JSON, with the image's ID and config.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Prints a JSON object to standard output, or a table if that is a terminal.

@@ -11,7 +11,7 @@ use delivery::pull;
 /// Print a lock file for pullImageByDigest
 ///
 /// It holds the image's manifest, from which Nix fetches each blob separately, checked against the
-/// digest in the manifest. Only the configuration is fetched now.
+/// digest in the manifest. Only the config is fetched now.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Prints the lock file to standard output.

@@ -38,7 +38,7 @@ pub(super) struct LookArgs {
 pub(super) struct Looked {
     pub(super) image: Existing,
     pub(super) contents: Contents,
-    /// The configuration, byte for byte.
+    /// The config, byte for byte.
     pub(super) config: Vec<u8>,
     /// The file that it was fetched into, if any.
     _file: Option<TemporaryFile>,
@@ -156,9 +156,9 @@ impl LookArgs {
 }
 
 impl Looked {
-    /// The parsed configuration.
+    /// The parsed config.
     pub(super) fn config(&self) -> anyhow::Result<Value> {
-        serde_json::from_slice(&self.config).context("the configuration is not valid JSON")
+        serde_json::from_slice(&self.config).context("the config is not valid JSON")
     }
 
     /// The references. They are known only if the files were read.

@@ -1,10 +1,8 @@
 //! The arguments of all commands that take an image in a registry.
 
-use std::env::consts::ARCH;
-
 use delivery::pull::{FinalName, PullError, Source};
 use oci::registry::Options;
-use oci::{Reference, ReferenceError, WantedPlatform};
+use oci::{Platform, Reference, ReferenceError, WantedPlatform};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
@@ -46,7 +44,7 @@ impl SourceArgs {
     }
 
     pub(super) fn platform(&self) -> WantedPlatform {
-        let architecture = self.arch.clone().unwrap_or_else(|| architecture().to_owned());
+        let architecture = self.arch.clone().unwrap_or_else(|| Platform::here().to_owned());
         WantedPlatform { os: self.os.clone(), architecture, variant: self.variant.clone() }
     }
 
@@ -76,18 +74,5 @@ impl FinalNameArgs {
     pub(super) fn resolve(&self, image: &Reference) -> Result<FinalName, PullError> {
         let (name, tag) = self.parts(image);
         FinalName::new(&name, &tag)
-    }
-}
-
-/// This machine's architecture, as Go names it.
-fn architecture() -> &'static str {
-    match ARCH {
-        "x86_64" => "amd64",
-        "x86" => "386",
-        "aarch64" => "arm64",
-        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
-        "powerpc64" => "ppc64",
-        "loongarch64" => "loong64",
-        other => other,
     }
 }

@@ -17,14 +17,14 @@ pub(crate) struct Changes<'a> {
     pub(crate) old: &'a Contents,
     pub(crate) new: &'a Contents,
     pub(crate) difference: &'a Difference,
-    /// The keys whose values differ between their configurations, such as `Env`.
-    pub(crate) configuration: Vec<String>,
+    /// The keys whose values differ between their configs, such as `Env`.
+    pub(crate) config: Vec<String>,
 }
 
 impl Changes<'_> {
     /// Whether the images are the same.
     pub(crate) fn is_empty(&self) -> bool {
-        self.difference.is_empty() && self.configuration.is_empty()
+        self.difference.same_layers && self.config.is_empty()
     }
 
     /// Packages, layers, and what a push, a pull or an unpacking would transfer.
@@ -44,9 +44,9 @@ impl Changes<'_> {
         if self.is_empty() {
             return text + "\nno difference\n";
         }
-        if !self.configuration.is_empty() {
-            let keys: Vec<_> = self.configuration.iter().map(|key| peer_text::plain(key)).collect();
-            let _ = writeln!(text, "\nConfiguration: {} changed", keys.join(", "));
+        if !self.config.is_empty() {
+            let keys: Vec<_> = self.config.iter().map(|key| peer_text::plain(key)).collect();
+            let _ = writeln!(text, "\nConfig: {} changed", keys.join(", "));
         }
         text.push('\n');
         if !difference.changes.is_empty() {
@@ -105,7 +105,7 @@ impl Changes<'_> {
             "what": "compared",
             "old": image(old),
             "new": image(new),
-            "configuration": self.configuration,
+            "config": self.config,
             "changes": changes.collect::<Vec<_>>(),
             "unchanged": difference.kept,
             "reused": layers(difference.reused),

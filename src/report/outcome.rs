@@ -57,7 +57,7 @@ pub(crate) struct Delivered {
     pub(crate) place: String,
     /// The names that the image has there.
     pub(crate) references: Vec<String>,
-    /// The digest of the image's configuration; `None` if there are several images.
+    /// The digest of the image's config; `None` if there are several images.
     pub(crate) image_id: Option<Digest>,
     /// The digest of the manifest or index, if known.
     pub(crate) digest: Option<Digest>,

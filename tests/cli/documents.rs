@@ -26,7 +26,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "nix run .#web.load -- --engine podman",
         "needs nixpkgs; see tests/scripts/nixos-image.py",
     ),
-    ("README.md", "nix run git+URL -- load ./result", "needs the network and nixpkgs"),
+    ("README.md", "nix profile install git+URL", "needs the network and nixpkgs"),
     (
         "docs/push.md",
         "nix-image push ./result registry.example.org/app:1 --platform-conf ./result-arm64",

@@ -23,7 +23,7 @@ class Engine:
     """What all engines share: a temporary folder, a process, and how to stop both."""
 
     process = None
-    # Whether an image's ID is the digest of its configuration.
+    # Whether an image's ID is the digest of its config.
     image_id_is_config = True
 
     def __init__(self, parent=None, data=None):

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// All images of the store.
-pub(super) const IMAGES: [&str; 8] =
-    ["small", "twenty", "sharing", "owned", "strangers", "based", "copied", "merged"];
+pub(super) const IMAGES: [&str; 9] =
+    ["small", "twenty", "sharing", "owned", "strangers", "based", "copied", "merged", "rooted"];
 
 /// What the images print when they are run.
 pub(super) const HELLO: &str = "hello from the store\n";

@@ -321,6 +321,9 @@ def main():
         {"layer": 2, "copy_to_root": [second], "perms": [perms[3]]}])
     conf("merged", [[busybox]], layer_options=[
         {"layer": 0, "copy_to_root": [first, second], "perms": perms[:4]}])
+    # As nixpkgs' first script has it: a directory, whose root has an entry `/` in the layer.
+    conf("rooted", [[busybox], [packages[0]]], customisation=first, uid="1000", gid="100",
+         uname="user", gname="users")
     base = base_image("base", [first_base_layer(), second_base_layer()])
     conf("based", [[busybox], [packages[1]]], from_image=base)
     base = base_image("repeating-base", [first_base_layer(), repeating_base_layer()])

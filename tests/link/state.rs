@@ -111,7 +111,7 @@ fn words(mut command: std::process::Command) -> Vec<String> {
     said.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Names with their images' configurations, and all committed snapshots with their trees.
+/// Names with their images' configs, and all committed snapshots with their trees.
 fn containerd(engine: &Engine) -> Lines {
     let images = engine.images().into_iter().map(|image| (format!("image {image}"), String::new()));
     let mut lines: Lines = images.collect();

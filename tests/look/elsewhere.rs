@@ -126,7 +126,7 @@ fn the_layers_of_an_image_in_a_registry_are_printed_without_reading_one() {
     assert_eq!(stdout_of(&mut fixture.store.nix_image("layers", &fixture.conf)), layers);
     let requests = registry.requests();
     let blobs = requests.iter().filter(|request| request.target.contains("/blobs/"));
-    // Only the configuration.
+    // Only the config.
     assert_eq!(blobs.count(), 1);
 }
 
@@ -152,7 +152,7 @@ fn a_difference_fetches_only_what_is_not_here() {
         diff
     };
     let archive = archive.to_str().unwrap();
-    // The configuration, and the layer with app and lib.
+    // The config, and the layer with app and lib.
     for (here, fetched) in [(&fixture.conf, 1), (&changed, 2)] {
         let here = here.to_str().unwrap();
         for (far, near) in [([&*name, here], [archive, here]), ([here, &*name], [here, archive])] {

@@ -133,6 +133,23 @@ fn an_image_is_the_same_however_it_is_kept() {
     }
 }
 
+/// Its layers are those of the old image, so nothing is transferred and no path changes.
+#[test]
+fn an_image_without_the_top_layer_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let layers = [layer(&[(b'0', "etc/a", b"a")]), layer(&[(b'0', "etc/b", b"b")])];
+    let both = put(folder.path(), "both.tar", &docker_archive(&layers));
+    let lower = put(folder.path(), "lower.tar", &docker_archive(&layers[..1]));
+    for (old, new, differs) in [(&both, &lower, true), (&lower, &both, true), (&both, &both, false)]
+    {
+        let mut diff = command(NIX_IMAGE, &["diff"]);
+        let output = diff.arg(old).arg(new).arg("--exit-code").output().unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(differs)), "{}", new.display());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.contains("no difference"), !differs, "{text}");
+    }
+}
+
 #[test]
 fn what_is_there_twice_or_hidden_is_waste() {
     let folder = tempfile::tempdir().unwrap();

@@ -58,9 +58,9 @@ archive("large", [("manifest.json", b" " * (5 << 20))])
     let cases = [
         ("empty", "it has no `manifest.json`"),
         ("outside", "`../x` leads out of it"),
-        ("no-config", "manifest.json names no configuration"),
+        ("no-config", "manifest.json names no config"),
         ("absent", "layer `l/layer.tar` is named by the manifest, but missing"),
-        ("damaged", "its configuration says sha256:0000"),
+        ("damaged", "its config says sha256:0000"),
         ("large", "a document has 4194304 at most"),
         ("nothing", "cannot read the base image"),
     ];

@@ -15,7 +15,7 @@ pub(super) struct TestImage {
     pub(super) flavor: Flavor,
     /// Each layer's tar file, which may be any bytes, and how the blob is compressed.
     pub(super) layers: Vec<(Vec<u8>, Compression)>,
-    /// The configuration, with the placeholder `DIFF_IDS` for the list.
+    /// The config, with the placeholder `DIFF_IDS` for the list.
     pub(super) config: String,
 }
 

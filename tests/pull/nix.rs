@@ -116,5 +116,5 @@ fn nix_builds_images_by_their_hashes_and_by_lock_files() {
         second.as_array().unwrap().iter().filter(|path| first.as_array().unwrap().contains(path));
     assert_eq!(shared.count(), 1);
     let fetched = registry.requests().into_iter().filter(|r| r.target.contains("/blobs/"));
-    assert_eq!(fetched.count(), 2, "the configuration and the layer that is new");
+    assert_eq!(fetched.count(), 2, "the config and the layer that is new");
 }

@@ -54,7 +54,7 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// Configurations that each have a different unusual value.
+/// Configs that each have a different unusual value.
 const ODD_CONFIGS: [&str; 5] = [
     CONFIG,
     "  {\"os\":\"linux\",\"os\" : \"other\",\t\"rootfs\":{\"diff_ids\":DIFF_IDS,\"type\":\"layers\"},\

@@ -79,7 +79,7 @@ fn a_manifest_of_another_digest_is_refused() {
 }
 
 #[test]
-fn a_configuration_of_another_digest_teaches_nothing() {
+fn a_config_of_another_digest_teaches_nothing() {
     let image = Fixture::new(2, true);
     let registry = Registry::start_with(|request| {
         let get = request.method == "GET" && request.target.contains("/blobs/");

@@ -116,7 +116,7 @@ impl Fixture {
         let _ = std::fs::remove_dir_all(self.store.root().join("cache"));
     }
 
-    /// The image's configuration, as in the stream.
+    /// The image's config, as in the stream.
     pub(super) fn config(&self) -> Vec<u8> {
         let archive = crate::support::stdout_of(&mut self.store.nix_image("stream", self.conf()));
         let mut archive = tar::Archive::new(archive.as_slice());

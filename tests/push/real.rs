@@ -94,7 +94,7 @@ fn pulls_what_was_pushed(engine: &Engine) {
     let readable = formats.iter().filter(|format| engine.name != "docker" || format.0 != "zstd");
     for format in readable {
         let name = name(*format);
-        // Each engine checks that what it unpacks has the diffIDs of the configuration.
+        // Each engine checks that what it unpacks has the diffIDs of the config.
         let mut pull = match engine.name {
             "containerd" => engine.command("ctr", &["images", "pull", "--plain-http", &name]),
             "podman" => engine.command("podman", &["pull", "-q", "--tls-verify=false", &name]),

@@ -108,7 +108,7 @@ fn one_changed_path_costs_its_layer_and_the_documents() {
             let text = said(&mut image.push(&name));
             assert!(text.contains("1 of 21 layers"), "{text}");
             let (blobs, bytes) = registry.sent();
-            assert_eq!(blobs, 2, "a layer and the configuration");
+            assert_eq!(blobs, 2, "a layer and the config");
             assert!(bytes < 40_000, "{bytes}");
             registry.check("me/app", "1");
         }
@@ -138,13 +138,13 @@ fn layers_of_other_repositories_are_mounted() {
     said(&mut image.push(&first));
     registry.requests();
     said(image.push_from_nowhere(&registry.name("me/second:1")).arg("--cache-from").arg(&first));
-    assert_eq!(registry.sent().0, 1, "the configuration");
+    assert_eq!(registry.sent().0, 1, "the config");
     registry.check("me/second", "1");
     // What one call pushes to one repository is not sent again to the next.
     let other = Fixture::new(5, true);
     let (a, b) = (registry.name("me/third:1"), registry.name("me/fourth:1"));
     said(other.push(&a).arg(&b));
-    assert_eq!(registry.sent().0, 6 + 2, "the layers once, the configuration twice");
+    assert_eq!(registry.sent().0, 6 + 2, "the layers once, the config twice");
     registry.check("me/fourth", "1");
 }
 

@@ -74,7 +74,7 @@ fn long_name(mut records: &[u8]) -> Option<Vec<u8>> {
 /// The parts of a docker-archive that identify the image.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// The digest of the configuration.
+    /// The digest of the config.
     pub(crate) id: String,
     pub(crate) config: Value,
     pub(crate) manifest: Value,

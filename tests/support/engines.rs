@@ -181,7 +181,7 @@ impl Engine {
         super::run(&mut command).map(drop)
     }
 
-    /// The images, as `NAME ID`; an ID is the digest of an image's configuration.
+    /// The images, as `NAME ID`; an ID is the digest of an image's config.
     pub(crate) fn images(&self) -> Vec<String> {
         if self.name == "containerd" {
             return self.containerd_images();

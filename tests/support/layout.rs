@@ -63,7 +63,7 @@ impl Layout {
         self.image_of(&config, &layers)
     }
 
-    /// Adds an image with this configuration and these layers, and returns its descriptor.
+    /// Adds an image with this config and these layers, and returns its descriptor.
     pub(crate) fn image_of(&mut self, config: &Value, layers: &[Value]) -> Value {
         let config = config.to_string();
         let config = self.blob("application/vnd.oci.image.config.v1+json", config.as_bytes());

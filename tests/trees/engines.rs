@@ -72,10 +72,11 @@ const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 
 /// Layers, some of which have an entry for the root.
 pub(super) fn layers() -> impl Strategy<Value = Vec<Vec<Item>>> {
-    let root = (any::<bool>(), entry()).prop_map(|(has_one, mut item)| {
-        item.path = "./".into();
+    let name = select(vec![None, Some("/"), Some("./")]);
+    let root = (name, entry()).prop_map(|(name, mut item)| {
+        item.path = name?.into();
         item.node = Node::Directory;
-        has_one.then_some(item)
+        Some(item)
     });
     let layer = (root, prop::collection::vec(entry(), 1..12))
         .prop_map(|(root, items)| root.into_iter().chain(items).collect());
@@ -178,7 +179,7 @@ fn compare(
     let Some(loaded) = load(&path, &archives) else { return Counts::default() };
     for (theirs, (ours, items)) in loaded.iter().zip(&made) {
         let (mut ours, mut theirs) = (contents(ours), contents(theirs));
-        if items.first().is_none_or(|item| item.path != "./") || !rules(Vec::new()).root_entry {
+        if items.first().is_none_or(|item| item.path != "/") || !rules(Vec::new()).root_entry {
             // The caller makes the root.
             ours.remove(b".".as_slice());
             theirs.remove(b".".as_slice());

@@ -226,7 +226,7 @@ impl Yard {
                 .map(|(name, value)| Xattr { name: name.as_bytes(), value })
                 .collect();
             let entry = Entry {
-                path: item.path.as_bytes(),
+                path: if item.path == "/" { &[] } else { item.path.as_bytes() },
                 uid: item.owner.0,
                 gid: item.owner.1,
                 mode: item.mode,

@@ -14,7 +14,7 @@ use crate::files::{PREFIX, make_directory, remove_tree, set_mode};
 const LINK_LENGTH: usize = 26;
 /// The characters of a link's name.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/// The mode of a layer's root (`defaultPerms`) if the layer has no entry for it.
+/// The mode of a layer's root (`defaultPerms`) if the layer has no entry `/`.
 const ROOT_MODE: u32 = 0o555;
 
 /// The overlay driver's directory.

@@ -20,6 +20,8 @@ pub struct Difference {
     /// old image. An engine unpacks, or links, all of these, since it identifies a layer together
     /// with everything below it.
     pub unpacked: LayerCount,
+    /// Whether both images have the same layers in the same order.
+    pub same_layers: bool,
 }
 
 /// A number of layers and their bytes.
@@ -55,6 +57,7 @@ impl Difference {
             reused: LayerCount::default(),
             moved: LayerCount::default(),
             unpacked: LayerCount::default(),
+            same_layers: old.layers.len() == unchanged && new.layers.len() == unchanged,
         };
         let mut seen = HashSet::new();
         for (place, layer) in new.layers.iter().enumerate() {
@@ -70,11 +73,6 @@ impl Difference {
         }
         difference.compare_paths(old, new);
         difference
-    }
-
-    /// Whether both images have the same layers in the same order.
-    pub fn is_empty(&self) -> bool {
-        self.unpacked.layers == 0 && self.changes.is_empty()
     }
 
     fn compare_paths(&mut self, old: &Contents, new: &Contents) {
@@ -180,8 +178,8 @@ mod tests {
         assert_eq!(difference.reused, count(2));
         assert_eq!(difference.moved, count(1));
         assert_eq!(difference.unpacked, count(2));
-        assert!(!difference.is_empty());
-        assert!(Difference::of(&old, &old).is_empty());
+        assert!(!difference.same_layers);
+        assert!(Difference::of(&old, &old).same_layers);
     }
 
     #[test]
@@ -189,13 +187,13 @@ mod tests {
         let (old, new) = (image(&[&["a-a"], &["b-b"]]), image(&[&["b-b"], &["a-a"]]));
         let difference = Difference::of(&old, &new);
         assert_eq!((difference.moved.layers, difference.unpacked.layers), (0, 2));
-        assert!(!difference.is_empty());
+        assert!(!difference.same_layers);
     }
 
     #[test]
-    fn a_layer_below_all_others_that_goes_is_noticed() {
+    fn a_removed_layer_is_noticed() {
         let (old, new) = (image(&[&["a-a"], &["b-b"]]), image(&[&["a-a"]]));
-        assert!(!Difference::of(&old, &new).is_empty());
+        assert!(!Difference::of(&old, &new).same_layers);
         assert_eq!(said(&old, &new), ["b -> nothing"]);
     }
 }

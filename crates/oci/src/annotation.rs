@@ -22,7 +22,7 @@ pub const STORE_PATHS: &str = "nix-image.store-paths";
 /// layers.
 const MAX_STORE_PATHS: usize = 8 << 10;
 
-/// A manifest's annotations for an image with this configuration: its creation time, and those of
+/// A manifest's annotations for an image with this config: its creation time, and those of
 /// its labels that the specification defines as annotations. The tag is left out: it belongs in
 /// indexes only, and a label with it comes from a base image.
 pub fn of_image(config: &Value) -> Annotations {

@@ -84,14 +84,7 @@ impl Descriptor {
 impl Platform {
     /// The architecture of this machine, as Go names it.
     pub fn here() -> &'static str {
-        match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            "x86" => "386",
-            "loongarch64" => "loong64",
-            "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
-            other => other,
-        }
+        go_name(std::env::consts::ARCH, cfg!(target_endian = "little"))
     }
 
     fn parse(value: &Value) -> Option<Self> {
@@ -100,8 +93,49 @@ impl Platform {
     }
 }
 
+/// Go's name of an architecture that Rust calls `arch`.
+fn go_name(arch: &str, is_little_endian: bool) -> &str {
+    match (arch, is_little_endian) {
+        ("x86_64", _) => "amd64",
+        ("x86", _) => "386",
+        ("aarch64", _) => "arm64",
+        ("loongarch64", _) => "loong64",
+        ("powerpc64", true) => "ppc64le",
+        ("powerpc64", false) => "ppc64",
+        ("mips", true) => "mipsle",
+        ("mips64", true) => "mips64le",
+        _ => arch,
+    }
+}
+
 /// The annotations of a descriptor or document. Values that are not strings are ignored.
 pub(super) fn annotations(value: &Value) -> Annotations {
     let all = value["annotations"].as_object().into_iter().flatten();
     all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names are those of `GOARCH`.
+    #[test]
+    fn architectures_have_the_names_of_go() {
+        for (rust, is_little_endian, go) in [
+            ("x86_64", true, "amd64"),
+            ("x86", true, "386"),
+            ("aarch64", true, "arm64"),
+            ("loongarch64", true, "loong64"),
+            ("powerpc64", true, "ppc64le"),
+            ("powerpc64", false, "ppc64"),
+            ("mips", true, "mipsle"),
+            ("mips", false, "mips"),
+            ("mips64", true, "mips64le"),
+            ("arm", true, "arm"),
+            ("riscv64", true, "riscv64"),
+            ("s390x", false, "s390x"),
+        ] {
+            assert_eq!(go_name(rust, is_little_endian), go, "{rust}");
+        }
+    }
 }

@@ -2,22 +2,22 @@
 
 use super::{Annotations, Descriptor, Flavor, Manifest, Platform};
 
-/// An image's configuration and manifest, and the descriptor that refers to the manifest in an
+/// An image's config and manifest, and the descriptor that refers to the manifest in an
 /// index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
-    /// The configuration.
+    /// The config.
     pub config: String,
     /// The manifest.
     pub manifest: String,
-    /// The descriptor of the configuration.
+    /// The descriptor of the config.
     pub config_descriptor: Descriptor,
     /// The descriptor of the manifest.
     pub descriptor: Descriptor,
 }
 
 impl Documents {
-    /// The documents of an image with this configuration and these layers.
+    /// The documents of an image with this config and these layers.
     pub fn new(
         flavor: Flavor,
         config: String,

@@ -1,4 +1,4 @@
-//! Image manifests: the configuration and the layers.
+//! Image manifests: the config and the layers.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use super::{Annotations, Descriptor, DocumentError, Flavor, parse};
 pub struct Manifest {
     /// Whose media types it uses.
     pub flavor: Flavor,
-    /// The configuration.
+    /// The config.
     pub config: Descriptor,
     /// The layers, lowest first.
     pub layers: Vec<Descriptor>,

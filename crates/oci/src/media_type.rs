@@ -58,7 +58,7 @@ impl Flavor {
         }
     }
 
-    /// The media type of an image's configuration.
+    /// The media type of an image's config.
     pub fn config(self) -> &'static str {
         match self {
             Self::Oci => "application/vnd.oci.image.config.v1+json",

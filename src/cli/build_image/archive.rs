@@ -21,7 +21,7 @@ pub(in crate::cli) struct Args {
     /// JSON file of Nix's exportReferencesGraph, whose `graph` is the closure of the layer
     #[arg(long, value_name = "FILE")]
     closure: PathBuf,
-    /// JSON file of the image's architecture, configuration and date
+    /// JSON file of the image's architecture, config and date
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// The image's name

@@ -11,7 +11,7 @@ pub(in crate::cli) struct Args {
     root: PathBuf,
     /// The directory to write layer.tar, json and VERSION to
     out: PathBuf,
-    /// JSON file of the image's architecture, configuration and date
+    /// JSON file of the image's architecture, config and date
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// User ID that owns the files of a directory

@@ -30,7 +30,8 @@ pub struct FinishedLayer<'a> {
     pub facts: Facts,
     /// The layer's tar-split, compressed with gzip.
     pub tar_split: &'a mut dyn Read,
-    /// The mode of the tree's root, if the layer has an entry for it.
+    /// The mode of the tree's root, if the layer has the entry `/`; one with the name `./` does not
+    /// count.
     pub root_mode: Option<u32>,
 }
 

@@ -41,13 +41,8 @@ pub(super) fn put(
         let (uid, gid) = owner(&header)?;
         uids.insert(uid);
         gids.insert(gid);
-        match &*member.path_bytes() {
-            // podman and containerd both skip it.
-            b"." | b"./" => continue,
-            path if relative(path).is_empty() => {
-                root_mode = header.mode().ok().map(|mode| mode & 0o7777);
-            }
-            _ => {}
+        if relative(&member.path_bytes()).is_empty() {
+            root_mode = header.mode().ok().map(|mode| mode & 0o7777);
         }
         put_member(&mut member, uid, gid, &mut writer)?;
     }

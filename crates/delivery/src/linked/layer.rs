@@ -19,7 +19,7 @@ pub(super) struct Made {
     pub(super) counts: Counts,
     /// The size of its tar file in bytes, and the owners of its entries.
     pub(super) facts: Facts,
-    /// The mode of its root, if it has an entry for the root.
+    /// The mode of its root, if it has the entry `/`.
     pub(super) root_mode: Option<u32>,
     /// Its tar-split, if requested.
     pub(super) tar_split: Option<TarSplit>,

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_hold_the_parent_and_at_last_the_configuration() {
+    fn documents_hold_the_parent_and_at_last_the_config() {
         let diff_ids = [Digest::of(b"1"), Digest::of(b"2")];
         let config = br#" {"os": "linux", "rootfs": {}, "created":null,
             "config": {"b": "<", "a": [1, 2.0]}, "os" : "other"} "#;

@@ -54,7 +54,8 @@ pub struct Xattr<'a> {
 /// The path and the metadata of a layer's entry.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Relative to the image's root, without a leading slash; empty or `./` for the root itself.
+    /// Relative to the image's root, without a leading slash. For the root itself, it is empty if
+    /// the layer has the name `/`, or else `./`.
     pub path: &'a [u8],
     /// The user ID in the image.
     pub uid: u32,

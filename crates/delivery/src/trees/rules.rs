@@ -1,7 +1,8 @@
 //! The differences in how engines unpack a layer.
 //!
-//! They were determined from `pkg/archive` in containers/storage 1.65 (`Unpack`, for the overlay
-//! driver) and from containerd 2.4 (`applyNaive` with `OverlayConvertWhiteout`).
+//! They were determined from `pkg/archive` in containers/storage up to 1.64, which podman 4 and 5
+//! have (`Unpack`, for the overlay driver), and from containerd 2.4 (`applyNaive` with
+//! `OverlayConvertWhiteout`).
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -24,7 +25,8 @@ pub enum Parents {
 pub struct Rules<'a> {
     /// Maps owners in the image to owners on disk.
     pub owner_on_disk: &'a OwnerOnDisk<'a>,
-    /// Whether an entry for the image's root changes the tree's root directory.
+    /// Whether an entry with the name `/` changes the tree's root directory. One with the name `./`
+    /// never does.
     pub root_entry: bool,
     /// Whether the engine belongs to an ordinary user: devices other than whiteouts are left out,
     /// and so are attributes that this user may not set.
@@ -47,8 +49,7 @@ impl<'a> Rules<'a> {
     pub fn containers_storage(owner_on_disk: &'a OwnerOnDisk<'a>, rootless: bool) -> Self {
         Self {
             owner_on_disk,
-            // As up to version 1.59; 1.65 does apply the root's entry.
-            root_entry: false,
+            root_entry: true,
             rootless,
             opaque: Some(if rootless { "user.overlay.opaque" } else { "trusted.overlay.opaque" }),
             ignored_xattrs: &["security.selinux"],

@@ -14,7 +14,7 @@ pub struct Choice<'a> {
     pub name: Option<&'a str>,
     /// The architecture (Go's name for it) to choose where there are several.
     pub architecture: &'a str,
-    /// DiffIDs of layers that are not going to be read, so a layout may lack their blobs.
+    /// The diffIDs of layers that are not going to be read, so a layout may lack their blobs.
     pub without: &'a [Digest],
 }
 

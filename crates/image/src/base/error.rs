@@ -107,7 +107,7 @@ pub enum BaseError {
     /// A layer's bytes do not match the config.
     #[error(
         "the base image `{}` is broken: layer `{member}` has the digest {found}, \
-         its configuration says {expected}; fetch or build the base again",
+         its config says {expected}; fetch or build the base again",
         path.display()
     )]
     Mismatch {

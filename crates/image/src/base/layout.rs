@@ -99,7 +99,7 @@ pub(super) fn open(
             broken.document(format!("in the manifest {}, {error}", candidate.descriptor.digest))
         })
     };
-    let (config, text) = layout.document(&part(&manifest["config"])?, "the configuration")?;
+    let (config, text) = layout.document(&part(&manifest["config"])?, "the config")?;
     let layers = manifest["layers"].as_array().map_or(&[][..], Vec::as_slice);
     let diff_ids = document::diff_ids(&broken, &config, layers.len())?;
     let layers = layers.iter().zip(diff_ids);
@@ -254,7 +254,7 @@ impl<F: Files> Layout<'_, F> {
             return Err(bad(format!("is not compressed as its media type `{media_type}` says")));
         }
         if compression == Compression::None && *digest != diff_id {
-            return Err(bad(format!("is not compressed, but the configuration says {diff_id}")));
+            return Err(bad(format!("is not compressed, but the config says {diff_id}")));
         }
         let Place { archive, offset, size, codec } = place;
         let member = Arc::new(Member {

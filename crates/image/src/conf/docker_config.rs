@@ -1,4 +1,4 @@
-//! Checks the types in an image's `config`. The fields are those of the OCI image configuration and
+//! Checks the types in an image's `config`. The fields are those of the OCI image config and
 //! Docker's additions. Each may be null, which means absent, and unknown ones are allowed.
 //!
 //! The image gets what the conf says, as with nixpkgs' script. Values that make an engine fail to

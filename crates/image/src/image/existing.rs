@@ -44,7 +44,7 @@ pub(super) struct Search<'a> {
     pub(super) architecture: &'a str,
     /// The number of confs that led here.
     pub(super) depth: usize,
-    /// DiffIDs of layers that a layout may lack.
+    /// The diffIDs of layers that a layout may lack.
     pub(super) without: &'a [Digest],
 }
 
@@ -141,10 +141,10 @@ impl Image {
             problem: problem.to_owned(),
         };
         let config = std::str::from_utf8(stored.config());
-        let config = config.map_err(|_| wrong("has a configuration that is not UTF-8"))?;
+        let config = config.map_err(|_| wrong("has a config that is not UTF-8"))?;
         let parsed = parse_document(config.as_bytes());
         let mut parsed =
-            parsed.map_err(|error| wrong(&format!("has an invalid configuration: {error}")))?;
+            parsed.map_err(|error| wrong(&format!("has an invalid config: {error}")))?;
         let text = |key: &str| parsed[key].as_str().map(str::to_owned);
         let (architecture, created, os) = (text("architecture"), text("created"), text("os"));
         if let Some(os) = os.filter(|os| os != OS) {

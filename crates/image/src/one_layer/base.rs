@@ -41,14 +41,14 @@ impl<'a> Base<'a> {
         let image = &manifest[0];
         let config_name = image["Config"].as_str();
         let config_name =
-            config_name.ok_or_else(|| broken("manifest.json names no configuration".into()))?;
+            config_name.ok_or_else(|| broken("manifest.json names no config".into()))?;
         let config = document(config_name)?;
         let layers = strings(&image["Layers"])
             .ok_or_else(|| broken("manifest.json's Layers are not a list of names".into()))?;
         let env = match &config["config"]["Env"] {
             Value::Null => Vec::new(),
             Value::Array(env) => env.clone(),
-            _ => return Err(broken("its configuration's Env is not a list".into())),
+            _ => return Err(broken("its config's Env is not a list".into())),
         };
         let parent = config_name.strip_suffix(".json").unwrap_or(config_name).to_owned();
         let diff_ids = strings(&config["rootfs"]["diff_ids"]).unwrap_or_default();
@@ -69,7 +69,7 @@ impl<'a> Base<'a> {
             let expected = self.diff_ids.get(index).map_or("nothing", String::as_str);
             if expected != digest.to_string() {
                 return Err(self.broken(format!(
-                    "layer `{name}` has the digest {digest}, its configuration says {expected}; \
+                    "layer `{name}` has the digest {digest}, its config says {expected}; \
                      fetch or build the base again"
                 )));
             }

@@ -54,7 +54,7 @@ impl LayerDocument {
 
 /// The image's config: its description, with the base's environment variables and the layers'
 /// diffIDs.
-pub(super) fn configuration(
+pub(super) fn config(
     mut description: Map<String, Value>,
     base_env: &[Value],
     diff_ids: &[Digest],

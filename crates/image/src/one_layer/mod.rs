@@ -78,7 +78,7 @@ impl OneLayerImage<'_> {
         diff_ids.push(hash.finish());
 
         let env = base.as_ref().map_or(&[][..], |base| &base.env);
-        let config = documents::configuration(description, env, &diff_ids).map_err(|problem| {
+        let config = documents::config(description, env, &diff_ids).map_err(|problem| {
             OneLayerError::Document { path: self.description.to_owned(), problem }
         })?;
         let of_layer = documents::read_object(&self.layer.join("json"))?;

@@ -151,7 +151,7 @@ impl<'a> TreeWriter<'a> {
 
     /// Writes an entry for the root itself.
     fn write_root(&mut self, entry: &Entry<'_>, content: &Content<'_>) -> Result<(), TreeError> {
-        if !self.rules.root_entry {
+        if !self.rules.root_entry || !entry.path.is_empty() {
             return Ok(());
         }
         if !matches!(content, Content::Directory) {
@@ -161,9 +161,9 @@ impl<'a> TreeWriter<'a> {
             });
         }
         self.stack.clear();
-        self.note_folder(entry, Vec::new())?;
-        self.counts.others += 1;
-        Ok(())
+        let set = self.set_xattrs(entry, self.stack.root());
+        set.map_err(|error| self.failed("making", entry, error))?;
+        self.note_folder(entry, Vec::new())
     }
 
     /// Writes an entry with a name into the current directory.
@@ -221,21 +221,24 @@ impl<'a> TreeWriter<'a> {
             made => Ok(made?),
         })?;
         if !entry.xattrs.is_empty() {
-            let set = || {
-                let directory = open_folder(self.stack.top(), name)?;
-                metadata::set_xattrs(entry.xattrs, self.rules, true, |xattr| {
-                    fsetxattr(&directory, xattr.name, xattr.value, XattrFlags::empty())
-                })
-            };
-            set().map_err(|error| self.failed("making", entry, error))?;
+            let directory = open_folder(self.stack.top(), name);
+            let set = directory.map_err(io::Error::from);
+            let set = set.and_then(|directory| self.set_xattrs(entry, directory.as_fd()));
+            set.map_err(|error| self.failed("making", entry, error))?;
         }
-        self.note_folder(entry, self.stack.path(name))?;
-        self.counts.others += 1;
-        Ok(())
+        self.note_folder(entry, self.stack.path(name))
     }
 
-    /// Records the final metadata of a directory.
+    /// Sets the attributes of a directory.
+    fn set_xattrs(&self, entry: &Entry<'_>, directory: BorrowedFd<'_>) -> io::Result<()> {
+        metadata::set_xattrs(entry.xattrs, self.rules, true, |xattr| {
+            fsetxattr(directory, xattr.name, xattr.value, XattrFlags::empty())
+        })
+    }
+
+    /// Counts a directory, and records its final metadata.
     fn note_folder(&mut self, entry: &Entry<'_>, path: Vec<u8>) -> Result<(), TreeError> {
+        self.counts.others += 1;
         let (owner, mode) = (self.owner(entry)?, Mode::from_raw_mode(entry.mode()));
         self.folders.insert(path, Folder { owner, mode, mtime: Some(entry.mtime) });
         Ok(())
