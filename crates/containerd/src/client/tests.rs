@@ -162,7 +162,7 @@ fn answers_that_are_not_valid_are_errors_in_time() {
         (with(&[b"\0\0\x50\0\0"]), "a larger message"),
         (with(&[b"\0\0\0\0\x09x"]), "a message that ends too early"),
         (with(&[b"\0\0\0"]), "a message that ends too early"),
-        (with(&[b"\0\0\0\0\x02\x0a\x7f"]), "expected a message of this method"),
+        (with(&[b"\0\0\0\0\x02\x0a\x7f"]), "expected a valid message of this method"),
         (with(&[]), "found no message"),
         (Answer { times: 2, ..answer(&valid) }, "several"),
         (Answer { status: Some(""), ..answer(&valid) }, "found none"),
