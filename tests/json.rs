@@ -248,7 +248,7 @@ fn logins_print_results_as_documented() {
         assert_eq!(result["where"], registry.address);
         result
     };
-    let place = json!([format!("`{}`", home.root().join("config.json").display())]);
+    let place = json!([{ "file": home.root().join("config.json") }]);
     let login = "printf %s \"$PASSWORD\" | \"$0\" login \"$1\" -u me --password-stdin --json";
     let logged_in = result(login);
     assert_eq!((&logged_in["what"], &logged_in["user"]), (&json!("logged_in"), &json!(USER)));

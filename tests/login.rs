@@ -89,7 +89,16 @@ fn what_login_writes_is_read_by_others_until_logout() {
     let said = push(&["--dry-run", "--creds", &creds]).output().unwrap();
     assert!(String::from_utf8(said.stderr).unwrap().contains("0 of 1 layers, 0 bytes of "));
     let wrong = failure_of(&mut push(&["--creds", "me:wrong"]));
-    assert!(wrong.contains("status 401") && !wrong.contains("wrong"), "{wrong}");
+    assert!(wrong.starts_with("error: `--creds` was refused: "), "{wrong}");
+    let refused = format!(": `{address}` does not accept this password for `me`; some registries");
+    assert!(wrong.contains(&refused) && !wrong.contains("wrong"), "{wrong}");
+    let asked = failure_of(&mut push(&["--creds", "me"]));
+    assert!(
+        asked.ends_with(
+            "there is no terminal to ask for the password; give it as `--creds me:PASSWORD`\n"
+        ),
+        "{asked}"
+    );
     assert!(!home.file().exists());
 
     // Existing settings stay.
@@ -152,11 +161,18 @@ fn a_credential_helper_keeps_the_password() {
     fs::create_dir(home.0.path().join(".docker")).unwrap();
     fs::write(home.file(), r#"{"credsStore":"test"}"#).unwrap();
     let path = format!("{}:{}", home.0.path().display(), std::env::var("PATH").unwrap());
-    stdout_of(home.login(address, PASSWORD).env("PATH", &path));
+    let said = home.login(address, PASSWORD).env("PATH", &path).output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(
+        said.ends_with("; stored in the credential helper `docker-credential-test`\n"),
+        "{said}"
+    );
     let secret: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
     assert_eq!(secret, json!({ "ServerURL": address, "Username": USER, "Secret": PASSWORD }));
     assert_eq!(home.config()["auths"], json!({ address: {} }));
-    stdout_of(home.command(NIX_IMAGE, &["logout", address]).env("PATH", &path));
+    let out = home.command(NIX_IMAGE, &["logout", address, "--json"]).env("PATH", &path).output();
+    let out: Value = serde_json::from_slice(&out.unwrap().stdout).unwrap();
+    assert_eq!(out["places"], json!([{ "helper": "docker-credential-test" }]));
     assert!(!kept.exists());
     assert_eq!(home.config(), json!({ "credsStore": "test", "auths": {} }));
 }

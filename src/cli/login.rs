@@ -1,17 +1,23 @@
 //! `nix-image login` and `nix-image logout`, and logins for a single command.
 
 use std::fmt::{self, Display, Formatter};
+use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use anyhow::{Context as _, bail};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use crate::report::{self, Mode, Style};
-use oci::registry::{Login, Options};
+use oci::registry::{Login, Options, Place};
 use oci::without_user;
 
 /// The longest name or password that is read, in bytes.
 const MAX: u64 = 64 << 10;
+/// The terminal that the program runs in, if it does.
+const TERMINAL: &str = "/dev/tty";
+/// How to log in without one.
+const PIPE: &str = "pipe it into `nix-image login --password-stdin`";
 
 /// Log in to a registry, for this program and for others
 ///
@@ -73,8 +79,11 @@ impl Args {
             None => ask_user(&registry)?,
         };
         check_user(&user)?;
-        let password =
-            if self.password_stdin { read_password()? } else { ask_password(&user, &registry)? };
+        let password = if self.password_stdin {
+            read_password()?
+        } else {
+            ask_password(&user, &registry, PIPE)?
+        };
         let login = Login { registry, user, password };
         login.check(&Options { tls_verify: self.tls_verify, login: None })?;
         let places = login.save()?;
@@ -91,14 +100,15 @@ impl Logout {
     }
 }
 
-/// The login that `USER[:PASSWORD]` describes. Prompts for a missing password.
+/// The login that `--creds USER[:PASSWORD]` describes. Prompts for a missing password.
 pub(super) fn of_text(text: &str, registry: &str) -> anyhow::Result<Login> {
     let (user, password) = match text.split_once(':') {
         Some((user, password)) => (user, Some(password.to_owned())),
         None => (text, None),
     };
     check_user(user)?;
-    let password = password.map_or_else(|| ask_password(user, registry), Ok)?;
+    let remedy = format!("give it as `--creds {user}:PASSWORD`");
+    let password = password.map_or_else(|| ask_password(user, registry, &remedy), Ok)?;
     Ok(Login { registry: registry.into(), user: user.into(), password })
 }
 
@@ -130,13 +140,13 @@ fn ask_user(registry: &str) -> anyhow::Result<String> {
     Ok(user.trim().to_owned())
 }
 
-fn ask_password(user: &str, registry: &str) -> anyhow::Result<String> {
+/// Asks at the terminal. `remedy` is what to do without one.
+fn ask_password(user: &str, registry: &str, remedy: &str) -> anyhow::Result<String> {
+    if File::open(TERMINAL).is_err() {
+        bail!("there is no terminal to ask for the password; {remedy}");
+    }
     let password = rpassword::prompt_password(format!("Password for {user} at {registry}: "));
-    let password = password.context(
-        "there is no terminal to ask for the password; pipe it into \
-         `nix-image login --password-stdin`",
-    )?;
-    check_password(password)
+    check_password(password.context("reading the password")?)
 }
 
 /// Reads the password from standard input, without the line ending.
@@ -164,13 +174,15 @@ enum Done {
         registry: String,
         user: String,
         /// Where the password is stored.
-        places: Vec<String>,
+        #[serde(serialize_with = "as_objects")]
+        places: Vec<Place>,
     },
     LoggedOut {
         #[serde(rename = "where")]
         registry: String,
         /// Where a password was stored.
-        places: Vec<String>,
+        #[serde(serialize_with = "as_objects")]
+        places: Vec<Place>,
     },
 }
 
@@ -178,18 +190,35 @@ fn conclude(mode: Mode, done: &Done) -> anyhow::Result<()> {
     report::new(mode, Style::READ).conclude(done)
 }
 
+/// Places for programs.
+fn as_objects<S: Serializer>(places: &[Place], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(places.iter().map(|place| match place {
+        Place::File(file) => json!({ "file": file.to_string_lossy() }),
+        Place::Helper(helper) => json!({ "helper": helper }),
+    }))
+}
+
+/// Places for users.
+fn in_words(places: &[Place]) -> String {
+    let word = |place: &Place| match place {
+        Place::File(file) => format!("`{}`", file.display()),
+        Place::Helper(helper) => format!("the credential helper `{helper}`"),
+    };
+    places.iter().map(word).collect::<Vec<_>>().join(" and ")
+}
+
 impl Display for Done {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::LoggedIn { registry, user, places } => {
-                let places = places.join(" and ");
+                let places = in_words(places);
                 write!(formatter, "logged in to `{registry}` as `{user}`; stored in {places}")
             }
             Self::LoggedOut { registry, places } if places.is_empty() => {
                 write!(formatter, "not logged in to `{registry}`")
             }
             Self::LoggedOut { registry, places } => {
-                let places = places.join(" and ");
+                let places = in_words(places);
                 write!(formatter, "logged out of `{registry}`; removed from {places}")
             }
         }

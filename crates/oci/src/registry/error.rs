@@ -172,7 +172,7 @@ impl RegistryError {
     /// Whether the registry cannot be used at all, so that further requests are pointless.
     pub fn is_end_of_all(&self) -> bool {
         match self {
-            Self::Transport { .. } | Self::Login { .. } => true,
+            Self::Transport { .. } | Self::Login { .. } | Self::WrongLogin { .. } => true,
             Self::Repeated { error, .. } => error.is_end_of_all(),
             _ => false,
         }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use http::{Request, Uri};
+use http::{Request, StatusCode, Uri};
 
-use super::credentials::{self, Credentials, CredentialsError};
+use super::credentials::{self, Credentials, CredentialsError, Place};
 use super::{Client, LoginError, Options, RegistryError};
 use crate::Reference;
 
@@ -41,7 +41,9 @@ impl Login {
         *request.uri_mut() = Uri::from_static("/v2/");
         match client.call(request, &[]) {
             Ok(_) => Ok(()),
-            Err(error) if error.is_denial() => Err(self.refused(String::new())),
+            Err(RegistryError::Refused { status: StatusCode::FORBIDDEN, .. }) => {
+                Err(self.refused(String::new()))
+            }
             Err(RegistryError::Login { problem: LoginError::Refused { message, .. }, .. }) => {
                 Err(self.refused(message))
             }
@@ -57,7 +59,7 @@ impl Login {
     /// If a file cannot be read or written, or a credential helper fails. Each file is replaced
     /// completely or not at all.
     #[doc(hidden)]
-    pub fn save(&self) -> Result<Vec<String>, CredentialsError> {
+    pub fn save(&self) -> Result<Vec<Place>, CredentialsError> {
         credentials::save(self)
     }
 
@@ -67,7 +69,7 @@ impl Login {
     ///
     /// Those of [`Self::save`].
     #[doc(hidden)]
-    pub fn forget(registry: &str) -> Result<Vec<String>, CredentialsError> {
+    pub fn forget(registry: &str) -> Result<Vec<Place>, CredentialsError> {
         credentials::forget(registry)
     }
 
@@ -87,13 +89,13 @@ impl Login {
         (is_whole && named).then(|| reference.registry().to_owned())
     }
 
-    /// The credentials for this registry, if the login is for it.
-    pub(super) fn credentials(&self, registry: &str) -> Option<Credentials> {
+    pub(super) fn credentials(&self) -> Credentials {
         let Self { user, password, .. } = self.clone();
-        (self.registry == registry).then_some(Credentials::Basic { user, password })
+        Credentials::Basic { user, password }
     }
 
-    fn refused(&self, message: String) -> RegistryError {
+    /// The error if the registry refuses it.
+    pub(super) fn refused(&self, message: String) -> RegistryError {
         let Self { registry, user, .. } = self.clone();
         RegistryError::WrongLogin { registry, user, message }
     }
@@ -132,9 +134,8 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_shown_nowhere_and_goes_to_one_registry() {
+    fn the_password_is_shown_nowhere() {
         let login = Login { registry: "a.io".into(), user: "u".into(), password: "secret".into() };
         assert!(!format!("{login:?}").contains("secret"));
-        assert!(login.credentials("a.io").is_some() && login.credentials("b.io").is_none());
     }
 }

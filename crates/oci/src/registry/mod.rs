@@ -30,7 +30,7 @@ mod session;
 mod transport;
 
 pub use client::{Client, Options};
-pub use credentials::CredentialsError;
+pub use credentials::{CredentialsError, Place};
 pub use error::{LoginError, RegistryError};
 pub use login::Login;
 pub use repository::{Document, Download, Repository, Upload};

@@ -67,7 +67,8 @@ impl Client {
     ) -> Result<Self, RegistryError> {
         let insecure = !options.tls_verify || reference.is_loopback();
         let registry = reference.registry();
-        let given = options.login.as_ref().and_then(|login| login.credentials(registry));
+        let login = options.login.clone().filter(|login| login.registry == registry);
+        let given = login.as_ref().map(Login::credentials);
         let found = given.map_or_else(|| Credentials::find(reference), |given| Ok(Some(given)));
         let credentials = found.map_err(|error| RegistryError::Login {
             registry: registry.into(),
@@ -77,6 +78,10 @@ impl Client {
         let root = address::find_root(&transport, reference, insecure)?;
         let server = root.clone();
         let session = Session::new(transport, registry, server, insecure, credentials, scopes);
+        let session = match login {
+            Some(login) => session.with_login(login),
+            None => session,
+        };
         Ok(Self { session, root })
     }
 

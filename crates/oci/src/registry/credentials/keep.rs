@@ -22,19 +22,28 @@ use crate::registry::Login;
 /// Files in here are never written.
 const NIX_STORE: &str = "/nix/store";
 
+/// Where a login is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// A credential helper, by its program's name.
+    Helper(String),
+}
+
 /// Stores credentials in the last file in the search order, docker's, which all these programs
 /// read, and in earlier files that have an entry for the registry, since that would take
 /// precedence.
-pub(in crate::registry) fn save(login: &Login) -> Result<Vec<String>, CredentialsError> {
+pub(in crate::registry) fn save(login: &Login) -> Result<Vec<Place>, CredentialsError> {
     save_in(&sources::all(|name| std::env::var_os(name)), login)
 }
 
-/// Removes the credentials for a registry from all files.
-pub(in crate::registry) fn forget(registry: &str) -> Result<Vec<String>, CredentialsError> {
+/// Removes the credentials for a registry from all files, and from the helpers that they name.
+pub(in crate::registry) fn forget(registry: &str) -> Result<Vec<Place>, CredentialsError> {
     forget_in(&sources::all(|name| std::env::var_os(name)), registry)
 }
 
-fn save_in(sources: &[Source], login: &Login) -> Result<Vec<String>, CredentialsError> {
+fn save_in(sources: &[Source], login: &Login) -> Result<Vec<Place>, CredentialsError> {
     let files: Vec<&Source> = files(sources).collect();
     let Some((last, before)) = files.split_last() else {
         let holder = "a file for credentials".to_owned();
@@ -56,14 +65,14 @@ fn save_in(sources: &[Source], login: &Login) -> Result<Vec<String>, Credentials
     Ok(kept)
 }
 
-fn forget_in(sources: &[Source], registry: &str) -> Result<Vec<String>, CredentialsError> {
+fn forget_in(sources: &[Source], registry: &str) -> Result<Vec<Place>, CredentialsError> {
     let mut removed = Vec::new();
     for source in files(sources) {
         let remove = || {
             let mut file = Keyring::open(source)?;
             match &*file.keys(registry) {
-                [] => Ok(None),
-                keys => file.remove(keys).map(Some),
+                [] => Ok(Vec::new()),
+                keys => file.remove(keys),
             }
         };
         removed.extend(remove().map_err(|problem| error(source, problem))?);
@@ -122,18 +131,15 @@ impl Keyring {
 
     /// The credential helper for a registry.
     fn helper(&self, key: &str) -> Result<Option<String>, Problem> {
-        let own = self.content.get("credHelpers").and_then(|helpers| helpers.get(key));
-        let named = own.or_else(|| self.content.get("credsStore")).and_then(Value::as_str);
-        let Some(name) = named.filter(|name| !name.is_empty()) else { return Ok(None) };
-        // It is a suffix of a program's name, not a path.
-        if name.contains('/') {
-            return Err(Problem::Helper);
+        match helper(&self.content, key) {
+            // It is a suffix of a program's name, not a path.
+            Some(program) if program.contains('/') => Err(Problem::Helper(program)),
+            program => Ok(program),
         }
-        Ok(Some(format!("docker-credential-{name}")))
     }
 
     /// Stores a login, and returns where.
-    fn put(&mut self, key: &str, login: &Login) -> Result<String, Problem> {
+    fn put(&mut self, key: &str, login: &Login) -> Result<Place, Problem> {
         let Login { user, password, .. } = login;
         let helper = self.helper(key)?;
         let entry = match &helper {
@@ -148,23 +154,32 @@ impl Keyring {
         auths.as_object_mut().ok_or(Problem::Json)?.insert(key.to_owned(), entry);
         self.write()?;
         Ok(match helper {
-            Some(helper) => format!("the credential helper `{helper}`"),
-            None => format!("`{}`", self.path.display()),
+            Some(helper) => Place::Helper(helper),
+            None => Place::File(self.path.clone()),
         })
     }
 
-    /// Removes entries, and returns from where.
-    fn remove(&mut self, keys: &[String]) -> Result<String, Problem> {
+    /// Removes entries, and returns from where. An entry for a helper holds no password, so the
+    /// file counts only if it held one.
+    fn remove(&mut self, keys: &[String]) -> Result<Vec<Place>, Problem> {
+        let mut places = Vec::new();
         for key in keys {
-            if let Some(helper) = self.helper(key)? {
-                ask(&helper, "erase", key)?;
+            let place = match self.helper(key)? {
+                Some(helper) => {
+                    ask(&helper, "erase", key)?;
+                    Place::Helper(helper)
+                }
+                None => Place::File(self.path.clone()),
+            };
+            if !places.contains(&place) {
+                places.push(place);
             }
             if let Some(auths) = self.content.get_mut("auths").and_then(Value::as_object_mut) {
                 auths.shift_remove(key);
             }
         }
         self.write()?;
-        Ok(format!("`{}`", self.path.display()))
+        Ok(places)
     }
 
     /// Replaces the file, readable only by its owner.
@@ -180,6 +195,14 @@ impl Keyring {
         text.push(b'\n');
         replace(&path, &text).map_err(Problem::Unwritable)
     }
+}
+
+/// The program of the credential helper that a file names for a registry.
+pub(super) fn helper(file: &Map<String, Value>, key: &str) -> Option<String> {
+    let own = file.get("credHelpers").and_then(|helpers| helpers.get(key));
+    let named = own.or_else(|| file.get("credsStore")).and_then(Value::as_str);
+    let name = named.filter(|name| !name.is_empty())?;
+    Some(format!("docker-credential-{name}"))
 }
 
 /// Writes a file completely before it replaces the one at this path.
@@ -209,13 +232,14 @@ fn ask(helper: &str, command: &str, input: &str) -> Result<(), Problem> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|_| Problem::Helper)?;
+        .map_err(|_| Problem::Helper(helper.to_owned()))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that reads nothing still reports success by its status.
         let _ = stdin.write_all(input.as_bytes());
     }
-    let status = child.wait().map_err(|_| Problem::Helper)?;
-    if status.success() { Ok(()) } else { Err(Problem::HelperFailed) }
+    let failed = || Problem::HelperFailed(helper.to_owned());
+    let status = child.wait().map_err(|_| failed())?;
+    if status.success() { Ok(()) } else { Err(failed()) }
 }
 
 #[cfg(test)]
@@ -302,8 +326,14 @@ mod tests {
             ("{\"auths\"", "is not valid JSON"),
             ("[]", "is not valid JSON"),
             (r#"{"auths":[]}"#, "is not valid JSON"),
-            (r#"{"credsStore":"../bin/evil"}"#, "cannot be run"),
-            (r#"{"credsStore":"there-is-no-such-helper"}"#, "cannot be run"),
+            (
+                r#"{"credsStore":"../bin/evil"}"#,
+                "`docker-credential-../bin/evil`, which cannot be run",
+            ),
+            (
+                r#"{"credsStore":"there-is-no-such-helper"}"#,
+                "`docker-credential-there-is-no-such-helper`, which cannot be run",
+            ),
         ] {
             fs::write(&path, text).unwrap();
             let error = save_in(&sources, &login("a.io", "secret")).unwrap_err().to_string();

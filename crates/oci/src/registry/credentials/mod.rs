@@ -11,10 +11,11 @@ mod sources;
 use std::{env, fmt, io};
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::Reference;
+pub use keep::Place;
 pub(super) use keep::{forget, save};
 use sources::Source;
 
@@ -53,15 +54,17 @@ enum Problem {
     #[error("has a damaged `auth` for this registry; log in again")]
     Entry,
     /// The credential helper that it names for the registry cannot be run.
-    #[error("names a credential helper that cannot be run")]
-    Helper,
+    #[error("names the credential helper `{0}`, which cannot be run; is it on PATH?")]
+    Helper(String),
     /// The credential helper that it names for the registry fails.
-    #[error("names a credential helper that failed; try it separately, as with `docker login`")]
-    HelperFailed,
+    #[error(
+        "names the credential helper `{0}`, which failed; try it separately, as with `docker login`"
+    )]
+    HelperFailed(String),
     /// The credential helper that it names for the registry returns something other than
     /// credentials.
-    #[error("names a credential helper whose answer is not valid")]
-    HelperAnswer,
+    #[error("names the credential helper `{0}`, whose answer is not valid")]
+    HelperAnswer(String),
     /// It cannot be written.
     #[error("cannot be written: {0}")]
     Unwritable(io::Error),
@@ -143,7 +146,7 @@ impl Credentials {
                 Ok(DockerCredential::UsernamePassword(user, password)) => {
                     return Ok(Some(Self::Basic { user, password }));
                 }
-                Err(error) => problem(&error).map_or(Ok(()), Err)?,
+                Err(error) => problem(&error, text, &key).map_or(Ok(()), Err)?,
             }
         }
         Ok(None)
@@ -152,22 +155,20 @@ impl Credentials {
 
 /// The problem behind an error, or `None` if the error means that no credentials are stored. A
 /// helper's output is left out, as it might contain a secret.
-fn problem(error: &CredentialRetrievalError) -> Option<Problem> {
+fn problem(error: &CredentialRetrievalError, text: &[u8], key: &str) -> Option<Problem> {
+    let helper = || {
+        let file: Map<String, Value> = serde_json::from_slice(text).unwrap_or_default();
+        keep::helper(&file, key).unwrap_or_default()
+    };
     match error {
         CredentialRetrievalError::NoCredentialConfigured
         | CredentialRetrievalError::ConfigNotFound
         // An entry without `auth`, as helpers leave behind, or a helper that has no credentials.
         | CredentialRetrievalError::HelperFailure { .. } => None,
-        CredentialRetrievalError::HelperCommunicationError => {
-Some(Problem::Helper)
-        }
-        CredentialRetrievalError::MalformedHelperResponse => {
-Some(Problem::HelperAnswer)
-        }
+        CredentialRetrievalError::HelperCommunicationError => Some(Problem::Helper(helper())),
+        CredentialRetrievalError::MalformedHelperResponse => Some(Problem::HelperAnswer(helper())),
         CredentialRetrievalError::CredentialDecodingError
-        | CredentialRetrievalError::CredentialMismatchError => {
-Some(Problem::Entry)
-        }
+        | CredentialRetrievalError::CredentialMismatchError => Some(Problem::Entry),
         CredentialRetrievalError::ConfigReadError => Some(Problem::Json),
     }
 }
@@ -237,6 +238,8 @@ mod tests {
         ] {
             let error = find(file, "ghcr.io/a/b").unwrap_err().to_string();
             assert!(error.contains("auth.json") && !error.contains("secret"), "{error}");
+            let is_named = error.contains("`docker-credential-there-is-no-such-helper`");
+            assert_eq!(is_named, file.contains("credHelpers"), "{error}");
         }
         assert_eq!(format!("{:?}", basic("u", "p")), "Credentials(...)");
     }

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::credentials::Credentials;
 use super::transport::{Answer, Payload, Transport};
-use super::{Attempts, RegistryError, retry};
+use super::{Attempts, Login, LoginError, RegistryError, retry};
 pub(super) use answer::read_bounded;
 use answer::{describe, message};
 use challenge::Challenge;
@@ -44,6 +44,8 @@ pub(super) struct Session {
     /// Whether token servers may be reached without TLS.
     insecure: bool,
     credentials: Option<Credentials>,
+    /// The login that the credentials are from, unless they were stored ones.
+    login: Option<Login>,
     /// The scopes to request tokens for.
     scopes: Vec<String>,
     authorization: Mutex<Option<HeaderValue>>,
@@ -70,10 +72,16 @@ impl Session {
             server,
             insecure,
             credentials,
+            login: None,
             scopes,
             authorization: Mutex::new(None),
             secrets: Mutex::new(secrets),
         }
+    }
+
+    /// The same session, whose credentials are those of this login.
+    pub(super) fn with_login(self, login: Login) -> Self {
+        Self { login: Some(login), ..self }
     }
 
     /// Makes a request once, or twice if a login is needed in between, which may use up some of the
@@ -94,13 +102,20 @@ impl Session {
         let mut answer = send(authorization.as_ref())?;
         if answer.status() == StatusCode::UNAUTHORIZED
             && self.is_ours(request.uri())
-            && let Some(fresh) = self.log_in(&answer, authorization.as_ref(), attempts)?
+            && let Some(fresh) = self
+                .log_in(&answer, authorization.as_ref(), attempts)
+                .map_err(|error| self.wrong_login(error))?
         {
             // A body that was read to its end makes the connection reusable.
             let _ = read_bounded(&mut answer, MAX_MESSAGE, what);
             answer = send(Some(&fresh))?;
         }
-        self.judge(answer, what, expected)
+        let judged = self.judge(answer, what, expected);
+        judged.map_err(
+            |error| {
+                if self.is_ours(request.uri()) { self.wrong_login(error) } else { error }
+            },
+        )
     }
 
     /// Makes a request whose body can be sent only once.
@@ -179,9 +194,32 @@ impl Session {
         Err(RegistryError::Refused { what: what(), status, message, retry_after })
     }
 
-    /// Describes a request.
+    /// Names the login if it was given for this session and is the reason for a refusal. For
+    /// stored credentials the error stays, as it says how to store others.
+    fn wrong_login(&self, error: RegistryError) -> RegistryError {
+        match (&self.login, error) {
+            // What registries say to this is only that a login is required.
+            (Some(login), RegistryError::Refused { status: StatusCode::UNAUTHORIZED, .. }) => {
+                login.refused(String::new())
+            }
+            (
+                Some(login),
+                RegistryError::Login { problem: LoginError::Refused { message, .. }, .. },
+            ) => login.refused(message),
+            (_, error) => error,
+        }
+    }
+
+    /// Describes a request. The registry's own host is known and no secret, even if a short
+    /// password is part of it.
     fn describe(&self, method: &Method, address: &str) -> String {
-        self.show(&describe(method, address), MAX_ADDRESS)
+        let text = describe(method, address);
+        let host = self.server.host().unwrap_or_default();
+        let known = format!("{method} {host}");
+        match text.strip_prefix(&known) {
+            Some(rest) if rest.starts_with([':', '/']) => known + &self.show(rest, MAX_ADDRESS),
+            _ => self.show(&text, MAX_ADDRESS),
+        }
     }
 
     /// Makes a foreign text safe to display: escaped, redacted and shortened. The order matters:
@@ -248,6 +286,12 @@ mod tests {
         let address = "https://reg.io/v2/topsecret/blobs/?_state=x";
         assert_eq!(ours.describe(&Method::GET, address), "GET reg.io/v2/***/blobs/");
         assert_eq!(ours.show("a topsecret", 4), "a **");
+        // A short password is found in much, but the registry's host is no secret.
+        let short = Credentials::Basic { user: "u".into(), password: "e".into() };
+        let ours = session("https://reg.io", Some(short));
+        assert_eq!(ours.describe(&Method::GET, "https://reg.io/v2/app"), "GET reg.io/v2/app");
+        assert_eq!(ours.describe(&Method::GET, "https://reg.io/v2/e"), "GET reg.io/v2/***");
+        assert_eq!(ours.describe(&Method::GET, "https://reg.io.e/v2"), "GET r***g.io.***/v2");
         assert!(!format!("{ours:?}").contains("topsecret"));
     }
 
