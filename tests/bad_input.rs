@@ -87,13 +87,14 @@ fn a_document_that_does_not_end_is_not_read_to_its_end() {
         endless.arg(command).current_dir(directory.path());
         endless
     };
-    for (arguments, stdin) in [
-        (&["stream", "/dev/zero"][..], None),
-        (&["stream", "-"], Some("/dev/zero")),
-        (&["plan", "/dev/zero"], None),
-        (&["plan", "-"], Some("/dev/zero")),
-        (&["simulate", "/dev/zero", "/dev/zero"], None),
-        (&["layers", "/dev/zero"], None),
+    let (too_long, no_conf) = ("expected 256 MiB at most, found more", "is in an unknown format");
+    for (arguments, stdin, part) in [
+        (&["stream", "/dev/zero"][..], None, no_conf),
+        (&["stream", "-"], Some("/dev/zero"), no_conf),
+        (&["plan", "/dev/zero"], None, too_long),
+        (&["plan", "-"], Some("/dev/zero"), too_long),
+        (&["simulate", "/dev/zero", "/dev/zero"], None, too_long),
+        (&["layers", "/dev/zero"], None, no_conf),
     ] {
         let mut command = endless(arguments[0]);
         command.args(&arguments[1..]);
@@ -101,8 +102,12 @@ fn a_document_that_does_not_end_is_not_read_to_its_end() {
             command.stdin(fs::File::open(file).unwrap());
         }
         let output = command.output().unwrap();
-        assert_failed(&arguments.join(" "), &output, &["expected 256 MiB at most, found more"]);
+        assert_failed(&arguments.join(" "), &output, &[part]);
     }
+    let mut text = Command::new("yes").arg("[").stdout(Stdio::piped()).spawn().unwrap();
+    let output = endless("stream").arg("-").stdin(text.stdout.take().unwrap()).output().unwrap();
+    assert_failed("text", &output, &[too_long]);
+    text.wait().unwrap();
 }
 
 /// A base image in a plain archive that was damaged after it was read once.
@@ -120,7 +125,7 @@ fn a_base_image_that_was_damaged_after_its_use_is_found_by_verifying() {
     bytes[place] = b'k';
     fs::write(&base, bytes).unwrap();
     OpenOptions::new().append(true).open(&base).unwrap().set_modified(time).unwrap();
-    let parts = ["layer.tar", "fetch or build the base again"];
+    let parts = ["layer.tar", "fetch or build it again"];
     let verified = store.nix_image("stream", &conf).arg("--verify").output().unwrap();
     assert_failed("verified", &verified, &parts);
     assert_failed("then", &store.nix_image("stream", &conf).output().unwrap(), &parts);
@@ -232,7 +237,7 @@ const CASES: &[Case] = &[
     (
         "no base image where one is named",
         |_, conf| conf["from_image"] = json!("/nix/store/0-base.tar"),
-        &["cannot read the base image", "0-base.tar", "No such file"],
+        &["the base image cannot be used: cannot read the image", "0-base.tar", "No such file"],
     ),
     (
         "no customisation layer",
@@ -338,7 +343,7 @@ fn confs_that_cannot_be_read() {
     let store = TempStore::new();
     let gone = store.root().join("gone.json");
     let output = store.nix_image("stream", &gone).output().unwrap();
-    assert_failed("no conf", &output, &["gone.json", "No such file"]);
+    assert_failed("no conf", &output, &["there is no file", "gone.json"]);
     let broken = store.root().join("broken.json");
     fs::write(&broken, "{\n  \"architecture\": amd64\n}").unwrap();
     let output = store.nix_image("stream", &broken).output().unwrap();
@@ -418,6 +423,9 @@ fn the_drop_in_takes_argparses_forms() {
         (vec!["--repo_tag=a:2", conf], "a:2"),
         (vec!["--repo", "a:2", conf], "a:2"),
         (vec!["--r=a:2", conf], "a:2"),
+        (vec![conf, "--tag", "a:2"], "a:2"),
+        (vec!["--tag=a:2", conf], "a:2"),
+        (vec![conf, "--repo_tag", "b:3", "--tag", "a:2"], "a:2"),
         (vec![conf, "-t", ""], "test:1"),
         (vec![conf, "--repo_tag="], "test:1"),
         (vec![conf, "-t", "a:2", "-t", "b:3"], "b:3"),
@@ -626,7 +634,7 @@ fn base_images_that_are_broken_are_errors() {
         })
     };
     let cases: &[(&str, Vec<u8>, &[&str])] = &[
-        ("no tar", b"no tar\n".repeat(200), &["cannot read the base image"]),
+        ("no tar", b"no tar\n".repeat(200), &["cannot read the image"]),
         ("empty", Vec::new(), &["no manifest.json", "docker save"]),
         ("no manifest", tar_of(&[("layer.tar", b"")]), &["no manifest.json"]),
         (
@@ -651,11 +659,11 @@ fn base_images_that_are_broken_are_errors() {
             base_archive(&good, |_, config| config["rootfs"]["diff_ids"] = json!(["sha256:1"])),
             &["diff_id", "expected 64 hexadecimal digits"],
         ),
-        ("a layer cut off in gzip's end", cut(gzip(&good)), &["cannot read the base image"]),
+        ("a layer cut off in gzip's end", cut(gzip(&good)), &["cannot read the image"]),
         (
             "a layer cut off in zstd's end",
             cut(zstd::encode_all(&*[&good[..], b"end"].concat(), 1).unwrap()),
-            &["cannot read the base image"],
+            &["cannot read the image"],
         ),
         ("a linked layer", linked_base(), &["`layer.tar` is a link", "save it again"]),
         (

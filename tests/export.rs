@@ -235,3 +235,40 @@ fn exporting_takes_memory_for_names_alone() {
     let said = failure_of(export(&image).arg("-o").arg(folder.path().join("out.tar")));
     assert!(said.contains("has the digest"), "{said}");
 }
+
+/// A conf, or its program, in `ROOT/nix/store` implies the root, as for all other commands.
+#[test]
+fn the_store_of_a_conf_needs_no_option() {
+    let store = TempStore::new();
+    let path = "/nix/store/00000000000000000000000000000000-tree-1.0";
+    store.write(&format!("{path}/file"), "content");
+    let customisation = store.write_customisation_layer(&[0; 1024]);
+    let conf = TempStore::conf(&json!([[path]]), &customisation);
+    let given = store.write_conf("given", &conf);
+    let [conf_path, script] =
+        ["conf.json", "stream"].map(|kind| format!("/nix/store/{}-app-{kind}", "2".repeat(32)));
+    store.write(&conf_path, conf.to_string());
+    let text = format!("#!/bin/sh\nexec /p/stream-layered-image {conf_path} \"$@\"\n");
+    store.write(&script, &text);
+    for command in ["export", "merge"] {
+        let run = |image: &Path| {
+            let mut run = crate::support::command(NIX_IMAGE, &[command]);
+            run.arg(image);
+            run
+        };
+        let expected = stdout_of(run(&given).arg("--store-root").arg(store.root()));
+        for image in [&conf_path, &script] {
+            assert!(stdout_of(&mut run(&store.place(image))) == expected, "{command} {image}");
+        }
+        let name = format!("{}#test:1", store.place(&conf_path).display());
+        assert!(stdout_of(&mut run(Path::new(&name))) == expected, "{command}");
+        let name = format!("{}#other:1", store.place(&conf_path).display());
+        let said = failure_of(&mut run(Path::new(&name)));
+        assert!(said.contains("a single image, not named `other:1`"), "{said}");
+        // A program on standard input is in no store.
+        let mut piped = run(Path::new("-"));
+        piped.arg("--store-root").arg(store.root());
+        piped.stdin(fs::File::open(put(store.root(), "piped", text.as_bytes())).unwrap());
+        assert!(stdout_of(&mut piped) == expected, "{command} -");
+    }
+}

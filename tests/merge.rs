@@ -318,7 +318,7 @@ fn broken_archives_are_errors_and_leave_no_file() {
     crate::base::Header::plain(b'6', "pipe").write(&crate::base::octal(0), b"", &mut fifo);
     for (case, archive, parts) in [
         ("no manifest", tar_of(&[("a", b"")]), &["`", "has no manifest.json"][..]),
-        ("no archive", b"hello".repeat(200), &["cannot read", "checksum"]),
+        ("no archive", b"hello".repeat(200), &["is text, but not JSON; expected"]),
         ("cut off", whole[..whole.len() - 1800].to_vec(), &["cannot read"]),
         (
             "an absent layer",

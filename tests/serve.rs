@@ -283,3 +283,36 @@ fn what_cannot_be_served_is_an_error() {
         assert!(said.contains("such as localhost:5000"), "{bad}: {said}");
     }
 }
+
+#[test]
+fn an_address_in_use_is_named_with_the_remedy() {
+    let golden = Golden::new();
+    let (server, _) = start(&golden);
+    let mut serve = golden.store.nix_image("serve", &golden.arguments("everything").0);
+    let said = failure_of(serve.args(["--listen", &server.address]));
+    let expected = format!("error: cannot listen on {}: Address already in use", server.address);
+    assert!(said.contains(&expected), "{said}");
+    assert!(said.ends_with("\nhint: choose another address with `--listen`\n"), "{said}");
+}
+
+#[test]
+fn all_addresses_are_announced_with_one_to_pull_from() {
+    let golden = Golden::new();
+    let mut serve = golden.store.nix_image("serve", &golden.arguments("everything").0);
+    let mut process = serve
+        .args(["--listen", ":0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut address = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
+    let port = address.trim().strip_prefix("0.0.0.0:").unwrap().to_owned();
+    process.kill().unwrap();
+    let said = process.wait_with_output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
+    let expected = format!(
+        "serving localhost:{port}/golden:1, to other machines under the addresses of this one\n"
+    );
+    assert!(said.ends_with(&expected), "{said}");
+}

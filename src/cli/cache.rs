@@ -110,7 +110,7 @@ impl Display for Usage {
         write!(formatter, "size: {}", Bytes(self.bytes))?;
         if let Some(seconds) = self.unused_seconds {
             let age = Seconds(Duration::from_secs(seconds));
-            write!(formatter, "\nunused for longest: {age}")?;
+            write!(formatter, "\nleast recently used entry: {age} ago")?;
         }
         Ok(())
     }

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead as _, Read};
+use std::io::{self, BufRead as _, ErrorKind, Read};
 use std::path::{Component, Path, PathBuf, absolute};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
+use super::not_an_image::{Found as Kind, NotAnImage};
 use image::bounded;
 use image::conf::{Conf, ConfError};
 use image::store::Store;
@@ -40,27 +41,55 @@ pub(super) fn find(operand: &Path, store_root: Option<&Path>) -> anyhow::Result<
                  archive to a file, and give its name"
             );
         }
-        let conf = Conf::parse(operand, &read_all(operand, io::stdin().lock())?)?;
-        return Ok(Found { conf, store_root: store_root.map(Path::to_owned) });
+        // It is in no store.
+        return read(operand, io::stdin().lock(), |_| store_root.map(Path::to_owned));
     }
     let path = located(operand, store_root);
     check_link(&path)?;
-    let file = File::open(&path).map_err(|source| unreadable(operand, source))?;
-    let head = read_all(operand, (&file).take(HEAD))?;
-    let rest = head.chain(&file);
+    if path.is_dir() {
+        bail!(NotAnImage::new(operand, Kind::Directory));
+    }
+    let file = File::open(&path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => anyhow!(NotAnImage::new(operand, Kind::Nothing)),
+        _ => unreadable(operand, source).into(),
+    })?;
+    read(operand, file, |store| store_root.map(Path::to_owned).or_else(|| root_of(&path, store)))
+}
+
+/// Reads a conf, or the conf that a program names. `root` finds the root of a store.
+fn read(
+    operand: &Path,
+    mut from: impl Read,
+    root: impl Fn(&str) -> Option<PathBuf>,
+) -> anyhow::Result<Found> {
+    let head = read_all(operand, from.by_ref().take(HEAD))?;
+    let rest = head.chain(from);
     if !head.starts_with(b"#!") {
-        let conf = Conf::parse(operand, &read_all(operand, rest)?)?;
-        let root = store_root.map(Path::to_owned).or_else(|| root_of(&path, &conf.store_dir));
-        return Ok(Found { conf, store_root: root });
+        let conf = parse(operand, &head, rest)?;
+        let store_root = root(&conf.store_dir);
+        return Ok(Found { conf, store_root });
     }
     let script = read_all(operand, rest.take(MAX_SCRIPT))?;
     let named = named_conf(operand, &String::from_utf8_lossy(&script))?;
     let store = named.rsplit_once('/').map_or(&*named, |(store, _)| store);
-    let root = store_root.map(Path::to_owned).or_else(|| root_of(&path, store));
-    let place = Store::new(store, root.as_deref())?.locate(&named, "the conf")?;
+    let store_root = root(store);
+    let place = Store::new(store, store_root.as_deref())?.locate(&named, "the conf")?;
     let file = File::open(&place).map_err(|source| unreadable(&place, source))?;
     let conf = Conf::parse(&place, &read_all(&place, file)?)?;
-    Ok(Found { conf, store_root: root })
+    Ok(Found { conf, store_root })
+}
+
+/// Parses a file that begins with `head`, or says what it is instead of a conf.
+fn parse(operand: &Path, head: &[u8], all: impl Read) -> anyhow::Result<Conf> {
+    let begins = head.trim_ascii_start().first();
+    let is_json = matches!(begins, Some(b'{' | b'['));
+    if let Some(found) = Kind::of(head).filter(|_| !is_json) {
+        bail!(NotAnImage::new(operand, found));
+    }
+    Conf::parse(operand, &read_all(operand, all)?).map_err(|error| match error {
+        ConfError::Json { .. } if !is_json => anyhow!(NotAnImage::new(operand, Kind::Text)),
+        error => error.into(),
+    })
 }
 
 /// Whether an operand names an image in an archive or layout, `PATH` or `PATH#NAME`, not a conf.

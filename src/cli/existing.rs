@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use image::Existing;
+use image::{Existing, Image, ImageError};
 use oci::Platform;
 
-use super::stdout;
+use super::{conf, stdout};
 use delivery::Error;
 use delivery::merge::Input;
 use delivery::output::{Output, write_file};
@@ -16,7 +16,7 @@ pub(super) struct ExistingArgs {
     /// The architecture to choose if an image has several, as Go names it [default: this machine's]
     #[arg(long, value_name = "ARCH")]
     architecture: Option<String>,
-    /// Read /nix/store/... below this directory
+    /// Read /nix/store/... below this directory [default: ROOT, if the conf is in ROOT/nix/store]
     #[arg(long, value_name = "DIR")]
     store_root: Option<PathBuf>,
 }
@@ -24,17 +24,31 @@ pub(super) struct ExistingArgs {
 impl ExistingArgs {
     /// Opens the image of this name.
     pub(super) fn open(&self, name: &str) -> anyhow::Result<Existing> {
-        open(name, self.architecture.as_deref(), self.store_root.as_deref())
+        if conf::is_stored(name) {
+            return open(name, self.architecture.as_deref(), self.store_root.as_deref());
+        }
+        let (path, tag) = match name.rsplit_once('#') {
+            Some((path, tag)) if !Path::new(name).exists() => (path, Some(tag)),
+            _ => (name, None),
+        };
+        let conf::Found { mut conf, store_root } =
+            conf::find(path.as_ref(), self.store_root.as_deref())?;
+        // An image that is only read needs no name.
+        let named = conf.repo_tag.get_or_insert_default();
+        if let Some(tag) = tag.filter(|tag| tag != named) {
+            return Err(ImageError::OneName(tag.to_owned()).into());
+        }
+        Ok(Existing::Made(Box::new(Image::open(conf, None, store_root.as_deref())?)))
     }
 
     /// Opens the image of this name to merge it with others.
     pub(super) fn input(&self, name: &str) -> anyhow::Result<Input> {
-        let input = Input::open(name, self.architecture(), self.store_root.as_deref());
+        if !conf::is_stored(name) {
+            return Ok(Input::of_image(name, self.open(name)?));
+        }
+        let architecture = self.architecture.as_deref().unwrap_or(Platform::here());
+        let input = Input::open(name, architecture, self.store_root.as_deref());
         Ok(input.map_err(Error::from)?)
-    }
-
-    fn architecture(&self) -> &str {
-        self.architecture.as_deref().unwrap_or(Platform::here())
     }
 }
 

@@ -11,12 +11,16 @@ use delivery::load::LoadError;
 use delivery::pull::PullError;
 #[cfg(feature = "push")]
 use delivery::push::{FalseClaim, PushError};
+#[cfg(feature = "serve")]
+use delivery::serve::ServeError;
 use image::ImageError;
 use image::threads::ThreadError;
 #[cfg(any(feature = "push", feature = "pull"))]
 use oci::registry::RegistryError;
 use planner::graph::GraphError;
 use planner::pipeline::PipelineError;
+
+use super::not_an_image::NotAnImage;
 
 /// There is no engine to load into, or not the requested one.
 #[derive(Debug)]
@@ -40,10 +44,27 @@ pub(super) fn find(error: &anyhow::Error) -> Option<&'static str> {
     held.or_else(found).or(no_engine.map(|no_engine| no_engine.hint))
 }
 
+/// Whether the registry refused a login that was given for this command.
+#[cfg(feature = "push")]
+pub(super) fn is_wrong_login(error: &anyhow::Error) -> bool {
+    let is_meant =
+        |cause| matches!(innermost(cause).downcast_ref(), Some(RegistryError::WrongLogin { .. }));
+    error.chain().any(is_meant)
+}
+
 fn of_cause(error: &Cause) -> Option<&'static str> {
+    let error = innermost(error);
+    if let Some(operand) = error.downcast_ref() {
+        return Some(NotAnImage::hint(operand));
+    }
+    HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
+}
+
+/// The error that an error stands for.
+fn innermost(error: &Cause) -> &Cause {
     // An `io::Error` may wrap one of our own errors.
     if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
-        return of_cause(inner);
+        return innermost(inner);
     }
     let inner = stands_for(error, delivery::Error::inner)
         .or_else(|| stands_for(error, image::Error::inner));
@@ -53,10 +74,7 @@ fn of_cause(error: &Cause) -> Option<&'static str> {
     let inner = inner.or_else(|| stands_for(error, PushError::inner));
     #[cfg(feature = "pull")]
     let inner = inner.or_else(|| stands_for(error, PullError::inner));
-    if let Some(inner) = inner {
-        return of_cause(inner);
-    }
-    HINTS.iter().find(|(is_meant, _)| is_meant(error)).map(|(_, hint)| *hint)
+    inner.map_or(error, innermost)
 }
 
 /// The error that a transparent error of type `E` wraps, or `None` if `error` is not one.
@@ -113,6 +131,11 @@ const HINTS: &[(IsMeant, &str)] = &[
     (
         |error| matches!(error.downcast_ref(), Some(LoadError::NoEngine { .. })),
         "name an engine with `--engine`",
+    ),
+    #[cfg(feature = "serve")]
+    (
+        |error| matches!(error.downcast_ref(), Some(ServeError::Listen { .. })),
+        "choose another address with `--listen`",
     ),
     #[cfg(feature = "push")]
     (Cause::is::<FalseClaim>, "then push again with `--no-cache`"),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 #[cfg(any(feature = "serve", feature = "load"))]
 use anyhow::bail;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::{conf, existing};
 use crate::report::Report;
 use formats::digest::Digest;
@@ -29,7 +31,8 @@ pub(super) struct ImageArgs {
 pub(super) struct TagArg {
     /// Name and tag of the image [default: those in the conf]
     // `repo_tag` is its name in nixpkgs' script.
-    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG")]
+    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG",
+          value_parser = NonEmptyStringValueParser::new())]
     pub(super) tag: Option<String>,
 }
 

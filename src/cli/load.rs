@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+
 use super::image_args::{ImageArgs, full_name};
 use super::{hint, stdout};
 use crate::report::{self, Delivered, Done, Means, Mode, Style};
@@ -139,6 +141,9 @@ impl Args {
         let start = Instant::now();
         if self.dry_run {
             stdout::check()?;
+        }
+        if self.without_content && matches!(self.engine, EngineArg::Podman) {
+            bail!("`--without-content` is about containerd's blobs, and podman has none; drop it");
         }
         // The point of a preview is to show whether layers would be linked.
         let mode = Mode { verbose: mode.verbose || self.dry_run, ..mode };

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use contents::{Closure, Contents};
+use contents::{Closure, Contents, names};
 use formats::digest::{BlobId, Digest};
 use formats::peer_text;
 use image::{Depth, Existing, Survey};
@@ -173,7 +173,8 @@ impl Looked {
             [path] => Ok(path),
             [] => bail!(
                 "`{text}` is not in the image; expected a store path, or the name of one such as \
-                 `glibc` or `glibc-2.40`; `nix-image tree` lists all of them"
+                 `glibc` or `glibc-2.40`{}; `nix-image tree` lists all of them",
+                self.similar(text)
             ),
             _ => {
                 let shown = paths.iter().take(20).map(|&path| {
@@ -186,6 +187,21 @@ impl Looked {
                 )
             }
         }
+    }
+}
+
+impl Looked {
+    /// Some of the paths whose names contain a text, as part of a message.
+    fn similar(&self, text: &str) -> String {
+        /// The number of names shown.
+        const SHOWN: usize = 5;
+        let names = self.contents.paths.iter().map(|path| names::full_name(&path.path));
+        let similar = names.filter(|name| !text.is_empty() && name.contains(text)).take(SHOWN);
+        let similar: Vec<_> = similar.map(|name| format!("`{}`", peer_text::plain(name))).collect();
+        if similar.is_empty() {
+            return String::new();
+        }
+        format!(", perhaps {}", similar.join(" or "))
     }
 }
 

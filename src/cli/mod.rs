@@ -23,6 +23,7 @@ mod lock;
 mod login;
 mod looked;
 mod merge;
+mod not_an_image;
 mod pages;
 mod plan;
 #[cfg(feature = "pull")]

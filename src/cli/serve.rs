@@ -30,7 +30,8 @@ Examples:
   # Serve several images on a free port
   nix-image serve ./result ./result-2")]
 pub(super) struct Args {
-    /// The programs that Nix built (`./result`), or their confs (JSON files)
+    /// The images: the programs that Nix built (`./result`), their confs (JSON files), or archives
+    /// or layouts as PATH or PATH#NAME
     #[arg(required = true, value_name = "CONF")]
     confs: Vec<PathBuf>,
     #[command(flatten)]
@@ -102,8 +103,7 @@ impl Args {
             repository.add(&name, blobs)?;
             names.push(name);
         }
-        let server = Server::bind(self.listen.resolve()?, &repository, &report)
-            .context("choose another address with `--listen`")?;
+        let server = Server::bind(self.listen.resolve()?, &repository, &report)?;
         let address = server.address();
         let reference = |name: &Reference| format!("{}:{}", name.repository, name.tag());
         let references = names.iter().map(reference).collect();

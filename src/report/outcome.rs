@@ -216,8 +216,16 @@ pub(crate) struct Serving {
 #[cfg(feature = "serve")]
 impl Display for Serving {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let name = |name: &String| format!("{}/{name}", self.address);
-        let names: Vec<_> = self.references.iter().map(name).collect();
-        write!(formatter, "serving {}", names.join(", "))
+        let is_everywhere = self.address.ip().is_unspecified();
+        let host = match is_everywhere {
+            true => format!("localhost:{}", self.address.port()),
+            false => self.address.to_string(),
+        };
+        let names: Vec<_> = self.references.iter().map(|name| format!("{host}/{name}")).collect();
+        write!(formatter, "serving {}", names.join(", "))?;
+        if is_everywhere {
+            formatter.write_str(", to other machines under the addresses of this one")?;
+        }
+        Ok(())
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Sandbox {
 const FILTERS: &[(&str, &str)] = &[
     (r"\b\d+\.\d s\b", "[TIME] s"),
     (r#""seconds":\d+\.\d+"#, r#""seconds":[TIME]"#),
-    (r"unused for longest: .*", "unused for longest: [TIME]"),
+    (r"used entry: .* ago", "used entry: [TIME] ago"),
     // The size of a cache depends on inode numbers.
     (r"(size: |entries, )\d[\d.]* (bytes|kB)", "${1}[SIZE]"),
 ];

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use clap::builder::NonEmptyStringValueParser;
 
 use super::image_args::ReadingArgs;
-use super::{login, stdout};
+use super::{hint, login, stdout};
 use crate::report::{self, Delivered, Done, Means, Mode, Report, Style};
 use delivery::Observer as _;
 use delivery::push::{Options, Push, Pushed};
@@ -62,6 +63,7 @@ pub(super) struct Args {
         long,
         alias = "repo_tag",
         value_name = "NAME:TAG",
+        value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["references", "platform_conf"]
     )]
     tag: Option<String>,
@@ -129,6 +131,13 @@ struct Order {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        self.deliver(mode).map_err(|error| match &self.creds {
+            Some(_) if hint::is_wrong_login(&error) => error.context("`--creds` was refused"),
+            _ => error,
+        })
+    }
+
+    fn deliver(&self, mode: Mode) -> anyhow::Result<()> {
         let start = Instant::now();
         stdout::check()?;
         // Every check comes before anything is sent.

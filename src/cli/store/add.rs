@@ -30,7 +30,8 @@ Examples:
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     store: StoreArgs,
-    /// The programs that Nix built (`./result`), or their confs (JSON files)
+    /// The images: the programs that Nix built (`./result`), their confs (JSON files), or archives
+    /// or layouts as PATH or PATH#NAME
     #[arg(required = true, value_name = "CONF")]
     confs: Vec<PathBuf>,
     #[command(flatten)]

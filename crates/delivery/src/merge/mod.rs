@@ -64,6 +64,11 @@ impl Input {
         Ok(Self { name: name.to_owned(), form })
     }
 
+    /// An image that is already open, and the name that messages give it.
+    pub fn of_image(name: &str, image: Existing) -> Self {
+        Self { name: name.to_owned(), form: Form::Image(image) }
+    }
+
     /// How the file is compressed; always none if it is not a docker-archive.
     pub fn compression(&self) -> Compression {
         match &self.form {

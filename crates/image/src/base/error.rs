@@ -1,17 +1,17 @@
-//! Why a base image cannot be used.
+//! Why an image in an archive or layout cannot be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use formats::digest::{Digest, DigestError};
 use formats::peer_text;
 
-/// Why a base image cannot be used.
+/// Why an image in an archive or layout cannot be used.
 #[derive(Debug, Error)]
 pub enum BaseError {
     /// It cannot be read.
-    #[error("cannot read the base image `{}`", path.display())]
+    #[error("cannot read the image `{}`", path.display())]
     Read {
         /// The archive.
         path: PathBuf,
@@ -20,17 +20,13 @@ pub enum BaseError {
     },
     /// It has no manifest.
     #[error(
-        "the base image `{}` has no manifest.json and no index.json; expected the output of \
+        "`{}` has no manifest.json and no index.json; expected the output of \
          `docker save` or `skopeo copy ... docker-archive:FILE`, or an OCI layout",
         .0.display()
     )]
     NoManifest(PathBuf),
     /// No image, or more than one, has the requested name.
-    #[error(
-        "the base image `{}` does not have exactly one image `{wanted}`; {}",
-        path.display(),
-        choices(found)
-    )]
+    #[error("{}; {}", unfound(path, wanted, found), choices(found))]
     Name {
         /// The archive or layout.
         path: PathBuf,
@@ -41,7 +37,7 @@ pub enum BaseError {
     },
     /// There are several images, and no name was given.
     #[error(
-        "the base image `{}` has {count} images; choose one by its name, as in `{}#NAME`: {}",
+        "`{}` has {count} images; choose one by its name, as in `{}#NAME`: {}",
         path.display(),
         path.display(),
         choices(found)
@@ -56,7 +52,7 @@ pub enum BaseError {
     },
     /// There is no image for the platform.
     #[error(
-        "the base image `{}` has no image for {wanted}; it has {}",
+        "`{}` has no image for {wanted}; it has {}",
         path.display(),
         if found.is_empty() { "none".to_owned() } else { found.join(", ") }
     )]
@@ -69,7 +65,7 @@ pub enum BaseError {
         found: Vec<String>,
     },
     /// A layout's blob does not match the document that refers to it.
-    #[error("the base image `{}` is broken: the blob {digest} {problem}", path.display())]
+    #[error("the image `{}` is broken: the blob {digest} {problem}", path.display())]
     Blob {
         /// The layout.
         path: PathBuf,
@@ -79,7 +75,7 @@ pub enum BaseError {
         problem: String,
     },
     /// A member that another one refers to is missing, or not a file.
-    #[error("the base image `{}` is broken: `{member}` {problem}", path.display())]
+    #[error("the image `{}` is broken: `{member}` {problem}", path.display())]
     Member {
         /// The archive.
         path: PathBuf,
@@ -89,7 +85,7 @@ pub enum BaseError {
         problem: &'static str,
     },
     /// The manifest or config is invalid.
-    #[error("the base image `{}` is broken: {problem}", path.display())]
+    #[error("the image `{}` is broken: {problem}", path.display())]
     Document {
         /// The archive.
         path: PathBuf,
@@ -97,7 +93,7 @@ pub enum BaseError {
         problem: String,
     },
     /// A diffID is not a digest.
-    #[error("the base image `{}` is broken: a diff_id is not a SHA-256 digest", path.display())]
+    #[error("the image `{}` is broken: a diff_id is not a SHA-256 digest", path.display())]
     DiffId {
         /// The archive.
         path: PathBuf,
@@ -106,8 +102,8 @@ pub enum BaseError {
     },
     /// A layer's bytes do not match the config.
     #[error(
-        "the base image `{}` is broken: layer `{member}` has the digest {found}, \
-         its config says {expected}; fetch or build the base again",
+        "the image `{}` is broken: layer `{member}` has the digest {found}, \
+         its config says {expected}; fetch or build it again",
         path.display()
     )]
     Mismatch {
@@ -120,6 +116,16 @@ pub enum BaseError {
         /// The layer's digest.
         found: Digest,
     },
+}
+
+/// Why a name selects no image: none has it, or several have it as a tag.
+fn unfound(path: &Path, wanted: &str, names: &[String]) -> String {
+    let is_tagged = |name: &&String| name.rsplit_once(':').is_some_and(|(_, tag)| tag == wanted);
+    let (path, count) = (path.display(), names.iter().filter(is_tagged).count());
+    match count {
+        0 | 1 => format!("`{path}` has no image `{wanted}`"),
+        _ => format!("{count} images of `{path}` have the tag `{wanted}`; give a whole name"),
+    }
 }
 
 /// The names to choose from, as part of a message.

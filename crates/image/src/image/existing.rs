@@ -205,7 +205,10 @@ impl Search<'_> {
     /// Opens the base image that a conf names.
     pub(super) fn base(&self, name: &str) -> Result<Existing, ImageError> {
         let (path, name) = split(name, |path| self.store.locate(path, "the base image"))?;
-        self.open(&path, name)
+        self.open(&path, name).map_err(|error| match error {
+            ImageError::Base(source) => ImageError::FromImage(source),
+            error => error,
+        })
     }
 
     fn open(&self, path: &Path, name: Option<&str>) -> Result<Existing, ImageError> {

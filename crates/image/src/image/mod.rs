@@ -53,9 +53,12 @@ pub enum ImageError {
     /// A path in the conf is invalid.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The base image cannot be used.
+    /// An image in an archive or layout cannot be used.
     #[error(transparent)]
     Base(#[from] BaseError),
+    /// The base image, which a conf names, cannot be used.
+    #[error("the base image cannot be used")]
+    FromImage(#[source] BaseError),
     /// The base image is that of a conf that cannot be used.
     #[error("the image `{}` cannot be used", path.display())]
     InBase {
