@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use clap::Command;
 use clap_complete::Shell;
 
 use super::stdout;
@@ -28,8 +29,34 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut super::command(), "nix-image", &mut script);
-        stdout::lock()?.write_all(&script).context("writing to standard output")
+        let script = script(self.shell);
+        stdout::lock()?.write_all(script.as_bytes()).context("writing to standard output")
     }
+}
+
+/// The name that bash's script is generated for. With a hyphen in it, clap's generator gives the
+/// functions of subcommands two different names, and nothing after a subcommand is completed.
+const BASH_NAME: &str = "nix_image";
+
+fn script(shell: Shell) -> String {
+    let name = if shell == Shell::Bash { BASH_NAME } else { super::NAME };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut shown(&super::command()), name, &mut script);
+    let script = String::from_utf8_lossy(&script);
+    if shell == Shell::Bash {
+        // All other places are names of functions and of their states.
+        return script.replace(&format!(" {BASH_NAME}\n"), &format!(" {}\n", super::NAME));
+    }
+    script.into_owned()
+}
+
+/// The command without anything hidden, which shells would offer.
+fn shown(command: &Command) -> Command {
+    let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+    Command::new(command.get_name().to_owned())
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(command.get_version().is_none())
+        .about(command.get_about().cloned().unwrap_or_default())
+        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()))
+        .subcommands(below.map(shown))
 }

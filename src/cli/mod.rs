@@ -48,15 +48,18 @@ mod write;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::report::{self, Mode};
 use global::Global;
 
+/// The program's name.
+const NAME: &str = "nix-image";
+
 /// Builds container images from Nix store paths and delivers them
 #[derive(Debug, Parser)]
 #[command(
-    name = "nix-image",
+    name = NAME,
     version,
     max_term_width = 100,
     after_long_help = "\
@@ -128,14 +131,15 @@ fn command() -> clap::Command {
 
 /// Runs the command that the program's arguments name. Usage errors exit with status 2.
 pub fn main() -> ExitCode {
-    run(std::env::args_os())
+    run(command(), std::env::args_os().collect())
 }
 
 /// Runs the command that these arguments name. The first one is the program's name.
-fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+fn run(mut program: clap::Command, arguments: Vec<OsString>) -> ExitCode {
     global::apply_color(arguments.iter().cloned());
-    let Cli { command, global } = Cli::parse_from(arguments);
+    let matches = program.try_get_matches_from_mut(arguments);
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let Cli { command, global } = parsed.unwrap_or_else(|error| error.format(&mut program).exit());
     let mode = global.mode();
     let result = global.check().and_then(|()| dispatch(command, mode));
     exit(result, mode)

@@ -4,6 +4,7 @@
 //! `SNAPSHOTS=overwrite cargo test --test integration -- cli::` writes the current output into the
 //! files of this directory and into `docs/commands`; then `git diff` shows the changes.
 
+mod completions;
 mod documents;
 mod pages;
 mod sandbox;
