@@ -61,6 +61,33 @@ fn the_summary_has_every_page() {
     }
 }
 
+/// Manual pages have the usage of `--help`, and name only pages that exist.
+#[test]
+fn manual_pages_are_whole() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run("nix-image pages man man"), "");
+    let names = sandbox.run("ls man");
+    let reference = Regex::new(r"\bnix\\-image[a-z\\-]*\(1\)").unwrap();
+    for name in names.lines() {
+        let page = sandbox.run(&format!("cat man/{name}"));
+        for found in reference.find_iter(&page) {
+            let file = found.as_str().replace('\\', "").replace("(1)", ".1");
+            assert!(names.lines().any(|name| name == file), "{name} names {file}");
+        }
+        let words = name.strip_suffix(".1").unwrap().replace("nix-image", "nix_image");
+        let words = words.replace('-', " ").replace("nix_image", "nix-image");
+        let help = sandbox.run(&format!("{words} --help"));
+        let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap();
+        let synopsis = format!(".SH SYNOPSIS\n{}\n.", usage.replace('-', "\\-"));
+        assert!(page.contains(&synopsis), "{name} lacks {synopsis}");
+        for part in [".SH NAME\n", ".SH OUTPUT\n", ".SH EXAMPLES\n.nf\n# "] {
+            assert!(page.contains(part), "{name} lacks {part}");
+        }
+        let about = help.lines().next().unwrap().replace('-', "\\-");
+        assert!(!page.contains(&format!(".SH DESCRIPTION\n{about}")), "{name}");
+    }
+}
+
 /// What is wrong with a command that the documents mention: its name, or one of its options.
 fn unknown(helps: &BTreeMap<String, String>, command: &str) -> Option<String> {
     let words: Vec<_> = command.split_whitespace().collect();
