@@ -217,9 +217,10 @@ pub(crate) struct Serving {
 impl Display for Serving {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let is_everywhere = self.address.ip().is_unspecified();
-        let host = match is_everywhere {
-            true => format!("localhost:{}", self.address.port()),
-            false => self.address.to_string(),
+        let host = if is_everywhere {
+            format!("localhost:{}", self.address.port())
+        } else {
+            self.address.to_string()
         };
         let names: Vec<_> = self.references.iter().map(|name| format!("{host}/{name}")).collect();
         write!(formatter, "serving {}", names.join(", "))?;

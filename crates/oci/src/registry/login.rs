@@ -5,7 +5,7 @@ use std::fmt;
 use http::{Request, StatusCode, Uri};
 
 use super::credentials::{self, Credentials, CredentialsError, Place};
-use super::{Client, LoginError, Options, RegistryError};
+use super::{Client, Options, RegistryError};
 use crate::Reference;
 
 /// A name and a password for one registry. The `Debug` output hides the password.
@@ -39,16 +39,13 @@ impl Login {
         let client = Client::with_scopes(&reference, Vec::new(), &options)?;
         let mut request = Request::new(&[][..]);
         *request.uri_mut() = Uri::from_static("/v2/");
-        match client.call(request, &[]) {
-            Ok(_) => Ok(()),
-            Err(RegistryError::Refused { status: StatusCode::FORBIDDEN, .. }) => {
-                Err(self.refused(String::new()))
+        client.call(request, &[]).map(drop).map_err(|error| match error {
+            RegistryError::Refused { status: StatusCode::FORBIDDEN, .. } => {
+                let Self { registry, user, .. } = self.clone();
+                RegistryError::WrongLogin { registry, user, message: String::new() }
             }
-            Err(RegistryError::Login { problem: LoginError::Refused { message, .. }, .. }) => {
-                Err(self.refused(message))
-            }
-            Err(error) => Err(error),
-        }
+            error => error,
+        })
     }
 
     /// Stores the name and the password where docker, podman and skopeo look for them, and returns
@@ -92,12 +89,6 @@ impl Login {
     pub(super) fn credentials(&self) -> Credentials {
         let Self { user, password, .. } = self.clone();
         Credentials::Basic { user, password }
-    }
-
-    /// The error if the registry refuses it.
-    pub(super) fn refused(&self, message: String) -> RegistryError {
-        let Self { registry, user, .. } = self.clone();
-        RegistryError::WrongLogin { registry, user, message }
     }
 }
 

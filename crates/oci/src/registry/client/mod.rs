@@ -79,7 +79,7 @@ impl Client {
         let server = root.clone();
         let session = Session::new(transport, registry, server, insecure, credentials, scopes);
         let session = match login {
-            Some(login) => session.with_login(login),
+            Some(login) => session.with_user(login.user),
             None => session,
         };
         Ok(Self { session, root })

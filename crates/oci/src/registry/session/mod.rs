@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::credentials::Credentials;
 use super::transport::{Answer, Payload, Transport};
-use super::{Attempts, Login, LoginError, RegistryError, retry};
+use super::{Attempts, LoginError, RegistryError, retry};
 pub(super) use answer::read_bounded;
 use answer::{describe, message};
 use challenge::Challenge;
@@ -44,8 +44,8 @@ pub(super) struct Session {
     /// Whether token servers may be reached without TLS.
     insecure: bool,
     credentials: Option<Credentials>,
-    /// The login that the credentials are from, unless they were stored ones.
-    login: Option<Login>,
+    /// Whose credentials they are, if they were given for this session rather than stored.
+    user: Option<String>,
     /// The scopes to request tokens for.
     scopes: Vec<String>,
     authorization: Mutex<Option<HeaderValue>>,
@@ -72,16 +72,16 @@ impl Session {
             server,
             insecure,
             credentials,
-            login: None,
+            user: None,
             scopes,
             authorization: Mutex::new(None),
             secrets: Mutex::new(secrets),
         }
     }
 
-    /// The same session, whose credentials are those of this login.
-    pub(super) fn with_login(self, login: Login) -> Self {
-        Self { login: Some(login), ..self }
+    /// The same session, whose credentials were given for it and are those of this user.
+    pub(super) fn with_user(self, user: String) -> Self {
+        Self { user: Some(user), ..self }
     }
 
     /// Makes a request once, or twice if a login is needed in between, which may use up some of the
@@ -194,20 +194,17 @@ impl Session {
         Err(RegistryError::Refused { what: what(), status, message, retry_after })
     }
 
-    /// Names the login if it was given for this session and is the reason for a refusal. For
-    /// stored credentials the error stays, as it says how to store others.
+    /// Turns a refusal into an error that names the user, if the credentials were given for this
+    /// session. For stored ones the error stays, as it says how to store others.
     fn wrong_login(&self, error: RegistryError) -> RegistryError {
-        match (&self.login, error) {
+        let Some(user) = self.user.clone() else { return error };
+        let message = match error {
             // What registries say to this is only that a login is required.
-            (Some(login), RegistryError::Refused { status: StatusCode::UNAUTHORIZED, .. }) => {
-                login.refused(String::new())
-            }
-            (
-                Some(login),
-                RegistryError::Login { problem: LoginError::Refused { message, .. }, .. },
-            ) => login.refused(message),
-            (_, error) => error,
-        }
+            RegistryError::Refused { status: StatusCode::UNAUTHORIZED, .. } => String::new(),
+            RegistryError::Login { problem: LoginError::Refused { message, .. }, .. } => message,
+            error => return error,
+        };
+        RegistryError::WrongLogin { registry: self.registry.clone(), user, message }
     }
 
     /// Describes a request. The registry's own host is known and no secret, even if a short
