@@ -164,7 +164,7 @@ fn says_what_is_wrong() {
             1,
             "as `nix-image layers` prints",
         ),
-        (&graph, &["--strategy", "delta", "--previous", &missing], 1, "No such file"),
+        (&graph, &["--strategy", "delta", "--previous", &missing], 1, "there is no file"),
         (&graph, &["--strategy", "delta", "--previous", &graph], 1, "a list of lists"),
         (&circle, &["--strategy", "ordered"], 1, "runs in a circle"),
         (&circle, &["--strategy", "delta"], 1, "runs in a circle"),

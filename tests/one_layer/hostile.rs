@@ -62,7 +62,7 @@ archive("large", [("manifest.json", b" " * (5 << 20))])
         ("absent", "layer `l/layer.tar` is named by the manifest, but missing"),
         ("damaged", "its config says sha256:0000"),
         ("large", "a document has 4194304 at most"),
-        ("nothing", "cannot read the base image"),
+        ("nothing", "the base image cannot be used: cannot read the image"),
     ];
     let case = Case::new();
     let mut make = Command::new(python3());

@@ -44,7 +44,7 @@ pub(super) fn docker_archive(
             return Ok(DockerArchiveFile::Given(path.to_owned()));
         }
         Err(_) if is_file => return Ok(DockerArchiveFile::Given(path.to_owned())),
-        existing => existing?,
+        existing => existing.context("the base image cannot be used")?,
     };
     let image = match existing {
         Existing::Made(image) => *image,
