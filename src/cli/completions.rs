@@ -5,6 +5,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use clap_complete::Shell;
 
+use super::global::NoJson;
 use super::stdout;
 
 /// Print shell completions for this program
@@ -24,10 +25,13 @@ Examples:
 pub(super) struct Args {
     /// The shell
     shell: Shell,
+    #[command(flatten)]
+    no_json: NoJson,
 }
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        self.no_json.check("script")?;
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::command(), "nix-image", &mut script);
         stdout::lock()?.write_all(&script).context("writing to standard output")
