@@ -145,10 +145,10 @@ fn other_archives_leave_one_line() {
     let (store, conf) = image();
     let conf = conf.to_str().unwrap();
     let arguments: [(&[&str], &str); 4] = [
-        (&["merge", conf, conf, "-o", "both.tar"], "merged {0}, {0} to `both.tar`: 12.6 MB"),
-        (&["merge", conf], "merged {0} to standard output: 12.6 MB"),
-        (&["export", conf, "-o", "files.tar"], "exported {0} to `files.tar`: 12.6 MB"),
-        (&["export", conf], "exported {0} to standard output: 12.6 MB"),
+        (&["merge", conf, conf, "-o", "both.tar"], "merged {0}, {0}; wrote 12.6 MB to `both.tar`"),
+        (&["merge", conf], "merged {0}; wrote 12.6 MB to standard output"),
+        (&["export", conf, "-o", "files.tar"], "exported {0}; wrote 12.6 MB to `files.tar`"),
+        (&["export", conf], "exported {0}; wrote 12.6 MB to standard output"),
     ];
     for (arguments, expected) in arguments {
         let run = |quiet: &[&str]| {

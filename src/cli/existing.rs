@@ -87,9 +87,7 @@ impl Making<'_> {
             bail!("`--json` prints to standard output, which is for the archive");
         }
         let report = report::new(mode, self.style);
-        let (images, place) = (self.images.join(", "), self.path.display().to_string());
-        let to = if is_stdout { "standard output".to_owned() } else { format!("`{place}`") };
-        report.begin(&format!("{} {images} to {to}", self.style.doing()));
+        report.begin(&format!("{} {}", self.style.doing(), self.images.join(", ")));
         report.step(Step::Sending, None);
         let bytes = write_to(self.path, |output| {
             let mut output = ObservedOutput::new(output, &report);
@@ -97,6 +95,7 @@ impl Making<'_> {
             Ok(output.position())
         })?;
         let images = self.images.to_vec();
+        let place = self.path.display().to_string();
         report.conclude(&Archived { what: self.what, place, images, bytes, start })
     }
 }

@@ -53,7 +53,7 @@ fn layers(contents: &Contents, width: usize) -> String {
     let columns = [
         ("LAYER", Side::Right),
         ("SIZE", Side::Right),
-        ("", Side::Left),
+        ("", Side::Bar),
         ("PATHS", Side::Right),
         ("LARGEST", Side::Left),
     ];

@@ -5,10 +5,12 @@
 pub(super) enum Side {
     Left,
     Right,
+    /// To the left, and never shortened.
+    Bar,
 }
 
 /// The fewest characters to which text is shortened.
-const SHORTEST: usize = 8;
+const SHORTEST: usize = 12;
 /// Between columns.
 const GAP: &str = "  ";
 
@@ -22,7 +24,7 @@ pub(super) fn table(columns: &[(&str, Side)], rows: &[Vec<String>], width: usize
             let cell = shortened(cell, width);
             let space = " ".repeat(width - length(&cell));
             match side {
-                Side::Left => line.extend([&cell, &space, GAP]),
+                Side::Left | Side::Bar => line.extend([&cell, &space, GAP]),
                 Side::Right => line.extend([&space, cell.as_str(), GAP]),
             }
         }
@@ -60,15 +62,17 @@ fn length(text: &str) -> usize {
 }
 
 /// The text in at most `width` characters, without its middle if it is too long: the ends of names
-/// and paths tell more than their middles.
+/// and paths tell more than their middles. No number is cut, as `18 more` would be wrong.
 fn shortened(text: &str, width: usize) -> String {
     let length = length(text);
     if length <= width {
         return text.to_owned();
     }
     let kept = width.saturating_sub(1);
-    let start = text.chars().take(kept.div_ceil(2));
-    start.chain(['…'].into_iter().take(width)).chain(text.chars().skip(length - kept / 2)).collect()
+    let mut end = text.chars().skip(length - kept / 2 - 1);
+    let cuts_number = end.next().is_some_and(|last| last.is_ascii_digit());
+    let end = end.skip_while(|next| cuts_number && next.is_ascii_digit());
+    text.chars().take(kept.div_ceil(2)).chain(['…']).chain(end).collect()
 }
 
 /// A tree that starts at the roots. A node with branches that was shown before is marked with `…`,
@@ -131,12 +135,13 @@ mod tests {
         let rows = rows.map(|row| row.map(str::to_owned).to_vec());
         for (width, expected) in [
             (55, "coreutils-9.1  10.2 kB  hello-57, hello-29 and 118 more"),
-            (54, "coreutils-9.1  10.2 kB  hello-57, hello…nd 118 more"),
-            (40, "coreutils-9.1  10.2 kB  hello-57… 118 more"),
-            (34, "coreut…-9.1  10.2 kB  hello…8 more"),
-            (27, "core…9.1  10.2 kB  hell…ore"),
-            (26, "coreutils…  10.2 kB"),
-            (3, ""),
+            (54, "coreutils-9.1  10.2 kB  hello-57, hello… and 118 more"),
+            (40, "coreutils-9.1  10.2 kB  hello-57… more"),
+            (36, "coreutils-9.1  10.2 kB  hello-… more"),
+            (35, "coreut…s-9.1  10.2 kB  hello-… more"),
+            (34, "coreut…s-9.1  10.2 kB"),
+            (20, "coreut…s-9.1"),
+            (11, ""),
         ] {
             let text = table(&columns, &rows, width);
             let line = text.lines().nth(1).unwrap();

@@ -266,7 +266,9 @@ fn pace_of(done: u64, size: u64, elapsed: Duration, total: Total) -> Vec<String>
     #[expect(clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "it is not negative")]
     let (bytes, left) = (rate as u64, (size.saturating_sub(done) as f64 / rate) as u64);
     let at_most = if total == Total::Highest { "at most " } else { "" };
-    let left = (total != Total::SoFar && left > 0)
+    // The beginning says little about the rest.
+    let is_known = total != Total::SoFar && done >= size / 20;
+    let left = (is_known && left > 0)
         .then(|| format!("{at_most}{} left", Seconds(Duration::from_secs(left))));
     [left, Some(format!("{}/s", Bytes(bytes)))].into_iter().flatten().collect()
 }
@@ -381,7 +383,7 @@ mod tests {
     fn sizes_are_said_where_they_are_known() {
         let activity = Activity::new(Style::WRITE);
         let mut all = vec![said(&activity)];
-        let steps: [&dyn Fn(); 20] = [
+        let steps: [&dyn Fn(); 19] = [
             &|| activity.step(Step::Asking("podman"), None),
             &|| activity.step(Step::Reading, None),
             &|| activity.will_read(1500),
@@ -432,6 +434,17 @@ mod tests {
     }
 
     #[test]
+    fn another_attempt_counts_layers_from_the_start() {
+        let activity = Activity::new(Style::LOAD);
+        activity.state.lock().layers = 3;
+        activity.step(Step::Sending, None);
+        activity.layer_found(0);
+        assert_eq!(said(&activity), "sending layer 2 of 3");
+        activity.step(Step::Sending, None);
+        assert_eq!(said(&activity), "sending layer 1 of 3");
+    }
+
+    #[test]
     fn an_engine_that_takes_no_more_is_unpacking() {
         let activity = Activity::new(Style::LOAD);
         activity.step(Step::Pulling("podman"), Some(8000));
@@ -454,6 +467,7 @@ mod tests {
             (1000, 4000, Total::SoFar, &["1.0 kB/s"]),
             (1000, 1999, Total::Exact, &["1.0 kB/s"]),
             (1000, 1000, Total::Exact, &["1.0 kB/s"]),
+            (1000, 40_000, Total::Exact, &["1.0 kB/s"]),
             (0, 1000, Total::Exact, &[]),
         ] {
             assert_eq!(pace_of(done, size, second, total), expected, "{done} of {size}");

@@ -72,3 +72,16 @@ impl Observer for Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_attempt_counts_layers_from_the_start() {
+        let lines = Lines::new("sent");
+        lines.layer_found(0);
+        lines.step(Step::Asking("docker"), None);
+        assert_eq!(lines.done.load(Ordering::Relaxed), 0);
+    }
+}

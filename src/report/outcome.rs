@@ -234,12 +234,12 @@ fn seconds_since<S: Serializer>(start: &Instant, serializer: S) -> Result<S::Ok,
 impl Display for Archived {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let Self { what, images, place, bytes, start } = self;
-        write!(formatter, "{what} {} to ", images.join(", "))?;
+        write!(formatter, "{what} {}; wrote {} to ", images.join(", "), Bytes(*bytes))?;
         match place.as_str() {
             "-" => formatter.write_str("standard output")?,
             place => write!(formatter, "`{place}`")?,
         }
-        write!(formatter, ": {}, {:.1} s", Bytes(*bytes), start.elapsed().as_secs_f64())
+        write!(formatter, ", {:.1} s", start.elapsed().as_secs_f64())
     }
 }
 
