@@ -108,6 +108,15 @@ fn results_are_as_documented() {
         assert_eq!(wrote["layers"], json!({ "total": 2, "moved": 2 }));
         assert_eq!(wrote["way"], "written");
     }
+    let mut other = |name: &str, arguments: &[&str]| {
+        let mut command = store.nix_image(name, &conf);
+        let done = check(command.args(arguments).args(["-o", "other.tar"]));
+        assert_eq!(done["images"][0], conf.to_str().unwrap());
+        let size = std::fs::metadata(store.root().join("other.tar")).unwrap().len();
+        assert_eq!((&done["where"], &done["bytes"]), (&json!("other.tar"), &json!(size)));
+    };
+    other("merge", &["docker.tar"]);
+    other("export", &[]);
     let diff = check(store.nix_image("diff", &conf).arg("docker.tar"));
     assert_eq!((&diff["reused"]["layers"], &diff["changes"]), (&json!(2), &json!([])));
     let why = check(store.nix_image("why", &conf).arg("small"));
@@ -266,7 +275,10 @@ fn no_result_goes_among_the_bytes_of_an_archive() {
     let mut to_stdout = store.nix_image("write", &conf);
     to_stdout.args(["/dev/stdout", "--format", "oci-archive"]);
     let pull = command(NIX_IMAGE, &["pull", "127.0.0.1:1/app:1", "-"]);
-    for mut command in [store.nix_image("stream", &conf), to_stdout, pull] {
+    let [stream, merge, export] =
+        ["stream", "merge", "export"].map(|name| store.nix_image(name, &conf));
+    let completions = command(NIX_IMAGE, &["completions", "bash"]);
+    for mut command in [stream, merge, export, completions, to_stdout, pull] {
         let output = command.arg("--json").output().unwrap();
         assert!(!output.status.success() && output.stdout.is_empty());
         let said = String::from_utf8(output.stderr).unwrap();

@@ -123,11 +123,42 @@ fn written_images_leave_one_line() {
 }
 
 #[test]
-fn an_inspection_leaves_its_document_alone() {
+fn what_has_a_document_leaves_one_line_too() {
     let (store, conf) = image();
     for columns in WIDTHS {
-        let command = on_terminal(&store, "inspect", &conf);
-        assert_eq!(Terminal::new(columns).lines(command), [""; 0]);
+        let mut command = on_terminal(&store, "inspect", &conf);
+        command.current_dir(store.root()).args(["--html", "page.html", "--svg", "picture.svg"]);
+        let expected = "inspected test:1: 12.6 MB in 3 layers, 2 store paths; \
+                        wrote `picture.svg` and `page.html`";
+        assert_eq!(only_line(&Terminal::new(columns).lines(command)), expected);
+    }
+    let mut quiet = on_terminal(&store, "inspect", &conf);
+    quiet.arg("--json");
+    assert_eq!(Terminal::new(80).lines(quiet), [""; 0]);
+    let mut diff = on_terminal(&store, "diff", &conf);
+    diff.current_dir(store.root()).arg(&conf).args(["--svg", "changes.svg"]);
+    assert_eq!(Terminal::new(80).lines(diff), ["wrote `changes.svg`"]);
+}
+
+#[test]
+fn other_archives_leave_one_line() {
+    let (store, conf) = image();
+    let conf = conf.to_str().unwrap();
+    let arguments: [(&[&str], &str); 4] = [
+        (&["merge", conf, conf, "-o", "both.tar"], "merged {0}, {0}; wrote 12.6 MB to `both.tar`"),
+        (&["merge", conf], "merged {0}; wrote 12.6 MB to standard output"),
+        (&["export", conf, "-o", "files.tar"], "exported {0}; wrote 12.6 MB to `files.tar`"),
+        (&["export", conf], "exported {0}; wrote 12.6 MB to standard output"),
+    ];
+    for (arguments, expected) in arguments {
+        let run = |quiet: &[&str]| {
+            let mut command = command_of(&store, arguments);
+            command.arg("--store-root").arg(store.root()).args(quiet);
+            command.current_dir(store.root());
+            Terminal::new(200).lines(command)
+        };
+        assert_eq!(only_line(&run(&[])), expected.replace("{0}", conf));
+        assert_eq!(run(&["--quiet"]), [""; 0]);
     }
 }
 
@@ -151,6 +182,17 @@ fn loads_on_a_terminal(engine: &Engine) {
 #[test]
 fn podman_loads_on_a_terminal() {
     loads_on_a_terminal(&engines::podman());
+}
+
+#[test]
+fn a_pull_says_how_much_it_takes_at_most() {
+    let (engine, (store, conf)) = (engines::podman(), image());
+    let mut command = on_terminal(&store, "load", &conf);
+    command.args(["--engine", "podman", "--import", "off"]);
+    let session = Terminal::new(120).watch(engine.reach(command), |_, _| {});
+    assert!(session.status.success(), "{}", session.written);
+    assert!(session.showed(" of at most 12.6 MB"), "{:?}", session.frames);
+    assert!(!session.showed("so far"), "{:?}", session.frames);
 }
 
 #[test]

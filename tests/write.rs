@@ -5,11 +5,13 @@ use crate::support::engines::{self, Engine};
 use crate::support::{
     self, NIX_IMAGE, TempStore, failure_of, need, need_root, sha256, skip, stdout_of, without_start,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -698,6 +700,35 @@ fn what_a_killed_run_left_beside_an_archive_goes() {
     let conf = golden.arguments("simple").0;
     said(write(&golden.store, &conf, &folder.join("image"), "oci-archive", "a:1"));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+#[test]
+fn a_signal_leaves_no_temporary_file() {
+    let store = TempStore::new();
+    let path = format!("/nix/store/{}-large", "1".repeat(32));
+    store.write(&format!("{path}/file"), vec![1; 64 << 20]);
+    let customisation = store.write_customisation_layer(&[0; 1024]);
+    let conf = store.write_conf("large", &TempStore::conf(&json!([[path]]), &customisation));
+    for (format, signal) in
+        [("docker-archive", Signal::INT), ("oci-archive", Signal::TERM), ("oci", Signal::HUP)]
+    {
+        let folder = store.root().join(format);
+        fs::create_dir(&folder).unwrap();
+        let place = if format == "oci" { folder.clone() } else { folder.join("image.tar") };
+        let mut write = write(&store, &conf, &place, format, "a:1");
+        let mut write = write.stderr(Stdio::null()).spawn().unwrap();
+        let temporary = || {
+            let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().ends_with(".tmp")).count()
+        };
+        while temporary() == 0 {
+            assert!(write.try_wait().unwrap().is_none(), "{format}: it was too fast");
+            std::thread::yield_now();
+        }
+        kill_process(Pid::from_child(&write), signal).unwrap();
+        assert_eq!(write.wait().unwrap().signal(), Some(signal.as_raw()), "{format}");
+        assert_eq!(temporary(), 0, "{format}");
+    }
 }
 
 /// dockerd rejects archives that name an image without a tag.

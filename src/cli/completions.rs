@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Command;
 use clap_complete::Shell;
 
+use super::global::NoJson;
 use super::stdout;
 
 /// Print shell completions for this program
@@ -25,10 +26,13 @@ Examples:
 pub(super) struct Args {
     /// The shell
     shell: Shell,
+    #[command(flatten)]
+    no_json: NoJson,
 }
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        self.no_json.check("script")?;
         let script = script(self.shell);
         stdout::lock()?.write_all(script.as_bytes()).context("writing to standard output")
     }

@@ -10,7 +10,7 @@ use super::elsewhere::Place;
 use super::looked::{LookArgs, PictureArgs};
 use super::stdout;
 use crate::look::difference::Changes;
-use crate::report::{self, Mode, Style};
+use crate::report::{self, Mode, Style, stdout_columns};
 
 /// Show what changed from one image to another: packages, bytes, and layers to transfer
 ///
@@ -81,7 +81,10 @@ impl Args {
             || page::of_difference(&old.contents, &new.contents, &difference),
         )?;
         if !self.pictures.is_output() {
-            report.answer(&changes.text().trim_end(), &changes.json())?;
+            report.answer(&changes.text(stdout_columns()).trim_end(), &changes.json())?;
+        }
+        if let Some(written) = self.pictures.written() {
+            report.close(&written);
         }
         let differs = self.exit_code && !changes.is_empty();
         Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -1,14 +1,17 @@
 //! The arguments of commands that take existing images.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use image::{Existing, Image, ImageError};
+use anyhow::{Context as _, bail};
+use image::{Existing, Image, ImageError, remove_on_signals};
 use oci::Platform;
 
 use super::{conf, stdout};
-use delivery::Error;
+use crate::report::{self, Archived, Mode, Style};
 use delivery::merge::Input;
-use delivery::output::{Output, write_file};
+use delivery::output::{ObservedOutput, Output, Writer, write_file};
+use delivery::{Error, Observer as _, Step};
 
 /// How to find existing images.
 #[derive(Debug, clap::Args)]
@@ -70,5 +73,43 @@ pub(super) fn write_to<T>(
         stdout::check()?;
         return Ok(write(&mut Output::stdout()?)?);
     }
+    remove_on_signals().context("waiting for signals")?;
     Ok(write_file(path, write)?)
+}
+
+/// An archive that is made of existing images.
+#[derive(Debug)]
+pub(super) struct Making<'a> {
+    /// What is done with the images, such as "merged", and how it is reported.
+    pub(super) what: &'static str,
+    pub(super) style: Style,
+    pub(super) images: &'a [String],
+    /// The file to write; `-` is standard output.
+    pub(super) path: &'a Path,
+}
+
+impl Making<'_> {
+    /// Calls `write` with the output, and reports the progress and the outcome.
+    pub(super) fn run<T>(
+        &self,
+        mode: Mode,
+        write: impl FnOnce(&mut dyn Writer) -> Result<T, Error>,
+    ) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let is_stdout = self.path == Path::new("-");
+        if mode.json && is_stdout {
+            bail!("`--json` prints to standard output, which is for the archive");
+        }
+        let report = report::new(mode, self.style);
+        report.begin(&format!("{} {}", self.style.doing(), self.images.join(", ")));
+        report.step(Step::Sending, None);
+        let bytes = write_to(self.path, |output| {
+            let mut output = ObservedOutput::new(output, &report);
+            write(&mut output)?;
+            Ok(output.position())
+        })?;
+        let images = self.images.to_vec();
+        let place = self.path.display().to_string();
+        report.conclude(&Archived { what: self.what, place, images, bytes, start })
+    }
 }

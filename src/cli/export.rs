@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::existing::{ExistingArgs, write_to};
+use super::existing::{ExistingArgs, Making};
+use crate::report::{Mode, Style};
 use delivery::export::export;
 
 /// Write the root file system of an image, with its layers merged, as one tar file
@@ -34,9 +35,14 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let image = self.existing.open(&self.image)?;
-        write_to(&self.output, |output| export(image.layers(), self.mtime, output))?;
-        Ok(())
+        let making = Making {
+            what: "exported",
+            style: Style::EXPORT,
+            images: std::slice::from_ref(&self.image),
+            path: &self.output,
+        };
+        making.run(mode, |output| export(image.layers(), self.mtime, output))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use anyhow::bail;
 use clap::{ColorChoice, ValueEnum as _};
 
 use super::stdout;
@@ -37,6 +38,24 @@ impl Global {
     /// Fails if results would be lost.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         if self.json { stdout::check() } else { Ok(()) }
+    }
+}
+
+/// Hides `--json` in the help of a command that it cannot be used with.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct NoJson {
+    /// Print the result on standard output as one JSON object
+    #[arg(long, hide = true)]
+    json: bool,
+}
+
+impl NoJson {
+    /// Fails if `--json` was given. `output` is what the command prints.
+    pub(super) fn check(&self, output: &str) -> anyhow::Result<()> {
+        if self.json {
+            bail!("`--json` prints to standard output, which is for the {output}");
+        }
+        Ok(())
     }
 }
 

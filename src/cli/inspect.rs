@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, stdout as standard_output};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::bail;
 use contents::{Contents, Part, picture, report as page};
@@ -12,8 +13,9 @@ use super::image_args::TagArg;
 use super::looked::{LookArgs, Looked, PictureArgs};
 use super::stdout;
 use crate::look::{budget::Budget, image as table};
-use crate::report::{self, Mode, Style};
+use crate::report::{self, Mode, Style, stdout_columns};
 use formats::digest::Digest;
+use formats::peer_text;
 
 /// Show what an image contains and how large it is: its layers, its largest paths and why they are
 /// there, and what could be saved
@@ -69,6 +71,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<ExitCode> {
+        let start = Instant::now();
         stdout::check()?;
         if self.inspected.len() > 1 && !self.pictures.has_page() {
             bail!(
@@ -99,11 +102,19 @@ impl Args {
         if !self.pictures.is_output() {
             let document = document(&looked)?;
             if is_table {
-                report.answer(&table::text(&looked.contents).trim_end(), &document)?;
+                let text = table::text(&looked.contents, stdout_columns());
+                report.answer(&text.trim_end(), &document)?;
             } else {
                 report.answer(&format!("{document:#}"), &document)?;
             }
         }
+        report.close(&format!(
+            "inspected {}: {}{}, {:.1} s",
+            peer_text::plain(&looked.contents.name),
+            table::totals(&looked.contents),
+            self.pictures.written().map_or(String::new(), |written| format!("; {written}")),
+            start.elapsed().as_secs_f64()
+        ));
         let exceeded = self.budget.exceeded(&looked.contents);
         for sentence in &exceeded {
             report::failed(mode, sentence, None);

@@ -104,8 +104,9 @@ impl LookArgs {
                 (stored.diff_ids(), stored.config().to_owned(), name.to_owned())
             }
         };
-        let threads = self.reading.threads();
-        let survey = Survey { image: &image, diff_ids: &diff_ids, depth, known, threads };
+        report.step(Step::Examining, None);
+        let (threads, diff_ids) = (self.reading.threads(), &diff_ids);
+        let survey = Survey { image: &image, diff_ids, depth, known, threads, meter: report };
         let contents = survey.contents(&name)?;
         Ok(Looked { image, contents, config, _file: file })
     }
@@ -214,6 +215,14 @@ impl PictureArgs {
     /// Whether one of them goes to standard output.
     pub(super) fn is_output(&self) -> bool {
         [&self.svg, &self.html].into_iter().flatten().any(|file| file == Path::new("-"))
+    }
+
+    /// Says which files they are written to, if any.
+    pub(super) fn written(&self) -> Option<String> {
+        let files = [&self.svg, &self.html].into_iter().flatten();
+        let files = files.filter(|file| *file != Path::new("-"));
+        let files: Vec<_> = files.map(|file| format!("`{}`", file.display())).collect();
+        (!files.is_empty()).then(|| format!("wrote {}", files.join(" and ")))
     }
 
     /// Writes the requested pictures.

@@ -6,7 +6,8 @@ use image::cache::Cache;
 use image::threads::cores;
 use oci::Compression;
 
-use super::existing::{ExistingArgs, write_to};
+use super::existing::{ExistingArgs, Making};
+use crate::report::{Mode, Style};
 use delivery::merge::{Input, merge};
 
 /// Merge images into one docker-archive, member by member, without unpacking them
@@ -51,7 +52,7 @@ enum Compress {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
         let inputs = self.images.iter().map(|image| self.existing.input(image));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let compression = match self.compress {
@@ -61,6 +62,12 @@ impl Args {
             Compress::Zstd => Compression::Zstd,
         };
         let cache = if self.no_cache { Cache::none() } else { Cache::of_user() };
-        write_to(&self.output, |output| merge(inputs, compression, (&cache, cores()), output))
+        let making = Making {
+            what: "merged",
+            style: Style::MERGE,
+            images: &self.images,
+            path: &self.output,
+        };
+        making.run(mode, |output| merge(inputs, compression, (&cache, cores()), output))
     }
 }

@@ -160,8 +160,8 @@ fn dispatch(command: Command, mode: Mode) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => args.run(mode),
         #[cfg(all(feature = "load", target_os = "linux"))]
         Command::Store(command) => command.run(mode),
-        Command::Merge(args) => unless_closed(args.run()),
-        Command::Export(args) => unless_closed(args.run()),
+        Command::Merge(args) => unless_closed(args.run(mode)),
+        Command::Export(args) => unless_closed(args.run(mode)),
         #[cfg(feature = "pull")]
         Command::Pull(args) => args.run(mode),
         #[cfg(feature = "pull")]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::source_args::{FinalNameArgs, SourceArgs};
 use super::stdout;
-use crate::report::{self, Mode, Style};
+use crate::report::{self, Delivered, Done, Means, Mode, Style};
 use delivery::pull::write_archive;
 use delivery::{Observer as _, Step};
 use formats::digest::{Digest, HashWriter};
@@ -36,6 +37,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
+        let start = Instant::now();
         stdout::check()?;
         let reference = self.source.reference()?;
         let name = self.name.resolve(&reference)?;
@@ -44,7 +46,7 @@ impl Args {
         report.step(Step::Asking("the registry"), None);
         let source = self.source.find()?;
         let mut archive = tempfile::tempfile().context("creating a file in TMPDIR")?;
-        write_archive(&source, &name, &archive, &report)?;
+        let transfer = write_archive(&source, &name, &archive, &report)?;
         let hash = hash(&mut archive).context("reading the archive again")?;
 
         let (final_name, final_tag) = self.name.parts(&reference);
@@ -62,7 +64,18 @@ impl Args {
         // for.
         self.source.unusual_os().map(|os| set("os", os));
         self.source.arch.as_deref().map(|arch| set("arch", arch));
-        report.answer(&nix(&arguments), &arguments)
+        report.answer(&nix(&arguments), &arguments)?;
+        report.close(&Delivered {
+            done: Done::Pulled,
+            place: String::new(),
+            references: vec![name.to_string()],
+            image_id: Some(source.image_id()),
+            digest: Some(source.manifest_digest()),
+            transfer,
+            means: Means::Whole("fetched"),
+            start,
+        });
+        Ok(())
     }
 }
 

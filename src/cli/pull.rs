@@ -12,6 +12,7 @@ use crate::report::{self, Delivered, Done, Means, Mode, Report, Style};
 use delivery::output::{write_seekable, write_seekable_stdout};
 use delivery::pull::{PullError, write_archive, write_blob};
 use delivery::{Observer as _, Step};
+use image::remove_on_signals;
 
 /// Pull an image from a registry into a docker-archive
 ///
@@ -97,6 +98,7 @@ impl Args {
             stdout::check()?;
             return Ok(write_seekable_stdout(write)?);
         }
+        remove_on_signals().context("waiting for signals")?;
         Ok(write_seekable(&self.out, write)?)
     }
 }

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::bail;
-
+use super::global::NoJson;
 use super::image_args::{ImageArgs, ReadingArgs, TagArg};
 use super::stdout;
 use crate::report::{self, Delivered, Done, Means, Mode, Style};
@@ -31,6 +30,8 @@ pub(super) struct Args {
     /// Hash each layer again as it is written
     #[arg(long)]
     verify: bool,
+    #[command(flatten)]
+    no_json: NoJson,
 }
 
 impl Args {
@@ -38,13 +39,11 @@ impl Args {
     pub(super) fn drop_in(conf: PathBuf, tag: Option<String>) -> Self {
         let (tag, reading) = (TagArg { tag }, ReadingArgs::default());
         let image = ImageArgs { conf, tag, reading };
-        Self { image, verify: false }
+        Self { image, verify: false, no_json: NoJson::default() }
     }
 
     pub(super) fn run(self, mode: Mode) -> anyhow::Result<()> {
-        if mode.json {
-            bail!("`--json` prints to standard output, which is for the archive");
-        }
+        self.no_json.check("archive")?;
         let start = Instant::now();
         stdout::check()?;
         let mut output = Output::stdout()?;

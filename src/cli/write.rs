@@ -10,7 +10,7 @@ use super::stdout;
 use crate::report::{self, Delivered, Done, Means, Mode, Style};
 use delivery::output::{Output, write_file};
 use delivery::{DockerArchive, Error, Observer as _, OciArchive, OciLayout, Sink as _};
-use image::Image;
+use image::{Image, remove_on_signals};
 
 /// Write an image to a directory or file
 #[derive(Debug, clap::Args)]
@@ -95,6 +95,7 @@ impl Args {
             Some("-") => format!("writing {} to standard output", image.repo_tag()),
             _ => format!("writing {} to `{}`", image.repo_tag(), self.path.display()),
         });
+        remove_on_signals().context("waiting for signals")?;
         let (transfer, manifest) = match (self.format, &name) {
             (Format::Oci, Some(name)) => {
                 let mut layout = OciLayout::open(&self.path, name)?.verify(self.verify);

@@ -28,7 +28,8 @@ impl Changes<'_> {
     }
 
     /// Packages, layers, and what a push, a pull or an unpacking would transfer.
-    pub(crate) fn text(&self) -> String {
+    /// The lines of the table have at most `width` characters.
+    pub(crate) fn text(&self, width: usize) -> String {
         let Self { old, new, difference, .. } = self;
         let name = |contents: &Contents| peer_text::plain(&contents.name);
         let mut text = format!(
@@ -57,7 +58,7 @@ impl Changes<'_> {
                 ("NEW", Side::Left),
                 ("BYTES", Side::Right),
             ];
-            text += &table(&columns, &rows);
+            text += &table(&columns, &rows, width);
         }
         let (linked, copied) = self.linked();
         let _ = write!(

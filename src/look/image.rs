@@ -1,5 +1,7 @@
 //! The contents of an image and their sizes, as a table.
 
+use std::cmp::Reverse;
+
 use contents::{Closure, Contents};
 use formats::peer_text;
 
@@ -7,30 +9,33 @@ use super::layout::{Side, table};
 use super::{bytes, few, name_of};
 use crate::report::count;
 
-/// Length of the largest layer's bar, in characters.
+/// Length of the largest layer's bar, in characters, and how wide a terminal must be for that.
 const BAR: u64 = 20;
-/// Maximum number of listed paths, and of listed groups of equal files.
+const WIDE: usize = 60;
+/// Maximum number of listed layers, of listed paths, and of listed groups of equal files.
 const LISTED: usize = 10;
 
-/// Layers, the largest paths, and what could be saved.
-pub(crate) fn text(contents: &Contents) -> String {
-    let totals = format!(
-        "{}\n{} in {}, {}\n",
-        peer_text::plain(&contents.name),
-        bytes(contents.size()),
-        count(contents.layers.len(), "layer"),
-        count(contents.paths.len(), "store path"),
-    );
-    let parts = [totals, layers(contents), paths(contents), waste(contents)];
+/// The largest layers and paths, and what could be saved, in lines of at most `width` characters.
+pub(crate) fn text(contents: &Contents, width: usize) -> String {
+    let head = format!("{}\n{}\n", peer_text::plain(&contents.name), totals(contents));
+    let parts = [head, layers(contents, width), paths(contents, width), waste(contents, width)];
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n")
 }
 
-fn layers(contents: &Contents) -> String {
+/// The image's size, and how many layers and store paths it has.
+pub(crate) fn totals(contents: &Contents) -> String {
+    let layers = count(contents.layers.len(), "layer");
+    let paths = count(contents.paths.len(), "store path");
+    format!("{} in {layers}, {paths}", bytes(contents.size()))
+}
+
+fn layers(contents: &Contents, width: usize) -> String {
+    let bar = if width < WIDE { BAR / 2 } else { BAR };
     let largest = contents.layers.iter().map(|layer| layer.size).max().unwrap_or(0).max(1);
     let row = |(number, layer): (usize, &contents::Layer)| {
         // Every layer that is not empty has a visible bar.
-        let length = (layer.size * BAR).div_ceil(largest);
+        let length = (layer.size * bar).div_ceil(largest);
         let path = layer.parts.iter().max_by_key(|part| part.bytes);
         vec![
             (number + 1).to_string(),
@@ -40,18 +45,27 @@ fn layers(contents: &Contents) -> String {
             path.map_or("(no store path)".to_owned(), |part| name_of(contents, part.path)),
         ]
     };
-    let rows: Vec<_> = contents.layers.iter().enumerate().map(row).collect();
+    let mut listed: Vec<_> = contents.layers.iter().enumerate().collect();
+    listed.sort_by_key(|(_, layer)| Reverse(layer.size));
+    listed.truncate(LISTED);
+    listed.sort_by_key(|(number, _)| *number);
+    let rows: Vec<_> = listed.into_iter().map(row).collect();
     let columns = [
         ("LAYER", Side::Right),
         ("SIZE", Side::Right),
-        ("", Side::Left),
+        ("", Side::Bar),
         ("PATHS", Side::Right),
         ("LARGEST", Side::Left),
     ];
-    table(&columns, &rows)
+    table(&columns, &rows, width) + &more(contents.layers.len() - rows.len())
 }
 
-fn paths(contents: &Contents) -> String {
+/// How many others there are.
+fn more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!("and {others} more\n") }
+}
+
+fn paths(contents: &Contents, width: usize) -> String {
     if contents.paths.is_empty() {
         return String::new();
     }
@@ -77,12 +91,10 @@ fn paths(contents: &Contents) -> String {
         row
     };
     let rows: Vec<_> = contents.largest_paths().into_iter().take(LISTED).map(row).collect();
-    let more = contents.paths.len() - rows.len();
-    let more = if more == 0 { String::new() } else { format!("and {more} more\n") };
-    table(&columns, &rows) + &more
+    table(&columns, &rows, width) + &more(contents.paths.len() - rows.len())
 }
 
-fn waste(contents: &Contents) -> String {
+fn waste(contents: &Contents, width: usize) -> String {
     let equal = contents.duplicates.as_ref().filter(|equal| equal.bytes > 0).map(|equal| {
         let rows = equal.groups.iter().take(LISTED).map(|copies| {
             let first = copies.files.first().map_or("", String::as_str);
@@ -92,7 +104,7 @@ fn waste(contents: &Contents) -> String {
         let wasted = bytes(equal.bytes);
         let least = bytes(equal.least);
         format!("Equal files of {least} or more: storing each once would save {wasted}\n")
-            + &table(&columns, &rows.collect::<Vec<_>>())
+            + &table(&columns, &rows.collect::<Vec<_>>(), width)
     });
     let hidden = (contents.hidden > 0).then(|| {
         let hidden = bytes(contents.hidden);

@@ -5,24 +5,27 @@
 pub(super) enum Side {
     Left,
     Right,
+    /// To the left, and never shortened.
+    Bar,
 }
 
-/// Formats rows in columns, below a line of headings.
-pub(super) fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
-    let length = |text: &str| text.chars().count();
-    let widths: Vec<_> = (columns.iter().enumerate())
-        .map(|(column, (heading, _))| {
-            let cells = rows.iter().map(|row| length(&row[column]));
-            cells.chain([length(heading)]).max().unwrap_or_default()
-        })
-        .collect();
+/// The fewest characters to which text is shortened.
+const SHORTEST: usize = 12;
+/// Between columns.
+const GAP: &str = "  ";
+
+/// Formats rows in columns, below a line of headings. In lines of at most `width` characters, text
+/// is shortened, and what still does not fit is left out from the right.
+pub(super) fn table(columns: &[(&str, Side)], rows: &[Vec<String>], width: usize) -> String {
+    let widths = widths(columns, rows, width);
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut line = String::new();
-        for ((cell, width), (_, side)) in cells.zip(&widths).zip(columns) {
-            let space = " ".repeat(width - length(cell));
+        for ((cell, &width), (_, side)) in cells.zip(&widths).zip(columns) {
+            let cell = shortened(cell, width);
+            let space = " ".repeat(width - length(&cell));
             match side {
-                Side::Left => line.extend([cell, &space, "  "]),
-                Side::Right => line.extend([&space, cell, "  "]),
+                Side::Left | Side::Bar => line.extend([&cell, &space, GAP]),
+                Side::Right => line.extend([&space, cell.as_str(), GAP]),
             }
         }
         line.truncate(line.trim_end().len());
@@ -31,6 +34,45 @@ pub(super) fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
     let head = line(&mut columns.iter().map(|(heading, _)| *heading));
     let rows = rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
     head + &rows.collect::<String>()
+}
+
+/// The widths of the columns that fit. The widest texts are shortened first.
+fn widths(columns: &[(&str, Side)], rows: &[Vec<String>], width: usize) -> Vec<usize> {
+    let of_column = |(column, (heading, _)): (usize, &(&str, Side))| {
+        let cells = rows.iter().map(|row| length(&row[column]));
+        cells.chain([length(heading)]).max().unwrap_or_default()
+    };
+    let mut widths: Vec<_> = columns.iter().enumerate().map(of_column).collect();
+    let total = |widths: &[usize]| {
+        widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+    };
+    while total(&widths) > width && !widths.is_empty() {
+        let texts = widths.iter_mut().zip(columns).filter(|(_, (_, side))| *side == Side::Left);
+        let long = texts.map(|(width, (heading, _))| (width, SHORTEST.max(length(heading))));
+        match long.filter(|(width, least)| **width > *least).max_by_key(|(width, _)| **width) {
+            Some((width, _)) => *width -= 1,
+            None => drop(widths.pop()),
+        }
+    }
+    widths
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The text in at most `width` characters, without its middle if it is too long: the ends of names
+/// and paths tell more than their middles. No number is cut, as `18 more` would be wrong.
+fn shortened(text: &str, width: usize) -> String {
+    let length = length(text);
+    if length <= width {
+        return text.to_owned();
+    }
+    let kept = width.saturating_sub(1);
+    let mut end = text.chars().skip(length - kept / 2 - 1);
+    let cuts_number = end.next().is_some_and(|last| last.is_ascii_digit());
+    let end = end.skip_while(|next| cuts_number && next.is_ascii_digit());
+    text.chars().take(kept.div_ceil(2)).chain(['…']).chain(end).collect()
 }
 
 /// A tree that starts at the roots. A node with branches that was shown before is marked with `…`,
@@ -82,7 +124,30 @@ mod tests {
         let columns = [("A", Side::Right), ("NAME", Side::Left), ("B", Side::Right)];
         let rows = [["10", "é", "1"], ["5", "longer", "22"]];
         let rows = rows.map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(table(&columns, &rows), " A  NAME     B\n10  é        1\n 5  longer  22\n");
+        let expected = " A  NAME     B\n10  é        1\n 5  longer  22\n";
+        assert_eq!(table(&columns, &rows, usize::MAX), expected);
+    }
+
+    #[test]
+    fn long_texts_give_way_to_the_terminal() {
+        let columns = [("PATH", Side::Left), ("SIZE", Side::Right), ("USED BY", Side::Left)];
+        let rows = [["coreutils-9.1", "10.2 kB", "hello-57, hello-29 and 118 more"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        for (width, expected) in [
+            (55, "coreutils-9.1  10.2 kB  hello-57, hello-29 and 118 more"),
+            (54, "coreutils-9.1  10.2 kB  hello-57, hello… and 118 more"),
+            (40, "coreutils-9.1  10.2 kB  hello-57… more"),
+            (36, "coreutils-9.1  10.2 kB  hello-… more"),
+            (35, "coreut…s-9.1  10.2 kB  hello-… more"),
+            (34, "coreut…s-9.1  10.2 kB"),
+            (20, "coreut…s-9.1"),
+            (11, ""),
+        ] {
+            let text = table(&columns, &rows, width);
+            let line = text.lines().nth(1).unwrap();
+            assert!(length(line) <= width, "{width}: {line}");
+            assert_eq!(line, expected, "{width}");
+        }
     }
 
     #[test]

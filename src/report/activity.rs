@@ -1,6 +1,6 @@
 //! The current activity of a command, and its progress.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use delivery::{Observer, Step};
@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use super::Style;
 use super::units::{Bytes, Seconds};
 
-/// Rates are shown only after this time, when they are steady enough.
+/// Rates are shown only after this time, when they are steady enough. An engine that takes nothing
+/// for as long, although all that it requested was sent, is unpacking.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// The current activity of a command, updated as an observer.
@@ -25,6 +26,8 @@ pub(super) struct Activity {
     /// Bytes to read in order to hash layers, in total and so far.
     to_read: AtomicU64,
     read: AtomicU64,
+    /// Whether the total to read is final.
+    is_announced: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,10 @@ struct State {
     size: Size,
     /// Bytes of layers that the destination lacks.
     missing: u64,
+    /// Bytes of layers that the engine requested.
+    requested: u64,
+    /// The bytes moved when they were last looked at, and since when there have been no more.
+    seen: (u64, Instant),
     /// The layers of the images, and how many of them the destination has.
     layers: usize,
     done: usize,
@@ -58,6 +65,8 @@ enum Size {
     Unknown,
     /// At least this many.
     Growing(u64),
+    /// At most this many.
+    Bounded(u64),
     Known(u64),
 }
 
@@ -67,14 +76,22 @@ struct Counts {
     made: u64,
     to_read: u64,
     read: u64,
+    is_announced: bool,
 }
 
 /// How much is done, out of how much, and how to say it.
 struct Extent {
     share: Option<(u64, u64)>,
     facts: Vec<String>,
-    /// Whether the total is final.
-    is_final: bool,
+    total: Total,
+}
+
+/// How exact a total is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Total {
+    Exact,
+    Highest,
+    SoFar,
 }
 
 /// A snapshot of the current activity.
@@ -97,24 +114,34 @@ impl Activity {
             since: Instant::now(),
             size: Size::Unknown,
             missing: 0,
+            requested: 0,
+            seen: (0, Instant::now()),
             layers: 0,
             done: 0,
             turn: None,
         };
         let [moved, made, to_read, read] = [0, 0, 0, 0].map(AtomicU64::new);
-        Self { style, state: Mutex::new(state), moved, made, to_read, read }
+        let is_announced = AtomicBool::new(false);
+        Self { style, state: Mutex::new(state), moved, made, to_read, read, is_announced }
     }
 
     /// The current activity, if there is one.
     pub(super) fn moment(&self) -> Option<Moment> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let counts = self.counts();
+        if state.seen.0 != counts.moved {
+            state.seen = (counts.moved, Instant::now());
+        }
+        if let Some(engine) = state.unpacking(&counts, state.seen.1.elapsed()) {
+            let (what, elapsed) = (waiting_for(engine), state.seen.1.elapsed());
+            return Some(Moment { what, share: None, facts: Vec::new(), elapsed });
+        }
         let what =
             state.describe(if counts.is_reading() { "reading" } else { self.style.doing })?;
-        let Extent { share, mut facts, is_final } = state.extent(&counts);
+        let Extent { share, mut facts, total } = state.extent(&counts);
         let elapsed = state.since.elapsed();
         if let Some((done, size)) = share.filter(|_| elapsed >= SETTLED) {
-            facts.extend(pace_of(done, size, elapsed, is_final));
+            facts.extend(pace_of(done, size, elapsed, total));
         }
         #[expect(clippy::cast_precision_loss, reason = "a bar has few characters")]
         let share = share.map(|(done, size)| (done as f64 / size as f64).min(1.0));
@@ -124,7 +151,8 @@ impl Activity {
     fn counts(&self) -> Counts {
         let [moved, made, to_read, read] = [&self.moved, &self.made, &self.to_read, &self.read]
             .map(|bytes| bytes.load(Ordering::Relaxed));
-        Counts { moved, made, to_read, read }
+        let is_announced = self.is_announced.load(Ordering::Relaxed);
+        Counts { moved, made, to_read, read, is_announced }
     }
 
     /// Ends the current activity.
@@ -135,7 +163,9 @@ impl Activity {
     fn begin(&self, what: What, size: Size) {
         let mut state = self.state.lock();
         (state.what, state.size, state.since) = (what, size, Instant::now());
-        (state.turn, state.missing) = (None, 0);
+        (state.turn, state.missing, state.requested) = (None, 0, 0);
+        state.seen = (0, Instant::now());
+        self.is_announced.store(false, Ordering::Relaxed);
         for bytes in [&self.moved, &self.made, &self.to_read, &self.read] {
             bytes.store(0, Ordering::Relaxed);
         }
@@ -150,25 +180,40 @@ impl Counts {
 }
 
 impl State {
+    /// The engine that is unpacking, because all that it requested was sent: if that is the whole
+    /// image, or if it has requested nothing else for a while.
+    fn unpacking(&self, counts: &Counts, idle: Duration) -> Option<&'static str> {
+        let What::Step(Step::Pulling(engine)) = self.what else { return None };
+        let Size::Bounded(highest) = self.size else { return None };
+        let is_all = self.requested > 0 && counts.moved >= self.requested;
+        (is_all && (counts.moved >= highest || idle >= SETTLED)).then_some(engine)
+    }
+
     fn extent(&self, counts: &Counts) -> Extent {
-        let &Counts { moved, made, to_read, read } = counts;
-        let part = |done: u64, size: u64| (Some((done, size)), vec![of(done.min(size), size)]);
-        let is_final = counts.is_reading() || !matches!(self.size, Size::Growing(_));
-        let (share, facts) = match self.size {
-            _ if self.missing > 0 => {
-                let (share, facts) = part(made, self.missing);
-                (share, [facts, vec![format!("{} sent", Bytes(moved))]].concat())
-            }
-            _ if counts.is_reading() => part(read, to_read),
-            Size::Known(size) if size > 0 => part(moved, size),
-            Size::Growing(size) if size > 0 => {
-                let size = size.max(moved);
-                (Some((moved, size)), vec![format!("{} so far", of(moved, size))])
-            }
-            _ if moved > 0 => (None, vec![Bytes(moved).to_string()]),
-            _ => (None, Vec::new()),
+        let &Counts { moved, made, to_read, read, is_announced } = counts;
+        let extent = |done: u64, size: u64, total| {
+            let size = if total == Total::Exact { size } else { size.max(done) };
+            let (done, parts) = (done.min(size), Some((done, size)));
+            Extent { share: parts, facts: vec![of(done, size, total)], total }
         };
-        Extent { share, facts, is_final }
+        match self.size {
+            _ if self.missing > 0 => {
+                let mut extent = extent(made, self.missing, Total::Exact);
+                extent.facts.push(format!("{} sent", Bytes(moved)));
+                extent
+            }
+            _ if counts.is_reading() && is_announced => extent(read, to_read, Total::Exact),
+            _ if counts.is_reading() => extent(read, to_read, Total::SoFar),
+            Size::Known(size) if size > 0 => extent(moved, size, Total::Exact),
+            Size::Growing(size) if size > 0 => extent(moved, size, Total::SoFar),
+            Size::Bounded(size) if size > 0 => {
+                extent(moved, size.max(self.requested), Total::Highest)
+            }
+            _ => {
+                let facts = (moved > 0).then(|| Bytes(moved).to_string()).into_iter().collect();
+                Extent { share: None, facts, total: Total::Exact }
+            }
+        }
     }
 
     fn describe(&self, doing: &str) -> Option<String> {
@@ -177,7 +222,8 @@ impl State {
             What::Documents => format!("{doing} the manifest"),
             What::Step(Step::Reading) => "reading the image".into(),
             What::Step(Step::Asking(whom)) => format!("asking {whom}"),
-            What::Step(Step::Unpacking(engine)) => format!("waiting for {engine} to unpack"),
+            What::Step(Step::Examining) => "examining the files".into(),
+            What::Step(Step::Unpacking(engine)) => waiting_for(engine),
             What::Step(Step::Pulling(engine)) => format!("{engine} is pulling"),
             What::Step(Step::Linking) => self.layer("linking"),
             What::Step(Step::Fetching) => self.layer("fetching"),
@@ -196,13 +242,22 @@ impl State {
     }
 }
 
-/// Formats as `3.0 MB of 12.0 MB`.
-fn of(done: u64, size: u64) -> String {
-    format!("{} of {}", Bytes(done), Bytes(size))
+fn waiting_for(engine: &str) -> String {
+    format!("waiting for {engine} to unpack")
 }
 
-/// The remaining time, if the total is final, and the rate.
-fn pace_of(done: u64, size: u64, elapsed: Duration, is_final: bool) -> Vec<String> {
+/// Formats as `3.0 MB of 12.0 MB`.
+fn of(done: u64, size: u64, total: Total) -> String {
+    let (done, size) = (Bytes(done), Bytes(size));
+    match total {
+        Total::Exact => format!("{done} of {size}"),
+        Total::Highest => format!("{done} of at most {size}"),
+        Total::SoFar => format!("{done} of {size} so far"),
+    }
+}
+
+/// The remaining time, if the total allows for that and it is a second or more, and the rate.
+fn pace_of(done: u64, size: u64, elapsed: Duration, total: Total) -> Vec<String> {
     #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
     let rate = done as f64 / elapsed.as_secs_f64();
     if rate < 1.0 {
@@ -210,13 +265,21 @@ fn pace_of(done: u64, size: u64, elapsed: Duration, is_final: bool) -> Vec<Strin
     }
     #[expect(clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "it is not negative")]
     let (bytes, left) = (rate as u64, (size.saturating_sub(done) as f64 / rate) as u64);
-    let left = is_final.then(|| format!("{} left", Seconds(Duration::from_secs(left))));
+    let at_most = if total == Total::Highest { "at most " } else { "" };
+    // The beginning says little about the rest.
+    let is_known = total != Total::SoFar && done >= size / 20;
+    let left = (is_known && left > 0)
+        .then(|| format!("{at_most}{} left", Seconds(Duration::from_secs(left))));
     [left, Some(format!("{}/s", Bytes(bytes)))].into_iter().flatten().collect()
 }
 
 impl Meter for Activity {
     fn will_read(&self, bytes: u64) {
         self.to_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn all_announced(&self) {
+        self.is_announced.store(true, Ordering::Relaxed);
     }
 
     fn read(&self, bytes: u64) {
@@ -235,7 +298,14 @@ impl Observer for Activity {
     }
 
     fn step(&self, step: Step, bytes: Option<u64>) {
-        self.begin(What::Step(step), bytes.map_or(Size::Unknown, Size::Known));
+        // Layers that were done before, in an attempt that failed, may be sent again.
+        self.state.lock().done = 0;
+        let size = match (step, bytes) {
+            (_, None) => Size::Unknown,
+            (Step::Pulling(_), Some(bytes)) => Size::Bounded(bytes),
+            (_, Some(bytes)) => Size::Known(bytes),
+        };
+        self.begin(What::Step(step), size);
     }
 
     fn layer_started(&self, index: usize, _layer: &Layer) {
@@ -267,8 +337,14 @@ impl Observer for Activity {
         let mut state = self.state.lock();
         state.size = match state.size {
             Size::Unknown => Size::Growing(bytes),
-            Size::Growing(before) | Size::Known(before) => Size::Growing(before + bytes),
+            Size::Growing(before) | Size::Known(before) | Size::Bounded(before) => {
+                Size::Growing(before + bytes)
+            }
         };
+    }
+
+    fn bytes_requested(&self, bytes: u64) {
+        self.state.lock().requested += bytes;
     }
 
     fn bytes(&self, bytes: u64) {
@@ -307,10 +383,12 @@ mod tests {
     fn sizes_are_said_where_they_are_known() {
         let activity = Activity::new(Style::WRITE);
         let mut all = vec![said(&activity)];
-        let steps: [&dyn Fn(); 13] = [
+        let steps: [&dyn Fn(); 19] = [
             &|| activity.step(Step::Asking("podman"), None),
             &|| activity.step(Step::Reading, None),
-            &|| activity.will_read(2000),
+            &|| activity.will_read(1500),
+            &|| activity.will_read(500),
+            &|| activity.all_announced(),
             &|| activity.read(500),
             &|| activity.read(1500),
             &|| activity.step(Step::Sending, Some(0)),
@@ -319,7 +397,11 @@ mod tests {
             &|| activity.size_known(5000, false),
             &|| activity.bytes(9000),
             &|| activity.size_known(20_000, true),
-            &|| activity.step(Step::Pulling("podman"), None),
+            &|| activity.step(Step::Pulling("podman"), Some(8000)),
+            &|| activity.bytes_requested(3000),
+            &|| activity.bytes(3000),
+            &|| activity.bytes_requested(5000),
+            &|| activity.bytes(5000),
             &|| activity.end(),
         ];
         for step in steps {
@@ -330,6 +412,8 @@ mod tests {
             "",
             "asking podman",
             "reading the image",
+            "reading the image, 0 %, 0 bytes of 1.5 kB so far",
+            "reading the image, 0 %, 0 bytes of 2.0 kB so far",
             "reading the image, 0 %, 0 bytes of 2.0 kB",
             "reading the image, 25 %, 500 bytes of 2.0 kB",
             "reading the image",
@@ -339,10 +423,55 @@ mod tests {
             "writing layers, 20 %, 1.0 kB of 5.0 kB so far",
             "writing layers, 100 %, 10.0 kB of 10.0 kB so far",
             "writing layers, 50 %, 10.0 kB of 20.0 kB",
-            "podman is pulling",
+            "podman is pulling, 0 %, 0 bytes of at most 8.0 kB",
+            "podman is pulling, 0 %, 0 bytes of at most 8.0 kB",
+            "podman is pulling, 38 %, 3.0 kB of at most 8.0 kB",
+            "podman is pulling, 38 %, 3.0 kB of at most 8.0 kB",
+            "waiting for podman to unpack",
             "",
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn another_attempt_counts_layers_from_the_start() {
+        let activity = Activity::new(Style::LOAD);
+        activity.state.lock().layers = 3;
+        activity.step(Step::Sending, None);
+        activity.layer_found(0);
+        assert_eq!(said(&activity), "sending layer 2 of 3");
+        activity.step(Step::Sending, None);
+        assert_eq!(said(&activity), "sending layer 1 of 3");
+    }
+
+    #[test]
+    fn an_engine_that_takes_no_more_is_unpacking() {
+        let activity = Activity::new(Style::LOAD);
+        activity.step(Step::Pulling("podman"), Some(8000));
+        activity.bytes_requested(3000);
+        let unpacking = |moved, idle| {
+            let counts = Counts { moved, ..activity.counts() };
+            activity.state.lock().unpacking(&counts, idle)
+        };
+        assert_eq!(unpacking(2999, 9 * SETTLED), None);
+        assert_eq!(unpacking(3000, SETTLED / 2), None);
+        assert_eq!(unpacking(3000, SETTLED), Some("podman"));
+    }
+
+    #[test]
+    fn the_time_left_is_shown_if_it_is_a_second_or_more() {
+        let second = Duration::from_secs(1);
+        for (done, size, total, expected) in [
+            (1000, 4000, Total::Exact, &["3 s left", "1.0 kB/s"][..]),
+            (1000, 4000, Total::Highest, &["at most 3 s left", "1.0 kB/s"]),
+            (1000, 4000, Total::SoFar, &["1.0 kB/s"]),
+            (1000, 1999, Total::Exact, &["1.0 kB/s"]),
+            (1000, 1000, Total::Exact, &["1.0 kB/s"]),
+            (1000, 40_000, Total::Exact, &["1.0 kB/s"]),
+            (0, 1000, Total::Exact, &[]),
+        ] {
+            assert_eq!(pace_of(done, size, second, total), expected, "{done} of {size}");
+        }
     }
 
     #[test]

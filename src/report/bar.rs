@@ -1,6 +1,7 @@
 //! A progress line on a terminal, redrawn in place.
 
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,15 @@ fn can_move_cursor() -> bool {
 
 /// The terminal's width, which may change at any time.
 fn columns() -> usize {
-    let size = tcgetwinsize(io::stderr()).map_or(COLUMNS, |size| size.ws_col);
+    width_of(io::stderr())
+}
+
+/// The width of the terminal that standard output is; without limit if it is none.
+pub(crate) fn stdout_columns() -> usize {
+    if io::stdout().is_terminal() { width_of(io::stdout()) } else { usize::MAX }
+}
+
+fn width_of(terminal: impl AsFd) -> usize {
+    let size = tcgetwinsize(terminal).map_or(COLUMNS, |size| size.ws_col);
     usize::from(if size == 0 { COLUMNS } else { size })
 }

@@ -58,6 +58,7 @@ impl Observer for Json {
     fn step(&self, step: Step, bytes: Option<u64>) {
         let (step, peer) = match step {
             Step::Reading => ("reading", None),
+            Step::Examining => ("examining", None),
             Step::Asking(peer) => ("asking", Some(peer)),
             Step::Sending => ("sending", None),
             Step::Fetching => ("fetching", None),
@@ -95,6 +96,10 @@ impl Observer for Json {
 
     fn bytes_expected(&self, bytes: u64) {
         write(&json!({ "event": "bytes_expected", "bytes": bytes }));
+    }
+
+    fn bytes_requested(&self, bytes: u64) {
+        write(&json!({ "event": "bytes_requested", "bytes": bytes }));
     }
 
     fn bytes(&self, bytes: u64) {

@@ -18,7 +18,8 @@ const BAR_EDGES: usize = 3;
 
 /// The line for a log.
 pub(super) fn log_line(moment: &Moment) -> String {
-    let elapsed = Seconds(moment.elapsed).to_string();
+    // Lines come every ten seconds, or slightly less after an activity began.
+    let elapsed = Seconds(moment.elapsed + Duration::from_millis(500)).to_string();
     let what = [&moment.what].into_iter().chain(&moment.facts).chain([&elapsed]);
     what.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -120,6 +121,8 @@ mod tests {
         let moment = moment("asking podman", None, &["3 MB"]);
         assert_eq!(bar_line(&moment, 80, false), "| asking podman 7 s, 3 MB");
         assert_eq!(log_line(&moment), "asking podman, 3 MB, 7 s");
+        let moment = Moment { elapsed: Duration::from_millis(9990), ..moment };
+        assert_eq!(log_line(&moment), "asking podman, 3 MB, 10 s");
     }
 
     proptest! {

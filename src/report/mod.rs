@@ -28,11 +28,12 @@ use serde::Serialize;
 
 use activity::Activity;
 use bar::Bar;
+pub(crate) use bar::stdout_columns;
 use heartbeat::Heartbeat;
 use json::Json;
 #[cfg(feature = "serve")]
 pub(crate) use outcome::Serving;
-pub(crate) use outcome::{Delivered, Done, Means};
+pub(crate) use outcome::{Archived, Delivered, Done, Means};
 use style::Log;
 pub(crate) use style::Style;
 pub(crate) use units::{Bytes, Seconds, count};
@@ -133,6 +134,14 @@ impl Report {
         if self.mode.json { self.write(&serde_json::to_string(outcome)?) } else { Ok(()) }
     }
 
+    /// Reports in a line how a command ended that has printed its result on standard output.
+    pub(crate) fn close(&self, line: &impl fmt::Display) {
+        self.activity.end();
+        if self.says_end {
+            self.pause(|| say::line(&line.to_string()));
+        }
+    }
+
     /// Prints a line of data on standard output, unless results are printed there as JSON.
     ///
     /// # Errors
@@ -177,6 +186,10 @@ impl Report {
 impl Meter for Report {
     fn will_read(&self, bytes: u64) {
         self.activity.will_read(bytes);
+    }
+
+    fn all_announced(&self) {
+        self.activity.all_announced();
     }
 
     fn read(&self, bytes: u64) {
@@ -228,6 +241,11 @@ impl Observer for Report {
     fn bytes_expected(&self, bytes: u64) {
         self.activity.bytes_expected(bytes);
         self.voice.bytes_expected(bytes);
+    }
+
+    fn bytes_requested(&self, bytes: u64) {
+        self.activity.bytes_requested(bytes);
+        self.voice.bytes_requested(bytes);
     }
 
     fn bytes(&self, bytes: u64) {

@@ -182,12 +182,21 @@ impl Display for Delivered {
 }
 
 impl Delivered {
+    /// Whether less may be sent than stated, as layers may turn out smaller when compressed.
+    fn is_bound(&self) -> bool {
+        #[cfg(feature = "push")]
+        return self.done == Done::WouldPush;
+        #[cfg(not(feature = "push"))]
+        false
+    }
+
     /// Formats as `790 MB linked, 2.0 kB copied` or `3.0 MB of 790 MB`.
     fn write_bytes(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self.means {
             Means::Whole(_) => {
                 let Transfer { bytes, bytes_sent, .. } = self.transfer;
-                write!(formatter, "{} of {}", Bytes(bytes_sent), Bytes(bytes))
+                let at_most = if self.is_bound() { "at most " } else { "" };
+                write!(formatter, "{at_most}{} of {}", Bytes(bytes_sent), Bytes(bytes))
             }
             #[cfg(feature = "load")]
             Means::Files { .. } => {
@@ -198,6 +207,39 @@ impl Delivered {
                 formatter.write_str(&if ways.is_empty() { nothing() } else { ways.join(", ") })
             }
         }
+    }
+}
+
+/// Images were written to an archive in another form.
+#[derive(Debug, Serialize)]
+pub(crate) struct Archived {
+    /// Such as "merged".
+    pub(crate) what: &'static str,
+    /// The path of the file, or `-` for standard output.
+    #[serde(rename = "where")]
+    pub(crate) place: String,
+    /// The images, as they were given.
+    pub(crate) images: Vec<String>,
+    /// The size of the file.
+    pub(crate) bytes: u64,
+    /// When the command started.
+    #[serde(rename = "seconds", serialize_with = "seconds_since")]
+    pub(crate) start: Instant,
+}
+
+fn seconds_since<S: Serializer>(start: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(milliseconds(*start))
+}
+
+impl Display for Archived {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Self { what, images, place, bytes, start } = self;
+        write!(formatter, "{what} {}; wrote {} to ", images.join(", "), Bytes(*bytes))?;
+        match place.as_str() {
+            "-" => formatter.write_str("standard output")?,
+            place => write!(formatter, "`{place}`")?,
+        }
+        write!(formatter, ", {:.1} s", start.elapsed().as_secs_f64())
     }
 }
 

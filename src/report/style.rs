@@ -39,7 +39,14 @@ impl Style {
     pub(crate) const ADD: Self = Self { doing: "linking", did: "linked", log: Log::Ends };
     #[cfg(feature = "pull")]
     pub(crate) const PULL: Self = Self { doing: "fetching", did: "fetched", log: Log::Ends };
+    pub(crate) const MERGE: Self = Self { doing: "merging", did: "merged", log: Log::Ends };
+    pub(crate) const EXPORT: Self = Self { doing: "exporting", did: "exported", log: Log::Ends };
     pub(crate) const READ: Self = Self { doing: "reading", did: "read", log: Log::Ends };
+
+    /// What is done, such as "merging".
+    pub(crate) fn doing(self) -> &'static str {
+        self.doing
+    }
 
     /// An observer that prints a line for each layer or step.
     pub(super) fn lines(self) -> Box<dyn Observer> {

@@ -44,9 +44,9 @@ COPIES    EACH  FIRST
    2 ×  5.0 kB  /nix/store/22222222222222222222222222222222-libc-1.0/lib/libc.so
 ";
 
-#[test]
-fn a_terminal_shows_an_image_as_a_table() {
-    let Terminal { shown: mut terminal, program, .. } = Terminal::new(100);
+/// What `inspect` shows on a terminal of this width.
+fn shown(columns: u16) -> String {
+    let Terminal { shown: mut terminal, program, .. } = Terminal::new(columns);
     let sandbox = Sandbox::new();
     let mut shell = sandbox.shell("nix-image inspect old.json --store-root . 2>/dev/null");
     let mut child = shell.stdout(program).spawn().unwrap();
@@ -54,8 +54,27 @@ fn a_terminal_shows_an_image_as_a_table() {
     let mut shown = Vec::new();
     let _ = terminal.read_to_end(&mut shown);
     assert!(child.wait().unwrap().success());
-    let shown = String::from_utf8(shown).unwrap().replace('\r', "");
-    assert_eq!(shown, TABLE);
+    String::from_utf8(shown).unwrap().replace('\r', "")
+}
+
+#[test]
+fn a_terminal_shows_an_image_as_a_table() {
+    assert_eq!(shown(100), TABLE);
+}
+
+#[test]
+fn a_table_fits_its_terminal() {
+    for columns in [40, 50, 60] {
+        let shown = shown(columns);
+        // Sentences may wrap.
+        let mut lines = shown.lines().filter(|line| !line.starts_with("Equal files"));
+        let wide = lines.find(|line| line.chars().count() > columns.into());
+        assert_eq!(wide, None, "{columns}");
+        assert!(
+            shown.contains("LAYER     SIZE  ") && shown.contains("PATH         SIZE"),
+            "{shown}"
+        );
+    }
 }
 
 #[test]

@@ -56,6 +56,11 @@ impl Census {
         }
     }
 
+    /// The total size of the layers so far, in bytes.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.size).sum()
+    }
+
     /// Sets the size of the current layer, if it was not known at its beginning.
     pub fn set_size(&mut self, size: u64) {
         if let Some(layer) = self.layers.last_mut() {

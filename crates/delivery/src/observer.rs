@@ -17,7 +17,8 @@ pub trait Observer: Debug + Sync {
     /// repositories.
     fn started(&self, _images: &[Image]) {}
 
-    /// A step begins. `bytes` is the number of bytes that it will transfer, or `None` if unknown.
+    /// A step begins. `bytes` is the number of bytes that it will transfer, or for a pull may
+    /// transfer at most; `None` if unknown.
     fn step(&self, _step: Step, _bytes: Option<u64>) {}
 
     /// It is this layer's turn to be written.
@@ -44,6 +45,9 @@ pub trait Observer: Debug + Sync {
     /// The step will transfer this many bytes more than announced.
     fn bytes_expected(&self, _bytes: u64) {}
 
+    /// The container engine that pulls has requested a layer of this many bytes.
+    fn bytes_requested(&self, _bytes: u64) {}
+
     /// This many more bytes have been transferred.
     fn bytes(&self, _bytes: u64) {}
 
@@ -68,6 +72,8 @@ impl Observer for () {}
 pub enum Step {
     /// Computing the digests of the image's layers.
     Reading,
+    /// Examining the files in the image's layers.
+    Examining,
     /// Sending what the destination lacks.
     Sending,
     /// Fetching an image from a registry.

@@ -10,6 +10,8 @@ use rustix::fs::{FlockOperation, flock, fsync};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::leftovers::Leftover;
+
 /// Prefix of the names of unfinished files.
 const PREFIX: &str = ".nix-image-";
 /// And their suffix.
@@ -22,6 +24,7 @@ pub struct AtomicFile {
     finished: bool,
     /// Locked while the file is being written; see [`Self::remove_abandoned`].
     file: File,
+    _leftover: Leftover,
 }
 
 /// A file or directory operation that failed.
@@ -56,7 +59,8 @@ impl AtomicFile {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed);
             let name = format!("{PREFIX}{}-{count}{SUFFIX}", std::process::id());
             let temporary = directory.join(name);
-            let file = match File::create_new(&temporary) {
+            let create = || Ok::<_, io::Error>((File::create_new(&temporary)?, temporary.clone()));
+            let (file, leftover) = match Leftover::of(create) {
                 // Left by a killed process with the same PID, or in use by one in a container.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 created => created.map_err(error)?,
@@ -65,7 +69,7 @@ impl AtomicFile {
             let _ = flock(&file, FlockOperation::LockExclusive);
             // Before it was locked, another process may have taken it for abandoned.
             if file.metadata().map_err(error)?.nlink() > 0 {
-                return Ok(Self { temporary, finished: false, file });
+                return Ok(Self { temporary, finished: false, file, _leftover: leftover });
             }
         }
     }

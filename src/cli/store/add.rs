@@ -1,6 +1,7 @@
 //! `nix-image store add`.
 
 use std::path::PathBuf;
+use std::slice;
 use std::time::Instant;
 
 use super::StoreArgs;
@@ -97,6 +98,7 @@ impl Args {
         report: &Report,
     ) -> anyhow::Result<()> {
         let start = Instant::now();
+        report.started(slice::from_ref(image));
         report.step(Step::Reading, None);
         let cache = self.reading.cache();
         let digester = self.reading.digester(image, &cache, report).with_tar_splits();
@@ -139,6 +141,8 @@ impl Args {
             patience: self.store.patience(),
             observer: report,
         };
-        conclude(Done::Added, into.put()?)
+        let placed = into.put()?;
+        report.finished();
+        conclude(Done::Added, placed)
     }
 }

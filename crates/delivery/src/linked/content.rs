@@ -36,24 +36,28 @@ impl IntoContainerd<'_> {
         None
     }
 
-    /// Writes a layer's blob if it is missing.
+    /// Writes a layer's blob if it is missing. `is_counted` says whether its bytes were announced.
     pub(super) fn write_blob(
         &self,
         lease: &Lease,
         files: Option<&BlobFiles>,
         layer: usize,
+        is_counted: bool,
     ) -> Result<(), LinkError> {
         let blob = &self.blobs.all()[layer];
         let id = BlobId { digest: blob.digest, size: blob.size };
         let file = files.map(|files| files.begin(id)).transpose()?.flatten();
         let is_written = file.is_some();
         if let Some(file) = file {
+            if !is_counted {
+                self.observer.bytes_expected(blob.size);
+            }
             self.write_file(file, layer)?;
         }
         let labels = Labels::from([(UNCOMPRESSED.to_owned(), blob.diff_id.to_string())]);
         let reference = format!("layer-{}", blob.digest);
         let Some(mut upload) = lease.upload(&reference, id, &labels)? else {
-            if !is_written {
+            if !is_written && is_counted {
                 self.observer.bytes(blob.size);
             }
             return Ok(());
@@ -62,6 +66,8 @@ impl IntoContainerd<'_> {
             // Either it was garbage-collected before it was claimed, or containerd does not look
             // there.
             files.refuse();
+        }
+        if is_written || !is_counted {
             self.observer.bytes_expected(blob.size);
         }
         self.read_layer(layer, |bytes| Ok(upload.push(bytes)?))?;

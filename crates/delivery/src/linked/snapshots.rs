@@ -71,8 +71,8 @@ impl IntoContainerd<'_> {
         let there = self.snapshots_there(&lease, &chain)?;
         let absent = &all[there..];
         let absent_bytes = absent.iter().map(|blob| blob.size).sum();
-        let content = if self.content { self.blobs.size() } else { 0 };
-        self.observer.step(Step::Linking, Some(absent_bytes + content));
+        // Each layer counts once, although it becomes a snapshot and, if requested, a blob as well.
+        self.observer.step(Step::Linking, Some(absent_bytes));
         (0..there).for_each(|layer| self.observer.layer_found(layer));
         let counts = self.make_all(&lease, &chain, there)?;
         let documents = self.blobs.documents(Flavor::Docker);
@@ -119,7 +119,10 @@ impl IntoContainerd<'_> {
         let work: Vec<_> = iter::once(Work::Snapshots).chain((0..layers).map(Work::Blob)).collect();
         let made = threads::map(THREADS, &work, |work| match *work {
             Work::Snapshots => self.link(lease, chain, first).map(Some),
-            Work::Blob(layer) => self.write_blob(lease, files.as_ref(), layer).map(|()| None),
+            Work::Blob(layer) => {
+                let is_counted = layer >= first;
+                self.write_blob(lease, files.as_ref(), layer, is_counted).map(|()| None)
+            }
         })?;
         Ok(made.into_iter().flatten().next().unwrap_or_default())
     }
@@ -134,7 +137,10 @@ impl IntoContainerd<'_> {
                 counts += made;
             }
             let (it, size) = (&self.blobs.image().layers()[layer], self.blobs.all()[layer].size);
-            self.observer.bytes(size);
+            // Blobs take longer, and their bytes are reported as they are written.
+            if !self.content {
+                self.observer.bytes(size);
+            }
             self.observer.layer_done(layer, it, size);
         }
         Ok(counts)

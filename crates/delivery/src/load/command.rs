@@ -51,51 +51,51 @@ pub(super) fn run(
     arguments: &[&str],
     patience: &Patience<'_>,
 ) -> Result<String, LoadError> {
-    run_with(None, program, arguments, patience)
+    run_with(&[], program, arguments, patience)
 }
 
-/// Like `run`, with a variable in the program's environment, which other users cannot read, unlike
+/// Like `run`, with variables in the program's environment, which other users cannot read, unlike
 /// its arguments.
 pub(super) fn run_with(
-    variable: Option<(&str, &Path)>,
+    variables: &[(&str, &Path)],
     program: &str,
     arguments: &[&str],
     patience: &Patience<'_>,
 ) -> Result<String, LoadError> {
     let (running, _) =
-        Running::start(program, arguments, variable, (Stdio::null(), Stdio::piped()))?;
+        Running::start(program, arguments, variables, (Stdio::null(), Stdio::piped()))?;
     let output = running.wait(patience)?;
     running.check(&output)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a program that writes to a file, and may run as long as the file grows; with a variable in
+/// Runs a program that writes to a file, and may run as long as the file grows; with variables in
 /// its environment.
 pub(super) fn fill(
     program: &str,
     arguments: &[&str],
-    variable: Option<(&str, &Path)>,
+    variables: &[(&str, &Path)],
     limit: Duration,
     file: &File,
 ) -> Result<(), LoadError> {
     let start = |source| LoadError::Start { program: program.to_owned(), source };
     let stdout = file.try_clone().map_err(start)?.into();
-    let (running, _) = Running::start(program, arguments, variable, (Stdio::null(), stdout))?;
+    let (running, _) = Running::start(program, arguments, variables, (Stdio::null(), stdout))?;
     let size = || file.metadata().map_or(0, |metadata| metadata.len());
     let output = running.wait(&Patience { limit, pulse: &size })?;
     running.check(&output)
 }
 
-/// Runs a program whose input `write` writes, with a variable in its environment.
+/// Runs a program whose input `write` writes, with variables in its environment.
 pub(super) fn feed<T>(
     program: &str,
     arguments: &[&str],
-    variable: Option<(&str, &Path)>,
+    variables: &[(&str, &Path)],
     limit: Duration,
     write: impl FnOnce(&mut dyn Writer) -> Result<T, LoadError>,
 ) -> Result<T, LoadError> {
     let (running, stdin) =
-        Running::start(program, arguments, variable, (Stdio::piped(), Stdio::piped()))?;
+        Running::start(program, arguments, variables, (Stdio::piped(), Stdio::piped()))?;
     let stdin = stdin.ok_or_else(|| io::Error::other("the program has no standard input"));
     let stdin = stdin.and_then(without_blocking).map_err(|source| {
         running.kill();
@@ -134,13 +134,13 @@ impl Running {
     fn start(
         program: &str,
         arguments: &[&str],
-        variable: Option<(&str, &Path)>,
+        variables: &[(&str, &Path)],
         (stdin, stdout): (Stdio, Stdio),
     ) -> Result<(Self, Option<ChildStdin>), LoadError> {
         require(program)?;
         let mut child: Child = Command::new(program)
             .args(arguments)
-            .envs(variable)
+            .envs(variables.iter().copied())
             .stdin(stdin)
             .stdout(stdout)
             .stderr(Stdio::piped())

@@ -110,7 +110,8 @@ impl Delivery<'_> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind(loopback, &repository, self.observer)?;
         source.location.registry = Some(server.address().to_string());
-        self.observer.step(Step::Pulling(engine), None);
+        // Which layers the engine has is only known from its requests.
+        self.observer.step(Step::Pulling(engine), Some(self.blobs.size()));
         std::thread::scope(|scope| {
             let _stop = Stop(&server);
             threads::spawn(scope, || server.run())?;

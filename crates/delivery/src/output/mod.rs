@@ -2,6 +2,7 @@
 
 mod compressed;
 mod file;
+mod observed;
 #[cfg(feature = "pull")]
 mod seekable;
 mod staging;
@@ -19,6 +20,7 @@ use crate::error::OutputError;
 pub(crate) use compressed::Compressed;
 pub use file::write_file;
 use image::Content;
+pub use observed::ObservedOutput;
 #[cfg(feature = "pull")]
 pub use seekable::{write_seekable, write_seekable_stdout};
 use staging::{Staging, kernel};

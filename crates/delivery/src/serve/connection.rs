@@ -110,7 +110,7 @@ fn send(
             }
             Body::Layer(blobs, layer, _) => {
                 let blob = &blobs.all()[layer];
-                server.observer.bytes_expected(blob.size);
+                server.observer.bytes_requested(blob.size);
                 let mut before = output.position();
                 blobs.read(layer, |part| {
                     match part {

@@ -328,6 +328,9 @@ impl<'a> Digester<'a> {
             self.meter.will_read(scanned.size);
         }
         self.table.scanned(layer, scanned, remembered);
+        if self.table.all_are_scanned() {
+            self.meter.all_announced();
+        }
         Ok(())
     }
 

@@ -259,6 +259,12 @@ impl Table {
         })
     }
 
+    /// Whether no layer is left to scan.
+    pub(super) fn all_are_scanned(&self) -> bool {
+        let inner = self.lock();
+        inner.find(State::Unscanned).is_none() && inner.find(State::Scanning).is_none()
+    }
+
     /// Lets threads work again, unless one of them has failed.
     pub(super) fn resume(&self) {
         let mut inner = self.lock();

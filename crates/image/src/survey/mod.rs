@@ -8,6 +8,7 @@ use contents::{Census, Contents, EqualFiles, Hashes};
 use parking_lot::Mutex;
 
 use crate::error::Error;
+use crate::hashing::Meter;
 use crate::image::Existing;
 use crate::layer::{Layer, TarReader};
 use crate::members::{Member, Members};
@@ -51,6 +52,8 @@ pub struct Survey<'a> {
     pub known: Option<&'a Contents>,
     /// The number of threads that read files.
     pub threads: usize,
+    /// Receives how much of the files is read.
+    pub meter: &'a dyn Meter,
 }
 
 impl Survey<'_> {
@@ -106,10 +109,16 @@ impl Survey<'_> {
             sizes: &sizes,
             files: &files,
         };
+        self.meter.will_read(census.size());
+        self.meter.all_announced();
         let numbers: Vec<_> = (0..layers.len()).collect();
         let found = threads::map(self.readers(), &numbers, |&number| {
             let mut findings = Findings::default();
-            walk(layers, number, |member, _, tar| findings.add(&search, number, member, tar))?;
+            walk(layers, number, |member, bytes, tar| {
+                findings.add(&search, number, member, tar)?;
+                self.meter.read(bytes);
+                Ok(())
+            })?;
             Ok::<_, Error>(findings)
         })?;
         let mut scanned = vec![Vec::new(); census.paths().count()];

@@ -79,7 +79,7 @@ pub(super) fn save(
     };
     let address = address();
     let variable = address.as_deref().map(|address| (ADDRESS, address));
-    command::fill(client.program(), arguments, variable, timeout * STANDSTILL, file)
+    command::fill(client.program(), arguments, variable.as_slice(), timeout * STANDSTILL, file)
 }
 
 /// The address of containerd, if it is set, as a plain path: ctr does not accept URLs.
@@ -122,7 +122,7 @@ impl Client {
     fn run(self, arguments: &[&str], patience: &Patience<'_>) -> Result<String, LoadError> {
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
-        command::run_with(variable, self.program(), arguments, patience)
+        command::run_with(variable.as_slice(), self.program(), arguments, patience)
     }
 
     fn pull(self, hosts: &Path, source: &str, patience: &Patience<'_>) -> Result<(), LoadError> {
@@ -189,7 +189,7 @@ impl Client {
         let address = address();
         let variable = address.as_deref().map(|address| (ADDRESS, address));
         let write = |output: &mut dyn Writer| delivery.write(0, output, CONTAINERD);
-        command::feed(self.program(), arguments, variable, limit, write)
+        command::feed(self.program(), arguments, variable.as_slice(), limit, write)
     }
 }
 

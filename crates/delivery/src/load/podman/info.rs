@@ -32,7 +32,8 @@ pub(in crate::load) struct Info {
 pub(in crate::load) fn ask(patience: &Patience<'_>) -> Result<Result<Info, String>, LoadError> {
     let (variable, value) = NO_PACKAGES;
     let variable = Some((variable, Path::new(value)));
-    let said = command::run_with(variable, PODMAN, &["info", "--format", "json"], patience)?;
+    let said =
+        command::run_with(variable.as_slice(), PODMAN, &["info", "--format", "json"], patience)?;
     let info = serde_json::from_str(&said).map_err(|source| {
         let what = "the output of `podman info`".to_owned();
         LoadError::NotJson { what, source }

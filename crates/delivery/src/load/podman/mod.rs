@@ -13,18 +13,28 @@ use std::time::Duration;
 use super::command::Patience;
 use super::preview::{Held, How};
 use super::pull::REGISTRIES_CONF;
+use super::temporary::Temporary;
 use super::{Delivery, LoadError, Way, command};
 use crate::Transfer;
+use crate::output::Writer;
 use formats::digest::Digest;
 use serde_json::Value;
 #[cfg(target_os = "linux")]
 pub(super) use storage::{preview_placed, put};
 
 const PODMAN: &str = "podman";
+const TMPDIR: &str = "TMPDIR";
 /// The maximum number of images whose layers are looked up.
 const MAX_IMAGES: usize = 500;
 /// How many times an image gets back a name that it lost.
 const TRIES: usize = 3;
+
+/// Whether podman's large temporary files go to `TMPDIR`. If so, they get a directory of their own
+/// there, because podman leaves them behind when a signal ends it. Otherwise podman chooses a place
+/// with enough room.
+fn has_tmpdir() -> bool {
+    std::env::var_os(TMPDIR).is_some_and(|directory| !directory.is_empty())
+}
 
 /// Fails if podman is not on PATH.
 pub(super) fn check() -> Result<(), LoadError> {
@@ -33,7 +43,7 @@ pub(super) fn check() -> Result<(), LoadError> {
 
 /// Writes an image, given by name or ID, to a file, as a docker-archive.
 pub(super) fn save(name: &str, limit: Duration, file: &File) -> Result<(), LoadError> {
-    command::fill(PODMAN, &["save", "--quiet", "--", name], None, limit, file)
+    command::fill(PODMAN, &["save", "--quiet", "--", name], &[], limit, file)
 }
 
 /// Sends the image.
@@ -50,8 +60,9 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
             let conf = registries.path().join(REGISTRIES_CONF);
             let source = source.alias.to_string();
             let pull = ["pull", "--quiet", "--tls-verify=false", &source];
-            let variable = Some(("CONTAINERS_REGISTRIES_CONF", &*conf));
-            let pulled = command::run_with(variable, PODMAN, &pull, patience)?;
+            let variables = [("CONTAINERS_REGISTRIES_CONF", &*conf), (TMPDIR, registries.path())];
+            let variables = if has_tmpdir() { &variables[..] } else { &variables[..1] };
+            let pulled = command::run_with(variables, PODMAN, &pull, patience)?;
             let tagged = delivery
                 .check_id(PODMAN, &pulled)
                 .and_then(|()| command::run(PODMAN, &["tag", &id, &name], patience).map(drop));
@@ -77,7 +88,13 @@ pub(super) fn load(delivery: &Delivery<'_>) -> Result<Transfer, LoadError> {
     };
     let whole = || {
         let load = ["load", "--quiet"];
-        command::feed(PODMAN, &load, None, limit, |output| delivery.write(0, output, PODMAN))
+        let write = |output: &mut dyn Writer| delivery.write(0, output, PODMAN);
+        if !has_tmpdir() {
+            return command::feed(PODMAN, &load, &[], limit, write);
+        }
+        let directory = Temporary::new()
+            .map_err(|source| LoadError::Temporary { name: TMPDIR.to_owned(), source })?;
+        command::feed(PODMAN, &load, &[(TMPDIR, directory.path())], limit, write)
     };
     delivery.deliver(tag_or_pull, whole)
 }
