@@ -12,10 +12,11 @@ TRIAL_LIMIT = 30
 
 # Debian's programs in languages other than C need more than the first 64-bit processors.
 PROCESSORS = {
-    "kvm": ["-accel", "kvm", "-cpu", "max"],
+    "kvm": ["-accel", "kvm", "-cpu", "max", "-smp", "2"],
     "tcg": [
-        *("-accel", "tcg,thread=multi"),
-        *("-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"),
+        *("-accel", "tcg", "-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"),
+        # A kernel that patches its own code has crashed on two.
+        *("-smp", "1"),
     ],
 }
 QEMU = "qemu-system-x86_64"
@@ -57,7 +58,7 @@ def write_start_script(path, guest, store, options, memory, accelerator):
     starting it again.
     """
     machine = [
-        *(QEMU, "-nodefaults", "-no-user-config", "-name", "machine", "-smp", "2"),
+        *(QEMU, "-nodefaults", "-no-user-config", "-name", "machine"),
         *(*PROCESSORS[accelerator], "-m", str(memory)),
         *("-kernel", guest / "kernel", "-initrd", guest / "initrd"),
         *("-append", f"{KERNEL} quiet systemd.show_status=no {options}"),
