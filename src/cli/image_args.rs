@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 #[cfg(any(feature = "serve", feature = "load"))]
 use anyhow::bail;
 
-use clap::builder::NonEmptyStringValueParser;
-
 use super::{conf, existing};
 use crate::report::Report;
 use formats::digest::Digest;
@@ -31,8 +29,8 @@ pub(super) struct ImageArgs {
 pub(super) struct TagArg {
     /// Name and tag of the image [default: those in the conf]
     // `repo_tag` is its name in nixpkgs' script.
-    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG",
-          value_parser = NonEmptyStringValueParser::new())]
+    // Like that, it takes an empty one for none.
+    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG")]
     pub(super) tag: Option<String>,
 }
 

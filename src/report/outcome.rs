@@ -185,7 +185,7 @@ impl Delivered {
     /// Whether less may be sent than stated, as layers may turn out smaller when compressed.
     fn is_bound(&self) -> bool {
         #[cfg(feature = "push")]
-        return self.done == Done::WouldPush;
+        return self.done == Done::WouldPush && self.transfer.bytes_sent > 0;
         #[cfg(not(feature = "push"))]
         false
     }
