@@ -184,10 +184,11 @@ impl Display for Delivered {
 impl Delivered {
     /// Whether less may be sent than stated, as layers may turn out smaller when compressed.
     fn is_bound(&self) -> bool {
-        #[cfg(feature = "push")]
-        return self.done == Done::WouldPush && self.transfer.bytes_sent > 0;
-        #[cfg(not(feature = "push"))]
-        false
+        match self.done {
+            #[cfg(feature = "push")]
+            Done::WouldPush => self.transfer.bytes_sent > 0,
+            _ => false,
+        }
     }
 
     /// Formats as `790 MB linked, 2.0 kB copied` or `3.0 MB of 790 MB`.
