@@ -4,7 +4,10 @@
 
 use clap::Parser;
 use libtest_mimic::{Completion, Conclusion, Failed, Trial};
+use rustix::process::Signal;
+use std::os::unix::process::CommandExt as _;
 use std::panic;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -77,6 +80,7 @@ impl CommandLine {
 
 /// Runs the tests that the command line asks for.
 pub(crate) fn run() -> Conclusion {
+    default_signals();
     let mut arguments = CommandLine::parse();
     let all = std::env::var("NIX_IMAGE_TESTS").is_ok_and(|value| value == "all");
     ALL.set(all || arguments.known.include_ignored).unwrap();
@@ -89,6 +93,21 @@ pub(crate) fn run() -> Conclusion {
         Trial::ignorable_test(name.clone(), move || test.run(name))
     };
     libtest_mimic::run(&arguments.known, tests.into_iter().map(trial).collect())
+}
+
+/// Starts this program again if it ignores signals that tests send, as under `nohup`: the programs
+/// that they start would ignore them too.
+fn default_signals() {
+    let sent = [Signal::HUP, Signal::INT, Signal::TERM];
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    if sent.iter().any(|signal| ignored >> (signal.as_raw() - 1) & 1 == 1) {
+        let mut again = Command::new("env");
+        again.arg("--default-signal").arg(std::env::current_exe().unwrap());
+        let error = again.args(std::env::args_os().skip(1)).exec();
+        panic!("cannot start again without ignored signals: {error}");
+    }
 }
 
 impl Test {
