@@ -37,7 +37,7 @@ CASES = [
     (
         "p.dockerTools",
         'runAsRoot = ":"; fromImage = p.writeText "y" "no archive";',
-        ["cannot read the base image", "-y`: it is cut off"],
+        ["cannot read the image", "-y`: it is cut off"],
     ),
 ]
 

@@ -215,7 +215,7 @@ mod tests {
             ("{".to_owned(), "not JSON"),
             ("3".to_owned(), "is the number 3"),
             (r#"{"/a-b": null}"#.to_owned(), "`/a-b`, has no usable `narSize`"),
-            (r#"{"nodes": 3, "series": {}}"#.to_owned(), "not as a file of series"),
+            (r#"{"nodes": 3, "series": {}}"#.to_owned(), "not a valid file of series"),
             (file("[1]", ""), "`refs` names node 1, but there are only 1"),
             (
                 file("[]", r#"{"date": "d", "ids": [], "sizes": [8]}"#),

@@ -299,7 +299,7 @@ mod tests {
             (r#"[["split_every", 2], ["split_every", 2]]"#, "gets a list of 3; wrap it in"),
             (
                 r#"[["split_paths", ["lib"]], ["popularity_contest"]]"#,
-                "given the parts `main` and `common` and `rest`; wrap it in [\"over\", PART",
+                "gets the parts `main` and `common` and `rest`; wrap it in [\"over\", PART",
             ),
             (r#"[["subcomponent_in", []], ["reverse"]]"#, "put [\"flatten\"] before it"),
             (
