@@ -67,8 +67,8 @@ let
           internal = true;
           readOnly = true;
           default = if byFile != null && !isReached byFile then byFile else null;
-          description = "The image that it would run, were it there for this container.";
           description = "The image that this container would run if its engine had the image.";
+        };
         imageStream = mkOption { apply = withoutOurs; };
         imageFile = mkOption { apply = withoutOurs; };
       };
