@@ -39,14 +39,14 @@ with subtest("With space again, it loads and runs"):
 
 
 def stop_a_load(line):
-    """Starts a load and stops it when it reports this. False if it had ended before."""
+    """Starts a load and stops it at a line with this. False if it had ended before."""
     if has(reference(BROKEN)):
         unload(reference(BROKEN))
     machine.succeed(f"""
         rm -f {REPORT}-status; : > {REPORT}
         (sh -c 'echo $$ > {REPORT}-pid; exec "$@"' sh {LOAD} --progress lines > {REPORT} 2>&1
             echo $? > {REPORT}-status) < /dev/null > /dev/null 2>&1 &
-        until read -r line && [[ $line = "{line}"* ]] || [ -e {REPORT}-status ]; do :; done < {REPORT}
+        until read -r line && [[ $line = *"{line}"* ]] || [ -e {REPORT}-status ]; do :; done < {REPORT}
         kill -STOP $(cat {REPORT}-pid) || true
     """)
     return machine.execute(f"cat {REPORT}-status")[0] != 0
@@ -54,7 +54,7 @@ def stop_a_load(line):
 
 with subtest("After a restart of the engine in the middle of a load, the image loads and runs"):
     # After its first layer; at its start if the engine still has all layers of the removed image.
-    stops = map(stop_a_load, [*["sent layer"] * 5, "loading"])
+    stops = map(stop_a_load, [*[" layer "] * 5, "loading"])
     assert any(stops), "no load was stopped before its end"
     boot = machine.succeed("cat /proc/sys/kernel/random/boot_id")
     machine.shutdown()
