@@ -6,7 +6,7 @@ use super::preview::Held;
 use super::{Delivery, Import, Kind, LoadError, Loaded};
 use image::cache::Cache;
 
-/// Has no values, as there is no such place.
+/// Never constructed: on this system, layers cannot be placed in an engine.
 #[derive(Debug)]
 pub(super) enum UnpackedLayers {}
 

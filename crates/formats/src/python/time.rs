@@ -27,10 +27,10 @@ pub enum TimeError {
     /// The format is unknown.
     #[error("not a date such as 1970-01-01T00:00:01Z or 2026-11-23")]
     Malformed,
-    /// The format is valid, but there is no such day.
+    /// The format is valid, but the day does not exist.
     #[error("no such day in the calendar")]
     NoSuchDay,
-    /// The format is valid, but there is no such time.
+    /// The format is valid, but the time does not exist.
     #[error("no such time of the day")]
     NoSuchTime,
     /// The offset is a day or more.

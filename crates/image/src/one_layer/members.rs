@@ -100,7 +100,7 @@ impl Members {
         self.0.insert(path, node);
     }
 
-    /// The content of a file, following links; `None` if there is no such file.
+    /// The content of a file, following links; `None` if the file does not exist.
     pub(super) fn file(&self, name: &[u8]) -> Option<&Content> {
         let mut path = parse(name)?;
         for _ in 0..MAX_LINKS {

@@ -283,7 +283,7 @@ mod tests {
         let address = "https://reg.io/v2/topsecret/blobs/?_state=x";
         assert_eq!(ours.describe(&Method::GET, address), "GET reg.io/v2/***/blobs/");
         assert_eq!(ours.show("a topsecret", 4), "a **");
-        // A short password is found in much, but the registry's host is no secret.
+        // A short password may be part of the registry's host, which is not a secret.
         let short = Credentials::Basic { user: "u".into(), password: "e".into() };
         let ours = session("https://reg.io", Some(short));
         assert_eq!(ours.describe(&Method::GET, "https://reg.io/v2/app"), "GET reg.io/v2/app");
