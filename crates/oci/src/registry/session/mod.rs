@@ -207,16 +207,18 @@ impl Session {
         RegistryError::WrongLogin { registry: self.registry.clone(), user, message }
     }
 
-    /// Describes a request. The registry's own host is known and no secret, even if a short
-    /// password is part of it.
+    /// Describes a request. The method and the registry's own host are not secret, even if a short
+    /// password is part of them.
     fn describe(&self, method: &Method, address: &str) -> String {
         let text = describe(method, address);
         let host = self.server.host().unwrap_or_default();
-        let known = format!("{method} {host}");
-        match text.strip_prefix(&known) {
-            Some(rest) if rest.starts_with([':', '/']) => known + &self.show(rest, MAX_ADDRESS),
-            _ => self.show(&text, MAX_ADDRESS),
+        let mut known = method.as_str().len() + " ".len();
+        let after_host = text[known..].strip_prefix(host);
+        if after_host.is_some_and(|rest| rest.starts_with([':', '/'])) {
+            known += host.len();
         }
+        let (known, rest) = text.split_at(known);
+        known.to_owned() + &self.show(rest, MAX_ADDRESS)
     }
 
     /// Makes a foreign text safe to display: escaped, redacted and shortened. The order matters:
