@@ -645,6 +645,7 @@ fn what_is_no_place_for_an_image_is_refused() {
         ("marker", "oci", "a:1", "oci-layout"),
         ("index", "oci", "a:1", "index.json"),
         ("huge", "oci", "a:1", "bytes"),
+        ("image.tar", "oci", "a:1", "is the name of an archive"),
         ("foreign", "oci-archive", "a:1", "is a directory"),
         ("foreign", "docker-archive", "a:1", "is a directory"),
         ("none/file", "oci-archive", "a:1", "none"),

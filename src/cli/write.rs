@@ -70,6 +70,13 @@ impl Args {
                  or write an archive with `--format oci-archive`"
             );
         }
+        if self.format == Format::Oci && is_tar(&self.path) && !self.path.exists() {
+            bail!(
+                "`{}` is the name of an archive, and `--format oci` writes a directory; use \
+                 `--format oci-archive`, or another name",
+                self.path.display()
+            );
+        }
         if self.format == Format::DockerArchive && !self.platform_conf.is_empty() {
             bail!(
                 "a docker-archive cannot hold images for several platforms; use `--format oci` or \
@@ -148,4 +155,9 @@ impl Args {
         }
         Ok(write_file(&self.path, write)?)
     }
+}
+
+/// Whether a path has the name of an archive.
+fn is_tar(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
 }

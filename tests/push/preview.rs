@@ -33,8 +33,9 @@ fn a_preview_says_what_a_push_sends_and_sends_nothing() {
     let before = registry.requests().len();
     for (arguments, count) in [
         (&[&*name][..], 1),
-        (&[&*other][..], 5),
         // Layers of another repository would be mounted, even for the first of two.
+        (&[&*other][..], 1),
+        (&[&*other, "--no-cache"][..], 5),
         (&[&*other, "--cache-from", &name][..], 1),
         (&[&*name, &*other][..], 1),
     ] {

@@ -55,6 +55,9 @@ fn a_real_registry_is_sent_nothing_twice() {
     assert!(said(&mut image.push(&name)).contains("21 of 21 layers"));
     assert!(said(&mut image.push(&name)).contains("0 of 21 layers, 0 bytes of"));
     assert!(said(&mut image.push_from_nowhere(&name)).contains("0 of 21 layers, 0 bytes of"));
+    let copy = format!("{}/me/copy:1", registry.address);
+    let text = said(&mut image.push(&copy));
+    assert!(text.contains("0 of 21 layers, 0 bytes of"), "{text}");
     image.forget();
     image.change(4);
     assert!(said(&mut image.push(&name)).contains("1 of 21 layers"));

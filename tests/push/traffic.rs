@@ -2,7 +2,7 @@
 
 use super::images::{Fixture, bytes, said};
 use crate::support::layout::{Form, Layout};
-use crate::support::registry::Registry;
+use crate::support::registry::{Fault, Registry};
 use crate::support::{failure_of, sha256, stdout_of};
 use serde_json::json;
 
@@ -148,12 +148,70 @@ fn layers_of_other_repositories_are_mounted() {
     registry.check("me/fourth", "1");
 }
 
+/// Without `--cache-from`: the cache remembers which repository has a blob.
+#[test]
+fn layers_that_another_push_sent_are_mounted() {
+    let image = Fixture::new(4, true);
+    let registry = Registry::start();
+    said(&mut image.push(&registry.name("me/first:1")));
+    registry.requests();
+    for repository in ["me/second", "you/third"] {
+        let text = said(&mut image.push(&registry.name(&format!("{repository}:1"))));
+        assert!(text.contains("0 of 5 layers, 0 bytes of"), "{text}");
+        assert_eq!(registry.sent().0, 1, "the config");
+        registry.check(repository, "1");
+    }
+    // Another registry has none of them, and without a cache nothing is remembered.
+    let other = Registry::start();
+    said(&mut image.push(&other.name("me/second:1")));
+    assert_eq!(other.sent().0, 5 + 1);
+    said(image.push(&registry.name("me/fourth:1")).arg("--no-cache"));
+    assert_eq!(registry.sent().0, 5 + 1);
+}
+
+/// Registries that begin an upload instead of mounting, refuse to mount, or fail at it.
+#[test]
+fn layers_that_cannot_be_mounted_are_sent() {
+    for status in [202, 403, 501] {
+        let image = Fixture::new(2, true);
+        let registry = Registry::start_with(move |request| {
+            request.target.contains("mount=").then(|| Fault::Answer(status, vec![], vec![]))
+        });
+        said(&mut image.push(&registry.name("me/first:1")));
+        let text = said(&mut image.push(&registry.name("me/second:1")));
+        assert!(text.contains("3 of 3 layers"), "{status}: {text}");
+        registry.check("me/second", "1");
+    }
+}
+
+/// The push itself needs no right to read the other repository.
+#[test]
+fn a_login_that_may_not_read_the_other_repository_sends() {
+    let registry = Registry::start_with(|request| {
+        if request.target.starts_with("/token") {
+            let status = if request.target.ends_with("me/first%3Apull") { 403 } else { 200 };
+            return Some(Fault::Answer(status, vec![], br#"{"token":"t"}"#.to_vec()));
+        }
+        let is_authorized = request.headers.get("authorization").is_some_and(|it| it == "Bearer t");
+        let realm = format!("Bearer realm=\"http://{}/token\"", request.headers["host"]);
+        let challenge = vec![("www-authenticate", realm)];
+        (!is_authorized).then_some(Fault::Answer(401, challenge, vec![]))
+    });
+    let image = Fixture::new(2, true);
+    said(&mut image.push(&registry.name("me/first:1")));
+    let text = said(&mut image.push(&registry.name("me/second:1")));
+    assert!(text.contains("3 of 3 layers"), "{text}");
+    registry.check("me/second", "1");
+    let asked = registry.requests();
+    assert!(asked.iter().any(|request| request.target.ends_with("me/first%3Apull")));
+}
+
 #[test]
 fn a_registry_without_mounts_gets_what_it_lacks() {
     let image = Fixture::new(2, true);
     let registry = Registry::start_with(|request| {
         let mount = request.target.contains("mount=");
-        mount.then(|| crate::support::registry::Fault::Answer(405, vec![], vec![]))
+        mount.then(|| Fault::Answer(405, vec![], vec![]))
     });
     let first = registry.name("me/first:1");
     said(&mut image.push(&first));

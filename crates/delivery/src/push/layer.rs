@@ -6,6 +6,7 @@ use std::thread;
 use super::blob::{BlobStream, Made};
 use super::buffered::{Buffered, Memory};
 use super::error::{FalseClaim, PushError};
+use super::mounts::Mounts;
 use super::remote::{Knowledge, RemoteLayer};
 use super::roots::Trees;
 use super::session::{Counted, PIECE, Session};
@@ -21,6 +22,7 @@ use oci::registry::{Repository, Upload, read_parts};
 #[derive(Debug)]
 pub(super) struct Target<'a> {
     pub(super) repository: &'a Repository,
+    pub(super) mounts: Mounts<'a>,
     pub(super) knowledge: &'a Knowledge,
     pub(super) cache: &'a Cache,
     pub(super) settings: Settings,
@@ -128,17 +130,17 @@ impl Target<'_> {
         if self.repository.exists(known.blob, known.size)? {
             return Ok(true);
         }
-        match &known.repository {
-            Some(from) if from != self.repository.name() => {
-                if self.is_preview {
-                    return Ok(true);
-                }
-                Ok(self.repository.mount(known.blob, from)?
-                    // Also checks the size according to the other repository.
-                    && self.repository.exists(known.blob, known.size)?)
-            }
-            _ => Ok(false),
+        let blob = BlobId { digest: known.blob, size: known.size };
+        let from = known.repository.as_deref().filter(|from| *from != self.repository.name());
+        if self.is_preview {
+            return Ok(from.is_some() || self.mounts.has(blob));
         }
+        let mounted = match from {
+            Some(from) => self.repository.mount(blob.digest, from)?,
+            None => self.mounts.mount(blob),
+        };
+        // Also checks the size according to the other repository.
+        Ok(mounted && self.repository.exists(blob.digest, blob.size)?)
     }
 
     /// Makes a layer's blob and sends it.

@@ -10,6 +10,7 @@ mod deliver;
 mod documents;
 mod error;
 mod layer;
+mod mounts;
 mod preview;
 mod remote;
 mod roots;
@@ -25,6 +26,7 @@ use image::compress::{Pool, Settings};
 use image::threads::cores;
 use image::{Digester, Image};
 use layer::Target;
+use mounts::Mounts;
 use oci::Compression;
 use oci::registry::{self, Client, Repository};
 use oci::{Annotations, Flavor, Platform, Reference};
@@ -168,11 +170,14 @@ impl<'a> Push<'a> {
         let layers = self.layers();
         let pool = Pool::new(self.options.settings, self.options.threads);
         self.observer.started(self.images);
-        let target = self.target(&repository, &knowledge, &pool);
+        let target = self.target(first, &repository, &knowledge, &pool);
         let delivered = self.deliver(&target, &layers)?;
         let (digest, image_ids) =
             self.put_documents(&repository, &references, &knowledge, &layers, &delivered)?;
         self.observer.finished();
+        for layer in &delivered {
+            target.mounts.remember(layer.blob);
+        }
         let known = delivered.iter().map(|layer| RemoteLayer {
             diff_id: layer.diff_id,
             blob: layer.blob.digest,
@@ -197,12 +202,14 @@ impl<'a> Push<'a> {
     /// The destination of the layers, and everything known about it.
     fn target<'t>(
         &'t self,
+        reference: &'t Reference,
         repository: &'t Repository,
         knowledge: &'t Knowledge,
         pool: &'t Pool,
     ) -> Target<'t> {
         Target {
             repository,
+            mounts: Mounts::new(self.cache, reference, &self.options.registry),
             knowledge,
             cache: self.cache,
             settings: self.options.settings,

@@ -49,7 +49,7 @@ impl Push<'_> {
         let layers = self.layers();
         let pool = Pool::new(self.options.settings, self.options.threads);
         self.observer.started(self.images);
-        let mut target = self.target(&repository, &knowledge, &pool);
+        let mut target = self.target(first, &repository, &knowledge, &pool);
         target.is_preview = true;
         let found = self.find(&target, &layers)?;
         self.digest_missing(&layers, &found)?;

@@ -72,20 +72,38 @@ impl Cache {
     /// The entry of a key.
     #[doc(hidden)]
     pub fn get(&self, key: &Key) -> Option<BlobId> {
+        let line = self.get_line(key)?;
+        let (digest, size) = line.split_once(' ')?;
+        let entry = BlobId { digest: digest.parse().ok()?, size: size.parse().ok()? };
+        (line_of(&entry) == line).then_some(entry)
+    }
+
+    /// The entry of a key that has a line of text.
+    #[doc(hidden)]
+    pub fn get_line(&self, key: &Key) -> Option<String> {
         let file = open_file(&self.path(key)?, MAX_ENTRY)?;
         let mut text = String::new();
         (&file).take(MAX_ENTRY).read_to_string(&mut text).ok()?;
-        let entry = parse(&text, key)?;
+        let line = text.lines().nth(1)?;
+        if format(key, line) != text {
+            return None;
+        }
         mark_used(&file);
-        Some(entry)
+        Some(line.to_owned())
     }
 
     /// Stores an entry, if possible.
     #[doc(hidden)]
     pub fn put(&self, key: &Key, entry: &BlobId) {
+        self.put_line(key, &line_of(entry));
+    }
+
+    /// Stores a line of text of up to 800 bytes as an entry, if possible.
+    #[doc(hidden)]
+    pub fn put_line(&self, key: &Key, line: &str) {
         if let Some(path) = self.path(key) {
             // A failure only costs speed, so it is not reported.
-            let _ = write(&path, &format(key, entry));
+            let _ = write(&path, &format(key, line));
         }
     }
 
@@ -114,17 +132,15 @@ impl Cache {
     }
 }
 
-fn format(key: &Key, entry: &BlobId) -> String {
-    let text = format!("{VERSION} {key}\n{} {}\n", entry.digest, entry.size);
-    let seal = Digest::of(text.as_bytes()).hex();
-    format!("{text}{seal}\n")
+fn line_of(entry: &BlobId) -> String {
+    format!("{} {}", entry.digest, entry.size)
 }
 
-/// The entry, if the text is exactly what [`format()`] writes for this key.
-fn parse(text: &str, key: &Key) -> Option<BlobId> {
-    let (digest, size) = text.lines().nth(1)?.split_once(' ')?;
-    let entry = BlobId { digest: digest.parse().ok()?, size: size.parse().ok()? };
-    (format(key, &entry) == text).then_some(entry)
+/// An entry's text. Its seal tells damaged entries.
+fn format(key: &Key, line: &str) -> String {
+    let text = format!("{VERSION} {key}\n{line}\n");
+    let seal = Digest::of(text.as_bytes()).hex();
+    format!("{text}{seal}\n")
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
