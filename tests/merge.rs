@@ -319,7 +319,8 @@ fn broken_archives_are_errors_and_leave_no_file() {
     for (case, archive, parts) in [
         ("no manifest", tar_of(&[("a", b"")]), &["`", "has no manifest.json"][..]),
         ("no archive", b"hello".repeat(200), &["is text, but not JSON; expected"]),
-        ("cut off", whole[..whole.len() - 1800].to_vec(), &["cannot read"]),
+        ("cut off", whole[..whole.len() - 1800].to_vec(), &["it is cut off within a header"]),
+        ("cut off in a layer", whole[..700].to_vec(), &["cannot read", "unexpected end of file"]),
         (
             "an absent layer",
             tar_of(&[("c.json", b"{}"), ("manifest.json", absent.as_bytes())]),

@@ -147,9 +147,14 @@ impl<'a> Merged<'a> {
         let mut left = size;
         while left > 0 {
             let bytes = left.min(COPY as u64) as usize;
-            content
-                .read_exact(&mut self.buffer[..bytes])
-                .map_err(|source| MergeError::Archive { image: image.to_owned(), source })?;
+            content.read_exact(&mut self.buffer[..bytes]).map_err(|source| {
+                // Without the text of `read_exact`, which is about its buffer.
+                let source = match source.kind() {
+                    kind @ io::ErrorKind::UnexpectedEof => kind.into(),
+                    _ => source,
+                };
+                MergeError::Archive { image: image.to_owned(), source }
+            })?;
             self.output.put(&self.buffer[..bytes])?;
             left -= bytes as u64;
         }
