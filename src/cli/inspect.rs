@@ -20,10 +20,12 @@ use formats::peer_text;
 /// Show what an image contains and how large it is: its layers, its largest paths and why they are
 /// there, and what could be saved
 ///
-/// A terminal gets a table; otherwise it is JSON, with the image's ID and config.
+/// A terminal gets a table; otherwise it is JSON, with the image's ID and config, unless a picture
+/// is written.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Prints a JSON object to standard output, or a table if that is a terminal.
+Prints a JSON object to standard output, or a table if that is a terminal. If a picture is written,
+JSON needs --json.
 
 Examples:
   # Show what makes an image large
@@ -99,7 +101,9 @@ impl Args {
             page::of_images(&history).unwrap_or_default()
         };
         self.pictures.write(|| picture::of_image(&looked.contents), html)?;
-        if !self.pictures.is_output() {
+        // Whoever wants a picture does not want a long document in a log.
+        let wants_document = is_table || mode.json || self.pictures.written().is_none();
+        if wants_document && !self.pictures.is_output() {
             let document = document(&looked)?;
             if is_table {
                 let text = table::text(&looked.contents, stdout_columns());

@@ -39,7 +39,9 @@ fn its_tables_have_all_rows() {
     need("chromium");
     let fixture = Fixture::new();
     let page = fixture.store.root().join("page.html");
-    fixture.run("inspect", &fixture.conf, &["--html", page.to_str().unwrap()]);
+    let html = ["--html", page.to_str().unwrap()];
+    assert_eq!(fixture.run("inspect", &fixture.conf, &html), b"");
+    fixture.json("inspect", &html);
     let dom = rendered(&page);
     assert_eq!(rows(&dom, "layers"), 3);
     assert_eq!(rows(&dom, "paths"), 3);
