@@ -8,7 +8,8 @@ use image::{Image, Layer, Meter};
 use parking_lot::Mutex;
 
 use super::Style;
-use super::units::{Bytes, Seconds};
+use super::extent::{Extent, Total};
+use super::units::Bytes;
 
 /// Rates are shown only after this time, when they are steady enough. An engine that takes nothing
 /// for as long, although all that it requested was sent, is unpacking.
@@ -79,21 +80,6 @@ struct Counts {
     is_announced: bool,
 }
 
-/// How much is done, out of how much, and how to say it.
-struct Extent {
-    share: Option<(u64, u64)>,
-    facts: Vec<String>,
-    total: Total,
-}
-
-/// How exact a total is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Total {
-    Exact,
-    Highest,
-    SoFar,
-}
-
 /// A snapshot of the current activity.
 #[derive(Debug)]
 pub(super) struct Moment {
@@ -138,14 +124,12 @@ impl Activity {
         }
         let what =
             state.describe(if counts.is_reading() { "reading" } else { self.style.doing })?;
-        let Extent { share, mut facts, total } = state.extent(&counts);
+        let mut extent = state.extent(&counts);
         let elapsed = state.since.elapsed();
-        if let Some((done, size)) = share.filter(|_| elapsed >= SETTLED) {
-            facts.extend(pace_of(done, size, elapsed, total));
+        if elapsed >= SETTLED {
+            extent.add_pace(elapsed);
         }
-        #[expect(clippy::cast_precision_loss, reason = "a bar has few characters")]
-        let share = share.map(|(done, size)| (done as f64 / size as f64).min(1.0));
-        Some(Moment { what, share, facts, elapsed })
+        Some(Moment { what, share: extent.share(), facts: extent.facts, elapsed })
     }
 
     fn counts(&self) -> Counts {
@@ -191,28 +175,20 @@ impl State {
 
     fn extent(&self, counts: &Counts) -> Extent {
         let &Counts { moved, made, to_read, read, is_announced } = counts;
-        let extent = |done: u64, size: u64, total| {
-            let size = if total == Total::Exact { size } else { size.max(done) };
-            let (done, parts) = (done.min(size), Some((done, size)));
-            Extent { share: parts, facts: vec![of(done, size, total)], total }
-        };
         match self.size {
             _ if self.missing > 0 => {
-                let mut extent = extent(made, self.missing, Total::Exact);
+                let mut extent = Extent::of(made, self.missing, Total::Exact);
                 extent.facts.push(format!("{} sent", Bytes(moved)));
                 extent
             }
-            _ if counts.is_reading() && is_announced => extent(read, to_read, Total::Exact),
-            _ if counts.is_reading() => extent(read, to_read, Total::SoFar),
-            Size::Known(size) if size > 0 => extent(moved, size, Total::Exact),
-            Size::Growing(size) if size > 0 => extent(moved, size, Total::SoFar),
+            _ if counts.is_reading() && is_announced => Extent::of(read, to_read, Total::Exact),
+            _ if counts.is_reading() => Extent::of(read, to_read, Total::SoFar),
+            Size::Known(size) if size > 0 => Extent::of(moved, size, Total::Exact),
+            Size::Growing(size) if size > 0 => Extent::of(moved, size, Total::SoFar),
             Size::Bounded(size) if size > 0 => {
-                extent(moved, size.max(self.requested), Total::Highest)
+                Extent::of(moved, size.max(self.requested), Total::Highest)
             }
-            _ => {
-                let facts = (moved > 0).then(|| Bytes(moved).to_string()).into_iter().collect();
-                Extent { share: None, facts, total: Total::Exact }
-            }
+            _ => Extent::unknown(moved),
         }
     }
 
@@ -244,33 +220,6 @@ impl State {
 
 fn waiting_for(engine: &str) -> String {
     format!("waiting for {engine} to unpack")
-}
-
-/// Formats as `3.0 MB of 12.0 MB`.
-fn of(done: u64, size: u64, total: Total) -> String {
-    let (done, size) = (Bytes(done), Bytes(size));
-    match total {
-        Total::Exact => format!("{done} of {size}"),
-        Total::Highest => format!("{done} of at most {size}"),
-        Total::SoFar => format!("{done} of {size} so far"),
-    }
-}
-
-/// The remaining time, if the total allows for that and it is a second or more, and the rate.
-fn pace_of(done: u64, size: u64, elapsed: Duration, total: Total) -> Vec<String> {
-    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-    let rate = done as f64 / elapsed.as_secs_f64();
-    if rate < 1.0 {
-        return Vec::new();
-    }
-    #[expect(clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "it is not negative")]
-    let (bytes, left) = (rate as u64, (size.saturating_sub(done) as f64 / rate) as u64);
-    let at_most = if total == Total::Highest { "at most " } else { "" };
-    // The beginning says little about the rest.
-    let is_known = total != Total::SoFar && done >= size / 20;
-    let left = (is_known && left > 0)
-        .then(|| format!("{at_most}{} left", Seconds(Duration::from_secs(left))));
-    [left, Some(format!("{}/s", Bytes(bytes)))].into_iter().flatten().collect()
 }
 
 impl Meter for Activity {
@@ -456,22 +405,6 @@ mod tests {
         assert_eq!(unpacking(2999, 9 * SETTLED), None);
         assert_eq!(unpacking(3000, SETTLED / 2), None);
         assert_eq!(unpacking(3000, SETTLED), Some("podman"));
-    }
-
-    #[test]
-    fn the_time_left_is_shown_if_it_is_a_second_or_more() {
-        let second = Duration::from_secs(1);
-        for (done, size, total, expected) in [
-            (1000, 4000, Total::Exact, &["3 s left", "1.0 kB/s"][..]),
-            (1000, 4000, Total::Highest, &["at most 3 s left", "1.0 kB/s"]),
-            (1000, 4000, Total::SoFar, &["1.0 kB/s"]),
-            (1000, 1999, Total::Exact, &["1.0 kB/s"]),
-            (1000, 1000, Total::Exact, &["1.0 kB/s"]),
-            (1000, 40_000, Total::Exact, &["1.0 kB/s"]),
-            (0, 1000, Total::Exact, &[]),
-        ] {
-            assert_eq!(pace_of(done, size, second, total), expected, "{done} of {size}");
-        }
     }
 
     #[test]

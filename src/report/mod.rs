@@ -7,6 +7,7 @@
 
 mod activity;
 mod bar;
+mod extent;
 mod heartbeat;
 mod json;
 mod layout;
