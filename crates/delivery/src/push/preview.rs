@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::layer::Delivered;
-use super::{Prepared, Push, PushError, by_repository};
+use super::prepare::{Prepared, by_repository};
+use super::{Push, PushError};
 use crate::Transfer;
 use formats::digest::{BlobId, Digest};
 use image::compress::Pool;
