@@ -16,7 +16,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::sources::{self, Source};
-use super::{CredentialsError, DOCKER_HUB, Problem};
+use super::{CredentialsError, DOCKER_HUB, Problem, check_format};
 use crate::registry::Login;
 
 /// Files in here are never written.
@@ -106,6 +106,8 @@ impl Keyring {
         let content = if text.trim_ascii().is_empty() {
             Map::new()
         } else {
+            // What cannot be read may not be changed: the login would not be found in it.
+            check_format(&text)?;
             serde_json::from_slice(&text).map_err(|_| Problem::Json)?
         };
         Ok(Self { path: path.clone(), content })
@@ -151,7 +153,7 @@ impl Keyring {
             None => json!({ "auth": STANDARD.encode(format!("{user}:{password}")) }),
         };
         let auths = self.content.entry("auths").or_insert_with(|| json!({}));
-        auths.as_object_mut().ok_or(Problem::Json)?.insert(key.to_owned(), entry);
+        auths.as_object_mut().ok_or(Problem::Format)?.insert(key.to_owned(), entry);
         self.write()?;
         Ok(match helper {
             Some(helper) => Place::Helper(helper),
@@ -324,8 +326,11 @@ mod tests {
         let sources = [Source::File(path.clone())];
         for (text, problem) in [
             ("{\"auths\"", "is not valid JSON"),
-            ("[]", "is not valid JSON"),
-            (r#"{"auths":[]}"#, "is not valid JSON"),
+            ("[]", "is not in the format of docker's file"),
+            (r#"{"auths":[]}"#, "is not in the format of docker's file"),
+            (r#"{"auths":{"b.io":"x"}}"#, "is not in the format of docker's file"),
+            (r#"{"credsStore":1}"#, "is not in the format of docker's file"),
+            (r#"{"credHelpers":{"b.io":1}}"#, "is not in the format of docker's file"),
             (
                 r#"{"credsStore":"../bin/evil"}"#,
                 "`docker-credential-../bin/evil`, which cannot be run",

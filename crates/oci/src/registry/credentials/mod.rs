@@ -50,6 +50,9 @@ enum Problem {
     /// It is not JSON.
     #[error("is not valid JSON")]
     Json,
+    /// It is JSON, but a part of it has another type than in docker's file.
+    #[error("is not in the format of docker's file; correct or remove it")]
+    Format,
     /// One of its entries cannot be decoded.
     #[error("has a damaged `auth` for this registry; log in again")]
     Entry,
@@ -169,7 +172,30 @@ fn problem(error: &CredentialRetrievalError, text: &[u8], key: &str) -> Option<P
         CredentialRetrievalError::MalformedHelperResponse => Some(Problem::HelperAnswer(helper())),
         CredentialRetrievalError::CredentialDecodingError
         | CredentialRetrievalError::CredentialMismatchError => Some(Problem::Entry),
-        CredentialRetrievalError::ConfigReadError => Some(Problem::Json),
+        CredentialRetrievalError::ConfigReadError => Some(wrong(text)),
+    }
+}
+
+/// The problem of a text that is not in the format of docker's file.
+fn wrong(text: &[u8]) -> Problem {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
+        Ok(_) => Problem::Format,
+        Err(_) => Problem::Json,
+    }
+}
+
+/// Checks that a text is in the format of docker's file. No helper is asked.
+fn check_format(text: &[u8]) -> Result<(), Problem> {
+    /// A registry that no file has.
+    const NONE: &str = "registry.invalid";
+    let mut file: Map<String, Value> = serde_json::from_slice(text).map_err(|_| wrong(text))?;
+    if file.shift_remove("credsStore").is_some_and(|store| !store.is_string() && !store.is_null()) {
+        return Err(Problem::Format);
+    }
+    let without_store = Value::Object(file).to_string();
+    match get_credential_from_reader(without_store.as_bytes(), NONE) {
+        Err(CredentialRetrievalError::ConfigReadError) => Err(Problem::Format),
+        _ => Ok(()),
     }
 }
 
