@@ -88,13 +88,16 @@ impl Reference {
         self.resolved().to_string()
     }
 
-    /// The shortest name of the same image, as Docker shows it.
+    /// The shortest name of the same image, as Docker shows it. Docker also shortens
+    /// `docker.io/example.org/app` to the name of an image in another registry, which this does not.
     pub fn familiar(&self) -> String {
         let canonical = self.canonical();
         let ours = canonical.strip_prefix(DOCKER).and_then(|rest| rest.strip_prefix('/'));
         let Some(ours) = ours else { return canonical };
         let official = ours.strip_prefix(OFFICIAL).and_then(|rest| rest.strip_prefix('/'));
-        official.filter(|name| !name.contains('/')).unwrap_or(ours).to_owned()
+        let short = official.filter(|name| !name.contains('/')).unwrap_or(ours);
+        let is_same = Self::parse(short).is_ok_and(|same| same.canonical() == canonical);
+        if is_same { short.to_owned() } else { canonical }
     }
 
     /// The name that podman gives to a loaded image: without a registry, it is in `localhost`.
@@ -179,6 +182,8 @@ mod tests {
             ("docker.io/me/app:1", "me/app:1"),
             ("docker.io/library/a/b:1", "library/a/b:1"),
             ("docker.iox/library/a:1", "docker.iox/library/a:1"),
+            ("docker.io/example.org/a:1", "docker.io/example.org/a:1"),
+            ("docker.io/localhost/a:1", "docker.io/localhost/a:1"),
             ("ghcr.io/me/app:1", "ghcr.io/me/app:1"),
         ] {
             let name = Reference::parse(name).unwrap();
