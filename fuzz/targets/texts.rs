@@ -27,8 +27,9 @@ pub fn reference(input: &[u8]) {
             if let Some(shown) = without_user(text) {
                 let (user, _) = text.rsplit_once('@').unwrap();
                 let secret = user.rsplit('@').next_back().unwrap_or_default();
-                // The message has an `@` of its own.
+                // The message has an `@` and a first backtick of its own.
                 let said = error.to_string().replace("before the `@`", "");
+                let said = said.trim_start_matches('`');
                 assert!(shown.contains(secret) || !said.contains(&format!("{secret}@")), "{said}");
             }
             return;
