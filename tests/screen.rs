@@ -232,12 +232,15 @@ fn a_load_says_whom_it_waits_for() {
 fn pushes_leave_one_line_for_each_repository() {
     let registry = DockerRegistry::start();
     let (store, conf) = image();
-    for (columns, repository, sent) in
-        [(80, "new", "3 of 3"), (40, "new", "0 of 3"), (200, "other", "3 of 3")]
-    {
+    for (columns, repository, options, sent) in [
+        (80, "new", &[][..], "3 of 3"),
+        (40, "new", &[], "0 of 3"),
+        (200, "other", &["--no-cache"], "3 of 3"),
+        (200, "another", &[], "0 of 3"),
+    ] {
         let name = format!("{}/{repository}:1", registry.address);
         let mut command = on_terminal(&store, "push", &conf);
-        command.arg(&name).env("DOCKER_CONFIG", store.root());
+        command.arg(&name).args(options).env("DOCKER_CONFIG", store.root());
         let lines = Terminal::new(columns).lines(command);
         let expected = format!("pushed {name}: {sent} layers, ");
         assert!(only_line(&lines).starts_with(&expected), "{lines:?}");
