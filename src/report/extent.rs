@@ -23,7 +23,7 @@ pub(super) enum Total {
 }
 
 impl Extent {
-    /// So many bytes are done, out of so many.
+    /// A number of bytes out of a total.
     pub(super) fn of(done: u64, size: u64, total: Total) -> Self {
         let size = if total == Total::Exact { size } else { size.max(done) };
         let done = done.min(size);
@@ -35,7 +35,7 @@ impl Extent {
         Self { bytes: Some((done, size)), total, facts: vec![fact] }
     }
 
-    /// So many bytes are done; how many there are is not known.
+    /// A number of bytes out of an unknown total.
     pub(super) fn unknown(done: u64) -> Self {
         let facts = (done > 0).then(|| Bytes(done).to_string()).into_iter().collect();
         Self { bytes: None, total: Total::Exact, facts }
