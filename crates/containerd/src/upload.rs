@@ -19,7 +19,7 @@ use formats::digest::BlobId;
 const WRITE: Method =
     Method { path: "/containerd.services.content.v1.Content/Write", action: "write the blob" };
 
-/// Bytes of data in each message. containerd accepts up to 16 MiB, but larger ones are no faster.
+/// Bytes of data in each message. containerd accepts up to 16 MiB, but larger messages gain nothing.
 const MESSAGE: usize = 1 << 20;
 /// The number of a message's field `data`.
 const DATA: u8 = 6;

@@ -16,12 +16,12 @@ pub(super) struct Mounts<'a> {
     cache: &'a Cache,
     target: &'a Reference,
     options: &'a Options,
-    /// For each repository to mount from, how to reach it and the target with a login that may read
-    /// the one and write the other; `None` if there is no such login.
+    /// The connections by the repository to mount from; `None` if the login was refused.
     routes: Mutex<HashMap<String, Option<Route>>>,
 }
 
-/// How to bring blobs from one repository to another.
+/// Two repositories of the registry, reached with a login that may read the first and write to the
+/// second.
 #[derive(Clone, Debug)]
 struct Route {
     from: Arc<Repository>,
