@@ -63,23 +63,18 @@ fn check(optimised: bool) {
     load.args(import_options("auto"));
     stdout_of(&mut load);
 
-    let podman_run = || {
-        let mut podman =
-            engine.command("podman", &["run", "--rm", "--network=none", "localhost/test:1"]);
-        String::from_utf8(stdout_of(&mut podman)).unwrap()
-    };
-    assert_eq!(podman_run(), HELLO.repeat(2));
+    assert_eq!(engine.output_of("test:1"), HELLO.repeat(2));
     stdout_of(&mut nix_store(&store, &["--verify", "--check-contents"]));
     let verified = nix_store(&store, &["--verify", "--check-contents"]).output().unwrap();
     let said = String::from_utf8_lossy(&verified.stderr);
     assert!(!said.contains("was modified"), "{said}");
     stdout_of(&mut nix_store(&store, &["--optimise"]));
-    assert_eq!(podman_run(), HELLO.repeat(2));
+    assert_eq!(engine.output_of("test:1"), HELLO.repeat(2));
     // No GC root keeps the paths.
     fs::remove_dir_all(store.place(&customisation)).unwrap();
     stdout_of(&mut nix_store(&store, &["--gc"]));
     assert!(!store.place(&tools).exists(), "{tools} is still there");
-    assert_eq!(podman_run(), HELLO.repeat(2));
+    assert_eq!(engine.output_of("test:1"), HELLO.repeat(2));
     run(&mut engine
         .command("podman", &["save", "--quiet", "--output", "/dev/null", "localhost/test:1"]))
     .unwrap_or_else(|why| panic!("{why}"));

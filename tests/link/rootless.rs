@@ -15,9 +15,7 @@ fn check(engine: &Engine, fixture: &Fixture, import: &str, expected: &[&str]) {
     if !is_control() {
         assert_eq!(ways(&summary), expected, "--import {import}: {summary}");
     }
-    let name = "localhost/small:1";
-    let mut run = engine.command("podman", &["run", "--rm", "--network=none", name]);
-    assert_eq!(String::from_utf8(stdout_of(&mut run)).unwrap(), HELLO);
+    assert_eq!(engine.output_of("small:1"), HELLO);
     assert_saved(engine, fixture, "small");
     // The next load finds everything, whatever `--import` it uses.
     said(fixture.load(engine, "small", "auto"));
@@ -118,9 +116,7 @@ fn an_ordinary_user_gets_files_of_other_owners() {
     for image in ["owned", "strangers", "twenty"] {
         said(fixture.load(&engine, image, "auto"));
         assert_saved(&engine, &fixture, image);
-        let name = format!("localhost/{image}:1");
-        let mut run = engine.command("podman", &["run", "--rm", "--network=none", &name]);
-        assert_eq!(String::from_utf8(stdout_of(&mut run)).unwrap(), HELLO, "{image}");
+        assert_eq!(engine.output_of(&format!("{image}:1")), HELLO, "{image}");
     }
     let show = [
         "run",

@@ -114,13 +114,7 @@ fn an_image_that_is_linked_runs() {
     let (fixture, engine) = (Fixture::new(), engines::podman());
     for image in IMAGES {
         said(fixture.load(&engine, image, "auto"));
-        let name = format!("localhost/{image}:1");
-        let mut run = engine.command("podman", &["run", "--rm", "--network=none", &name]);
-        assert_eq!(
-            String::from_utf8(stdout_of(&mut run)).unwrap(),
-            super::fixture::HELLO,
-            "{image}"
-        );
+        assert_eq!(engine.output_of(&format!("{image}:1")), super::fixture::HELLO, "{image}");
     }
     fixture.assert_untouched("runs");
 }

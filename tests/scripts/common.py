@@ -1,4 +1,4 @@
-# Prepended to each script. Both drivers define `machine`, `subtest` and:
+# Prepended to each script. All drivers define `machine`, `subtest` and:
 #   engine   the program that loads and runs images: docker, podman
 #   images   for each image: `archive`, a command that prints it; `file`, what
 #            Nix has built; `program`, how to run that if it is a program; `conf`,

@@ -221,6 +221,22 @@ impl Engine {
         images
     }
 
+    /// What a container of an image prints. podman 4 and ctr 2 may exit before any of that has
+    /// arrived; then there is one more container.
+    pub(crate) fn output_of(&self, image: &str) -> String {
+        let image = self.full_name(image);
+        let run = |number: u32| {
+            let mut run = match self.name {
+                "containerd" => {
+                    self.command("ctr", &["run", "--rm", &image, &format!("run-{number}")])
+                }
+                name => self.command(name, &["run", "--rm", "--network=none", &image]),
+            };
+            String::from_utf8(super::stdout_of(&mut run)).unwrap()
+        };
+        (0..10).map(run).find(|output| !output.is_empty()).unwrap_or_default()
+    }
+
     /// The engine's name for an image whose name has no registry.
     pub(crate) fn full_name(&self, name: &str) -> String {
         match self.name {
