@@ -71,11 +71,12 @@ runInProot() {
     binds+=("--bind=$place/:$place/!")
   done
   # proot waits for all processes that the commands have started, until a signal makes it end them.
-  # Its own messages matter only if it cannot run the commands.
+  # Its own messages matter only if it cannot run the commands. fakeroot must not be in proot itself:
+  # a process that proot has stopped may hold the lock of fakeroot, which proot would wait for.
   exec 4>&1 5>&2
   # shellcheck disable=SC2016 # the inner shell's variables
-  exec 3< <(exec proot -r "$PWD/root" "${binds[@]}" --pwd=/ "$shell" \
-    -c '"$shell" "$commands" >&4 2>&5 4>&- 5>&-; echo $?' 2> proot.log)
+  exec 3< <(exec env -u LD_PRELOAD proot -r "$PWD/root" "${binds[@]}" --pwd=/ "$shell" \
+    -c 'LD_PRELOAD=$1 "$shell" "$commands" >&4 2>&5 4>&- 5>&-; echo $?' - "$LD_PRELOAD" 2> proot.log)
   read -r result <&3 || {
     cat proot.log >&2
     result=1

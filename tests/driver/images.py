@@ -27,10 +27,10 @@ class Store:
         return dict(
             os.environ,
             NIX_REMOTE=f"local?root={self.root}",
-            # No network, and no other settings than these.
+            # No network, a time limit of each build in seconds, and no other settings than these.
             NIX_CONF_DIR="/nonexistent",
             NIX_USER_CONF_FILES="",
-            NIX_CONFIG="substituters =\nbuild-users-group =\nmax-jobs = auto\nsandbox = true",
+            NIX_CONFIG="substituters =\nbuild-users-group =\nmax-jobs = auto\nsandbox = true\ntimeout = 900",
         )
 
     def build(self, *arguments):
