@@ -88,7 +88,8 @@ def unload_all():
 def has(name):
     if engine == "ctr":
         return machine.succeed(f"ctr images ls --quiet name=={full_name(name)}") != ""
-    return machine.execute(f"{engine} image inspect {name}")[0] == 0
+    # Also if the image is incomplete.
+    return machine.succeed(f"{engine} images --quiet {name}") != ""
 
 
 def inspect(name):
