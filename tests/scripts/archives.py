@@ -31,7 +31,7 @@ def diff_ids(name):
 def imported(name, *command):
     """The output of a command in a container of the imported tar."""
     machine.succeed(f"{images[name]['archive']} | {engine} import - imported-{name}:latest")
-    return machine.succeed(
+    return printed(
         f"{engine} run --rm --network none imported-{name}:latest {shlex.join(command)}"
     )
 
@@ -152,7 +152,7 @@ with subtest("A pulled image is a base, and keeps its layers"):
         f"printf %s {shlex.quote(json.dumps(conf))} > {folder}/conf.json",
         f"{stream(f'{folder}/conf.json')} | {engine} load",
     )
-    said = machine.succeed(
+    said = printed(
         f"{engine} run --rm --network none on-pulled:latest"
         " /bin/bash -c 'hello; /greeter/bin/only-in-the-link; stat -c %u /home/alice'"
     )

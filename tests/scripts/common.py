@@ -43,17 +43,26 @@ def command_line(name, command, options):
 
 def run(name, *command, options=""):
     """The output of a container of the image, both on standard output and in its terminal."""
-    return machine.succeed(command_line(name, command, options)).replace("\r\n", "\n")
+    return printed(command_line(name, command, options))
+
+
+def runs(name, *command, options=""):
+    """Runs a container that may print nothing."""
+    machine.succeed(command_line(name, command, options))
 
 
 def run_fails(name, *command, options=""):
     return machine.fail(command_line(name, command, options))
 
 
-def ctr(command):
-    """What ctr prints for a container. If it did not wait for that, the container is run again."""
+def printed(command):
+    """What the container prints that the command runs.
+
+    ctr 2, and on a busy machine the other engines, may end before any of it has arrived. Then the
+    container is run again.
+    """
     for _ in range(10):
-        said = machine.succeed(f"ctr {command}").replace("\r\n", "\n")
+        said = machine.succeed(command).replace("\r\n", "\n")
         if said:
             break
     return said
@@ -67,7 +76,7 @@ def started(name, *command):
     """The output of a container, which leaves nothing behind."""
     if engine != "ctr":
         return run(name, *command)
-    return ctr(f"run --rm {shlex.join([full_name(reference(name)), 'once', *command])}")
+    return printed(f"ctr run --rm {shlex.join([full_name(reference(name)), 'once', *command])}")
 
 
 def unload(name):

@@ -39,8 +39,8 @@ def detached(name, container, *command):
 def inside(container, *command):
     """The output of a command in a running container."""
     if engine == "ctr":
-        return ctr(f"tasks exec --exec-id inside-$RANDOM {container} {shlex.join(command)}")
-    return machine.succeed(f"{engine} exec {container} {shlex.join(command)}")
+        return printed(f"ctr tasks exec --exec-id inside-$RANDOM {container} {shlex.join(command)}")
+    return printed(f"{engine} exec {container} {shlex.join(command)}")
 
 
 def end(container):
@@ -136,7 +136,7 @@ if KIND == "podman":
         machine.succeed(f"{PROGRAM}/nix-image store add {added} {images['hello']['confFile']}")
         assert not has(reference("hello"))
         podman = f"{engine} --storage-opt additionalimagestore={added}"
-        said = machine.succeed(f"{podman} run --rm --network none --pull never {reference('hello')}")
+        said = printed(f"{podman} run --rm --network none --pull never {reference('hello')}")
         expect(said, "Hello from hello!\n")
         machine.succeed(f"rm -r {added}")
 
@@ -154,7 +154,7 @@ if KIND in ["podman", "containerd"]:
             file = f"{folder}/registry.example.org/hosts.toml"
             machine.succeed(f"printf %s {shlex.quote(hosts)} > {file}")
             machine.succeed(f"ctr images pull --hosts-dir {folder} {name}")
-            said = ctr(f"run --rm {name} mirrored")
+            said = printed(f"ctr run --rm {name} mirrored")
         else:
             registries = f"""[[registry]]
 location = "registry.example.org"
@@ -165,8 +165,8 @@ insecure = true
             file = f"{folder}/registries.conf"
             machine.succeed(f"printf %s {shlex.quote(registries)} > {file}")
             machine.succeed(f"CONTAINERS_REGISTRIES_CONF={file} {engine} pull {name}")
-            said = machine.succeed(f"{engine} run --rm --network none {name}")
-        expect(said.replace("\r\n", "\n"), "Hello from hello!\n")
+            said = printed(f"{engine} run --rm --network none {name}")
+        expect(said, "Hello from hello!\n")
         machine.succeed(f"kill {pid}", f"rm -r {folder}")
 
 if engine == "ctr":
@@ -180,7 +180,7 @@ if engine == "ctr":
             # k3s has containerd import each file into the Kubernetes namespace.
             machine.succeed(f"ctr --namespace k8s.io images import {file}")
             name = full_name(reference("hello"))
-            said = ctr(f"--namespace k8s.io run --rm {name} imported")
+            said = printed(f"ctr --namespace k8s.io run --rm {name} imported")
             expect(said, "Hello from hello!\n")
             machine.succeed(f"ctr --namespace k8s.io images rm --sync {name}", f"rm -r {folder}")
 

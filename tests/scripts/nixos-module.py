@@ -35,7 +35,7 @@ class Docker:
         machine.succeed(f"{engine} rm user")
 
     def says(self, name):
-        return machine.succeed(f"{engine} run --rm --network none {name}")
+        return printed(f"{engine} run --rm --network none {name}")
 
 
 class Containerd:
@@ -66,7 +66,7 @@ class Containerd:
         machine.succeed(f"{self.ctr} containers rm user")
 
     def says(self, name):
-        return ctr(f"--namespace {self.unit_namespace} run --rm {self.full(name)} says")
+        return printed(f"{self.ctr} run --rm {self.full(name)} says")
 
 
 def unit(*arguments, state=STATE):

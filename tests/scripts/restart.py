@@ -20,7 +20,7 @@ with subtest("Images outlive a restart of the machine"):
     expect(sorted(machine.succeed(list_images).splitlines()), before)
 
 with subtest("After a restart, containers run"):
-    expect(machine.succeed(run_hello).replace("\r\n", "\n"), "Hello from hello!\n")
+    expect(printed(run_hello), "Hello from hello!\n")
 
 with subtest("After a restart, an image that is loaded again is the same"):
     machine.succeed(load_hello)
