@@ -164,6 +164,8 @@ enum Behaviour {
     LosesName,
     /// Has nothing of what it pulled.
     LosesPulled,
+    /// With containerd's store: pulls no blobs, as it has unpacked the layers before.
+    PullsNoBlobs,
 }
 
 impl Fake {
@@ -220,10 +222,15 @@ fn answer(
             body = json!({"message": "no such names"});
         } else if path.starts_with("/images/127.0.0.1:") && behaviour == Behaviour::LosesPulled {
             status = "404 Not Found";
+        } else if path == "/info" && behaviour == Behaviour::PullsNoBlobs {
+            body = json!({"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]});
+        } else if path.starts_with("/images/127.0.0.1:") && behaviour == Behaviour::PullsNoBlobs {
+            body = json!({"Id": id, "RootFS": {}});
         } else if path.starts_with("/images/sha256:") || path == "/images/test:1/json" {
             let sent = loaded.lock().unwrap().len();
             let has = match behaviour {
                 Behaviour::Lies => sent == 2,
+                Behaviour::PullsNoBlobs => sent == 1,
                 Behaviour::RefusesName => true,
                 Behaviour::LosesName => sent > 0 && path != "/images/test:1/json",
                 _ => false,
@@ -293,6 +300,26 @@ fn a_refused_archive_is_followed_by_the_whole_one() {
     assert_eq!(loaded.len(), 2);
     assert!(loaded[0].len() < whole.len());
     assert!(loaded[1] == whole, "the second archive is not the stream");
+}
+
+/// After a load that was interrupted, containerd has snapshots without blobs for an hour.
+#[test]
+fn an_incomplete_pull_is_followed_by_the_whole_archive() {
+    let (store, conf) = small_image();
+    let whole = stdout_of(&mut store.nix_image("stream", &conf));
+    let start = || Fake::start(Behaviour::PullsNoBlobs, image_in(&whole));
+    let fake = start();
+    let output = fake.reach(store.nix_image("load", &conf)).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("without the blobs of layers that it had unpacked"), "{said}");
+    assert!(said.contains("loaded test:1 into docker: 2 of 2 layers"), "{said}");
+    assert!(*fake.loaded.lock().unwrap() == [whole.clone()], "what was sent is not the stream");
+    // Whoever asks for a pull gets nothing else.
+    let fake = start();
+    let said = failure_of(fake.reach(store.nix_image("load", &conf)).args(["--way", "pull"]));
+    assert!(said.contains("without the blobs"), "{said}");
+    assert!(fake.loaded.lock().unwrap().is_empty(), "{said}");
 }
 
 /// An image without its name cannot be found.

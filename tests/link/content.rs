@@ -152,3 +152,16 @@ fn containerd_is_whole_after_a_full_disk() {
     load(&fixture, &engine, "twenty");
     fixture.assert_untouched("a full disk");
 }
+
+/// dockerd does not pull the blobs of layers that it has unpacked.
+#[test]
+fn docker_gets_the_blobs_that_an_earlier_load_left_out() {
+    let (fixture, engine) = (Fixture::new(), engines::docker_with_containerd_store());
+    engine.containerd_address();
+    let mut without = fixture.load(&engine, "twenty", "auto");
+    without.arg("--without-content");
+    said(without);
+    let whole = said(fixture.load(&engine, "twenty", "off"));
+    assert!(is_control() || whole.contains("without the blobs of layers"), "{whole}");
+    assert_saved(&engine, &fixture, "twenty");
+}

@@ -44,8 +44,10 @@ def is_stopped_at(line):
         unload(reference(BROKEN))
     machine.succeed(f"""
         rm -f {REPORT}-status; : > {REPORT}
-        (sh -c 'echo $$ > {REPORT}-pid; exec "$@"' sh {LOAD} --progress lines > {REPORT} 2>&1
-            echo $? > {REPORT}-status) < /dev/null > /dev/null 2>&1 &
+        (status=0
+            sh -c 'echo $$ > {REPORT}-pid; exec "$@"' sh {LOAD} --progress lines > {REPORT} 2>&1 ||
+                status=$?
+            echo $status > {REPORT}-status) < /dev/null > /dev/null 2>&1 &
         until read -r line && [[ $line = *"{line}"* ]] || [ -e {REPORT}-status ]; do :; done < {REPORT}
         kill -STOP $(cat {REPORT}-pid) || true
     """)

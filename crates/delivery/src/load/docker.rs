@@ -297,6 +297,12 @@ impl<'a> Docker<'a> {
         if layers_of(&image).eq(&self.diff_ids) {
             return Ok(());
         }
+        // containerd does not fetch the blobs of layers that it has already unpacked. Without them,
+        // dockerd does not report the layers.
+        if image["Id"].as_str().is_some_and(is_id) && layers_of(&image).next().is_none() {
+            let says = "dockerd pulled the image without the blobs of layers that it had unpacked";
+            return Err(LoadError::Unexpected(says.into()));
+        }
         let found = image["Id"].as_str().unwrap_or("without an ID");
         Err(self.delivery.wrong_image("dockerd", found))
     }
