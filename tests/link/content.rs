@@ -153,15 +153,25 @@ fn containerd_is_whole_after_a_full_disk() {
     fixture.assert_untouched("a full disk");
 }
 
-/// dockerd does not pull the blobs of layers that it has unpacked.
-#[test]
-fn docker_gets_the_blobs_that_an_earlier_load_left_out() {
-    let (fixture, engine) = (Fixture::new(), engines::docker_with_containerd_store());
-    engine.containerd_address();
-    let mut without = fixture.load(&engine, "twenty", "auto");
+/// A pull through containerd leaves out the blobs of layers that it has unpacked.
+fn gets_the_blobs_that_an_earlier_load_left_out(engine: &Engine) {
+    let fixture = Fixture::new();
+    let mut without = fixture.load(engine, "twenty", "auto");
     without.arg("--without-content");
     said(without);
-    let whole = said(fixture.load(&engine, "twenty", "off"));
-    assert!(is_control() || whole.contains("without the blobs of layers"), "{whole}");
-    assert_saved(&engine, &fixture, "twenty");
+    said(fixture.load(engine, "twenty", "off"));
+    assert_saved(engine, &fixture, "twenty");
+}
+
+#[test]
+fn containerd_gets_the_blobs_that_an_earlier_load_left_out() {
+    gets_the_blobs_that_an_earlier_load_left_out(&engines::containerd());
+}
+
+#[test]
+fn docker_gets_the_blobs_that_an_earlier_load_left_out() {
+    let engine = engines::docker_with_containerd_store();
+    // Older ones get no layers without blobs.
+    engine.containerd_address();
+    gets_the_blobs_that_an_earlier_load_left_out(&engine);
 }

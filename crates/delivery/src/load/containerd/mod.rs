@@ -131,9 +131,20 @@ impl Client {
         })?;
         let pulled = match self {
             Self::Nerdctl => self.run(&["--hosts-dir", hosts, "pull", "--quiet", source], patience),
-            Self::Ctr => self.run(&["images", "pull", "--hosts-dir", hosts, source], patience),
+            Self::Ctr => {
+                let local = self.local_option(patience)?;
+                let arguments = ["images", "pull", "--hosts-dir", hosts, source];
+                self.run(&[&arguments[..2], local, &arguments[2..]].concat(), patience)
+            }
         };
         pulled.map(drop)
+    }
+
+    /// The option with which ctr 2 fetches all blobs of an image itself, as ctr 1 does. Otherwise
+    /// containerd pulls the image, without the blobs of layers that it has already unpacked.
+    fn local_option(self, patience: &Patience<'_>) -> Result<&'static [&'static str], LoadError> {
+        let help = self.run(&["images", "pull", "--help"], patience)?;
+        Ok(if help.contains("--local") { &["--local"] } else { &[] })
     }
 
     /// An image's ID: the digest of its config.
